@@ -1,0 +1,211 @@
+import type { Value } from '../../std/value.ts';
+
+/**
+ * What a host asks of its hypervisor: the xenopsd interface, with tasks awaited, errors as
+ * `XenopsError` and events pushed. Ids are VM uuids; a device is `[VM uuid, device key]`.
+ */
+export interface Hypervisor {
+  /** `xenopsd-qemu`, `xenopsd-sim` or what the daemon calls itself; changes of `instanceId` mean it restarted. */
+  query(): Promise<{ name: string; version: string; features: readonly string[]; instanceId: string }>;
+  hostStat(): Promise<Value>;
+
+  /** Gives the daemon everything about a VM, replacing what it knew. Answers the VM's id. */
+  importMetadata(metadata: XenopsMetadata, debugInfo: string): Promise<string>;
+  exportMetadata(vm: string, debugInfo: string): Promise<XenopsMetadata>;
+  stat(vm: string): Promise<VmState | undefined>;
+  list(): Promise<readonly { readonly id: string; readonly state: VmState }[]>;
+  /** Makes the daemon forget a halted VM. */
+  remove(vm: string): Promise<void>;
+
+  /** Leaves the VM paused; `unpause` lets it run. */
+  start(vm: string, force: boolean, work: XenopsWork): Promise<void>;
+  unpause(vm: string, work: XenopsWork): Promise<void>;
+  pause(vm: string, work: XenopsWork): Promise<void>;
+  /** With `timeoutS` the guest is asked and has that long; without, power is cut. */
+  shutdown(vm: string, timeoutS: number | undefined, work: XenopsWork): Promise<void>;
+  reboot(vm: string, timeoutS: number | undefined, work: XenopsWork): Promise<void>;
+  suspend(vm: string, into: XenopsDisk, work: XenopsWork): Promise<void>;
+  resume(vm: string, from: XenopsDisk, work: XenopsWork): Promise<void>;
+  setVcpus(vm: string, count: number, work: XenopsWork): Promise<void>;
+  setMemoryDynamicRange(vm: string, minimum: bigint, maximum: bigint, work: XenopsWork): Promise<void>;
+  setXsdata(vm: string, data: ReadonlyMap<string, string>, work: XenopsWork): Promise<void>;
+
+  addVbd(vbd: Vbd): Promise<void>;
+  removeVbd(id: DeviceId): Promise<void>;
+  plugVbd(id: DeviceId, work: XenopsWork): Promise<void>;
+  unplugVbd(id: DeviceId, force: boolean, work: XenopsWork): Promise<void>;
+  insertVbd(id: DeviceId, disk: XenopsDisk, work: XenopsWork): Promise<void>;
+  ejectVbd(id: DeviceId, work: XenopsWork): Promise<void>;
+  statVbd(id: DeviceId): Promise<{ active: boolean; plugged: boolean } | undefined>;
+  addVif(vif: Vif): Promise<void>;
+  removeVif(id: DeviceId): Promise<void>;
+  plugVif(id: DeviceId, work: XenopsWork): Promise<void>;
+  unplugVif(id: DeviceId, force: boolean, work: XenopsWork): Promise<void>;
+  moveVif(id: DeviceId, network: string, work: XenopsWork): Promise<void>;
+  statVif(id: DeviceId): Promise<{ active: boolean; plugged: boolean } | undefined>;
+
+  /**
+   * Starts the event thread. Reports are awaited one after another, in the daemon's order. After the
+   * daemon was away, `onReconnect` runs first and everything it has is reported again.
+   */
+  watch(reports: {
+    /** Something of this VM changed; `state` undefined: the daemon no longer knows it. */
+    readonly onVm: (vm: string, state: VmState | undefined) => Promise<void>;
+    readonly onVbd: (id: DeviceId) => Promise<void>;
+    readonly onVif: (id: DeviceId) => Promise<void>;
+    readonly onReconnect: () => Promise<void>;
+    /** The daemon cannot be reached; it is tried again until it can. */
+    readonly onLost: (error: unknown) => void;
+  }): void;
+  /** Resolves once every report of this VM that the daemon had made before the call has been handled. */
+  barrier(vm: string): Promise<void>;
+  /** Re-announces the VM and its devices. */
+  refresh(vm: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** How a task of the daemon is followed. */
+export interface XenopsWork {
+  readonly debugInfo: string;
+  /** Aborting it cancels the daemon's task; the call then rejects with the daemon's `Cancelled`. */
+  readonly signal: AbortSignal;
+  /** From 0 to 1. */
+  readonly progress: (fraction: number) => void;
+  /** False while the daemon's task can no longer be cancelled. */
+  readonly cancellable?: (can: boolean) => void;
+}
+
+/** The daemon's refusal, such as `Bad_power_state` with `['Running', 'Halted']`. */
+export class XenopsError extends Error {
+  readonly tag: string;
+  readonly args: readonly Value[];
+
+  constructor(tag: string, args: readonly Value[]) {
+    super(`xenopsd: ${tag}(${args.map(String).join(', ')})`);
+    this.name = 'XenopsError';
+    this.tag = tag;
+    this.args = args;
+  }
+}
+
+export type DeviceId = readonly [vm: string, device: string];
+
+/** A path of the host, or `<SR uuid>/<VDI location>`. */
+export type XenopsDisk = readonly ['Local', string] | readonly ['VDI', string];
+
+export interface VmState {
+  readonly power_state: 'Running' | 'Halted' | 'Suspended' | 'Paused';
+  readonly domids: readonly number[];
+  readonly consoles: readonly XenopsConsole[];
+  readonly memory_target: bigint;
+  readonly memory_actual: bigint;
+  readonly memory_limit: bigint;
+  readonly vcpu_target: number;
+  readonly guest_agent: ReadonlyMap<string, string>;
+  readonly xsdata_state: ReadonlyMap<string, string>;
+  readonly pv_drivers_detected: boolean;
+  /** Seconds since 1970. */
+  readonly last_start_time: number;
+  readonly hvm: boolean;
+  readonly nomigrate: boolean;
+  readonly nested_virt: boolean;
+  readonly domain_type: string;
+  readonly rtc_timeoffset: string;
+  readonly featureset: string;
+}
+
+/** `path` is a Unix socket where it is not empty, else `port` is one of loopback. */
+export interface XenopsConsole {
+  readonly protocol: 'Rfb' | 'Vt100';
+  readonly port: number;
+  readonly path: string;
+}
+
+export type OnExit = 'Coredump' | 'Shutdown' | 'Start' | 'Pause' | 'Softreboot';
+
+export interface Vm {
+  readonly id: string;
+  readonly name: string;
+  readonly xsdata: ReadonlyMap<string, string>;
+  readonly platformdata: ReadonlyMap<string, string>;
+  readonly bios_strings: ReadonlyMap<string, string>;
+  readonly boot: VmBoot;
+  /** Bytes. */
+  readonly memory_static_max: bigint;
+  readonly memory_dynamic_max: bigint;
+  readonly memory_dynamic_min: bigint;
+  readonly vcpu_max: number;
+  readonly vcpus: number;
+  readonly scheduler_params: {
+    readonly priority?: readonly [weight: number, cap: number];
+    readonly affinity: readonly (readonly number[])[];
+  };
+  readonly on_crash: readonly OnExit[];
+  readonly on_shutdown: readonly OnExit[];
+  readonly on_reboot: readonly OnExit[];
+  readonly on_softreboot: readonly OnExit[];
+  readonly has_vendor_device: boolean;
+  readonly generation_id?: string;
+}
+
+/** How the guest boots. HVM loads a boot sector or UEFI; the others load a kernel. */
+export type VmBoot =
+  | {
+      readonly type: 'HVM';
+      readonly hap: boolean;
+      readonly shadow_multiplier: number;
+      readonly timeoffset: string;
+      readonly video_mib: number;
+      readonly video: 'Cirrus' | 'Standard_VGA';
+      readonly acpi: boolean;
+      readonly serial?: string;
+      readonly keymap?: string;
+      /** Letters tried in turn: c disk, d CD, n network. */
+      readonly boot_order: string;
+      readonly firmware: 'Bios' | 'Uefi';
+    }
+  | {
+      readonly type: 'PV' | 'PVinPVH' | 'PVH';
+      readonly kernel:
+        | { readonly how: 'Direct'; readonly kernel: string; readonly cmdline: string; readonly ramdisk?: string }
+        | {
+            readonly how: 'Indirect';
+            readonly bootloader: string;
+            readonly extra_args: string;
+            readonly legacy_args: string;
+            readonly bootloader_args: string;
+            readonly devices: readonly XenopsDisk[];
+          };
+    };
+
+export interface Vbd {
+  readonly id: DeviceId;
+  /** Device number: 0 is the first disk. */
+  readonly position: number;
+  readonly mode: 'ReadOnly' | 'ReadWrite';
+  /** Absent: an empty drive. */
+  readonly backend?: XenopsDisk;
+  readonly ty: 'CDROM' | 'Disk' | 'Floppy';
+  readonly unpluggable: boolean;
+  readonly persistent: boolean;
+}
+
+export interface Vif {
+  readonly id: DeviceId;
+  readonly position: number;
+  readonly mac: string;
+  readonly carrier: boolean;
+  readonly mtu: number;
+  /** Name of the bridge. */
+  readonly backend: string;
+  readonly other_config: ReadonlyMap<string, string>;
+  readonly locking_mode: 'Unlocked' | 'Disabled' | { readonly ipv4: readonly string[]; readonly ipv6: readonly string[] };
+}
+
+export interface XenopsMetadata {
+  readonly vm: Vm;
+  readonly vbds: readonly Vbd[];
+  readonly vifs: readonly Vif[];
+  /** The daemon's own opaque note of a suspended or migrating VM. */
+  readonly domains?: string;
+}

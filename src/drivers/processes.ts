@@ -1,0 +1,44 @@
+/** Programs that Xenact starts. Arguments are a list and never pass a shell. */
+export interface Processes {
+  /** Runs a program to its end. Rejects only when it could not be started or a limit ended it. */
+  run(file: string, args: readonly string[], options: RunOptions): Promise<Finished>;
+  /** Starts a program that outlives this process, in a session of its own. Answers its process id. */
+  detach(file: string, args: readonly string[], options: DetachOptions): Promise<number>;
+  isAlive(pid: number): boolean;
+  signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void;
+}
+
+export interface RunOptions {
+  readonly stdin?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** After this long the program and its children are killed and the call rejects with `ProcessFailure`. */
+  readonly timeoutMs: number;
+  /** Output beyond this many bytes, stdout and stderr each, kills the program likewise. */
+  readonly outputMax: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface DetachOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Where stdout and stderr go, appended. */
+  readonly logFile: string;
+}
+
+export interface Finished {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class ProcessFailure extends Error {
+  readonly reason: 'not-started' | 'timeout' | 'output-limit' | 'aborted';
+
+  constructor(reason: ProcessFailure['reason'], message: string) {
+    super(message);
+    this.name = 'ProcessFailure';
+    this.reason = reason;
+  }
+}

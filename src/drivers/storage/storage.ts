@@ -1,0 +1,130 @@
+/**
+ * What a host asks of its storage: every SR type is a plugin, every call a plugin's process. SRs are
+ * named by uuid and volumes by their key, the VDI's `location`. Sizes are in bytes.
+ */
+export interface Storage {
+  /** Plugins found, one for each SR type. Asked again it looks again. */
+  plugins(): Promise<readonly StoragePlugin[]>;
+
+  /** Makes a new SR and answers the configuration to attach it with from now on. */
+  createSr(type: string, sr: NewSr, call: StorageCall): Promise<ReadonlyMap<string, string>>;
+  /** Makes the SR usable on this host; attaching one that is attached succeeds. */
+  attachSr(type: string, sr: string, configuration: ReadonlyMap<string, string>, call: StorageCall): Promise<SrStat>;
+  /** Detaches every disk of it first. */
+  detachSr(sr: string, call: StorageCall): Promise<void>;
+  destroySr(sr: string, call: StorageCall): Promise<void>;
+  statSr(sr: string, call: StorageCall): Promise<SrStat>;
+  /** All volumes and the SR's figures. */
+  scanSr(sr: string, call: StorageCall): Promise<{ readonly volumes: readonly Volume[]; readonly stat: SrStat }>;
+  probeSr(type: string, configuration: ReadonlyMap<string, string>, call: StorageCall): Promise<readonly Probed[]>;
+  isSrAttached(sr: string): boolean;
+
+  createVolume(sr: string, volume: NewVolume, call: StorageCall): Promise<Volume>;
+  snapshotVolume(sr: string, key: string, call: StorageCall): Promise<Volume>;
+  cloneVolume(sr: string, key: string, call: StorageCall): Promise<Volume>;
+  destroyVolume(sr: string, key: string, call: StorageCall): Promise<void>;
+  /** Answers the new virtual size. */
+  resizeVolume(sr: string, key: string, sizeBytes: bigint, call: StorageCall): Promise<bigint>;
+  statVolume(sr: string, key: string, call: StorageCall): Promise<Volume>;
+  setVolumeName(sr: string, key: string, name: string, call: StorageCall): Promise<void>;
+  setVolumeDescription(sr: string, key: string, description: string, call: StorageCall): Promise<void>;
+
+  /**
+   * Attaches and activates a volume under a datapath name of the caller, for this host's own use
+   * (import, export, copy). Two writers, or a writer beside readers that forbid it, are refused with
+   * a StorageError. `closeVolume` of a datapath that is not there succeeds.
+   */
+  openVolume(sr: string, key: string, datapath: string, writable: boolean, call: StorageCall): Promise<OpenVolume>;
+  closeVolume(sr: string, key: string, datapath: string, call: StorageCall): Promise<void>;
+  /** Datapaths that now hold a volume, `vbd/<domid>/<device>` of guests among them. */
+  datapaths(sr: string, key: string): readonly string[];
+  close(): Promise<void>;
+}
+
+export interface StorageCall {
+  readonly debugInfo: string;
+  readonly signal?: AbortSignal;
+}
+
+/** The plugin's or the layer's refusal; code and parameters are those of the XenAPI fault. */
+export class StorageError extends Error {
+  readonly code: string;
+  readonly params: readonly string[];
+
+  constructor(code: string, params: readonly string[]) {
+    super(`storage: ${code}(${params.join(', ')})`);
+    this.name = 'StorageError';
+    this.code = code;
+    this.params = params;
+  }
+}
+
+export interface StoragePlugin {
+  /** The SR type. */
+  readonly type: string;
+  readonly name: string;
+  readonly description: string;
+  readonly vendor: string;
+  readonly copyright: string;
+  readonly version: string;
+  readonly requiredApiVersion: string;
+  /** Feature to version, as SM.features has them: `VDI_CREATE` to 1. */
+  readonly features: ReadonlyMap<string, bigint>;
+  readonly configuration: ReadonlyMap<string, string>;
+  readonly requiredClusterStack: readonly string[];
+  readonly driverFilename: string;
+}
+
+export interface NewSr {
+  readonly uuid: string;
+  readonly name: string;
+  readonly description: string;
+  readonly configuration: ReadonlyMap<string, string>;
+}
+
+export interface SrStat {
+  readonly name: string;
+  readonly description: string;
+  readonly freeBytes: bigint;
+  readonly totalBytes: bigint;
+  readonly clustered: boolean;
+  readonly health: 'Healthy' | 'Recovering' | 'Unreachable' | 'Unavailable';
+}
+
+export interface Probed {
+  readonly configuration: ReadonlyMap<string, string>;
+  readonly complete: boolean;
+  readonly uuid?: string;
+  readonly extraInfo: ReadonlyMap<string, string>;
+}
+
+export interface NewVolume {
+  readonly name: string;
+  readonly description: string;
+  readonly sizeBytes: bigint;
+  readonly sharable: boolean;
+  /** The VDI's type, kept with the volume: `user`, `suspend`, ... */
+  readonly type: string;
+}
+
+export interface Volume {
+  readonly key: string;
+  readonly uuid: string | undefined;
+  readonly name: string;
+  readonly description: string;
+  readonly readWrite: boolean;
+  readonly sharable: boolean;
+  readonly virtualSizeBytes: bigint;
+  readonly physicalUtilisationBytes: bigint;
+  /** `image-format` (`raw`, `qcow2`), `vdi-type` and the plugin's own. */
+  readonly keys: ReadonlyMap<string, string>;
+}
+
+/** What this process may read and write through: positions and lengths in bytes, past the end is an error. */
+export interface OpenVolume {
+  readonly sizeBytes: bigint;
+  /** Fills from `position`; answers the count of bytes read, short only at the end of the disk. */
+  read(into: Uint8Array, position: bigint): Promise<number>;
+  write(from: Uint8Array, position: bigint): Promise<void>;
+  flush(): Promise<void>;
+}

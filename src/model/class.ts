@@ -1,0 +1,166 @@
+import type { FaultCode } from '../std/fault.ts';
+import type { Infer, Ref, Type } from './types.ts';
+
+/** Least role first: a session may send a message when its rank is at least the message's. */
+export const roles = [
+  'read-only',
+  'vm-operator',
+  'vm-admin',
+  'vm-power-admin',
+  'pool-operator',
+  'pool-admin',
+  '_local_root_',
+] as const;
+export type Role = (typeof roles)[number];
+
+/** Roles that guard single keys of a map, such as `{ pci: 'pool-admin' }`; a trailing `*` is a wildcard. */
+export type KeyRoles = Readonly<Record<string, Role>>;
+
+/**
+ * `RW`: clients set it. `RO`: given to the constructor and fixed from then on. `DYN`: Xenact's to
+ * change. A field of the wire is never anything else.
+ */
+export type Access = 'RW' | 'RO' | 'DYN';
+
+export interface FieldOptions<T = any> {
+  /** Value of a new row where the constructor is not told otherwise. Without one, an RW or RO field is mandatory. */
+  readonly default?: T;
+  /** False: kept in memory and in the feed only, and back at its default after a restart. */
+  readonly persist?: false;
+  /** The field at the other end of the relation, `VBD.VM`. The store keeps both ends. */
+  readonly inverse?: string;
+  /** Derived by the store from the other end of the relation; nobody writes it. */
+  readonly computed?: true;
+  /** Never on the wire. */
+  readonly internal?: true;
+  /** Least role to set the field; absent: the class's `writeRole`. */
+  readonly writeRole?: Role;
+  /** Least role to read the field; absent: the class's `readRole`. */
+  readonly readRole?: Role;
+  readonly keyRoles?: KeyRoles;
+  /** Name in faults where it differs from the name on the wire: `name__label`. */
+  readonly column?: string;
+}
+
+export interface Field<T = any> extends FieldOptions<T> {
+  readonly access: Access;
+  readonly type: Type<T>;
+  readonly doc: string;
+}
+
+export const rw = <T>(type: Type<T>, doc: string, options: FieldOptions<NoInfer<T>> = {}): Field<T> => ({
+  access: 'RW',
+  type,
+  doc,
+  ...options,
+});
+export const ro = <T>(type: Type<T>, doc: string, options: FieldOptions<NoInfer<T>> = {}): Field<T> => ({
+  access: 'RO',
+  type,
+  doc,
+  ...options,
+});
+export const dyn = <T>(type: Type<T>, doc: string, options: FieldOptions<NoInfer<T>> = {}): Field<T> => ({
+  access: 'DYN',
+  type,
+  doc,
+  ...options,
+});
+
+/** Type, sentence and, for a parameter that may be left out at the end, its default. */
+export type Param = readonly [type: Type<any>, doc: string, defaultValue?: unknown];
+export type Params = Readonly<Record<string, Param>>;
+
+export interface Message {
+  readonly doc: string;
+  readonly role: Role;
+  /** Name of the first parameter where that is a reference to an object of the class itself. */
+  readonly self?: string;
+  /** The other parameters; position on the wire is position in the literal. */
+  readonly params?: Params;
+  readonly result?: Type<any>;
+  readonly errors?: readonly FaultCode[];
+  /** May be called with the prefix `Async.` and then answers with a task. */
+  readonly async?: true;
+  /** Needs no session. */
+  readonly sessionless?: true;
+  readonly removed?: true;
+  /** Only hosts of the pool may call it. */
+  readonly poolInternal?: true;
+  /** Answered even in emergency mode. */
+  readonly emergency?: true;
+  /** Answered by a member of a pool itself, never passed on to its coordinator. */
+  readonly onMember?: true;
+  readonly hidden?: true;
+  readonly keyRoles?: KeyRoles;
+}
+
+export type Fields = Readonly<Record<string, Field>>;
+export type Messages = Readonly<Record<string, Message>>;
+
+export interface ClassSpec<F, M> {
+  readonly doc: string;
+  readonly fields: F;
+  readonly messages: M;
+  /** Least role for reading and for the implicit messages. Default: read-only. */
+  readonly readRole?: Role;
+  /** Least role for setters, the constructor and the destructor. */
+  readonly writeRole: Role;
+  /** False: has no rows in the database and no implicit messages. */
+  readonly inDatabase?: false;
+  /** False: nothing of it survives a restart. */
+  readonly persist?: false;
+  /** True: served with `create` and `destroy`. */
+  readonly constructible?: true;
+  /** False: no `get_all` and its kin. */
+  readonly listed?: false;
+  /** False: changes are not events. */
+  readonly events?: false;
+}
+
+export interface Class<N extends string = string, F = Fields, M = Messages> extends ClassSpec<F, M> {
+  readonly name: N;
+}
+export type AnyClass = Class<string, Fields, Messages>;
+
+/** Declare a class. Nothing runs: the value is data, and everything else is read off it. */
+export const defineClass = <const N extends string, F extends Fields, const M extends Messages>(
+  name: N,
+  spec: ClassSpec<F, M>,
+): Class<N, F, M> => ({ name, ...spec });
+
+/** Filled in by the class files, one line each, so that any actor can call any other by name. */
+// biome-ignore lint/suspicious/noEmptyInterface: it is filled by declaration merging
+export interface Classes {}
+export type ClassName = keyof Classes & string;
+
+export type RecordOf<C> = C extends { fields: infer F extends Fields }
+  ? { readonly [K in keyof F]: Infer<F[K]['type']> }
+  : never;
+/** The record of a class by the class's name: `RecordNamed<'VM'>`. */
+export type RecordNamed<C extends ClassName> = RecordOf<Classes[C]>;
+
+export type ArgsOf<M> = M extends { params: infer P extends Params }
+  ? { readonly [K in keyof P]: Infer<P[K][0]> }
+  : Readonly<Record<string, never>>;
+export type ResultOf<M> = M extends { result: Type<infer R> } ? R : void;
+
+/** `'VM.start' | 'VDI.snapshot' | ...`: the wire name is the name in the code, so grep finds both. */
+export type Method = {
+  [C in ClassName]: Classes[C] extends AnyClass ? `${C}.${keyof Classes[C]['messages'] & string}` : never;
+}[ClassName];
+
+type Split<M> = M extends `${infer C extends ClassName}.${infer K}`
+  ? Classes[C] extends AnyClass
+    ? K extends keyof Classes[C]['messages']
+      ? { cls: C; message: Classes[C]['messages'][K] }
+      : never
+    : never
+  : never;
+
+/** The one way to reach an object, wherever it is. Messages without a `self` are called on the null reference. */
+export type Call = <M extends Method>(
+  method: M,
+  self: Ref<Split<M>['cls']>,
+  args: ArgsOf<Split<M>['message']>,
+) => Promise<ResultOf<Split<M>['message']>>;
