@@ -1,0 +1,72 @@
+import type { DeviceId, Vbd, Vif, Vm, XenopsConsole } from '../../drivers/hypervisor/hypervisor.ts';
+
+/**
+ * One guest technology behind the xenopsd protocol. The daemon's core owns protocol, queues, tasks,
+ * updates, metadata files and storage; a backend owns guests. Calls about one VM come one at a time.
+ */
+export interface Backend {
+  readonly name: string;
+  readonly version: string;
+  readonly features: readonly string[];
+  /** Finds the guests that outlived the daemon. Called once, before anything else. */
+  recover(known: readonly Vm[], report: Report): Promise<readonly Guest[]>;
+  /** Builds the guest with its devices and leaves it paused. On failure nothing of it is left. */
+  create(spec: GuestSpec, work: BackendWork): Promise<Guest>;
+  unpause(vm: string): Promise<void>;
+  pause(vm: string): Promise<void>;
+  /** Asks the guest to power off or to reboot itself; resolves once it was asked, not once it did. */
+  ask(vm: string, what: 'poweroff' | 'reboot'): Promise<void>;
+  /** Ends the guest and removes what it left. One that is gone is success. */
+  destroy(vm: string): Promise<void>;
+  /** Writes the guest's memory and state to `path` and ends it. */
+  suspend(vm: string, path: string, work: BackendWork): Promise<void>;
+  /** Like `create`, from what `suspend` wrote; leaves the guest paused. */
+  resume(spec: GuestSpec, path: string, work: BackendWork): Promise<Guest>;
+  plugVbd(vm: string, disk: GuestDisk): Promise<void>;
+  unplugVbd(vm: string, id: DeviceId, force: boolean): Promise<void>;
+  /** Puts a medium into a CD drive, or with `undefined` takes it out. */
+  changeMedium(vm: string, id: DeviceId, disk: GuestDisk | undefined): Promise<void>;
+  plugVif(vm: string, vif: Vif): Promise<void>;
+  unplugVif(vm: string, id: DeviceId, force: boolean): Promise<void>;
+  /** Facts of the host for HOST.stat. */
+  hostStat(): Promise<{ readonly cpuCount: number; readonly cpuModel: string; readonly hypervisorVersion: string }>;
+  /** The daemon ends; guests go on. */
+  close(): Promise<void>;
+}
+
+export interface GuestSpec {
+  readonly domid: number;
+  readonly vm: Vm;
+  readonly disks: readonly GuestDisk[];
+  readonly vifs: readonly Vif[];
+}
+
+/** A device and where its bytes are. `path` undefined: an empty drive. */
+export interface GuestDisk {
+  readonly vbd: Vbd;
+  readonly path: string | undefined;
+  readonly format: 'raw' | 'qcow2';
+}
+
+export interface Guest {
+  readonly vm: string;
+  readonly domid: number;
+  readonly state: 'paused' | 'running';
+  readonly consoles: readonly XenopsConsole[];
+  readonly memoryActual: bigint;
+  /** Seconds since 1970. */
+  readonly startTime: number;
+  readonly disks: readonly string[];
+  readonly vifs: readonly string[];
+}
+
+/** What a guest did by itself. */
+export type Report = (
+  vm: string,
+  what: 'poweroff' | 'reboot' | 'crash' | { readonly guestAgent: ReadonlyMap<string, string> },
+) => void;
+
+export interface BackendWork {
+  readonly signal: AbortSignal;
+  readonly progress: (fraction: number) => void;
+}
