@@ -1,0 +1,22 @@
+/** Files of this host. Paths are absolute. Errors are the system's own, with `code` (`ENOENT`, `ENOSPC`, ...). */
+export interface Disk {
+  readText(path: string, bytesMax: number): Promise<string>;
+  /** Replaces the file as a whole: a reader or a crash sees the old one or the new one. Synced before it resolves. */
+  replaceText(path: string, text: string, mode?: number): Promise<void>;
+  list(folder: string): Promise<readonly { readonly name: string; readonly kind: 'file' | 'folder' | 'other' }[]>;
+  makeFolder(path: string, mode?: number): Promise<void>;
+  remove(path: string): Promise<void>;
+  exists(path: string): Promise<boolean>;
+  isExecutable(path: string): Promise<boolean>;
+  /** Free and total bytes of the file system that holds the path. */
+  space(path: string): Promise<{ readonly freeBytes: bigint; readonly totalBytes: bigint }>;
+  open(path: string, how: 'read' | 'write'): Promise<OpenFile>;
+}
+
+export interface OpenFile {
+  readonly sizeBytes: bigint;
+  read(into: Uint8Array, position: bigint): Promise<number>;
+  write(from: Uint8Array, position: bigint): Promise<void>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,99 @@
+import type { Duplex } from 'node:stream';
+import type { Serving } from '../network.ts';
+
+/** The HTTP and HTTPS server that clients of the XenAPI talk to. */
+export interface HttpServer {
+  listen(on: HttpListen, handler: HttpHandler): Promise<Serving>;
+}
+
+export interface HttpListen {
+  readonly host: string;
+  /** 0: any free port; `Serving.endpoint` tells which. */
+  readonly port: number;
+  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly limits: HttpLimits;
+}
+
+export interface HttpLimits {
+  readonly connectionsMax: number;
+  /** A head that is not complete after this long closes the connection. */
+  readonly headMs: number;
+  /** A body of which nothing arrives for this long closes the connection. */
+  readonly bodyIdleMs: number;
+  readonly headBytesMax: number;
+}
+
+export interface HttpHandler {
+  /** Every request but those below. Must answer exactly once; a rejection is answered 500. */
+  request(request: HttpRequest, answer: HttpAnswer): Promise<void>;
+  /** `CONNECT path HTTP/1.x`, as clients of consoles send it: the socket is the handler's from here on. */
+  connect(request: HttpHead, socket: Duplex): Promise<void>;
+  /** A WebSocket handshake. `accept` answers it with the subprotocol and gives a stream of binary messages. */
+  upgrade(request: HttpHead, accept: (protocol: string | undefined) => Promise<Duplex>, refuse: Refuse): Promise<void>;
+}
+
+export type Refuse = (status: number, headers: Readonly<Record<string, string>>, body: string) => void;
+
+export interface HttpHead {
+  readonly method: string;
+  /** Percent-decoded, without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly httpVersion: '1.0' | '1.1';
+  readonly remoteAddress: string;
+  readonly secure: boolean;
+}
+
+export interface HttpRequest extends HttpHead {
+  /** Undefined: chunked, or HTTP/1.0 data until the client closes. */
+  readonly contentLength: bigint | undefined;
+  /** The whole body as UTF-8 text; rejects with `BodyTooLarge` past the limit and with `BodyBroken` when it ends early. */
+  text(bytesMax: number): Promise<string>;
+  /** The body as it arrives. Ends early with `BodyBroken` when the client goes away before its Content-Length. */
+  chunks(): AsyncIterable<Uint8Array>;
+  /** Aborted when the client goes away before it was answered. */
+  readonly gone: AbortSignal;
+}
+
+export interface HttpAnswer {
+  /** A whole answer at once; Content-Length is set. Parts are written without joining them first. */
+  send(status: number, headers: Readonly<Record<string, string>>, parts: readonly (string | Uint8Array)[]): void;
+  /**
+   * An answer in pieces: Content-Length when `headers` has it, else chunked for HTTP/1.1 and until
+   * the end of the connection for HTTP/1.0.
+   */
+  begin(status: number, headers: Readonly<Record<string, string>>): HttpBody;
+  /**
+   * Writes `HTTP/1.1 200 OK` and an empty line before the body was read, for clients that send their
+   * body only after they have seen it. The connection closes after the body.
+   */
+  early(status: number, headers: Readonly<Record<string, string>>): void;
+  readonly begun: boolean;
+}
+
+export interface HttpBody {
+  /** Resolves when the client is ready for more; rejects when it went away. */
+  write(chunk: Uint8Array): Promise<void>;
+  end(): Promise<void>;
+  /** Cuts the connection so that the client sees that something is missing. */
+  fail(): void;
+}
+
+export class BodyTooLarge extends Error {
+  readonly bytesMax: number;
+
+  constructor(bytesMax: number) {
+    super(`The body is over the limit of ${bytesMax} bytes`);
+    this.name = 'BodyTooLarge';
+    this.bytesMax = bytesMax;
+  }
+}
+
+export class BodyBroken extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'BodyBroken';
+  }
+}
