@@ -1,0 +1,20 @@
+import { oneOf } from '../src/model/types.ts';
+
+/** Enumerations that more than one class uses. One that a single class uses is declared beside it. */
+export const certificatePurpose = oneOf('certificate_purpose', ['licensing', 'ldaps']);
+export const domainType = oneOf('domain_type', ['hvm', 'pv', 'pv_in_pvh', 'pvh', 'unspecified']);
+export const updateGuidances = oneOf('update_guidances', [
+  'reboot_host',
+  'reboot_host_on_livepatch_failure',
+  'reboot_host_on_kernel_livepatch_failure',
+  'reboot_host_on_xen_livepatch_failure',
+  'restart_toolstack',
+  'restart_device_model',
+  'restart_vm',
+]);
+export const pciDom0Access = oneOf('pci_dom0_access', [
+  'enabled',
+  'disable_on_reboot',
+  'disabled',
+  'enable_on_reboot',
+]);
