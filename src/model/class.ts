@@ -33,6 +33,8 @@ export interface FieldOptions<T = any> {
   readonly computed?: true;
   /** Never on the wire. */
   readonly internal?: true;
+  /** Its getter answers MESSAGE_REMOVED; records still carry the field. */
+  readonly removed?: true;
   /** Least role to set the field; absent: the class's `writeRole`. */
   readonly writeRole?: Role;
   /** Least role to read the field; absent: the class's `readRole`. */
