@@ -1,0 +1,47 @@
+import type { AnyRecord } from './schema.ts';
+
+/**
+ * What survives: the disk side of the store. LMDB in production; a simulation may lose what was not
+ * written yet, but never half of a group.
+ */
+export interface Durable {
+  /** Everything that was written, read once at the start. */
+  load(): Loaded;
+  /** Writes a group as one transaction. Resolves once it is on disk; on a rejection nothing of it is. */
+  write(group: WriteGroup): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface StoredRow {
+  readonly cls: string;
+  readonly ref: string;
+  readonly created: number;
+  readonly modified: number;
+  readonly fields: AnyRecord;
+}
+
+export interface Tombstone {
+  readonly generation: number;
+  readonly cls: string;
+  readonly ref: string;
+  readonly created: number;
+}
+
+export interface Loaded {
+  readonly rows: Iterable<StoredRow>;
+  readonly tombstones: readonly Tombstone[];
+  /** Below this generation deletions are no longer known. */
+  readonly horizon: number;
+  /** The store goes on above this one. */
+  readonly generation: number;
+}
+
+export interface WriteGroup {
+  readonly puts: readonly StoredRow[];
+  readonly deletes: readonly { readonly cls: string; readonly ref: string }[];
+  readonly tombstones: readonly Tombstone[];
+  /** Tombstones up to this generation are dropped. */
+  readonly horizon: number;
+  /** No generation above this one is handed out before the next group is on disk. */
+  readonly generationMax: number;
+}

@@ -1,0 +1,70 @@
+import type { AnyClass, Field } from '../model/class.ts';
+
+export type AnyRecord = Readonly<Record<string, unknown>>;
+
+/** What the store needs to know of a class, read off its declaration once. */
+export interface Schema {
+  readonly cls: AnyClass;
+  /** Rows of it survive a restart. */
+  readonly persist: boolean;
+  /** Changes of it are told to watchers. */
+  readonly events: boolean;
+  readonly fieldNames: readonly string[];
+  /** The fields that are written to disk. */
+  readonly storedFields: readonly string[];
+  readonly stored: ReadonlySet<string>;
+  readonly relations: ReadonlyMap<string, Relation>;
+  readonly defaults: AnyRecord;
+}
+
+/** A field that refers to rows whose own field refers back. */
+export interface Relation {
+  readonly field: string;
+  readonly many: boolean;
+  readonly otherClass: string;
+  readonly otherField: string;
+  readonly otherMany: boolean;
+  /** Derived from the other end: never written to disk and rebuilt when the store opens. */
+  readonly computed: boolean;
+}
+
+const relationOf = (cls: AnyClass, name: string, field: Field, classes: ReadonlyMap<string, AnyClass>): Relation | undefined => {
+  if (field.inverse === undefined || field.inverse === `${cls.name}.${name}`) return undefined;
+  const [otherClass = '', otherField = ''] = field.inverse.split('.');
+  const other = classes.get(otherClass)?.fields[otherField];
+  if (other === undefined) return undefined;
+  return {
+    field: name,
+    many: field.type.kind === 'set',
+    otherClass,
+    otherField,
+    otherMany: other.type.kind === 'set',
+    computed: field.computed === true,
+  };
+};
+
+export const schemasOf = (all: readonly AnyClass[]): ReadonlyMap<string, Schema> => {
+  const classes = new Map(all.map((cls) => [cls.name, cls]));
+  return new Map(all.map((cls) => [cls.name, schemaOf(cls, classes)]));
+};
+
+const schemaOf = (cls: AnyClass, classes: ReadonlyMap<string, AnyClass>): Schema => {
+  const fields = Object.entries(cls.fields);
+  const storedFields = fields
+    .filter(([, field]) => field.persist !== false && field.computed !== true)
+    .map(([name]) => name);
+  const relations = fields.flatMap(([name, field]) => {
+    const relation = relationOf(cls, name, field, classes);
+    return relation === undefined ? [] : [[name, relation] as const];
+  });
+  return {
+    cls,
+    persist: cls.persist !== false,
+    events: cls.events !== false,
+    fieldNames: fields.map(([name]) => name),
+    storedFields,
+    stored: new Set(storedFields),
+    relations: new Map(relations),
+    defaults: Object.fromEntries(fields.map(([name, field]) => [name, field.default ?? field.type.empty])),
+  };
+};

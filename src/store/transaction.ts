@@ -1,0 +1,154 @@
+import { Fault } from '../std/fault.ts';
+import type { AnyRecord, Relation, Schema } from './schema.ts';
+import type { Table } from './table.ts';
+import { same, type Version } from './version.ts';
+
+/** One row as this transaction would leave it. */
+export interface Draft {
+  readonly cls: string;
+  readonly ref: string;
+  readonly before: Version | undefined;
+  /** Undefined: deleted. */
+  record: Record<string, unknown> | undefined;
+  /** `record` is a copy of this transaction's own. */
+  owned: boolean;
+  readonly changed: Set<string>;
+  touched: boolean;
+  readonly durable: boolean;
+}
+
+/** What the typed `Tx` is made of: class and reference as plain strings. */
+export interface Drafting {
+  read(cls: string, ref: string): AnyRecord | undefined;
+  create(cls: string, ref: string, fields: AnyRecord, durable: boolean): void;
+  patch(cls: string, ref: string, changes: AnyRecord): void;
+  delete(cls: string, ref: string): void;
+  touch(cls: string, ref: string): void;
+  /** Rows that differ from before, or were touched, in the order in which they were first changed. */
+  drafts(): readonly Draft[];
+}
+
+type Tables = ReadonlyMap<string, Table>;
+
+const invalid = (cls: string, ref: string): Fault => new Fault('HANDLE_INVALID', [cls, ref]);
+
+export const drafting = (tables: Tables): Drafting => {
+  const drafts = new Map<string, Draft>();
+
+  const tableOf = (cls: string): Table => {
+    const table = tables.get(cls);
+    if (table === undefined) throw new Error(`The store has no class ${cls}`);
+    return table;
+  };
+
+  const find = (cls: string, ref: string): Draft | undefined => {
+    const key = `${cls}/${ref}`;
+    const known = drafts.get(key);
+    if (known !== undefined) return known;
+    const before = tables.get(cls)?.latest(ref);
+    if (before === undefined) return undefined;
+    const draft: Draft = {
+      cls,
+      ref,
+      before,
+      record: before.record,
+      owned: false,
+      changed: new Set(),
+      touched: false,
+      durable: before.durable,
+    };
+    drafts.set(key, draft);
+    return draft;
+  };
+
+  const put = (draft: Draft, field: string, value: unknown): void => {
+    if (draft.record === undefined || same(draft.record[field], value)) return;
+    if (!draft.owned) draft.record = { ...draft.record };
+    draft.owned = true;
+    draft.record[field] = value;
+    draft.changed.add(field);
+  };
+
+  const linked = (value: unknown, many: boolean): readonly string[] =>
+    many ? (value as readonly string[]) : [value as string];
+
+  /** Takes `ref` into or out of the far end of a relation; a far end that does not exist is left alone. */
+  const relink = (relation: Relation, far: string, ref: string, add: boolean): void => {
+    const draft = find(relation.otherClass, far);
+    if (draft?.record === undefined) return;
+    if (!relation.otherMany) {
+      if (add) put(draft, relation.otherField, ref);
+      return;
+    }
+    const members = draft.record[relation.otherField] as readonly string[];
+    if (add === members.includes(ref)) return;
+    put(draft, relation.otherField, add ? [...members, ref] : members.filter((member) => member !== ref));
+  };
+
+  const relate = (schema: Schema, ref: string, field: string, before: unknown, after: unknown): void => {
+    const relation = schema.relations.get(field);
+    if (relation === undefined) return;
+    const was = before === undefined ? [] : linked(before, relation.many);
+    const is = after === undefined ? [] : linked(after, relation.many);
+    for (const far of was) if (!is.includes(far)) relink(relation, far, ref, false);
+    for (const far of is) if (!was.includes(far)) relink(relation, far, ref, true);
+  };
+
+  const change = (draft: Draft, schema: Schema, changes: AnyRecord): void => {
+    for (const [field, value] of Object.entries(changes)) {
+      if (value === undefined) continue;
+      if (!(field in schema.defaults)) throw new Error(`${schema.cls.name} has no field ${field}`);
+      const before = draft.record?.[field];
+      if (same(before, value)) continue;
+      put(draft, field, value);
+      relate(schema, draft.ref, field, before, value);
+    }
+  };
+
+  return {
+    read: (cls, ref) => {
+      const draft = drafts.get(`${cls}/${ref}`);
+      return draft === undefined ? tables.get(cls)?.latest(ref)?.record : draft.record;
+    },
+    create: (cls, ref, fields, durable) => {
+      const { schema } = tableOf(cls);
+      const key = `${cls}/${ref}`;
+      const existing = find(cls, ref);
+      if (existing?.record !== undefined) throw new Error(`${key} exists already`);
+      const draft: Draft = {
+        cls,
+        ref,
+        before: existing?.before,
+        record: { ...schema.defaults },
+        owned: true,
+        changed: new Set(schema.fieldNames),
+        touched: true,
+        durable: durable && schema.persist,
+      };
+      drafts.set(key, draft);
+      change(draft, schema, fields);
+    },
+    patch: (cls, ref, changes) => {
+      const draft = find(cls, ref);
+      if (draft?.record === undefined) throw invalid(cls, ref);
+      change(draft, tableOf(cls).schema, changes);
+    },
+    delete: (cls, ref) => {
+      const draft = find(cls, ref);
+      if (draft?.record === undefined) return;
+      const { schema } = tableOf(cls);
+      for (const field of schema.relations.keys()) relate(schema, ref, field, draft.record[field], undefined);
+      draft.record = undefined;
+    },
+    touch: (cls, ref) => {
+      const draft = find(cls, ref);
+      if (draft?.record === undefined) throw invalid(cls, ref);
+      draft.touched = true;
+    },
+    drafts: () =>
+      [...drafts.values()].filter(
+        (draft) =>
+          draft.record === undefined ? draft.before !== undefined : draft.touched || draft.changed.size > 0,
+      ),
+  };
+};

@@ -1,0 +1,42 @@
+import type { AnyRecord } from './schema.ts';
+
+/** One state of a row. Never changes once it is staged, so readers may keep it. */
+export interface Version {
+  readonly record: AnyRecord;
+  /** Generation of the commit that made the row. */
+  readonly created: number;
+  /** Generation of the commit that made this version. */
+  readonly modified: number;
+  /** False: the row is gone after a restart. */
+  readonly durable: boolean;
+  /** The record as it goes over the wire, made by the first reader that wants it. */
+  xml?: string;
+  json?: string;
+}
+
+/** A row: what readers see and what the next decision builds on. They differ while a commit is on its way to disk. */
+export interface Entry {
+  readonly cls: string;
+  readonly ref: string;
+  committed: Version | undefined;
+  latest: Version | undefined;
+}
+
+/** One row of one commit, before and after. */
+export interface Change {
+  readonly entry: Entry;
+  readonly before: Version | undefined;
+  readonly after: Version | undefined;
+}
+
+/** Two field values that a client could not tell apart. */
+export const same = (a: unknown, b: unknown): boolean => {
+  if (Object.is(a, b)) return true;
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((item, i) => same(item, b[i]));
+  }
+  if (a instanceof Map && b instanceof Map) {
+    return a.size === b.size && [...a].every(([key, item]) => b.has(key) && same(item, b.get(key)));
+  }
+  return false;
+};
