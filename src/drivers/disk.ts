@@ -17,6 +17,8 @@ export interface OpenFile {
   readonly sizeBytes: bigint;
   read(into: Uint8Array, position: bigint): Promise<number>;
   write(from: Uint8Array, position: bigint): Promise<void>;
+  /** Cuts a file, or extends it with zeros. */
+  truncate(sizeBytes: bigint): Promise<void>;
   sync(): Promise<void>;
   close(): Promise<void>;
 }

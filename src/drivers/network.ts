@@ -11,6 +11,12 @@ export interface Network {
   serve(on: Endpoint, handle: PostHandler, limits: { readonly bodyMax: number }): Promise<Serving>;
   /** A raw byte stream; rejects with `NetworkFailure` when nobody listens. */
   connect(to: Endpoint, options: { readonly timeoutMs: number }): Promise<Duplex>;
+  /** Hands over every raw byte stream that is opened, until closed. One over `connectionsMax` is cut at once. */
+  listen(
+    on: Endpoint,
+    handle: (stream: Duplex) => void,
+    limits: { readonly connectionsMax: number },
+  ): Promise<Serving>;
 }
 
 export interface PostOptions {
