@@ -47,9 +47,9 @@ export const nodeProcesses: Processes = {
 
 /** The environment is what is given, and PATH, without which few programs find others. */
 const place = (options: Pick<RunOptions, 'env' | 'cwd'>): { env: NodeJS.ProcessEnv; cwd?: string } => {
-  const path = process.env['PATH'];
+  const { PATH } = process.env;
   return {
-    env: { ...(path === undefined ? {} : { PATH: path }), ...options.env },
+    env: { ...(PATH === undefined ? {} : { PATH }), ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   };
 };
@@ -91,8 +91,8 @@ const finished = (file: string, child: Child, options: RunOptions): Promise<Fini
       clearTimeout(wait);
       options.signal?.removeEventListener('abort', abort);
       for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
-      if (failure) return reject(failure);
-      resolve({ code: child.exitCode, signal: child.signalCode, stdout: stdout(), stderr: stderr() });
+      if (failure) reject(failure);
+      else resolve({ code: child.exitCode, signal: child.signalCode, stdout: stdout(), stderr: stderr() });
     };
 
     const overflow = (): void => kill('output-limit', `its output is over ${options.outputMax} bytes`);

@@ -51,8 +51,9 @@ test('a program that ends without reading its input has not failed', async () =>
 });
 
 test('the environment is what was given and PATH', async () => {
+  const { PATH } = process.env;
   const { stdout } = await nodeProcesses.run('env', [], { ...ordinary, env: { COLOUR: 'red' } });
-  expect(stdout.trim().split('\n').sort()).toEqual(['COLOUR=red', `PATH=${process.env['PATH']}`]);
+  expect(stdout.trim().split('\n').sort()).toEqual(['COLOUR=red', `PATH=${PATH}`]);
   const own = await nodeProcesses.run('/usr/bin/env', [], { ...ordinary, env: { PATH: '/nowhere' } });
   expect(own.stdout).toBe('PATH=/nowhere\n');
 });

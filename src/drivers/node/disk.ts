@@ -1,0 +1,173 @@
+import { randomBytes } from 'node:crypto';
+import { type BigIntStats, constants } from 'node:fs';
+import {
+  access,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rmdir,
+  stat,
+  statfs,
+  unlink,
+} from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { Disk, OpenFile } from '../disk.ts';
+
+const SECTOR_BYTES = 512n;
+
+/** The files of this machine. What it makes is for its own user alone unless a mode is given. */
+export const nodeDisk: Disk = {
+  async readText(path, bytesMax) {
+    const file = await open(path, 'r');
+    try {
+      const chunks: Buffer[] = [];
+      let sizeBytes = 0;
+      // Counting what comes instead of asking for the size: files of /proc say 0, and files grow.
+      for await (const chunk of file.createReadStream({ end: bytesMax, autoClose: false })) {
+        chunks.push(chunk as Buffer);
+        sizeBytes += chunk.length;
+      }
+      if (sizeBytes > bytesMax) throw fileError('EFBIG', path, `is over the limit of ${bytesMax} bytes`);
+      return Buffer.concat(chunks).toString('utf8');
+    } finally {
+      await file.close();
+    }
+  },
+
+  async replaceText(path, text, mode = 0o600) {
+    // In the same folder, because a rename is whole only within one file system.
+    const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(12).toString('hex')}`);
+    const file = await open(temporary, 'wx', mode);
+    try {
+      try {
+        await file.chmod(mode);
+        await file.writeFile(text, 'utf8');
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+    } catch (error) {
+      await unlink(temporary).catch(() => {});
+      throw error;
+    }
+    await syncFolder(dirname(path));
+  },
+
+  async list(folder) {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.map((entry) => ({
+      name: entry.name,
+      kind: entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : 'other',
+    }));
+  },
+
+  async makeFolder(path, mode = 0o700) {
+    await mkdir(path, { recursive: true, mode });
+  },
+
+  /** A file, or a folder that is empty. */
+  async remove(path) {
+    const found = await lstat(path);
+    await (found.isDirectory() ? rmdir(path) : unlink(path));
+  },
+
+  async exists(path) {
+    return answered(stat(path), ['ENOENT', 'ENOTDIR']);
+  },
+
+  async isExecutable(path) {
+    const absent = ['ENOENT', 'ENOTDIR', 'EACCES'];
+    if (!(await answered(access(path, constants.X_OK), absent))) return false;
+    return (await stat(path)).isFile();
+  },
+
+  async space(path) {
+    const { bavail, blocks, bsize } = await statfs(path, { bigint: true });
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  },
+
+  /** Never creates: writing to a disk that is not there must not make a file that looks like one. */
+  async open(path, how) {
+    const file = await open(path, how === 'read' ? constants.O_RDONLY : constants.O_RDWR);
+    try {
+      return openFile(path, file, await sizeOf(await file.stat({ bigint: true })));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  },
+};
+
+const openFile = (path: string, file: FileHandle, sizeBytes: bigint): OpenFile => ({
+  sizeBytes,
+
+  /** Fills `into` unless the file ends before. */
+  async read(into, position) {
+    const start = offset(path, position);
+    let done = 0;
+    while (done < into.length) {
+      const { bytesRead } = await file.read(into, done, into.length - done, start + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return done;
+  },
+
+  async write(from, position) {
+    const start = offset(path, position);
+    let done = 0;
+    while (done < from.length) {
+      const { bytesWritten } = await file.write(from, done, from.length - done, start + done);
+      done += bytesWritten;
+    }
+  },
+
+  truncate: (sizeBytes) => file.truncate(offset(path, sizeBytes)),
+  sync: () => file.datasync(),
+  close: () => file.close(),
+});
+
+/** Node writes at positions that are numbers; beyond 2^53 they would be rounded to other places. */
+const offset = (path: string, position: bigint): number => {
+  if (position < 0n || position > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw fileError('EINVAL', path, `has no position ${position}`);
+  }
+  return Number(position);
+};
+
+/** A block device says 0 for its size; the kernel tells it elsewhere, by the device's numbers. */
+const sizeOf = async (found: BigIntStats): Promise<bigint> => {
+  if (!found.isBlockDevice()) return found.size;
+  const major = ((found.rdev >> 8n) & 0xfffn) | ((found.rdev >> 32n) & ~0xfffn);
+  const minor = (found.rdev & 0xffn) | ((found.rdev >> 12n) & ~0xffn);
+  return BigInt((await readFile(`/sys/dev/block/${major}:${minor}/size`, 'utf8')).trim()) * SECTOR_BYTES;
+};
+
+/** A rename lasts only when its folder is on disk too. */
+const syncFolder = async (path: string): Promise<void> => {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+};
+
+/** True when `question` resolves, false when it fails with one of the codes that mean no. */
+const answered = async (question: Promise<unknown>, no: readonly string[]): Promise<boolean> => {
+  try {
+    await question;
+    return true;
+  } catch (error) {
+    if (no.includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
+};
+
+const fileError = (code: string, path: string, what: string): NodeJS.ErrnoException =>
+  Object.assign(new Error(`${code}: ${path} ${what}`), { code, path });
