@@ -1,0 +1,208 @@
+import type { Struct, Value } from '../std/value.ts';
+import { DecodeFailure, type DecodeLimits, decodeLimits, refuseLong, shown } from './limits.ts';
+import { int64Of } from './numbers.ts';
+
+interface JsonCursor {
+  readonly text: string;
+  readonly limits: DecodeLimits;
+  at: number;
+  items: number;
+}
+
+const loneSurrogate = /[\ud800-\udfff]/u;
+
+/**
+ * Strict JSON with two differences that OCaml peers need: integers are int64 and exact, beyond that
+ * refused, and `NaN`, `Infinity` and `-Infinity` are numbers. Of a repeated key the last value counts.
+ * Half of a surrogate pair is refused, since no XML, file or peer could carry it on.
+ * Throws a `DecodeFailure`.
+ */
+export const readJson = (text: string, limits: DecodeLimits = decodeLimits): Value => {
+  refuseLong(text, limits);
+  const lone = loneSurrogate.exec(text);
+  if (lone !== null)
+    throw new DecodeFailure('Expected whole characters, got half a surrogate pair', lone.index);
+  const c: JsonCursor = { text, limits, at: 0, items: 0 };
+  const value = readValue(c, 0);
+  skipSpace(c);
+  if (c.at < text.length) throw expected(c, 'the end of the text');
+  return value;
+};
+
+const expected = (c: JsonCursor, what: string, at = c.at): DecodeFailure => {
+  const got = at < c.text.length ? shown(c.text.slice(at, at + 20)) : 'the end of the text';
+  return new DecodeFailure(`Expected ${what}, got ${got}`, at);
+};
+
+const quote = 0x22;
+const backslash = 0x5c;
+
+const skipSpace = (c: JsonCursor): void => {
+  for (;;) {
+    const code = c.text.charCodeAt(c.at);
+    if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+    c.at += 1;
+  }
+};
+
+/** The next character that is not white space, and the cursor on it. */
+const peek = (c: JsonCursor): string | undefined => {
+  skipSpace(c);
+  return c.text[c.at];
+};
+
+const readValue = (c: JsonCursor, depth: number): Value => {
+  c.items += 1;
+  if (c.items > c.limits.itemsMax)
+    throw new DecodeFailure(`Expected at most ${c.limits.itemsMax} values`, c.at);
+  switch (peek(c)) {
+    case '"':
+      return readString(c);
+    case '{':
+      return readObject(c, depth + 1);
+    case '[':
+      return readArray(c, depth + 1);
+    case 't':
+      return word(c, 'true', true);
+    case 'f':
+      return word(c, 'false', false);
+    case 'n':
+      return word(c, 'null', null);
+    case 'N':
+      return word(c, 'NaN', Number.NaN);
+    case 'I':
+      return word(c, 'Infinity', Infinity);
+    default:
+      return readNumber(c);
+  }
+};
+
+const word = <T>(c: JsonCursor, name: string, value: T): T => {
+  if (!c.text.startsWith(name, c.at)) throw expected(c, 'a value');
+  c.at += name.length;
+  return value;
+};
+
+const number = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
+
+const readNumber = (c: JsonCursor): Value => {
+  if (c.text.startsWith('-Infinity', c.at)) return word(c, '-Infinity', -Infinity);
+  number.lastIndex = c.at;
+  const found = number.exec(c.text);
+  if (found === null) throw expected(c, 'a value');
+  const [digits, fraction, exponent] = found;
+  const start = c.at;
+  c.at += digits.length;
+  if (fraction !== undefined || exponent !== undefined) return Number(digits);
+  const int = int64Of(digits);
+  if (int === undefined) throw expected(c, 'an integer of 64 bits', start);
+  return int;
+};
+
+const enter = (c: JsonCursor, depth: number): void => {
+  if (depth > c.limits.depthMax) {
+    throw new DecodeFailure(
+      `Expected at most ${c.limits.depthMax} arrays and objects inside one another`,
+      c.at,
+    );
+  }
+  c.at += 1;
+};
+
+/** Steps over `,` and says true, or over the end of the list and says false. */
+const another = (c: JsonCursor, end: string): boolean => {
+  const mark = peek(c);
+  if (mark !== ',' && mark !== end) throw expected(c, `, or ${end}`);
+  c.at += 1;
+  return mark === ',';
+};
+
+const readArray = (c: JsonCursor, depth: number): readonly Value[] => {
+  enter(c, depth);
+  const items: Value[] = [];
+  if (peek(c) === ']') {
+    c.at += 1;
+    return items;
+  }
+  do items.push(readValue(c, depth));
+  while (another(c, ']'));
+  return items;
+};
+
+const readObject = (c: JsonCursor, depth: number): Struct => {
+  enter(c, depth);
+  const members = new Map<string, Value>();
+  if (peek(c) === '}') {
+    c.at += 1;
+    return members;
+  }
+  do {
+    if (peek(c) !== '"') throw expected(c, 'a key in quotes');
+    const key = readString(c);
+    if (peek(c) !== ':') throw expected(c, ':');
+    c.at += 1;
+    members.set(key, readValue(c, depth));
+  } while (another(c, '}'));
+  return members;
+};
+
+const readString = (c: JsonCursor): string => {
+  const { text } = c;
+  let from = c.at + 1;
+  let out = '';
+  for (let at = from; ; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === quote) {
+      c.at = at + 1;
+      return out === '' ? text.slice(from, at) : out + text.slice(from, at);
+    }
+    if (code === backslash) {
+      out += text.slice(from, at);
+      c.at = at + 1;
+      out += readEscape(c);
+      from = c.at;
+      at = from - 1;
+    } else if (!(code >= 0x20)) {
+      throw expected(c, at < text.length ? 'control characters to be escaped' : 'the end of the string', at);
+    }
+  }
+};
+
+const shortEscapes: ReadonlyMap<string, string> = new Map([
+  ['"', '"'],
+  ['\\', '\\'],
+  ['/', '/'],
+  ['b', '\b'],
+  ['f', '\f'],
+  ['n', '\n'],
+  ['r', '\r'],
+  ['t', '\t'],
+]);
+
+/** With the cursor behind the backslash. */
+const readEscape = (c: JsonCursor): string => {
+  const mark = c.text[c.at] ?? '';
+  if (mark !== 'u') {
+    const character = shortEscapes.get(mark);
+    if (character === undefined) throw expected(c, 'an escape such as \\n');
+    c.at += 1;
+    return character;
+  }
+  const start = c.at;
+  const first = readUnit(c);
+  if (first < 0xd800 || first > 0xdfff) return String.fromCharCode(first);
+  if (first < 0xdc00 && c.text.startsWith('\\u', c.at)) {
+    c.at += 1;
+    const second = readUnit(c);
+    if (second >= 0xdc00 && second <= 0xdfff) return String.fromCharCode(first, second);
+  }
+  throw expected(c, 'both halves of a surrogate pair', start);
+};
+
+/** With the cursor on the `u` of `\uXXXX`. */
+const readUnit = (c: JsonCursor): number => {
+  const digits = c.text.slice(c.at + 1, c.at + 5);
+  if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw expected(c, 'four hexadecimal digits', c.at + 1);
+  c.at += 5;
+  return Number.parseInt(digits, 16);
+};

@@ -1,0 +1,108 @@
+import type { Fields } from '../model/class.ts';
+import type { Type } from '../model/types.ts';
+import type { Value } from '../std/value.ts';
+import { jsonFloat, jsonString, jsonValue } from './jsonrpc-writer.ts';
+import { xmlDateTime, xmlFloat, xmlText, xmlValue } from './xmlrpc-writer.ts';
+
+/** How values of one type are written. */
+export interface Encoder<T> {
+  /** A whole `<value>` element. */
+  xml(value: T): string;
+  json(value: T): string;
+}
+
+const encoders = new WeakMap<Type<any>, Encoder<any>>();
+
+/** Made once for each type object. */
+export const encoderOf = <T>(type: Type<T>): Encoder<T> => {
+  const known = encoders.get(type);
+  if (known !== undefined) return known;
+  const made = encoderFor(type);
+  encoders.set(type, made);
+  return made;
+};
+
+const text: Encoder<string> = { xml: (value) => `<value>${xmlText(value)}</value>`, json: jsonString };
+const scalars: Readonly<Record<string, Encoder<any>>> = {
+  string: text,
+  ref: text,
+  enum: text,
+  int: { xml: (value: bigint) => `<value>${value}</value>`, json: String },
+  float: { xml: (value: number) => `<value><double>${xmlFloat(value)}</double></value>`, json: jsonFloat },
+  bool: {
+    xml: (value: boolean) =>
+      value ? '<value><boolean>1</boolean></value>' : '<value><boolean>0</boolean></value>',
+    json: String,
+  },
+  datetime: { xml: xmlDateTime, json: jsonString },
+  void: { xml: () => '<value></value>', json: () => '""' },
+  record: { xml: (value: Value) => xmlValue(value), json: (value: Value) => jsonValue(value) },
+};
+
+const encoderFor = (type: Type<any>): Encoder<any> => {
+  if (type.kind === 'set' && type.item !== undefined) return setEncoder(encoderOf(type.item));
+  if (type.kind === 'map' && type.item !== undefined) return mapEncoder(encoderOf(type.item));
+  const scalar = scalars[type.kind];
+  if (scalar === undefined) throw new Error(`The type ${type.name} does not say what it is made of`);
+  return scalar;
+};
+
+const setEncoder = <T>(item: Encoder<T>): Encoder<readonly T[]> => ({
+  xml: (values) => {
+    let items = '';
+    for (const value of values) items += item.xml(value);
+    return `<value><array><data>${items}</data></array></value>`;
+  },
+  json: (values) => {
+    let items = '';
+    for (const value of values) items += (items === '' ? '' : ',') + item.json(value);
+    return `[${items}]`;
+  },
+});
+
+/** Keys travel as text whatever their type. */
+const mapEncoder = <T>(item: Encoder<T>): Encoder<ReadonlyMap<unknown, T>> => ({
+  xml: (values) => {
+    let members = '';
+    for (const [key, value] of values) {
+      members += `<member><name>${xmlText(String(key))}</name>${item.xml(value)}</member>`;
+    }
+    return `<value><struct>${members}</struct></value>`;
+  },
+  json: (values) => {
+    let members = '';
+    for (const [key, value] of values) {
+      members += `${members === '' ? '' : ','}${jsonString(String(key))}:${item.json(value)}`;
+    }
+    return `{${members}}`;
+  },
+});
+
+/**
+ * How whole records of a class are written: the fields that are on the wire, in the order they are
+ * declared. Lists of ten thousand records pass here, so what is the same in each is made once.
+ */
+export const recordEncoder = (fields: Fields): Encoder<Readonly<Record<string, unknown>>> => {
+  const members = Object.entries(fields)
+    .filter(([, field]) => field.internal !== true)
+    .map(([name, field], index) => ({
+      name,
+      encoder: encoderOf(field.type) as Encoder<unknown>,
+      xmlBefore: `<member><name>${xmlText(name)}</name>`,
+      jsonBefore: `${index === 0 ? '' : ','}${jsonString(name)}:`,
+    }));
+  return {
+    xml: (record) => {
+      let out = '<value><struct>';
+      for (const { name, encoder, xmlBefore } of members) {
+        out += `${xmlBefore + encoder.xml(record[name])}</member>`;
+      }
+      return `${out}</struct></value>`;
+    },
+    json: (record) => {
+      let out = '{';
+      for (const { name, encoder, jsonBefore } of members) out += jsonBefore + encoder.json(record[name]);
+      return `${out}}`;
+    },
+  };
+};
