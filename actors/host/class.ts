@@ -1,0 +1,38 @@
+import { defineClass } from '../../src/model/class.ts';
+import { fields } from './fields.ts';
+import { access } from './messages/access.ts';
+import { availability } from './messages/availability.ts';
+import { certificates } from './messages/certificates.ts';
+import { evacuation } from './messages/evacuation.ts';
+import { extensions } from './messages/extensions.ts';
+import { management } from './messages/management.ts';
+import { power } from './messages/power.ts';
+import { resources } from './messages/resources.ts';
+import { secrets } from './messages/secrets.ts';
+import { settings } from './messages/settings.ts';
+import { updates } from './messages/updates.ts';
+
+export const host = defineClass('host', {
+  doc: 'A machine of the pool that runs VMs.',
+  writeRole: 'pool-operator',
+  fields,
+  messages: {
+    ...power,
+    ...availability,
+    ...evacuation,
+    ...management,
+    ...extensions,
+    ...certificates,
+    ...settings,
+    ...resources,
+    ...secrets,
+    ...updates,
+    ...access,
+  },
+});
+
+declare module '../../src/model/class.ts' {
+  interface Classes {
+    host: typeof host;
+  }
+}

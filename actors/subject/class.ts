@@ -1,0 +1,55 @@
+import { defineClass, dyn, ro } from '../../src/model/class.ts';
+import { type Ref, ref, set, string, stringMap } from '../../src/model/types.ts';
+
+/** The role `pool-admin`. References of roles follow from their names, so this one never changes. */
+const poolAdmin = 'OpaqueRef:0165f154-ba3e-034e-6b27-5d271af109ba' as Ref<'role'>;
+
+export const subject = defineClass('subject', {
+  doc: 'A user or group of the directory who may log in to this pool.',
+  writeRole: 'pool-admin',
+  constructible: true,
+  fields: {
+    uuid: dyn(string, 'Names the entry in this pool, not in the directory.'),
+    subject_identifier: ro(
+      string,
+      'What the directory knows the user or group by, for Active Directory its SID.',
+      { default: '' },
+    ),
+    other_config: ro(
+      stringMap,
+      'What the directory told of the subject when it was added, such as its full name.',
+      { default: new Map() },
+    ),
+    roles: dyn(
+      set(ref('role')),
+      'Roles of everyone the subject stands for; new subjects are pool administrators.',
+      { default: [poolAdmin] },
+    ),
+  },
+  messages: {
+    add_to_roles: {
+      doc: 'Give the subject one more role, for sessions opened from then on.',
+      role: 'pool-admin',
+      self: 'self',
+      params: { role: [ref('role'), 'Role that the subject does not have yet.'] },
+    },
+    remove_from_roles: {
+      doc: 'Take a role away.',
+      role: 'pool-admin',
+      self: 'self',
+      params: { role: [ref('role'), 'Role that the subject has.'] },
+    },
+    get_permissions_name_label: {
+      doc: "Names of all permissions that the subject's roles add up to.",
+      role: 'read-only',
+      self: 'self',
+      result: set(string),
+    },
+  },
+});
+
+declare module '../../src/model/class.ts' {
+  interface Classes {
+    subject: typeof subject;
+  }
+}
