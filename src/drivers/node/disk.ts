@@ -128,6 +128,10 @@ const openFile = (path: string, file: FileHandle, sizeBytes: bigint): OpenFile =
   },
 
   truncate: (sizeBytes) => file.truncate(offset(path, sizeBytes)),
+  async truncate(newSizeBytes) {
+    await file.truncate(offset(path, newSizeBytes));
+  },
+
   sync: () => file.datasync(),
   close: () => file.close(),
 });

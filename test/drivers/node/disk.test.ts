@@ -144,6 +144,15 @@ test('an open file is read and written at any place, also beyond four gigabytes'
   await file.close();
 });
 
+test('an open file is cut and extended with zeros', async () => {
+  await writeFile(at('a'), 'text');
+  const file = await nodeDisk.open(at('a'), 'write');
+  await file.truncate(2n);
+  await file.truncate(4n);
+  await file.close();
+  expect(await readFile(at('a'), 'latin1')).toBe('te\0\0');
+});
+
 test('a file opened for reading cannot be written', async () => {
   await writeFile(at('a'), 'text');
   const file = await nodeDisk.open(at('a'), 'read');

@@ -1,0 +1,196 @@
+import {
+  Agent,
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http';
+import { connect, createServer as createRawServer, type Server, type Socket } from 'node:net';
+import {
+  type Endpoint,
+  type Network,
+  NetworkFailure,
+  type PostHandler,
+  type PostOptions,
+  type Serving,
+} from '../network.ts';
+import { assertSocketPath, bind, place } from './bind.ts';
+
+/** Calls to one place beyond this many at once wait for a connection, within their time. */
+const CONNECTIONS_TO_ONE_MAX = 128;
+/** Connections that a server of this host holds at once; more are closed as they come. */
+const CONNECTIONS_SERVED_MAX = 1_024;
+/** Idle connections end here well before the server's own end of patience, so that the two do not cross. */
+const CLIENT_IDLE_MS_MAX = 4_000;
+const SERVER_IDLE_MS_MAX = 60_000;
+
+const agent = new Agent({
+  keepAlive: true,
+  maxSockets: CONNECTIONS_TO_ONE_MAX,
+  timeout: CLIENT_IDLE_MS_MAX,
+  scheduling: 'lifo',
+});
+
+/** HTTP among the programs of this machine. */
+export const nodeNetwork: Network = {
+  post: (to, path, body, options) =>
+    new Promise((resolve, reject) => {
+      if (options.signal?.aborted) return reject(aborted(to));
+      if ('socketPath' in to) assertSocketPath(to.socketPath);
+      const bytes = Buffer.from(body, 'utf8');
+      const sent = request({
+        ...to,
+        agent,
+        method: 'POST',
+        path,
+        headers: { 'content-type': options.contentType, 'content-length': bytes.length },
+      });
+      const done = limited(sent, to, options);
+      sent.once('error', (error) => {
+        done();
+        reject(networkFailure(error, to));
+      });
+      sent.once('response', (response) => {
+        gathered(response, options.responseMax).then(
+          (text) => {
+            done();
+            resolve({ status: response.statusCode as number, body: text });
+          },
+          (error: Error) => {
+            done();
+            sent.destroy();
+            reject(networkFailure(error, to));
+          },
+        );
+      });
+      sent.end(bytes);
+    }),
+
+  async serve(on, handle, limits) {
+    const server = createServer({ keepAliveTimeout: SERVER_IDLE_MS_MAX }, (incoming, response) => {
+      void serveOne(incoming, response, handle, limits.bodyMax);
+    });
+    server.maxConnections = CONNECTIONS_SERVED_MAX;
+    return serving(server, await bind(server, on), () => server.closeAllConnections());
+  },
+
+  async listen(on, handle, limits) {
+    const open = new Set<Socket>();
+    const server = createRawServer((socket) => {
+      open.add(socket);
+      socket.once('close', () => open.delete(socket));
+      // Whoever was given the stream may not listen yet; without a listener an error would end the process.
+      socket.on('error', () => {});
+      socket.setNoDelay(true);
+      handle(socket);
+    });
+    server.maxConnections = limits.connectionsMax;
+    return serving(server, await bind(server, on), () => {
+      for (const socket of open) socket.destroy();
+    });
+  },
+
+  connect: (to, options) =>
+    new Promise((resolve, reject) => {
+      if ('socketPath' in to) assertSocketPath(to.socketPath);
+      const socket = 'socketPath' in to ? connect(to.socketPath) : connect(to.port, to.host);
+      const timer = setTimeout(() => socket.destroy(late(to, options.timeoutMs)), options.timeoutMs);
+      const refuse = (error: Error): void => {
+        clearTimeout(timer);
+        reject(networkFailure(error, to));
+      };
+      socket.once('error', refuse);
+      socket.once('connect', () => {
+        clearTimeout(timer);
+        socket.off('error', refuse);
+        socket.setNoDelay(true);
+        resolve(socket);
+      });
+    }),
+};
+
+const serving = (server: Server, endpoint: Endpoint, endAll: () => void): Serving => {
+  const closed = new Promise<void>((resolve) => server.once('close', resolve));
+  return {
+    endpoint,
+    close() {
+      server.close();
+      endAll();
+      return closed;
+    },
+  };
+};
+
+/** Ends a call at its time limit or with its signal; the returned function takes both away. */
+const limited = (sent: ClientRequest, to: Endpoint, options: PostOptions): (() => void) => {
+  const timer = setTimeout(() => sent.destroy(late(to, options.timeoutMs)), options.timeoutMs);
+  const abort = (): void => void sent.destroy(aborted(to));
+  options.signal?.addEventListener('abort', abort, { once: true });
+  return () => {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', abort);
+  };
+};
+
+/** A whole body as text. Rejects with `too-large`, or with the error that ended it early. */
+const gathered = (message: IncomingMessage, bytesMax: number): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let sizeBytes = 0;
+    const take = (chunk: Buffer): void => {
+      sizeBytes += chunk.length;
+      if (sizeBytes <= bytesMax) return void chunks.push(chunk);
+      message.off('data', take);
+      reject(new NetworkFailure('too-large', `A body is over the limit of ${bytesMax} bytes`));
+    };
+    message.on('data', take);
+    message.once('end', () => resolve(Buffer.concat(chunks, sizeBytes).toString('utf8')));
+    message.once('error', reject);
+    message.once('close', () => reject(new NetworkFailure('closed', 'A body ended early')));
+  });
+
+const serveOne = async (
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  handle: PostHandler,
+  bodyMax: number,
+): Promise<void> => {
+  const gone = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort(new NetworkFailure('closed', 'The caller went away'));
+  });
+  const answer = await gathered(incoming, bodyMax)
+    .then((body) =>
+      handle({ method: incoming.method ?? '', path: incoming.url ?? '', body, signal: gone.signal }),
+    )
+    .catch((error: unknown) => failed(error));
+  if (response.destroyed) return;
+  const bytes = Buffer.from(answer.body, 'utf8');
+  response.writeHead(answer.status, {
+    'content-type': answer.contentType,
+    'content-length': bytes.length,
+    // What is left of a body that was not read cannot be told from a next request.
+    ...(incoming.complete ? {} : { connection: 'close' }),
+  });
+  response.end(bytes);
+};
+
+const failed = (error: unknown): { status: number; contentType: string; body: string } => {
+  const tooLarge = error instanceof NetworkFailure && error.reason === 'too-large';
+  const message = error instanceof Error ? error.message : String(error);
+  return { status: tooLarge ? 413 : 500, contentType: 'text/plain; charset=utf-8', body: `${message}\n` };
+};
+
+const late = (to: Endpoint, timeoutMs: number): NetworkFailure =>
+  new NetworkFailure('timeout', `${place(to)} did not answer within ${timeoutMs} ms`);
+
+const aborted = (to: Endpoint): NetworkFailure =>
+  new NetworkFailure('aborted', `The call to ${place(to)} was aborted`);
+
+const networkFailure = (error: NodeJS.ErrnoException, to: Endpoint): NetworkFailure => {
+  if (error instanceof NetworkFailure) return error;
+  const neverThere = error.syscall === 'connect' || error.syscall === 'getaddrinfo';
+  const what = neverThere ? `Nobody answers at ${place(to)}` : `${place(to)} closed the connection`;
+  return new NetworkFailure(neverThere ? 'refused' : 'closed', `${what} (${error.message})`);
+};
