@@ -1,0 +1,38 @@
+import { defineClass, dyn, rw } from '../../src/model/class.ts';
+import { ref, string, stringMap } from '../../src/model/types.ts';
+
+export const secret = defineClass('secret', {
+  doc: 'A password or key under a name, so that settings can mention it without showing it.',
+  readRole: 'pool-operator',
+  writeRole: 'pool-operator',
+  constructible: true,
+  events: false,
+  fields: {
+    uuid: dyn(string, 'Name by which settings mention the secret, as in `cifspassword_secret`.'),
+    value: rw(string, 'The secret itself, in plain text.'),
+    other_config: rw(
+      stringMap,
+      'Free for clients; visible to every reader, so nothing secret belongs here.',
+      { default: new Map(), readRole: 'read-only' },
+    ),
+  },
+  messages: {
+    introduce: {
+      doc: 'Makes a secret with a chosen identity, for hosts that join a pool and bring theirs.',
+      role: 'pool-operator',
+      params: {
+        uuid: [string, 'Identity to have.'],
+        value: [string, 'The secret itself.'],
+        other_config: [stringMap, 'Settings of clients.', new Map()],
+      },
+      result: ref('secret'),
+      hidden: true,
+    },
+  },
+});
+
+declare module '../../src/model/class.ts' {
+  interface Classes {
+    secret: typeof secret;
+  }
+}

@@ -1,0 +1,17 @@
+import { defineClass } from '../../src/model/class.ts';
+import { fields } from './fields.ts';
+import { messages } from './messages.ts';
+
+export const VDI = defineClass('VDI', {
+  doc: 'A virtual disk in a storage repository. A VBD puts it into a VM.',
+  writeRole: 'vm-admin',
+  constructible: true,
+  fields,
+  messages,
+});
+
+declare module '../../src/model/class.ts' {
+  interface Classes {
+    VDI: typeof VDI;
+  }
+}

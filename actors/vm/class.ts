@@ -1,0 +1,20 @@
+import { defineClass } from '../../src/model/class.ts';
+import { fields } from './fields.ts';
+import { lifecycle } from './messages/lifecycle.ts';
+import { placement } from './messages/placement.ts';
+import { resources } from './messages/resources.ts';
+import { settings } from './messages/settings.ts';
+
+export const VM = defineClass('VM', {
+  doc: 'A virtual machine, and also a template, a snapshot or a control domain: flags tell which.',
+  writeRole: 'vm-admin',
+  constructible: true,
+  fields,
+  messages: { ...lifecycle, ...resources, ...placement, ...settings },
+});
+
+declare module '../../src/model/class.ts' {
+  interface Classes {
+    VM: typeof VM;
+  }
+}

@@ -1,0 +1,86 @@
+import { oneOf } from '../../src/model/types.ts';
+
+export const vmOperations = oneOf('vm_operations', [
+  'snapshot',
+  'clone',
+  'copy',
+  'create_template',
+  'revert',
+  'checkpoint',
+  'snapshot_with_quiesce',
+  'provision',
+  'start',
+  'start_on',
+  'pause',
+  'unpause',
+  'clean_shutdown',
+  'clean_reboot',
+  'hard_shutdown',
+  'power_state_reset',
+  'hard_reboot',
+  'suspend',
+  'csvm',
+  'resume',
+  'resume_on',
+  'pool_migrate',
+  'migrate_send',
+  'get_boot_record',
+  'send_sysrq',
+  'send_trigger',
+  'query_services',
+  'shutdown',
+  'call_plugin',
+  'changing_memory_live',
+  'awaiting_memory_live',
+  'changing_dynamic_range',
+  'changing_static_range',
+  'changing_memory_limits',
+  'changing_shadow_memory',
+  'changing_shadow_memory_live',
+  'changing_VCPUs',
+  'changing_VCPUs_live',
+  'changing_NVRAM',
+  'assert_operation_valid',
+  'data_source_op',
+  'update_allowed_operations',
+  'make_into_template',
+  'import',
+  'export',
+  'metadata_export',
+  'reverting',
+  'destroy',
+  'create_vtpm',
+  'sysprep',
+]);
+export const vmPowerState = oneOf('vm_power_state', ['Halted', 'Paused', 'Running', 'Suspended']);
+export const onSoftrebootBehavior = oneOf('on_softreboot_behavior', [
+  'soft_reboot',
+  'destroy',
+  'restart',
+  'preserve',
+]);
+export const onNormalExit = oneOf('on_normal_exit', ['destroy', 'restart']);
+export const onCrashBehaviour = oneOf('on_crash_behaviour', [
+  'destroy',
+  'coredump_and_destroy',
+  'restart',
+  'coredump_and_restart',
+  'preserve',
+  'rename_restart',
+]);
+export const vmSecurebootCertificatesState = oneOf('vm_secureboot_certificates_state', [
+  'ok',
+  'update_available',
+  'update_on_boot',
+]);
+export const updateStatus = oneOf('update_status', ['yes', 'no', 'unspecified']);
+export const vmUefiMode = oneOf('vm_uefi_mode', ['setup', 'user']);
+export const vmSecurebootReadiness = oneOf('vm_secureboot_readiness', [
+  'not_supported',
+  'disabled',
+  'first_boot',
+  'ready',
+  'ready_no_dbx',
+  'setup_mode',
+  'certs_incomplete',
+]);
