@@ -127,7 +127,6 @@ const openFile = (path: string, file: FileHandle, sizeBytes: bigint): OpenFile =
     }
   },
 
-  truncate: (sizeBytes) => file.truncate(offset(path, sizeBytes)),
   async truncate(newSizeBytes) {
     await file.truncate(offset(path, newSizeBytes));
   },
