@@ -1,0 +1,37 @@
+import type { AnyClass, ClassName } from '../model/class.ts';
+import { type WireMessage, wireMessages } from '../model/derive.ts';
+import type { AnyHandler, Behaviour } from './implement.ts';
+
+/** Every message that can be asked for, by its wire name, with the class that answers it. */
+export interface Catalog {
+  readonly classes: readonly AnyClass[];
+  /** In the order of `system.listMethods`. */
+  readonly messages: readonly WireMessage[];
+  /** By `VM.start` or by the older spelling `VM_start`. */
+  find(method: string): WireMessage | undefined;
+  behaviour(cls: string): Behaviour | undefined;
+  handler(message: WireMessage): AnyHandler | undefined;
+}
+
+export const catalogOf = (classes: readonly AnyClass[], behaviours: readonly Behaviour<any>[]): Catalog => {
+  const messages = classes.flatMap(wireMessages);
+  const byName = new Map(messages.map((message) => [message.method, message]));
+  for (const message of messages) byName.set(`${message.cls.name}_${message.name}`, message);
+  const byClass = new Map<string, Behaviour>(behaviours.map((one) => [one.cls.name, one]));
+  for (const { cls, handlers } of behaviours) {
+    for (const name of Object.keys(handlers)) {
+      if (!byName.has(`${cls.name}.${name}`)) throw new Error(`${cls.name} handles ${name}, which it does not declare`);
+    }
+  }
+  return {
+    classes,
+    messages,
+    find: (method) => byName.get(method),
+    behaviour: (cls) => byClass.get(cls),
+    handler: (message) => byClass.get(message.cls.name)?.handlers[message.name],
+  };
+};
+
+/** The classes that the catalog has rows and events of. */
+export const isClassName = (catalog: Catalog, name: string): name is ClassName =>
+  catalog.classes.some((cls) => cls.name === name);

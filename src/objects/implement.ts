@@ -1,0 +1,108 @@
+import type { AnyClass, ArgsOf, Call, ClassName, Messages, RecordNamed, ResultOf, Role } from '../model/class.ts';
+import type { Ref } from '../model/types.ts';
+import type { Tx, View } from '../store/view.ts';
+import type { Fault } from '../std/fault.ts';
+import type { Services } from './services.ts';
+
+/** Who asks. Nested calls keep the caller of the outermost one. */
+export interface Caller {
+  readonly session: Ref<'session'>;
+  /** Name for people and for the audit log. */
+  readonly user: string;
+  readonly role: Role;
+  readonly originator: string;
+}
+
+/** What a read is given: committed rows, as clients see them. */
+export interface Reading {
+  readonly view: View;
+  readonly self: Ref;
+  readonly caller: Caller;
+  readonly services: Services;
+}
+
+/** What a decision is given. It runs in one turn of the object's mailbox and must not wait for anything. */
+export interface Deciding {
+  readonly tx: Tx;
+  readonly self: Ref;
+  readonly caller: Caller;
+  readonly services: Services;
+}
+
+/** What work is given. It runs outside the mailbox and may take as long as it needs. */
+export interface Working<C extends ClassName> {
+  readonly self: Ref<C>;
+  /** The row as it is at the time of reading; throws HANDLE_INVALID once it is gone. */
+  readonly record: RecordNamed<C>;
+  /** Latest rows, commits on their way to disk included. */
+  readonly view: View;
+  readonly caller: Caller;
+  readonly services: Services;
+  /** The task that this work reports to; the null reference for work that nobody watches. */
+  readonly task: Ref<'task'>;
+  readonly signal: AbortSignal;
+  /** From 0 to 1. */
+  progress(fraction: number): void;
+  /** Taken back, newest first, when the work fails or is cancelled. */
+  undo(step: () => unknown): void;
+  readonly call: Call;
+  /** A durable step in the middle of the work. Where it must be taken back on failure, say how with `undo`. */
+  commit<T>(make: (tx: Tx) => T): Promise<T>;
+  /** Adds to the one commit that settles this work. */
+  settle(make: (tx: Tx) => void): void;
+}
+
+/**
+ * How one message is done. `read` answers from committed rows and never enters a mailbox; `decide` is a
+ * commit in one turn; `work` is admitted, runs, and settles in one commit.
+ */
+export type Handler<C extends ClassName, A, R> =
+  | { readonly read: (reading: Reading, args: A) => R | Promise<R> }
+  | {
+      readonly decide: (deciding: Deciding, args: A) => R;
+      /** The row whose actor decides, where the message has no `self`. */
+      readonly on?: (args: A, view: View) => Ref;
+    }
+  | {
+      readonly work: (working: Working<C>, args: A) => Promise<R>;
+      /** Name in `current_operations`; without it the work conflicts with nothing. */
+      readonly operation?: string;
+      readonly cuts?: readonly string[];
+      /** The row that does the work, where the message has no `self`. */
+      readonly on?: (args: A, view: View) => Ref;
+      /** Refusals that depend on the arguments. Pure, asked at admission. */
+      readonly unless?: (view: View, self: Ref<C>, args: A) => Fault | undefined;
+    };
+
+export type AnyHandler = Handler<any, any, any>;
+
+type Explicit<C extends AnyClass, N extends ClassName> = {
+  readonly [K in keyof C['messages']]?: Handler<N, ArgsOf<C['messages'][K]>, ResultOf<C['messages'][K]>>;
+};
+
+/** Implicit messages that need more than their field: a setter with an effect, a constructor, a destructor. */
+type Implicit = {
+  readonly [K in `set_${string}` | `add_${string}` | `remove_${string}` | `get_${string}` | 'create' | 'destroy']?: AnyHandler;
+};
+
+export interface Behaviour<N extends ClassName = ClassName> {
+  readonly cls: AnyClass;
+  /** The row whose actor owns a row of this class, where it is not the row itself. */
+  readonly owner?: (record: RecordNamed<N>) => readonly [cls: ClassName, ref: Ref];
+  /**
+   * Why an operation of `current_operations` may not begin, from rows alone. OTHER_OPERATION_IN_PROGRESS
+   * makes the caller wait, everything else is the answer.
+   */
+  readonly admit?: (view: View, self: Ref<N>, operation: string) => Fault | undefined;
+  /** Fields that follow from rows, such as `allowed_operations`. Runs inside each commit that touches them. */
+  readonly derive?: (view: View, self: Ref<N>, record: RecordNamed<N>) => Partial<RecordNamed<N>>;
+  /** Rows whose derived fields depend on this one. */
+  readonly affects?: (record: RecordNamed<N>) => readonly (readonly [cls: ClassName, ref: Ref])[];
+  readonly handlers: Readonly<Record<string, AnyHandler>>;
+}
+
+export const implement = <const C extends AnyClass & { readonly name: ClassName; readonly messages: Messages }>(
+  cls: C,
+  rules: Omit<Behaviour<C['name']>, 'cls' | 'handlers'>,
+  handlers: Explicit<C, C['name']> & Implicit,
+): Behaviour<C['name']> => ({ cls, ...rules, handlers: handlers as Readonly<Record<string, AnyHandler>> });

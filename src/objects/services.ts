@@ -1,0 +1,24 @@
+import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
+import type { Storage } from '../drivers/storage/storage.ts';
+import type { Ref } from '../model/types.ts';
+import type { Clock, Random } from '../std/clock.ts';
+import type { Log } from '../std/log.ts';
+import type { Store } from '../store/store.ts';
+import type { Credentials } from './credentials.ts';
+
+/** What the domain may use of the outside world, on this host. */
+export interface Services {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly hypervisor: Hypervisor;
+  readonly storage: Storage;
+  readonly credentials: Credentials;
+  readonly store: Store;
+  /** This host's row. */
+  readonly host: Ref<'host'>;
+  /** Cancels the work, running or waiting, that reports to a task. False when there is none. */
+  readonly cancel: (task: Ref<'task'>) => boolean;
+  /** Stops this process in an orderly way and, where it is supervised, has it started again. */
+  readonly restart: () => void;
+}

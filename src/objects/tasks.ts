@@ -1,0 +1,66 @@
+import { encoderOf } from '../codec/typed.ts';
+import type { WireMessage } from '../model/derive.ts';
+import { dateTimeOf, nullRef, type Ref } from '../model/types.ts';
+import type { Fault } from '../std/fault.ts';
+import type { Tx } from '../store/view.ts';
+import type { Caller } from './implement.ts';
+import type { Services } from './services.ts';
+
+/** How a call is watched: not at all, by a row that lives as long as the call, or by one that the client destroys. */
+export type Watched = 'untracked' | 'while-running' | 'until-destroyed';
+
+export interface NewTask {
+  readonly label: string;
+  readonly description?: string;
+  readonly cancellable: boolean;
+  readonly watched: Watched;
+  readonly caller: Caller;
+}
+
+/** A reference fit for a new row: nobody has it yet and nobody can guess it. */
+export const newRef = <C extends string>(services: Pick<Services, 'random'>): Ref<C> =>
+  `OpaqueRef:${services.random.uuid()}` as Ref<C>;
+
+export const createTask = (tx: Tx, task: Ref<'task'>, services: Services, spec: NewTask): void => {
+  tx.create(
+    'task',
+    task,
+    {
+      uuid: services.random.uuid(),
+      name_label: spec.label,
+      name_description: spec.description ?? '',
+      created: dateTimeOf(services.clock.now()),
+      status: 'pending',
+      session: spec.caller.session,
+      resident_on: services.host,
+      progress: 0,
+      type: '<none/>',
+      allowed_operations: spec.cancellable ? ['cancel'] : [],
+      subtask_of: nullRef,
+    },
+    { durable: spec.watched === 'until-destroyed' },
+  );
+};
+
+/** Final states stick: only a task that is not done yet is changed. */
+const finish = (tx: Tx, task: Ref<'task'>, services: Services, changes: object): void => {
+  const record = tx.get('task', task);
+  if (record === undefined || (record.status !== 'pending' && record.status !== 'cancelling')) return;
+  tx.patch('task', task, {
+    finished: dateTimeOf(services.clock.now()),
+    progress: 1,
+    allowed_operations: [],
+    current_operations: new Map(),
+    ...changes,
+  });
+};
+
+/** The result is the XML-RPC text of the answer, whatever the caller spoke. */
+export const succeedTask = (tx: Tx, task: Ref<'task'>, services: Services, message: WireMessage, result: unknown): void =>
+  finish(tx, task, services, { status: 'success', result: encoderOf(message.result).xml(result) });
+
+export const failTask = (tx: Tx, task: Ref<'task'>, services: Services, fault: Fault): void =>
+  finish(tx, task, services, {
+    status: fault.code === 'TASK_CANCELLED' ? 'cancelled' : 'failure',
+    error_info: [fault.code, ...fault.params],
+  });
