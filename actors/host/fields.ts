@@ -75,10 +75,7 @@ export const fields = {
     inverse: 'host_patch.host',
     computed: true,
   }),
-  updates: dyn(set(ref('pool_update')), 'Updates that are applied.', {
-    inverse: 'pool_update.hosts',
-    computed: true,
-  }),
+  updates: dyn(set(ref('pool_update')), 'Updates that are applied.', { inverse: 'pool_update.hosts' }),
   PBDs: dyn(set(ref('PBD')), 'Connections of the host to its SRs.', { inverse: 'PBD.host', computed: true }),
   host_CPUs: dyn(set(ref('host_cpu')), 'One row for each logical processor.', {
     inverse: 'host_cpu.host',

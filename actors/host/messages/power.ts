@@ -91,7 +91,7 @@ export const power = {
     result: set(string),
   },
   license_apply: {
-    doc: 'No longer available.',
+    doc: 'Removed: use `license_add`.',
     role: 'pool-operator',
     self: 'host',
     params: { contents: [string, 'Licence file, base64.'] },

@@ -74,14 +74,14 @@ export const settings = {
     async: true,
   },
   set_cpu_features: {
-    doc: 'No longer available.',
+    doc: 'Removed: features are levelled by the pool itself.',
     role: 'pool-operator',
     self: 'host',
     params: { features: [string, 'Feature words in hexadecimal.'] },
     removed: true,
   },
   reset_cpu_features: {
-    doc: 'No longer available.',
+    doc: 'Removed with `set_cpu_features`, which it undid.',
     role: 'pool-operator',
     self: 'host',
     removed: true,

@@ -45,7 +45,7 @@ export const updates = {
     async: true,
   },
   apply_recommended_guidances: {
-    doc: 'No longer available.',
+    doc: 'Removed: carry out what `pending_guidances_recommended` lists.',
     role: 'pool-operator',
     self: 'self',
     async: true,

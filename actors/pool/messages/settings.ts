@@ -62,7 +62,7 @@ export const settings = {
     async: true,
   },
   enable_ssl_legacy: {
-    doc: 'No longer available.',
+    doc: 'Removed: hosts no longer speak legacy TLS.',
     role: 'pool-operator',
     self: 'self',
     async: true,
