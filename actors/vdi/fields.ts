@@ -6,7 +6,6 @@ import {
   int,
   map,
   nullRef,
-  type Ref,
   ref,
   set,
   string,
@@ -64,7 +63,7 @@ export const fields = {
   }),
   is_a_snapshot: dyn(bool, 'True for a snapshot, whatever its storage makes of it.', { default: false }),
   snapshot_of: dyn(ref('VDI'), 'Disk it is a snapshot of; it may be gone.', {
-    default: '' as Ref<'VDI'>,
+    default: nullRef,
     inverse: 'VDI.snapshots',
   }),
   snapshots: dyn(set(ref('VDI')), 'Snapshots taken of this disk.', {

@@ -5,7 +5,6 @@ import {
   epoch,
   int,
   nullRef,
-  type Ref,
   record,
   ref,
   set,
@@ -29,10 +28,10 @@ const introduced = {
   managed: [bool, 'False for disks that the driver keeps for itself.', true],
   virtual_size: [int, 'Bytes the guest sees.', 0n],
   physical_utilisation: [int, 'Bytes it takes on the storage.', 0n],
-  metadata_of_pool: [ref('pool'), 'Pool whose replicated database is on it.', '' as Ref<'pool'>],
+  metadata_of_pool: [ref('pool'), 'Pool whose replicated database is on it.', nullRef],
   is_a_snapshot: [bool, 'True for a snapshot.', false],
   snapshot_time: [datetime, 'When the snapshot was taken.', epoch],
-  snapshot_of: [ref('VDI'), 'Disk it is a snapshot of.', '' as Ref<'VDI'>],
+  snapshot_of: [ref('VDI'), 'Disk it is a snapshot of.', nullRef],
 } as const satisfies Params;
 
 const trackedIntroduced = {

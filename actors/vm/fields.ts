@@ -7,7 +7,6 @@ import {
   int,
   map,
   nullRef,
-  type Ref,
   ref,
   set,
   string,
@@ -224,7 +223,7 @@ export const fields = {
     { default: false },
   ),
   snapshot_of: dyn(ref('VM'), 'The VM this snapshot was taken of; it may be gone.', {
-    default: '' as Ref<'VM'>,
+    default: nullRef,
     inverse: 'VM.snapshots',
   }),
   snapshots: dyn(set(ref('VM')), 'Snapshots taken of this VM.', {
@@ -255,7 +254,7 @@ export const fields = {
     { default: '' },
   ),
   parent: dyn(ref('VM'), 'Snapshot this VM or snapshot continues from; null at the root of the tree.', {
-    default: '' as Ref<'VM'>,
+    default: nullRef,
     inverse: 'VM.children',
   }),
   children: dyn(set(ref('VM')), 'The VM and snapshots that continue from this one.', {
