@@ -167,7 +167,12 @@ export type VmBoot =
   | {
       readonly type: 'PV' | 'PVinPVH' | 'PVH';
       readonly kernel:
-        | { readonly how: 'Direct'; readonly kernel: string; readonly cmdline: string; readonly ramdisk?: string }
+        | {
+            readonly how: 'Direct';
+            readonly kernel: string;
+            readonly cmdline: string;
+            readonly ramdisk?: string;
+          }
         | {
             readonly how: 'Indirect';
             readonly bootloader: string;
@@ -199,7 +204,10 @@ export interface Vif {
   /** Name of the bridge. */
   readonly backend: string;
   readonly other_config: ReadonlyMap<string, string>;
-  readonly locking_mode: 'Unlocked' | 'Disabled' | { readonly ipv4: readonly string[]; readonly ipv6: readonly string[] };
+  readonly locking_mode:
+    | 'Unlocked'
+    | 'Disabled'
+    | { readonly ipv4: readonly string[]; readonly ipv6: readonly string[] };
 }
 
 export interface XenopsMetadata {
