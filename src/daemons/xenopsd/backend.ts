@@ -28,8 +28,20 @@ export interface Backend {
   changeMedium(vm: string, id: DeviceId, disk: GuestDisk | undefined): Promise<void>;
   plugVif(vm: string, vif: Vif): Promise<void>;
   unplugVif(vm: string, id: DeviceId, force: boolean): Promise<void>;
+  /** Moves a plugged VIF to another bridge. A backend without it cannot. */
+  moveVif?(vm: string, id: DeviceId, bridge: string): Promise<void>;
+  /** Changes how many vCPUs a guest has while it is there. A backend without it cannot. */
+  setVcpus?(vm: string, count: number): Promise<void>;
+  /** Changes a guest's memory while it is there; answers what it has now. A backend without it cannot. */
+  setMemory?(vm: string, minimum: bigint, maximum: bigint): Promise<bigint>;
+  /** A command of DEBUG.trigger; false when the backend does not know it. */
+  trigger?(command: string, args: readonly string[]): Promise<boolean>;
   /** Facts of the host for HOST.stat. */
-  hostStat(): Promise<{ readonly cpuCount: number; readonly cpuModel: string; readonly hypervisorVersion: string }>;
+  hostStat(): Promise<{
+    readonly cpuCount: number;
+    readonly cpuModel: string;
+    readonly hypervisorVersion: string;
+  }>;
   /** The daemon ends; guests go on. */
   close(): Promise<void>;
 }
