@@ -20,6 +20,8 @@ export interface WireMessage {
   readonly hasSelf: boolean;
   readonly result: Type<unknown>;
   readonly async: boolean;
+  /** Answers MESSAGE_REMOVED. */
+  readonly removed: boolean;
   readonly declared?: Message;
 }
 
@@ -79,6 +81,7 @@ const implied = (cls: AnyClass, facts: Facts): WireMessage => ({
   required: facts.params.length,
   hasSelf: facts.params[0]?.name === 'self',
   async: false,
+  removed: false,
   ...facts,
 });
 
@@ -108,13 +111,15 @@ const explicitMessage = (cls: AnyClass, name: string, message: Message): WireMes
     hasSelf: message.self !== undefined,
     result: message.result ?? nothing,
     async: message.async === true,
+    removed: message.removed === true,
     declared: message,
   };
 };
 
 const recordMessages = (cls: AnyClass): readonly WireMessage[] => {
   const readRole = cls.readRole ?? 'read-only';
-  const named = cls.fields['name_label'] !== undefined;
+  // A pool has a name_label too, but not as half of a name, and is not looked up by it.
+  const named = cls.fields['name_label']?.column === 'name__label';
   return [
     implied(cls, { name: 'get_record', kind: 'get_record', params: [selfOf(cls)], result: record(cls.name), role: readRole }),
     implied(cls, {
@@ -166,12 +171,20 @@ const getter = (cls: AnyClass, name: string, field: Field): WireMessage =>
     params: [selfOf(cls)],
     result: field.type,
     role: field.readRole ?? cls.readRole ?? 'read-only',
+    removed: field.removed === true,
   });
 
 const setters = (cls: AnyClass, name: string, field: Field): readonly WireMessage[] => {
   const role = field.writeRole ?? cls.writeRole;
+  // Declared for messages that name a key. A setter replaces the whole map: the edge checks each key
+  // that differs against the field's own roles.
   const guarded = field.keyRoles === undefined ? {} : { keyRoles: field.keyRoles };
-  const change = (verb: string, kind: MessageKind, params: readonly WireParam[]): WireMessage =>
+  const change = (
+    verb: string,
+    kind: MessageKind,
+    params: readonly WireParam[],
+    facts: Partial<Facts> = {},
+  ): WireMessage =>
     implied(cls, {
       name: `${verb}_${name}`,
       kind,
@@ -179,7 +192,7 @@ const setters = (cls: AnyClass, name: string, field: Field): readonly WireMessag
       params: [selfOf(cls), ...params],
       result: nothing,
       role,
-      ...guarded,
+      ...facts,
     });
   const setter = change('set', 'setter', [param('value', field.type, 'The new value.')]);
   if (field.type.kind === 'map') {
@@ -188,8 +201,8 @@ const setters = (cls: AnyClass, name: string, field: Field): readonly WireMessag
       change('add_to', 'adder', [
         param('key', field.type.key ?? string, 'Key to add.'),
         param('value', field.type.item ?? string, 'Value to add.'),
-      ]),
-      change('remove_from', 'remover', [param('key', field.type.key ?? string, 'Key to remove.')]),
+      ], guarded),
+      change('remove_from', 'remover', [param('key', field.type.key ?? string, 'Key to remove.')], guarded),
     ];
   }
   if (field.type.kind === 'set') {
