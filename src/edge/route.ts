@@ -1,0 +1,41 @@
+import type { Duplex } from 'node:stream';
+import type { HttpAnswer, HttpHead, HttpRequest, Refuse } from '../drivers/http/http.ts';
+import type { Caller } from '../objects/implement.ts';
+
+/** What every HTTP handler of the edge is given beside its request. */
+export interface HttpContext {
+  /**
+   * Who asks: by the query or cookie `session_id`, else by HTTP Basic. Throws `Unauthorised`, which is
+   * answered 401, and SESSION_INVALID, which is answered 401 too. What was opened for the request ends with it.
+   */
+  caller(): Promise<Caller>;
+}
+
+/** A request by method and path; `path` also takes the longer paths below it where nobody names them. */
+export interface RequestRoute {
+  readonly method: string;
+  readonly path: string;
+  /** May throw a `Fault`: it is answered as plain text with the status that fits. */
+  handle(request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void>;
+}
+
+/** `CONNECT path`: the socket is the handler's once it has been let in. */
+export interface ConnectRoute {
+  readonly method: 'CONNECT';
+  readonly path: string;
+  connect(request: HttpHead, socket: Duplex, context: HttpContext): Promise<void>;
+}
+
+/** A WebSocket. */
+export interface UpgradeRoute {
+  readonly method: 'UPGRADE';
+  readonly path: string;
+  upgrade(
+    request: HttpHead,
+    accept: (protocol: string | undefined) => Promise<Duplex>,
+    refuse: Refuse,
+    context: HttpContext,
+  ): Promise<void>;
+}
+
+export type Route = RequestRoute | ConnectRoute | UpgradeRoute;
