@@ -12,7 +12,10 @@ export type DatapathStates = ReadonlyMap<string, DatapathState>;
 
 export type DatapathRequest = { readonly attach: Access } | 'activate' | 'deactivate' | 'detach';
 
-export type BackendAction = { readonly do: 'attach' | 'activate' | 'deactivate' | 'detach'; readonly access: Access };
+export type BackendAction = {
+  readonly do: 'attach' | 'activate' | 'deactivate' | 'detach';
+  readonly access: Access;
+};
 
 /** The request, or what it would mean for the backend, is a step that does not exist. */
 export class IllegalTransition extends Error {
@@ -85,7 +88,11 @@ export interface Transition {
 }
 
 /** One request of one datapath: all states after it, and what the backend has to do for it. */
-export const transition = (states: DatapathStates, datapath: string, request: DatapathRequest): Transition => {
+export const transition = (
+  states: DatapathStates,
+  datapath: string,
+  request: DatapathRequest,
+): Transition => {
   const after = new Map(states);
   const state = stateAfter(states.get(datapath) ?? 'Detached', request);
   if (state === 'Detached') after.delete(datapath);

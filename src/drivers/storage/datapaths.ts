@@ -87,7 +87,12 @@ export const openDatapaths = async (given: {
   for (const [name, state] of await files.load()) holdings.set(name, readHolding(name, state));
 
   const holdingOf = (volume: VolumeName): Holding =>
-    holdings.get(nameOf(volume)) ?? { ...volume, attachment: undefined, states: new Map(), leaked: new Set() };
+    holdings.get(nameOf(volume)) ?? {
+      ...volume,
+      attachment: undefined,
+      states: new Map(),
+      leaked: new Set(),
+    };
 
   const commit = async (holding: Holding): Promise<void> => {
     const name = nameOf(holding);

@@ -57,7 +57,8 @@ const listIn = <T>(value: Value, max: number, what: string, read: (item: Value) 
 
 export const readTextMap = (value: Value, what = 'the configuration'): ReadonlyMap<string, string> => {
   const members = structOf(value, what);
-  if (members.size > LIST_MAX) throw new DecodeFailure(`Expected ${what} to have at most ${LIST_MAX} members`);
+  if (members.size > LIST_MAX)
+    throw new DecodeFailure(`Expected ${what} to have at most ${LIST_MAX} members`);
   return new Map([...members].map(([name, item]) => [readText(name), readText(item, `${what}.${name}`)]));
 };
 
@@ -71,7 +72,9 @@ const textsOr = (value: Value, name: string): readonly string[] =>
 export const readPlugin = (value: Value) => {
   const requiredApiVersion = textIn(value, 'required_api_version');
   if (!API_VERSIONS.includes(requiredApiVersion)) {
-    throw new DecodeFailure(`Expected required_api_version to be one of ${API_VERSIONS}, got ${requiredApiVersion}`);
+    throw new DecodeFailure(
+      `Expected required_api_version to be one of ${API_VERSIONS}, got ${requiredApiVersion}`,
+    );
   }
   return {
     name: textIn(value, 'name'),

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { DecodeFailure } from '../../codec/limits.ts';
 import { readJson } from '../../codec/jsonrpc-reader.ts';
 import { jsonValue } from '../../codec/jsonrpc-writer.ts';
+import { DecodeFailure } from '../../codec/limits.ts';
 import { listOf, member, stringOf } from '../../codec/rpclib.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 import type { Disk } from '../disk.ts';
-import { ProcessFailure, type Processes } from '../processes.ts';
+import { type Processes, ProcessFailure } from '../processes.ts';
 import { type StorageCall, StorageError } from './storage.ts';
 
 /** SMAPIv3 on its lowest level: folders of executables, one for each method, run once for each call. */
@@ -111,7 +111,9 @@ const folderOf = (
     const { code, signal, stdout, stderr } = finished;
     if (code === 0) return understood(script, stdout, read);
     const ended = signal === null ? `It ended with exit code ${code}` : `It was ended by ${signal}`;
-    throw refusalIn(stdout) ?? failed(script, ended, `stdout: ${quoted(stdout)}`, `stderr: ${quoted(stderr)}`);
+    throw (
+      refusalIn(stdout) ?? failed(script, ended, `stdout: ${quoted(stdout)}`, `stderr: ${quoted(stderr)}`)
+    );
   },
 });
 

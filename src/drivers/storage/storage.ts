@@ -9,14 +9,26 @@ export interface Storage {
   /** Makes a new SR and answers the configuration to attach it with from now on. */
   createSr(type: string, sr: NewSr, call: StorageCall): Promise<ReadonlyMap<string, string>>;
   /** Makes the SR usable on this host; attaching one that is attached succeeds. */
-  attachSr(type: string, sr: string, configuration: ReadonlyMap<string, string>, call: StorageCall): Promise<SrStat>;
+  attachSr(
+    type: string,
+    sr: string,
+    configuration: ReadonlyMap<string, string>,
+    call: StorageCall,
+  ): Promise<SrStat>;
   /** Detaches every disk of it first. */
   detachSr(sr: string, call: StorageCall): Promise<void>;
   destroySr(sr: string, call: StorageCall): Promise<void>;
   statSr(sr: string, call: StorageCall): Promise<SrStat>;
   /** All volumes and the SR's figures. */
-  scanSr(sr: string, call: StorageCall): Promise<{ readonly volumes: readonly Volume[]; readonly stat: SrStat }>;
-  probeSr(type: string, configuration: ReadonlyMap<string, string>, call: StorageCall): Promise<readonly Probed[]>;
+  scanSr(
+    sr: string,
+    call: StorageCall,
+  ): Promise<{ readonly volumes: readonly Volume[]; readonly stat: SrStat }>;
+  probeSr(
+    type: string,
+    configuration: ReadonlyMap<string, string>,
+    call: StorageCall,
+  ): Promise<readonly Probed[]>;
   isSrAttached(sr: string): boolean;
 
   createVolume(sr: string, volume: NewVolume, call: StorageCall): Promise<Volume>;
@@ -34,7 +46,13 @@ export interface Storage {
    * (import, export, copy). Two writers, or a writer beside readers that forbid it, are refused with
    * a StorageError. `closeVolume` of a datapath that is not there succeeds.
    */
-  openVolume(sr: string, key: string, datapath: string, writable: boolean, call: StorageCall): Promise<OpenVolume>;
+  openVolume(
+    sr: string,
+    key: string,
+    datapath: string,
+    writable: boolean,
+    call: StorageCall,
+  ): Promise<OpenVolume>;
   closeVolume(sr: string, key: string, datapath: string, call: StorageCall): Promise<void>;
   /** Datapaths that now hold a volume, `vbd/<domid>/<device>` of guests among them. */
   datapaths(sr: string, key: string): readonly string[];

@@ -98,7 +98,8 @@ const placeOf = (backend: Value): Place => {
 /** `nbd:unix:<path>:exportname=<name>`, as datapaths write it, or `nbd+unix:///<name>?socket=<path>`. */
 const nbdPlace = (uri: string): Place => {
   const [, socketPath, exportName] = /^nbd:unix:(.+?)(?::exportname=(.*))?$/.exec(uri) ?? [];
-  if (socketPath !== undefined) return { kind: 'nbd', endpoint: { socketPath }, exportName: exportName ?? '' };
+  if (socketPath !== undefined)
+    return { kind: 'nbd', endpoint: { socketPath }, exportName: exportName ?? '' };
   const url = URL.canParse(uri) ? new URL(uri) : undefined;
   const socket = url?.protocol === 'nbd+unix:' ? url.searchParams.get('socket') : null;
   if (url === undefined || socket === null) {
@@ -206,14 +207,17 @@ const startImageServer = async (
 
 /**
  * A server whose starter was killed before it connected waits for a first connection for ever. Given
- * one that goes away at once, it ends.
+ * one that goes away, it ends.
  */
-const endForgotten = async ({ disk, network, folder }: VolumeOpenerGiven): Promise<void> => {
+const endForgotten = async (given: VolumeOpenerGiven): Promise<void> => {
+  const { disk, folder } = given;
   for (const { name } of await disk.list(folder)) {
     const path = join(folder, name);
     if (name.endsWith('.sock')) {
-      const left = await network.connect({ socketPath: path }, { timeoutMs: 1_000 }).catch(() => undefined);
-      left?.destroy();
+      await connectNbd(given, { socketPath: path }, EXPORT_NAME).then(
+        (server) => server.close(),
+        () => {},
+      );
     }
     if (await disk.exists(path)) await disk.remove(path);
   }

@@ -1,0 +1,30 @@
+import type { AttachedSrs } from './attached-srs.ts';
+import { type DatapathBackend, type DatapathUse, HOST_DOMAIN } from './datapaths.ts';
+import type { ScriptPlugins } from './script-plugins.ts';
+import { readBackend, readNothing, readVolume } from './script-values.ts';
+import { CLONE_ON_BOOT } from './script-volumes.ts';
+
+/** Datapaths by SMAPIv3 scripts: the volume tells its URIs, a URI's scheme tells the plugin. */
+export const scriptDatapath = (srs: AttachedSrs, plugins: ScriptPlugins): DatapathBackend => ({
+  attach: async (use, call) => {
+    const stat = (key: string) => srs.run(use.sr, 'Volume.stat', { key }, call, readVolume);
+    const volume = await stat(use.key);
+    const stand = volume.keys.get(CLONE_ON_BOOT);
+    const { uris } = stand === undefined ? volume : await stat(stand);
+    const { scripts, uri } = await plugins.datapathFor(uris);
+    const domain = domainOf(use);
+    const backend = await scripts.run('Datapath.attach', { uri, domain }, call, readBackend);
+    return { uri, domain, backend };
+  },
+  drive: async ({ uri, domain }, action, call) => {
+    const { scripts } = await plugins.datapathFor([uri]);
+    const readOnly =
+      action.do === 'activate' && action.access === 'RO' && scripts.has('Datapath.activate_readonly');
+    const method = `Datapath.${action.do}${readOnly ? '_readonly' : ''}`;
+    await scripts.run(method, { uri, domain }, call, readNothing);
+  },
+});
+
+/** What this host itself uses has no domain id of its own, so the datapath's name tells uses apart. */
+const domainOf = ({ vm, datapath }: DatapathUse): string =>
+  vm === HOST_DOMAIN ? `u0-${datapath.replace(/[/-]/g, '_')}` : vm;
