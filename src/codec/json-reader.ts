@@ -146,25 +146,22 @@ const readObject = (c: JsonCursor, depth: number): Struct => {
   return members;
 };
 
+/** What ends a run of characters that stand for themselves: a quote, a backslash, a control character. */
+const notPlain = /[^\x20!#-[\]-\uffff]/g;
+
 const readString = (c: JsonCursor): string => {
   const { text } = c;
-  let from = c.at + 1;
   let out = '';
-  for (let at = from; ; at += 1) {
+  c.at += 1;
+  for (;;) {
+    notPlain.lastIndex = c.at;
+    const at = notPlain.test(text) ? notPlain.lastIndex - 1 : text.length;
+    out += text.slice(c.at, at);
+    c.at = at + 1;
     const code = text.charCodeAt(at);
-    if (code === quote) {
-      c.at = at + 1;
-      return out === '' ? text.slice(from, at) : out + text.slice(from, at);
-    }
-    if (code === backslash) {
-      out += text.slice(from, at);
-      c.at = at + 1;
-      out += readEscape(c);
-      from = c.at;
-      at = from - 1;
-    } else if (!(code >= 0x20)) {
-      throw expected(c, at < text.length ? 'control characters to be escaped' : 'the end of the string', at);
-    }
+    if (code === quote) return out;
+    if (code !== backslash) throw expected(c, at < text.length ? 'an escape' : 'the end of the string', at);
+    out += readEscape(c);
   }
 };
 

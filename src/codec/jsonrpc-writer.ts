@@ -1,7 +1,8 @@
 import { isDateTime, isStruct, type Value } from '../std/value.ts';
 import { shortFloat } from './numbers.ts';
 
-const special = /[\0-\x1f"\\\ud800-\udfff]/u;
+/** All but the characters that can be written as they are: " and \ fall out of the ranges. */
+const special = /[^\x20!#-[\]-\ud7ff\ue000-\u{10ffff}]/u;
 const loneSurrogates = /[\ud800-\udfff]/gu;
 
 /** Half a surrogate pair is left out, as peers refuse the whole text for its sake. */

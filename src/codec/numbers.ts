@@ -11,7 +11,7 @@ export const int64Of = (text: string): bigint | undefined => {
   return n >= int64Min && n <= int64Max ? n : undefined;
 };
 
-const floatForm = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const floatForm = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 const infinityForm = /^[+-]?inf(?:inity)?$/i;
 const nanForm = /^[+-]?nan$/i;
 
@@ -22,7 +22,10 @@ export const floatOf = (text: string): number | undefined => {
   return nanForm.test(text) ? Number.NaN : undefined;
 };
 
-/** A finite number as C's `%.*g` has it, so that clients which compare texts see what they always saw. */
+/**
+ * A finite number as C's `%.*g` has it, so that clients which compare texts see what they always saw.
+ * An exact tie in the last digit goes away from zero here and to the even digit in C.
+ */
 export const shortFloat = (value: number, digits: number): string => {
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return Object.is(value, -0) ? '-0' : String(value);
   const scientific = value.toExponential(digits - 1);

@@ -18,8 +18,8 @@ export interface XmlCursor {
   items: number;
 }
 
-/** What XML 1.0 does not allow in a document at all, lone surrogates among it. */
-const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]/u;
+/** All but the characters that XML 1.0 allows in a document; lone surrogates are among it. */
+const forbidden = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 export const xmlCursor = (text: string, limits: DecodeLimits): XmlCursor => {
   refuseLong(text, limits);

@@ -1,7 +1,9 @@
 import { isDateTime, isStruct, type Value } from '../std/value.ts';
 import { shortFloat } from './numbers.ts';
 
-const special = /[&<>"\0-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]/u;
+// All but the characters that can be written as they are: " & < > and CR fall out of the ranges, and so
+// does what XML does not allow. One class without alternatives is what the engine tests fastest.
+const special = /[^\t\n\x20!#-%'-;=?-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 const everySpecial = new RegExp(special, 'gu');
 
 const escapes: Readonly<Record<string, string>> = {
