@@ -58,10 +58,14 @@ export const xmlCall = (method: string, params: readonly Value[]): string => {
   return `${declaration}<methodCall><methodName>${xmlText(method)}</methodName><params>${list}</params></methodCall>`;
 };
 
-const answer = (status: string, name: string): readonly [before: string, after: string] => [
-  `${declaration}<methodResponse><params><param><value><struct>${xmlMember('Status', `<value>${status}</value>`)}<member><name>${name}</name>`,
-  '</member></struct></value></param></params></methodResponse>',
-];
+/** What comes before and after the `<value>` of an answer. */
+const answer = (status: string, name: string): readonly [before: string, after: string] => {
+  const first = xmlMember('Status', `<value>${status}</value>`);
+  return [
+    `${declaration}<methodResponse><params><param><value><struct>${first}<member><name>${name}</name>`,
+    '</member></struct></value></param></params></methodResponse>',
+  ];
+};
 const success = answer('Success', 'Value');
 const failure = answer('Failure', 'ErrorDescription');
 
