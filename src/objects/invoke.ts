@@ -57,9 +57,9 @@ export interface InvokerOptions {
 
 export const invokerOf = (options: InvokerOptions): Invoker => {
   const { catalog, store, objects, services } = options;
-  let jobs = 0;
 
-  const selfOf = (message: WireMessage, args: readonly unknown[]): Ref => (message.hasSelf ? args[0] : nullRef) as Ref;
+  const selfOf = (message: WireMessage, args: readonly unknown[]): Ref =>
+    (message.hasSelf ? args[0] : nullRef) as Ref;
 
   const ownArgs = (message: WireMessage, args: readonly unknown[]): readonly unknown[] =>
     message.hasSelf ? args.slice(1) : args;
@@ -84,7 +84,9 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
       if (message.hasSelf) tx.require(cls, self as Ref<any>);
       const deciding = { tx, self, caller, services };
       const result =
-        handler === undefined ? implicit?.(deciding, ownArgs(message, args)) : handler.decide(deciding, given);
+        handler === undefined
+          ? implicit?.(deciding, ownArgs(message, args))
+          : handler.decide(deciding, given);
       // A task that outlives the call settles in the very commit that it is about.
       if (invocation.watched === 'until-destroyed' && invocation.task !== undefined) {
         succeedTask(tx, invocation.task, services, message, result);
@@ -98,7 +100,9 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
   const ownerClass = (message: WireMessage, on: Ref): ClassName => {
     const own = message.cls.name as ClassName;
     if (on === nullRef || store.latest.get(own, on as Ref<any>) !== undefined) return own;
-    const found = catalog.classes.find(({ name }) => store.latest.get(name as ClassName, on as Ref<any>) !== undefined);
+    const found = catalog.classes.find(
+      ({ name }) => store.latest.get(name as ClassName, on as Ref<any>) !== undefined,
+    );
     return (found?.name ?? own) as ClassName;
   };
 
@@ -108,9 +112,8 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
       const given = handlerArgs(message, args);
       const self = selfOf(message, args);
       const on = handler.on?.(given, store.latest) ?? self;
-      jobs += 1;
       const job: Job = {
-        asked: { id: jobs, ref: on, operation: handler.operation, cuts: handler.cuts ?? [] },
+        asked: { id: objects.newJobId(), ref: on, operation: handler.operation, cuts: handler.cuts ?? [] },
         cls: message.hasSelf ? (message.cls.name as ClassName) : ownerClass(message, on),
         task,
         ...(handler.unless === undefined
@@ -137,7 +140,8 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
   };
 
   const finishTask = async (task: Ref<'task'>, watched: Watched, final: (tx: Tx) => void): Promise<void> => {
-    if (task !== nullRef && watched !== 'untracked') await store.commit((tx) => endTask(tx, task, watched, final));
+    if (task !== nullRef && watched !== 'untracked')
+      await store.commit((tx) => endTask(tx, task, watched, final));
   };
 
   interface Run {
@@ -166,20 +170,27 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
     const settles: ((tx: Tx) => void)[] = [];
     const { job, task } = running;
     try {
-      if (job.asked.operation !== undefined) void store.commit((tx) => mark(tx, running, true)).catch(() => {});
+      if (job.asked.operation !== undefined)
+        void store.commit((tx) => mark(tx, running, true)).catch(() => {});
       const result = await handler.work(workingOf(invocation, running, undo, settles), running.given);
       await store.commit((tx) => {
         for (const settle of settles) settle(tx);
         mark(tx, running, false);
         if (invocation.watched !== 'untracked')
-          endTask(tx, task, invocation.watched, () => succeedTask(tx, task, services, invocation.message, result));
+          endTask(tx, task, invocation.watched, () =>
+            succeedTask(tx, task, services, invocation.message, result),
+          );
       });
       return result;
     } catch (error) {
       const known = faultOf(error, { ref: job.asked.ref, task, vmOf });
-      const fault = known.code === 'INTERNAL_ERROR' ? internalFault(error, invocation.message, services) : known;
+      const fault =
+        known.code === 'INTERNAL_ERROR' ? internalFault(error, invocation.message, services) : known;
       await undo.run((failure) =>
-        services.log.error({ error: failure, method: invocation.message.method }, 'A step could not be undone'),
+        services.log.error(
+          { error: failure, method: invocation.message.method },
+          'A step could not be undone',
+        ),
       );
       await store
         .commit((tx) => {
@@ -238,7 +249,7 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
 
   const untracked = (invocation: Invocation, task: Ref<'task'>): Promise<unknown> => {
     const { message, args, caller } = invocation;
-    if (message.declared?.removed === true) throw new Fault('MESSAGE_REMOVED');
+    if (message.removed === true) throw new Fault('MESSAGE_REMOVED');
     const handler = catalog.handler(message);
     if (handler !== undefined && 'work' in handler) return work(invocation, handler, task);
     if (handler !== undefined && 'read' in handler) {
@@ -263,7 +274,9 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
     const task = newRef<'task'>(services);
     const { message, caller } = invocation;
     const label = watched === 'until-destroyed' ? `Async.${message.method}` : message.method;
-    await store.commit((tx) => createTask(tx, task, services, { label, cancellable: isWork(message), watched, caller }));
+    await store.commit((tx) =>
+      createTask(tx, task, services, { label, cancellable: isWork(message), watched, caller }),
+    );
     return task;
   };
 
@@ -283,7 +296,8 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
       .then(() => untracked(asynchronous, task))
       .then(
         (result) => settle((tx) => succeedTask(tx, task, services, invocation.message, result)),
-        (error) => settle((tx) => failTask(tx, task, services, internalFault(error, invocation.message, services))),
+        (error) =>
+          settle((tx) => failTask(tx, task, services, internalFault(error, invocation.message, services))),
       )
       .catch((error) => services.log.error({ error, task }, 'A task could not be settled'));
     return task;
@@ -295,7 +309,9 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
       const message = catalog.find(method);
       if (message === undefined) throw new Error(`Nothing answers ${method}`);
       const own = message.hasSelf ? message.params.slice(1) : message.params;
-      const values = own.map(({ name, defaultValue }) => (args as Record<string, unknown>)[name] ?? defaultValue);
+      const values = own.map(
+        ({ name, defaultValue }) => (args as Record<string, unknown>)[name] ?? defaultValue,
+      );
       const invocation: Invocation = {
         message,
         args: message.hasSelf ? [self, ...values] : values,

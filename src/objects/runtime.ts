@@ -5,7 +5,14 @@ import { nullRef, type Ref } from '../model/types.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Change } from '../store/version.ts';
 import type { Tx, View } from '../store/view.ts';
-import { type AdmissionFx, type AdmissionMsg, type Asked, admission, idle, type Underway } from './admission.ts';
+import {
+  type AdmissionFx,
+  type AdmissionMsg,
+  type Asked,
+  admission,
+  idle,
+  type Underway,
+} from './admission.ts';
 import type { Catalog } from './catalog.ts';
 import type { Services } from './services.ts';
 
@@ -23,6 +30,8 @@ export interface Job {
 
 /** The objects that are awake on this host. */
 export interface Objects {
+  /** An id for a job that no other job on this host has. */
+  newJobId(): number;
   /** Hands a job to the object that owns its row. */
   ask(job: Job): void;
   /** Runs `decide` in a turn of the object's mailbox. What it throws rejects. */
@@ -69,6 +78,7 @@ export const objectsOf = (options: ObjectsOptions): Objects => {
   const byTask = new Map<string, Set<number>>();
   /** Rows that waiting jobs wait for, and the objects to wake when such a row changes. */
   const blockers = new Map<string, Set<string>>();
+  let lastJob = 0;
 
   const refusal = (asked: Asked): Fault | undefined => {
     const job = jobs.get(asked.id)?.job;
@@ -172,6 +182,10 @@ export const objectsOf = (options: ObjectsOptions): Objects => {
   };
 
   return {
+    newJobId: () => {
+      lastJob += 1;
+      return lastJob;
+    },
     ask: (job) => {
       const owner = ownerOf(job.cls, job.asked.ref as Ref);
       jobs.set(job.asked.id, { job, owner: owner.key, controller: new AbortController(), begun: false });
@@ -224,7 +238,15 @@ export const objectsOf = (options: ObjectsOptions): Objects => {
 /** Adds what follows from a commit: the derived fields of its rows and of the rows that depend on them. */
 export const deriveRows =
   (catalog: Catalog) =>
-  (tx: Tx, drafts: readonly { cls: string; ref: string; before: { record: object } | undefined; record: object | undefined }[]): void => {
+  (
+    tx: Tx,
+    drafts: readonly {
+      cls: string;
+      ref: string;
+      before: { record: object } | undefined;
+      record: object | undefined;
+    }[],
+  ): void => {
     const targets = new Map<string, readonly [ClassName, Ref]>();
     const add = (cls: ClassName, ref: Ref): void => {
       if (catalog.behaviour(cls)?.derive !== undefined) targets.set(`${cls}/${ref}`, [cls, ref]);
@@ -240,14 +262,25 @@ export const deriveRows =
     for (const [cls, ref] of targets.values()) {
       const record = tx.get(cls, ref as Ref<any>);
       if (record === undefined) continue;
-      tx.patch(cls, ref as Ref<any>, catalog.behaviour(cls)?.derive?.(tx, ref as Ref<any>, record as never) as never);
+      tx.patch(
+        cls,
+        ref as Ref<any>,
+        catalog.behaviour(cls)?.derive?.(tx, ref as Ref<any>, record as never) as never,
+      );
     }
   };
 
-export const internalFault = (error: unknown, message: WireMessage, services: Pick<Services, 'log'>): Fault => {
+export const internalFault = (
+  error: unknown,
+  message: WireMessage,
+  services: Pick<Services, 'log'>,
+): Fault => {
   const fault = asFault(error);
   if (!(error instanceof Fault)) {
-    services.log.error({ error, method: message.method }, 'A handler failed with something that is not a fault');
+    services.log.error(
+      { error, method: message.method },
+      'A handler failed with something that is not a fault',
+    );
   }
   return fault;
 };
