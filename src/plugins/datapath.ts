@@ -1,0 +1,5 @@
+import { nodeDisk } from '../drivers/node/disk.ts';
+import { imageDatapath } from './datapath/plugin.ts';
+import { serveScript } from './script.ts';
+
+await serveScript(imageDatapath({ disk: nodeDisk }));

@@ -1,0 +1,322 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Disk } from '../../drivers/disk.ts';
+import type { Processes } from '../../drivers/processes.ts';
+import type { Random } from '../../std/clock.ts';
+import { HELD_SUFFIX } from '../held.ts';
+import { checkedLocation, locationOf, srStat } from '../location.ts';
+import { type Args, bytesOf, failure, flagOf, type Methods, Refusal, textOf, textsOf } from '../script.ts';
+import { toolsBy } from '../tools.ts';
+import { CHAIN_MAX, formatOf, type Images, imagesIn, isImage } from './images.ts';
+import { type Notes, notesIn, type SrNote, type VolumeNote } from './volumes.ts';
+
+export interface FilePluginGiven {
+  readonly disk: Disk;
+  readonly processes: Processes;
+  readonly random: Random;
+}
+
+/** An SR that is a folder of this host, opened for one call. */
+interface Folder {
+  readonly path: string;
+  readonly notes: Notes;
+  readonly images: Images;
+}
+
+const SECTOR_BYTES = 512;
+const SIZE_BYTES_MAX = 2 ** 46;
+
+/**
+ * SR type `file`: disk images in a folder of this host, qcow2 or raw. A change counts from the moment
+ * its note is replaced; what a kill left before that is removed when the SR is attached next.
+ */
+export const filePlugin = (given: FilePluginGiven): Methods => {
+  const tool = toolsBy(given.processes);
+  const folderOf = (args: Args): Folder => {
+    const path = checkedLocation(textOf(args, 'sr'));
+    return { path, notes: notesIn(given.disk, path), images: imagesIn({ ...given, tool }, path) };
+  };
+  return {
+    'Plugin.query': async () => about,
+    ...srMethods(given, folderOf),
+    ...volumeMethods(given, folderOf),
+    ...noteMethods(folderOf),
+  };
+};
+
+const about = {
+  plugin: 'file',
+  name: 'Folder of disk images',
+  description: 'Keeps each disk as an image file, qcow2 or raw, in a folder of the host',
+  vendor: 'Xenact',
+  copyright: '',
+  version: '1.0',
+  required_api_version: '5.0',
+  features: ['THIN_PROVISIONING'],
+  configuration: {
+    location: 'absolute path of the folder',
+    format: 'qcow2 or raw; without it qcow2 where qemu-img is installed',
+  },
+  required_cluster_stack: [],
+};
+
+type FolderOf = (args: Args) => Folder;
+
+const srMethods = ({ disk, processes }: FilePluginGiven, folderOf: FolderOf): Methods => {
+  const noteOf = async ({ notes, path }: Folder): Promise<SrNote> => {
+    const note = await notes.readSr();
+    if (note === undefined) throw failure('There is no SR in the folder', path);
+    return note;
+  };
+
+  /** What SR.stat says of a folder; the note is missing when the folder is. */
+  const figures = async ({ path, notes }: Folder): Promise<object> => {
+    const { uuid, name, description } = (await notes.readSr()) ?? { uuid: '', name: '', description: '' };
+    return srStat(disk, { sr: path, name, description, ...(uuid !== '' && { uuid }) });
+  };
+
+  const rename = async (args: Args, change: Partial<SrNote>): Promise<void> => {
+    const folder = folderOf(args);
+    await folder.notes.writeSr({ ...(await noteOf(folder)), ...change });
+  };
+
+  return {
+    'SR.create': async (args) => {
+      const configuration = textsOf(args, 'configuration');
+      const path = locationOf(configuration);
+      const uuid = textOf(args, 'uuid');
+      const imageFormat = await imageFormatOf(configuration, processes);
+      await disk.makeFolder(path);
+      const { notes } = folderOf({ sr: path });
+      const other = (await notes.readSr())?.uuid ?? uuid;
+      if (other !== uuid) throw failure('Another SR is in the folder', `${path} holds ${other}`);
+      await notes.writeSr({
+        uuid,
+        name: textOf(args, 'name'),
+        description: textOf(args, 'description'),
+        imageFormat,
+      });
+      return { ...configuration, location: path };
+    },
+    'SR.attach': async (args) => {
+      const folder = folderOf({ sr: locationOf(textsOf(args, 'configuration')) });
+      await noteOf(folder);
+      await removeLeftovers(disk, folder);
+      return folder.path;
+    },
+    'SR.detach': async (args) => {
+      folderOf(args);
+    },
+    'SR.destroy': async (args) => {
+      const folder = folderOf(args);
+      if ((await folder.notes.keys()).length > 0) throw new Refusal('SR_NOT_EMPTY', []);
+      await removeLeftovers(disk, folder);
+      await folder.notes.removeSr();
+      const strangers = await disk.list(folder.path);
+      if (strangers.length === 0) await disk.remove(folder.path);
+    },
+    'SR.stat': (args) => figures(folderOf(args)),
+    'SR.set_name': (args) => rename(args, { name: textOf(args, 'new_name') }),
+    'SR.set_description': (args) => rename(args, { description: textOf(args, 'new_description') }),
+    'SR.probe': async (args) => {
+      const configuration = textsOf(args, 'configuration');
+      const folder = folderOf({ sr: locationOf(configuration) });
+      const found = (await disk.exists(folder.path)) && (await folder.notes.readSr()) !== undefined;
+      return found ? [{ configuration, complete: true, sr: await figures(folder), extra_info: {} }] : [];
+    },
+    'SR.ls': async (args) => {
+      const folder = folderOf(args);
+      const found: (readonly [string, VolumeNote])[] = [];
+      for (const key of await folder.notes.keys()) found.push([key, await folder.notes.read(key)]);
+      const used = await folder.images.usedBytes(found.map(([, { image }]) => image));
+      return Promise.all(found.map(([key, note]) => described(folder, key, note, used.get(note.image) ?? 0)));
+    },
+  };
+};
+
+const imageFormatOf = async (
+  configuration: Readonly<Record<string, string>>,
+  processes: Processes,
+): Promise<SrNote['imageFormat']> => {
+  const { format: wanted } = configuration;
+  if (wanted === 'raw') return wanted;
+  if (wanted !== undefined && wanted !== 'qcow2') throw failure('The format must be qcow2 or raw', wanted);
+  const limits = { timeoutMs: 10_000, outputMax: 64 * 1024 };
+  const there = await processes.run('qemu-img', ['--version'], limits).then(
+    ({ code }) => code === 0,
+    () => false,
+  );
+  if (wanted === 'qcow2' && !there)
+    throw failure('qcow2 needs qemu-img; install it or choose the format raw');
+  return there ? 'qcow2' : 'raw';
+};
+
+/** Removes images that no volume needs and files that an interrupted change left. Nothing is in use yet. */
+const removeLeftovers = async (disk: Disk, { path, notes, images }: Folder): Promise<void> => {
+  const needed = new Set<string>();
+  for (const key of await notes.keys()) {
+    for (const image of await images.chainOf((await notes.read(key)).image)) needed.add(image);
+  }
+  for (const image of await images.all()) if (!needed.has(image)) await images.remove(image);
+  for (const { name } of await disk.list(path)) {
+    const held = name.endsWith(HELD_SUFFIX) && isImage(name.slice(0, -HELD_SUFFIX.length));
+    if (held || /^\..+\.json\.[0-9a-f]{24}$/.test(name)) await disk.remove(join(path, name));
+  }
+};
+
+const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods => {
+  const stat = async (folder: Folder, key: string): Promise<object> => {
+    const note = await folder.notes.read(key);
+    const used = await folder.images.usedBytes([note.image]);
+    return described(folder, key, note, used.get(note.image) ?? 0);
+  };
+
+  /** Adds a volume around a new image; if it cannot be noted, the image goes again. */
+  const add = async (folder: Folder, note: VolumeNote): Promise<string> => {
+    const key = random.uuid();
+    try {
+      await folder.notes.write(key, note);
+      return key;
+    } catch (error) {
+      await folder.images.remove(note.image);
+      throw error;
+    }
+  };
+
+  const duplicate = async (args: Args): Promise<object> => {
+    const folder = folderOf(args);
+    const source = textOf(args, 'key');
+    const note = await folder.notes.read(source);
+    const { copy, below } = await split(folder.images, note.image);
+    const { [CLONE_ON_BOOT]: _, ...keys } = note.keys;
+    // The source first: once there are two who stand on its image, it must not be written again.
+    if (below !== undefined) await folder.notes.write(source, { ...note, image: below });
+    const key = await add(folder, { ...note, keys, image: copy });
+    return stat(folder, key);
+  };
+
+  return {
+    'Volume.create': async (args) => {
+      const folder = folderOf(args);
+      const sr = await folder.notes.readSr();
+      if (sr === undefined) throw failure('There is no SR in the folder', folder.path);
+      const note = {
+        name: textOf(args, 'name'),
+        description: textOf(args, 'description'),
+        sharable: flagOf(args, 'sharable'),
+        keys: {},
+      };
+      const image = await folder.images.create(sr.imageFormat, sizeOf(args, 'size'));
+      return stat(folder, await add(folder, { ...note, image }));
+    },
+    'Volume.snapshot': duplicate,
+    'Volume.clone': duplicate,
+    'Volume.stat': (args) => stat(folderOf(args), textOf(args, 'key')),
+    'Volume.resize': async (args) => {
+      const { notes, images } = folderOf(args);
+      const key = textOf(args, 'key');
+      const { image } = await notes.read(key);
+      const sizeBytes = sizeOf(args, 'new_size');
+      if (sizeBytes < (await images.sizeOf(image))) throw failure('A disk cannot be made smaller', key);
+      if (await images.isHeld(image)) throw new Refusal('VDI_IN_USE', [key, 'resize']);
+      await images.grow(image, sizeBytes);
+    },
+    'Volume.destroy': async (args) => {
+      const { notes, images } = folderOf(args);
+      const key = textOf(args, 'key');
+      const { image } = await notes.read(key);
+      if (await images.isHeld(image)) throw new Refusal('VDI_IN_USE', [key, 'destroy']);
+      await notes.remove(key);
+      const needed = new Set<string>();
+      for (const other of await notes.keys()) {
+        // One that is destroyed meanwhile needs nothing.
+        await notes.read(other).then(
+          (note) => needed.add(note.image),
+          (error) => {
+            if (!(error instanceof Refusal && error.code === 'VDI_MISSING')) throw error;
+          },
+        );
+      }
+      await images.release(image, (other) => needed.has(other));
+    },
+  };
+};
+
+/** The key whose value names another volume, which a copy must not claim as well. */
+const CLONE_ON_BOOT = 'clone-on-boot';
+
+/**
+ * Makes an image for a copy of a volume. Where nothing is using it, nothing is copied: its image
+ * becomes the parent of two new ones, and `below` is the one that the volume goes on with.
+ */
+const split = async (images: Images, image: string): Promise<{ copy: string; below?: string }> => {
+  if (formatOf(image) === 'raw' || (await images.isHeld(image))) return { copy: await images.copy(image) };
+  if ((await images.chainOf(image)).length >= CHAIN_MAX) return { copy: await images.flatten(image) };
+  const copy = await images.overlay(image);
+  try {
+    return { copy, below: await images.overlay(image) };
+  } catch (error) {
+    await images.remove(copy);
+    throw error;
+  }
+};
+
+const noteMethods = (folderOf: FolderOf): Methods => {
+  const change = async (args: Args, to: (note: VolumeNote) => VolumeNote): Promise<void> => {
+    const { notes } = folderOf(args);
+    const key = textOf(args, 'key');
+    await notes.write(key, to(await notes.read(key)));
+  };
+  return {
+    'Volume.set_name': (args) => change(args, (note) => ({ ...note, name: textOf(args, 'new_name') })),
+    'Volume.set_description': (args) =>
+      change(args, (note) => ({ ...note, description: textOf(args, 'new_description') })),
+    'Volume.set': (args) =>
+      change(args, (note) => ({ ...note, keys: withKey(note.keys, textOf(args, 'k'), textOf(args, 'v')) })),
+    'Volume.unset': (args) =>
+      change(args, (note) => ({ ...note, keys: withKey(note.keys, textOf(args, 'k'), undefined) })),
+  };
+};
+
+/** By entries, because a key may be called `__proto__`. */
+const withKey = (
+  keys: VolumeNote['keys'],
+  key: string,
+  value: string | undefined,
+): Readonly<Record<string, string>> => {
+  const changed = new Map(Object.entries(keys));
+  if (value === undefined) changed.delete(key);
+  else changed.set(key, value);
+  return Object.fromEntries(changed);
+};
+
+/** What was asked for, in whole sectors and never less. */
+const sizeOf = (args: Args, name: string): number => {
+  const bytes = bytesOf(args, name);
+  if (bytes < 1 || bytes > SIZE_BYTES_MAX) {
+    throw failure(`A disk has from 1 to ${SIZE_BYTES_MAX} bytes`, `${bytes}`);
+  }
+  return Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;
+};
+
+const described = async (
+  folder: Folder,
+  key: string,
+  note: VolumeNote,
+  usedBytes: number,
+): Promise<object> => {
+  const format = formatOf(note.image);
+  const path = pathToFileURL(join(folder.path, note.image)).pathname;
+  return {
+    key,
+    uuid: key,
+    name: note.name,
+    description: note.description,
+    read_write: true,
+    sharable: note.sharable,
+    virtual_size: await folder.images.sizeOf(note.image),
+    physical_utilisation: usedBytes,
+    uri: [`${format}+file://${path}`],
+    keys: withKey(note.keys, 'image-format', format),
+  };
+};

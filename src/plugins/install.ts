@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+import type { Disk } from '../drivers/disk.ts';
+import { nodeDisk } from '../drivers/node/disk.ts';
+import { nodeProcesses } from '../drivers/node/processes.ts';
+import { nodeRandom } from '../drivers/node/random.ts';
+import { imageDatapath } from './datapath/plugin.ts';
+import { filePlugin } from './file/plugin.ts';
+import { isoPlugin } from './iso/plugin.ts';
+import type { Methods } from './script.ts';
+
+const given = { disk: nodeDisk, processes: nodeProcesses, random: nodeRandom };
+const datapath = imageDatapath(given);
+
+/** Folder below the root, the program that serves it, and what it can do. */
+const plugins: readonly (readonly [folder: string, program: string, methods: Methods])[] = [
+  ['volume/org.xen.xapi.storage.file', 'file.js', filePlugin(given)],
+  ['volume/org.xen.xapi.storage.iso', 'iso.js', isoPlugin(given)],
+  ['datapath/raw+file', 'datapath.js', datapath],
+  ['datapath/qcow2+file', 'datapath.js', datapath],
+];
+
+/**
+ * Lays out our plugins as SMAPIv3 wants them: a folder for each, an executable for each method.
+ * `programs` is where the compiled `file.js` and the others are, `node` what runs them; both absolute.
+ */
+export const installPlugins = async (
+  disk: Disk,
+  root: string,
+  from: { readonly programs: string; readonly node: string },
+): Promise<void> => {
+  for (const [folder, program, methods] of plugins) {
+    const path = join(root, folder);
+    await disk.makeFolder(path, 0o755);
+    const run = `exec ${quoted(from.node)} ${quoted(join(from.programs, program))} "$0" "$@"`;
+    for (const method of Object.keys(methods)) {
+      await replaceIfOther(disk, join(path, method), `#!/bin/sh\n${run}\n`);
+    }
+  }
+};
+
+const SCRIPT_BYTES_MAX = 64 * 1024;
+
+/** A start of the toolstack finds nearly always what it left, and syncs nothing. */
+const replaceIfOther = async (disk: Disk, path: string, text: string): Promise<void> => {
+  const current = (await disk.isExecutable(path)) ? await disk.readText(path, SCRIPT_BYTES_MAX) : undefined;
+  if (current !== text) await disk.replaceText(path, text, 0o755);
+};
+
+/** For the shell, whatever is in the path. */
+const quoted = (path: string): string => `'${path.replaceAll("'", "'\\''")}'`;

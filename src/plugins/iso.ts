@@ -1,0 +1,5 @@
+import { nodeDisk } from '../drivers/node/disk.ts';
+import { isoPlugin } from './iso/plugin.ts';
+import { serveScript } from './script.ts';
+
+await serveScript(isoPlugin({ disk: nodeDisk }));
