@@ -1,0 +1,152 @@
+// Guests as QEMU processes. Each runs in a session of its own and outlives this daemon, which keeps no
+// more about it than one folder; after a restart the folders tell what runs and the emulators tell how.
+import type { Disk } from '../../../drivers/disk.ts';
+import type { Network } from '../../../drivers/network.ts';
+import type { Processes } from '../../../drivers/processes.ts';
+import type { Clock, Random } from '../../../std/clock.ts';
+import type { Log } from '../../../std/log.ts';
+import type { Backend, Report } from '../backend.ts';
+import { type Emulator, findEmulator } from './emulator.ts';
+import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
+import { changeMedium, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
+import { launch } from './launch.ts';
+import { describe, type Host, type LiveGuest, note, release, removeRemains } from './live.ts';
+import { recoverGuests } from './recover.ts';
+import { restore, save } from './suspend.ts';
+
+export interface QemuOptions {
+  /** Folder of the guests' folders. Its path is short, because Unix sockets in it must have short ones. */
+  readonly state: string;
+  readonly disk: Disk;
+  readonly processes: Processes;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Name or path of the emulator. */
+  readonly emulator?: string;
+}
+
+const CPU_INFO_MAX = 16 * 1024 * 1024;
+
+export const qemuBackend = (options: QemuOptions): Backend => {
+  checkStateFolder(options.state);
+  const guests = new Map<string, LiveGuest>();
+  let report: Report = () => {};
+  const host: Host = {
+    ...options,
+    emulator: onceFound(() =>
+      findEmulator(options.processes, options.emulator ?? 'qemu-system-x86_64', options.log),
+    ),
+    onEnd: (vm, what) => report(vm, what),
+  };
+
+  const guestOf = (vm: string): LiveGuest => {
+    const guest = guests.get(vm);
+    if (!guest) throw new Error(`guest ${vm} does not run`);
+    return guest;
+  };
+  const adopt = (guest: LiveGuest): LiveGuest => {
+    guests.set(guest.record.vm, guest);
+    return guest;
+  };
+  /** Asks the emulator to end, and makes it end when it does not. */
+  const end = async (vm: string): Promise<void> => {
+    const guest = guests.get(vm);
+    if (guest) await quit(host, guest);
+    guests.delete(vm);
+    await removeRemains(host, folderOf(host.state, vm));
+  };
+
+  return {
+    name: 'xenopsd-qemu',
+    version: '1',
+    features: ['suspend', 'hotplug'],
+    recover: async (known, reports) => {
+      report = reports;
+      const found = await recoverGuests(host, new Set(known.map((vm) => vm.id)));
+      for (const { guest } of found) adopt(guest);
+      return found.map(({ guest, state }) => describe(guest, state));
+    },
+    create: async (spec, work) => {
+      const guest = adopt(await launch(host, spec, work, await host.emulator()));
+      guest.link.speak();
+      return describe(guest, 'paused');
+    },
+    unpause: async (vm) => {
+      const guest = guestOf(vm);
+      await note(host, guest, { wanted: 'running' });
+      await guest.link.qmp().execute('cont');
+    },
+    pause: async (vm) => {
+      const guest = guestOf(vm);
+      await note(host, guest, { wanted: 'paused' });
+      await guest.link.qmp().execute('stop');
+    },
+    // The machine has a power button and no reset button that asks: a guest that is to reboot is asked
+    // to power off, and starting it again is what makes it a reboot.
+    ask: async (vm) => {
+      await guestOf(vm).link.qmp().execute('system_powerdown');
+    },
+    destroy: end,
+    suspend: async (vm, path, work) => {
+      const guest = guestOf(vm);
+      guest.link.hush();
+      try {
+        await save(host, guest, path, work);
+      } catch (error) {
+        guest.link.speak();
+        throw error;
+      }
+      await end(vm);
+    },
+    resume: async (spec, path, work) => {
+      const guest = adopt(await restore(host, spec, path, work));
+      guest.link.speak();
+      return describe(guest, 'paused');
+    },
+    plugVbd: (vm, disk) => plugVbd(host, guestOf(vm), disk),
+    unplugVbd: (vm, id, force) => unplugVbd(host, guestOf(vm), id, force),
+    changeMedium: (vm, id, disk) => changeMedium(host, guestOf(vm), id, disk),
+    plugVif: (vm, vif) => plugVif(host, guestOf(vm), vif),
+    unplugVif: (vm, id, force) => unplugVif(host, guestOf(vm), id, force),
+    hostStat: async () => {
+      const { version, accelerator } = await host.emulator();
+      return { ...(await cpus(host.disk)), hypervisorVersion: `QEMU ${version} (${accelerator})` };
+    },
+    close: async () => {
+      await Promise.all([...guests.values()].map(release));
+      guests.clear();
+    },
+  };
+};
+
+const quit = async (host: Host, guest: LiveGuest): Promise<void> => {
+  const { pid, name } = guest.record;
+  guest.link.hush();
+  try {
+    await guest.link.qmp().execute('quit', {}, END_MS_MAX);
+    await waitForEnd(host.disk, host.clock, pid, name, END_MS_MAX);
+  } catch (error) {
+    host.log.debug({ error, vm: guest.record.vm }, 'the emulator does not end by itself');
+  }
+  await release(guest);
+};
+
+/** Remembers what was found, but not that nothing was. */
+const onceFound = (find: () => Promise<Emulator>): (() => Promise<Emulator>) => {
+  let found: Promise<Emulator> | undefined;
+  return () => {
+    found ??= find().catch((error) => {
+      found = undefined;
+      throw error;
+    });
+    return found;
+  };
+};
+
+const cpus = async (disk: Disk): Promise<{ cpuCount: number; cpuModel: string }> => {
+  const text = await disk.readText('/proc/cpuinfo', CPU_INFO_MAX);
+  const cpuModel = /^model name\s*:\s*(.+)$/m.exec(text)?.[1]?.trim() ?? 'unknown';
+  return { cpuCount: Math.max(1, text.match(/^processor\s*:/gm)?.length ?? 0), cpuModel };
+};

@@ -1,0 +1,188 @@
+// A guest's folder: the sockets of its emulator, what it printed, and a record of what runs, from which
+// the next daemon knows it again.
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Disk } from '../../../drivers/disk.ts';
+import type { Processes } from '../../../drivers/processes.ts';
+import { type Clock, sleep } from '../../../std/clock.ts';
+import type { Device, Flavour } from './devices.ts';
+
+/** Everything that a guest's folder may hold. */
+export const fileNames = {
+  record: 'guest.json',
+  pid: 'pid',
+  qmp: 'qmp.sock',
+  qmpLog: 'qmp.log',
+  serial: 'serial.sock',
+  serialLog: 'serial.log',
+  console: 'console.sock',
+  vnc: 'vnc.sock',
+  incoming: 'in.sock',
+  outgoing: 'out.sock',
+  variables: 'uefi.fd',
+  log: 'qemu.log',
+} as const;
+
+/** What `sockaddr_un` holds without its final zero. */
+const SOCKET_PATH_MAX = 107;
+const FOLDER_NAME_LENGTH = 16;
+const RECORD_MAX = 1024 * 1024;
+/** The kernel's own limit for a command line is higher, but ours are not. */
+const COMMAND_LINE_MAX = 4 * 1024 * 1024;
+
+export interface GuestRecord {
+  readonly format: 1;
+  readonly vm: string;
+  readonly domid: number;
+  /** Random, on the emulator's command line: a process id can be reused, this cannot. */
+  readonly name: string;
+  /** Absent while the guest is being made; such a guest is removed by the next daemon. */
+  readonly pid?: number;
+  readonly startTime: number;
+  readonly machine: string;
+  readonly accelerator: string;
+  readonly flavour: Flavour;
+  readonly bootsFromNetwork: boolean;
+  readonly memoryMib: number;
+  /** What the guest was last told to do; a suspend that was cut short must not leave it standing. */
+  readonly wanted: 'paused' | 'running';
+  /** Media have numbers so that the next is named before the last is gone. */
+  readonly lastMedium: number;
+  readonly devices: readonly Device[];
+}
+
+export interface Folder {
+  readonly path: string;
+  readonly file: (name: keyof typeof fileNames) => string;
+}
+
+/** Named by a digest: ids come from clients, and the paths of sockets have to be short. */
+export const folderOf = (state: string, vm: string): Folder => {
+  const name = createHash('sha256').update(vm).digest('hex').slice(0, FOLDER_NAME_LENGTH);
+  return folderAt(join(state, name));
+};
+
+export const folderAt = (path: string): Folder => ({ path, file: (name) => join(path, fileNames[name]) });
+
+/** Fails at the daemon's start, and not when the first guest is started. */
+export const checkStateFolder = (state: string): void => {
+  const longest = Math.max(...Object.values(fileNames).map((name) => name.length));
+  const most = SOCKET_PATH_MAX - longest - FOLDER_NAME_LENGTH - 2;
+  if (Buffer.byteLength(state) <= most) return;
+  throw new Error(
+    `the state folder ${state} is too long for Unix sockets: choose one of up to ${most} bytes`,
+  );
+};
+
+export const writeRecord = (disk: Disk, folder: Folder, record: GuestRecord): Promise<void> =>
+  disk.replaceText(folder.file('record'), JSON.stringify(record));
+
+/** Undefined when there is none, or none that this version understands. */
+export const readRecord = async (disk: Disk, folder: Folder): Promise<GuestRecord | undefined> => {
+  if (!(await disk.exists(folder.file('record')))) return undefined;
+  const text = await disk.readText(folder.file('record'), RECORD_MAX);
+  try {
+    const record = JSON.parse(text) as GuestRecord | null;
+    return record?.format === 1 && typeof record.vm === 'string' ? record : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+/** Whether this process is the emulator called `name`. False once it ended, even if it was not collected. */
+export const isEmulator = async (disk: Disk, pid: number, name: string): Promise<boolean> => {
+  try {
+    const line = await disk.readText(`/proc/${pid}/cmdline`, COMMAND_LINE_MAX);
+    return line.split('\0').includes(name);
+  } catch {
+    return false;
+  }
+};
+
+/** The emulator of a record, looked up in its own file when the daemon did not live to note it. */
+export const emulatorPid = async (
+  disk: Disk,
+  folder: Folder,
+  record: GuestRecord,
+): Promise<number | undefined> => {
+  const noted = record.pid ?? (await pidFile(disk, folder));
+  return noted !== undefined && (await isEmulator(disk, noted, record.name)) ? noted : undefined;
+};
+
+const pidFile = async (disk: Disk, folder: Folder): Promise<number | undefined> => {
+  if (!(await disk.exists(folder.file('pid')))) return undefined;
+  const pid = Number((await disk.readText(folder.file('pid'), RECORD_MAX)).trim());
+  return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
+};
+
+const POLL_MS = 10;
+export const END_MS_MAX = 10_000;
+
+/** Resolves with whether the emulator is gone, waiting for it no longer than told. */
+export const waitForEnd = async (
+  disk: Disk,
+  clock: Clock,
+  pid: number,
+  name: string,
+  waitMs: number,
+): Promise<boolean> => {
+  const deadline = clock.monotonicMs() + waitMs;
+  while (await isEmulator(disk, pid, name)) {
+    if (clock.monotonicMs() >= deadline) return false;
+    await sleep(clock, POLL_MS);
+  }
+  return true;
+};
+
+/** Kills the emulator, if it is still that emulator. */
+export const killEmulator = async (
+  disk: Disk,
+  processes: Processes,
+  clock: Clock,
+  pid: number,
+  name: string,
+): Promise<void> => {
+  if (await isEmulator(disk, pid, name)) processes.signal(pid, 'SIGKILL');
+  if (await waitForEnd(disk, clock, pid, name, END_MS_MAX)) return;
+  throw new Error(`emulator ${pid} does not end, most likely because its storage does not answer`);
+};
+
+/** Removes the folder with everything in it. One that is not there is success. */
+export const removeFolder = async (disk: Disk, folder: Folder): Promise<void> => {
+  if (!(await disk.exists(folder.path))) return;
+  // The record goes last, so that what is cut short is found again and finished.
+  const names = (await disk.list(folder.path)).map((entry) => entry.name);
+  const ordered = [...names.filter((name) => name !== fileNames.record), fileNames.record];
+  for (const name of ordered) await removeFile(disk, join(folder.path, name));
+  await removeFile(disk, folder.path);
+};
+
+export const removeFile = async (disk: Disk, path: string): Promise<void> => {
+  await disk.remove(path).catch((error) => {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  });
+};
+
+/** The end of a file that grows; empty when it is not there. */
+export const tailOf = async (disk: Disk, path: string, bytesMax: number): Promise<Buffer> => {
+  if (!(await disk.exists(path))) return Buffer.alloc(0);
+  const file = await disk.open(path, 'read');
+  try {
+    const start = file.sizeBytes > BigInt(bytesMax) ? file.sizeBytes - BigInt(bytesMax) : 0n;
+    const into = Buffer.alloc(Number(file.sizeBytes - start));
+    return into.subarray(0, await file.read(into, start));
+  } finally {
+    await file.close();
+  }
+};
+
+/** Empties a file to which the emulator appends: it goes on at the new end. */
+export const emptyFile = async (disk: Disk, path: string): Promise<void> => {
+  if (!(await disk.exists(path))) return;
+  const file = await disk.open(path, 'write');
+  try {
+    await file.truncate(0n);
+  } finally {
+    await file.close();
+  }
+};

@@ -1,0 +1,213 @@
+// Devices that come and go while the guest runs. To give a device up is the guest's decision; by force
+// its backend is taken away, and the dead device stays until the guest lets go or ends.
+import type { DeviceId, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
+import type { GuestDisk } from '../backend.ts';
+import {
+  blockNode,
+  cardArguments,
+  type Device,
+  deadNode,
+  driveArguments,
+  netdevOf,
+  vbdDevice,
+  vifDevice,
+} from './devices.ts';
+import { type Host, type LiveGuest, note } from './live.ts';
+import { byKey } from './machine.ts';
+import { asObject, nextEvent, type Qmp, QmpFailure } from './qmp.ts';
+import { connectTap, hasLink, wireFor } from './wiring.ts';
+
+/** How long a guest may take to give a device up; by force, the shorter one. */
+const RELEASE_MS_MAX = 10_000;
+const FORCED_RELEASE_MS_MAX = 500;
+
+export const plugVbd = async (host: Host, guest: LiveGuest, disk: GuestDisk): Promise<void> => {
+  const { vbd, path } = disk;
+  if (vbd.ty === 'CDROM')
+    throw new Error('a CD drive cannot be added to a running guest; insert into one it has');
+  if (path === undefined) throw new Error(`disk ${vbd.id[1]} has no storage`);
+  const device = vbdDevice(vbd);
+  const qmp = guest.link.qmp();
+  await register(host, guest, device);
+  try {
+    await qmp.execute('blockdev-add', blockNode(device.id, { ...disk, path }));
+    try {
+      await qmp.execute('device_add', driveArguments(device, device.id));
+    } catch (error) {
+      await qmp.execute('blockdev-del', { 'node-name': device.id });
+      throw error;
+    }
+  } catch (error) {
+    await forget(host, guest, device);
+    throw error;
+  }
+};
+
+export const unplugVbd = async (
+  host: Host,
+  guest: LiveGuest,
+  id: DeviceId,
+  force: boolean,
+): Promise<void> => {
+  const device = byKey(guest.record.devices, 'vbd', id[1]);
+  if (device.bus === 'ide')
+    throw new Error(`${device.key} sits on IDE, where nothing can be unplugged while it runs`);
+  const qmp = guest.link.qmp();
+  if (await isReleased(host, qmp, device, force)) return discard(host, guest, device);
+  if (!force) throw refused(device);
+  await takeStorage(qmp, device);
+  await markDead(host, guest, device);
+};
+
+export const plugVif = async (host: Host, guest: LiveGuest, vif: Vif): Promise<void> => {
+  const device = vifDevice(vif);
+  const qmp = guest.link.qmp();
+  const { userNetwork } = await host.emulator();
+  const { domid, flavour, bootsFromNetwork } = guest.record;
+  const card = cardArguments(device, vif, flavour, bootsFromNetwork);
+  const wire = await wireFor(host.disk, device, vif, domid, userNetwork);
+  await register(host, guest, device);
+  try {
+    await qmp.execute('netdev_add', wire.netdev);
+    try {
+      await connectTap(host.processes, wire);
+      await qmp.execute('device_add', card);
+    } catch (error) {
+      await qmp.execute('netdev_del', { id: netdevOf(device) });
+      throw error;
+    }
+  } catch (error) {
+    await forget(host, guest, device);
+    throw error;
+  }
+  if (!hasLink(vif)) await qmp.execute('set_link', { name: device.id, up: false });
+};
+
+export const unplugVif = async (
+  host: Host,
+  guest: LiveGuest,
+  id: DeviceId,
+  force: boolean,
+): Promise<void> => {
+  const device = byKey(guest.record.devices, 'vif', id[1]);
+  const qmp = guest.link.qmp();
+  if (await isReleased(host, qmp, device, force)) return discard(host, guest, device);
+  if (!force) throw refused(device);
+  await dropBackend(qmp, device);
+  await markDead(host, guest, device);
+};
+
+/** Puts a medium into a CD drive or takes it out. A new medium is opened before the old one leaves. */
+export const changeMedium = async (
+  host: Host,
+  guest: LiveGuest,
+  id: DeviceId,
+  disk: GuestDisk | undefined,
+): Promise<void> => {
+  const drive = byKey(guest.record.devices, 'vbd', id[1]);
+  if (drive.kind !== 'cd') throw new Error(`${drive.key} is not a CD drive`);
+  const qmp = guest.link.qmp();
+  const old = await mediumOf(qmp, drive);
+  const number = guest.record.lastMedium + 1;
+  const node = `${drive.id}-medium${number}`;
+  if (disk) {
+    if (disk.path === undefined) throw new Error(`there is no medium to insert into ${drive.key}`);
+    await note(host, guest, { lastMedium: number });
+    await qmp.execute('blockdev-add', blockNode(node, { ...disk, path: disk.path }));
+  }
+  // Forced, because the guest may have locked its tray, and whoever asks holds the host's button.
+  await qmp.execute('blockdev-open-tray', { id: drive.id, force: true });
+  await qmp.execute('blockdev-remove-medium', { id: drive.id });
+  if (old !== undefined) await qmp.execute('blockdev-del', { 'node-name': old });
+  if (disk) await qmp.execute('blockdev-insert-medium', { id: drive.id, 'node-name': node });
+  await qmp.execute('blockdev-close-tray', { id: drive.id });
+};
+
+/** The emulator is asked, because it alone knows after a change that was cut short. */
+const mediumOf = async (qmp: Qmp, drive: Device): Promise<string | undefined> => {
+  const drives = await qmp.execute('query-block');
+  const found = (Array.isArray(drives) ? drives : [])
+    .map(asObject)
+    .find((one) => String(one['qdev']).split('/').includes(drive.id));
+  const node = asObject(found?.['inserted'])['node-name'];
+  return typeof node === 'string' ? node : undefined;
+};
+
+/** Notes the device before it exists, so that a daemon that dies in between can still unplug it. */
+const register = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
+  const there = guest.record.devices.find((one) => one.id === device.id);
+  if (there && !there.isDead) throw new Error(`${device.key}: its position is taken by ${there.key}`);
+  if (there) {
+    if (!(await isReleased(host, guest.link.qmp(), there, true))) throw refused(there);
+    await discard(host, guest, there);
+  }
+  await note(host, guest, { devices: [...guest.record.devices, device] });
+};
+
+const forget = (host: Host, guest: LiveGuest, device: Device): Promise<void> =>
+  note(host, guest, { devices: guest.record.devices.filter((one) => one.id !== device.id) });
+
+const markDead = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
+  host.log.warn(
+    { vm: guest.record.vm, device: device.key },
+    'the device was taken from a guest that still uses it',
+  );
+  const devices = guest.record.devices.map((one) => (one.id === device.id ? { ...one, isDead: true } : one));
+  await note(host, guest, { devices });
+};
+
+/** Asks the guest to give the device up; true once it has, now or since it was asked before. */
+const isReleased = async (host: Host, qmp: Qmp, device: Device, force: boolean): Promise<boolean> => {
+  const waitMs = force ? FORCED_RELEASE_MS_MAX : RELEASE_MS_MAX;
+  const deleted = nextEvent(
+    qmp,
+    host.clock,
+    (event) => event.name === 'DEVICE_DELETED' && event.data['device'] === device.id,
+    waitMs,
+  );
+  try {
+    await qmp.execute('device_del', { id: device.id });
+    return (await deleted.arrived) !== undefined;
+  } catch (error) {
+    if (!(error instanceof QmpFailure)) throw error;
+    if (error.reason === 'absent') return true;
+    // It was asked before and is still thinking about it.
+    if (error.reason === 'refused') return (await deleted.arrived) !== undefined;
+    throw error;
+  } finally {
+    deleted.stop();
+  }
+};
+
+const refused = (device: Device): Error =>
+  new Error(`the guest did not release ${device.key} within ${RELEASE_MS_MAX / 1000} seconds`);
+
+/** Removes what stood behind a device that is gone. */
+const discard = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
+  await dropBackend(guest.link.qmp(), device);
+  await forget(host, guest, device);
+};
+
+/** What is gone already is success: the call before may have got this far. */
+const dropBackend = async (qmp: Qmp, device: Device): Promise<void> => {
+  if (device.kind === 'vif') return unlessAbsent(qmp, 'netdev_del', { id: netdevOf(device) }, /not found/i);
+  await unlessAbsent(qmp, 'blockdev-del', { 'node-name': device.id }, /find node/i);
+  await unlessAbsent(qmp, 'blockdev-del', { 'node-name': `${device.id}-dead` }, /find node/i);
+};
+
+const unlessAbsent = async (qmp: Qmp, command: string, args: object, absent: RegExp): Promise<void> => {
+  try {
+    await qmp.execute(command, args);
+  } catch (error) {
+    if (!(error instanceof QmpFailure)) throw error;
+    if (error.reason !== 'absent' && !absent.test(error.message)) throw error;
+  }
+};
+
+/** Puts nothing but errors under the device's node, which closes the storage that was there. */
+const takeStorage = async (qmp: Qmp, device: Device): Promise<void> => {
+  if (device.isDead) return;
+  await qmp.execute('blockdev-add', deadNode(device.id));
+  const options = { driver: 'raw', 'node-name': device.id, 'read-only': false, file: `${device.id}-dead` };
+  await qmp.execute('blockdev-reopen', { options: [options] });
+};

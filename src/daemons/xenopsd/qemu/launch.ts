@@ -1,0 +1,183 @@
+// Starting an emulator: everything is checked before anything is made, and what was made is taken back
+// when a later step fails.
+
+import { sleep } from '../../../std/clock.ts';
+import type { BackendWork, GuestSpec } from '../backend.ts';
+import { serveConsole } from './console.ts';
+import { type Emulator, type Firmware, findFirmware } from './emulator.ts';
+import {
+  emulatorPid,
+  type Folder,
+  folderOf,
+  type GuestRecord,
+  isEmulator,
+  readRecord,
+  tailOf,
+  writeRecord,
+} from './folder.ts';
+import { linkTo } from './link.ts';
+import { type Host, type LiveGuest, release, removeRemains } from './live.ts';
+import { bootsFromNetwork, commandLine, devicesOf, flavourOf, type Machine, memoryMib } from './machine.ts';
+import { connectTap, hasLink, wireFor } from './wiring.ts';
+
+const START_MS_MAX = 30_000;
+const POLL_MS = 10;
+const COMPLAINT_MAX = 4096;
+
+/** Starts the emulator of a guest, paused. `emulator` differs from the host's for a saved guest. */
+export const launch = async (
+  host: Host,
+  spec: GuestSpec,
+  work: BackendWork,
+  emulator: Emulator,
+  isIncoming = false,
+): Promise<LiveGuest> => {
+  const folder = folderOf(host.state, spec.vm.id);
+  await checkFree(host, folder);
+  const { machine, firmware } = await plan(host, spec, emulator, isIncoming);
+  work.signal.throwIfAborted();
+  await removeRemains(host, folder);
+  try {
+    return await make(host, folder, machine, firmware, work);
+  } catch (error) {
+    await removeRemains(host, folder);
+    throw error;
+  }
+};
+
+/** Two emulators for one guest would both write to its disks. */
+const checkFree = async (host: Host, folder: Folder): Promise<void> => {
+  const record = await readRecord(host.disk, folder);
+  if (record?.pid === undefined) return;
+  const pid = await emulatorPid(host.disk, folder, record);
+  if (pid !== undefined) throw new Error(`guest ${record.vm} runs already, as process ${pid}`);
+};
+
+const plan = async (
+  host: Host,
+  spec: GuestSpec,
+  emulator: Emulator,
+  isIncoming: boolean,
+): Promise<{ machine: Machine; firmware: Firmware | undefined }> => {
+  const { vm } = spec;
+  const devices = devicesOf(spec);
+  const isUefi = vm.boot.type === 'HVM' && vm.boot.firmware === 'Uefi';
+  const firmware = isUefi ? await findFirmware(host.disk) : undefined;
+  const wires = await Promise.all(
+    spec.vifs.map((vif) => {
+      const device = devices.find((one) => one.kind === 'vif' && one.key === vif.id[1]);
+      if (!device) throw new Error(`network interface ${vif.id[1]} is there twice`);
+      return wireFor(host.disk, device, vif, spec.domid, emulator.userNetwork);
+    }),
+  );
+  const name = `xenact-${host.random.uuid()}`;
+  const nowMs = host.clock.now();
+  const flavour = flavourOf(vm);
+  const machine = { spec, name, emulator, firmware, devices, wires, flavour, isIncoming, nowMs };
+  // Writing it down once checks every value before anything exists.
+  commandLine(machine);
+  return { machine, firmware };
+};
+
+const make = async (
+  host: Host,
+  folder: Folder,
+  machine: Machine,
+  firmware: Firmware | undefined,
+  work: BackendWork,
+): Promise<LiveGuest> => {
+  const { disk, processes } = host;
+  const { spec, emulator } = machine;
+  const unborn = recordOf(machine);
+  await disk.makeFolder(folder.path, 0o700);
+  await writeRecord(disk, folder, unborn);
+  if (firmware) await copyFile(host, firmware.variables, folder.file('variables'));
+  // The emulator runs in the guest's folder: no path of ours has to fit into its options.
+  const place = { cwd: folder.path, logFile: folder.file('log') };
+  const pid = await processes.detach(emulator.file, commandLine(machine), place);
+  const record = { ...unborn, pid };
+  const onEnd = host.onEnd.bind(undefined, spec.vm.id);
+  const link = linkTo({ ...host, folder, pid, name: machine.name, onEnd });
+  try {
+    await untilAnswering(host, folder, record, link.connect, work.signal);
+    for (const wire of machine.wires) await connectTap(processes, wire);
+    for (const [index, vif] of spec.vifs.entries()) {
+      if (hasLink(vif)) continue;
+      const device = machine.devices.filter((one) => one.kind === 'vif')[index];
+      await link.qmp().execute('set_link', { name: device?.id, up: false });
+    }
+    const console = await serveConsole(host, folder);
+    const guest = { folder, record, link, console };
+    await writeRecord(disk, folder, record).catch(async (error) => {
+      await release(guest);
+      throw error;
+    });
+    return guest;
+  } catch (error) {
+    link.close();
+    throw error;
+  }
+};
+
+const recordOf = ({ spec, name, emulator, devices, flavour, nowMs }: Machine): GuestRecord => ({
+  format: 1,
+  vm: spec.vm.id,
+  domid: spec.domid,
+  name,
+  startTime: Math.floor(nowMs / 1000),
+  machine: emulator.machine,
+  accelerator: emulator.accelerator,
+  flavour,
+  bootsFromNetwork: bootsFromNetwork(spec.vm),
+  memoryMib: Number(memoryMib(spec.vm)),
+  wanted: 'paused',
+  lastMedium: 0,
+  devices,
+});
+
+/** The emulator makes its socket some time after it was started, or says on its log why not. */
+const untilAnswering = async (
+  { disk, clock }: Host,
+  folder: Folder,
+  { pid, name }: { pid: number; name: string },
+  connect: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> => {
+  const deadline = clock.monotonicMs() + START_MS_MAX;
+  for (;;) {
+    const failure = await connect().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (failure === undefined) return;
+    if (!(await isEmulator(disk, pid, name))) throw await lastWords({ disk }, folder);
+    if (clock.monotonicMs() >= deadline) throw failure;
+    await sleep(clock, POLL_MS, signal);
+  }
+};
+
+/** Why an emulator that ended before its guest ran did so. */
+export const lastWords = async ({ disk }: Pick<Host, 'disk'>, folder: Folder): Promise<Error> => {
+  const said = (await tailOf(disk, folder.file('log'), COMPLAINT_MAX)).toString('utf8').trim();
+  return new Error(`the emulator ended: ${said === '' ? 'it did not say why' : said}`);
+};
+
+const FIRMWARE_MAX = 64n * 1024n * 1024n;
+
+const copyFile = async ({ disk }: Host, from: string, to: string): Promise<void> => {
+  const source = await disk.open(from, 'read');
+  try {
+    if (source.sizeBytes > FIRMWARE_MAX) throw new Error(`${from} is too large for firmware variables`);
+    const bytes = new Uint8Array(Number(source.sizeBytes));
+    await source.read(bytes, 0n);
+    await disk.replaceText(to, '');
+    const target = await disk.open(to, 'write');
+    try {
+      await target.write(bytes, 0n);
+    } finally {
+      await target.close();
+    }
+  } finally {
+    await source.close();
+  }
+};

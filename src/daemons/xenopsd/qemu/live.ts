@@ -1,0 +1,87 @@
+// A guest that runs, as the parts of the backend share it.
+import type { Disk } from '../../../drivers/disk.ts';
+import type { Network } from '../../../drivers/network.ts';
+import type { Processes } from '../../../drivers/processes.ts';
+import type { Clock, Random } from '../../../std/clock.ts';
+import type { Log } from '../../../std/log.ts';
+import type { Guest } from '../backend.ts';
+import type { SerialConsole } from './console.ts';
+import type { Emulator } from './emulator.ts';
+import {
+  emulatorPid,
+  type Folder,
+  type GuestRecord,
+  killEmulator,
+  readRecord,
+  removeFolder,
+  writeRecord,
+} from './folder.ts';
+import type { Ending, Link } from './link.ts';
+
+/** What the machine offers to the backend. */
+export interface Host {
+  readonly state: string;
+  readonly disk: Disk;
+  readonly processes: Processes;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Looked for once; a failed search is tried again, because it may be installed meanwhile. */
+  readonly emulator: () => Promise<Emulator>;
+  readonly onEnd: (vm: string, what: Ending) => void;
+}
+
+export interface LiveGuest {
+  readonly folder: Folder;
+  record: GuestRecord & { readonly pid: number };
+  readonly link: Link;
+  readonly console: SerialConsole | undefined;
+}
+
+/** Changes what is known of a guest, on disk first. */
+export const note = async (
+  host: Host,
+  guest: LiveGuest,
+  changes: Partial<Pick<GuestRecord, 'wanted' | 'lastMedium' | 'devices'>>,
+): Promise<void> => {
+  const record = { ...guest.record, ...changes };
+  await writeRecord(host.disk, guest.folder, record);
+  guest.record = record;
+};
+
+const MIB = 1024n * 1024n;
+
+export const describe = ({ record, folder }: LiveGuest, state: Guest['state']): Guest => {
+  const plugged = record.devices.filter((device) => !device.isDead);
+  const keys = (isVif: boolean): string[] =>
+    plugged.filter((device) => (device.kind === 'vif') === isVif).map((device) => device.key);
+  return {
+    vm: record.vm,
+    domid: record.domid,
+    state,
+    consoles: [
+      { protocol: 'Rfb', port: 0, path: folder.file('vnc') },
+      { protocol: 'Vt100', port: 0, path: folder.file('console') },
+    ],
+    memoryActual: BigInt(record.memoryMib) * MIB,
+    startTime: record.startTime,
+    disks: keys(false),
+    vifs: keys(true),
+  };
+};
+
+/** Lets go of a guest without touching it. */
+export const release = async (guest: LiveGuest): Promise<void> => {
+  guest.link.close();
+  await guest.console?.close();
+};
+
+/** Ends what is left of a guest, whatever state it was left in, and forgets it. */
+export const removeRemains = async (host: Host, folder: Folder): Promise<void> => {
+  const { disk, processes, clock } = host;
+  const record = await readRecord(disk, folder);
+  const pid = record && (await emulatorPid(disk, folder, record));
+  if (record && pid !== undefined) await killEmulator(disk, processes, clock, pid, record.name);
+  await removeFolder(disk, folder);
+};

@@ -1,0 +1,122 @@
+// A suspended guest on storage: one block that says what follows, then what QEMU streams when it
+// migrates a guest. The block is written last, so that whatever has one is whole.
+import type { Duplex } from 'node:stream';
+import type { Disk, OpenFile } from '../../../drivers/disk.ts';
+import { asObject } from './qmp.ts';
+
+export interface ImageHeader {
+  /** The guest fits only the machine it was saved from. */
+  readonly machine: string;
+  readonly accelerator: string;
+  readonly lengthBytes: number;
+}
+
+const MAGIC = 'Xenact QEMU guest';
+const FORMAT = 1;
+const HEADER_BYTES = 4096;
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Copies the stream to storage until it ends; `header` completes the image and is called after that. */
+export const writeImage = async (
+  disk: Disk,
+  path: string,
+): Promise<{
+  readonly copy: (stream: Duplex) => Promise<void>;
+  readonly finish: (about: Omit<ImageHeader, 'lengthBytes'>) => Promise<void>;
+  readonly close: () => Promise<void>;
+}> => {
+  const file = await disk.open(path, 'write');
+  let lengthBytes = 0;
+  return {
+    copy: async (stream) => {
+      // An image that was there before must not be taken for this one.
+      await file.write(new Uint8Array(HEADER_BYTES), 0n);
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        await file.write(chunk, BigInt(HEADER_BYTES + lengthBytes));
+        lengthBytes += chunk.length;
+      }
+    },
+    finish: async (about) => {
+      await file.sync();
+      await file.write(headerBlock({ ...about, lengthBytes }), 0n);
+      await file.sync();
+    },
+    close: () => file.close(),
+  };
+};
+
+export interface ImageReader {
+  readonly header: ImageHeader;
+  /** Writes the saved state into the stream and ends it. */
+  send(stream: Duplex, signal: AbortSignal, progress: (fraction: number) => void): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const readImage = async (disk: Disk, path: string): Promise<ImageReader> => {
+  const file = await disk.open(path, 'read');
+  try {
+    const header = await readHeader(file, path);
+    return {
+      header,
+      send: (stream, signal, progress) => sendState(file, header.lengthBytes, stream, signal, progress),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+};
+
+const sendState = async (
+  file: OpenFile,
+  lengthBytes: number,
+  stream: Duplex,
+  signal: AbortSignal,
+  progress: (fraction: number) => void,
+): Promise<void> => {
+  for (let done = 0; done < lengthBytes; ) {
+    signal.throwIfAborted();
+    const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, lengthBytes - done));
+    const count = await file.read(chunk, BigInt(HEADER_BYTES + done));
+    if (count < chunk.length) throw new Error('the saved guest is cut short');
+    await written(stream, chunk);
+    done += count;
+    progress(done / lengthBytes);
+  }
+  stream.end();
+};
+
+/** Resolves once the other side has taken the chunk: one chunk at a time is in memory. */
+const written = (stream: Duplex, chunk: Buffer): Promise<void> =>
+  new Promise((resolve, reject) => {
+    stream.write(chunk, (error) => (error ? reject(error) : resolve()));
+  });
+
+const headerBlock = (header: ImageHeader): Uint8Array => {
+  const block = Buffer.alloc(HEADER_BYTES);
+  const text = JSON.stringify({ is: MAGIC, format: FORMAT, ...header });
+  block.write(text, 'utf8');
+  return block;
+};
+
+const readHeader = async (file: OpenFile, path: string): Promise<ImageHeader> => {
+  const block = Buffer.alloc(HEADER_BYTES);
+  const count = await file.read(block, 0n);
+  const end = block.indexOf(0);
+  const header = parse(block.toString('utf8', 0, end < 0 ? count : Math.min(end, count)));
+  if (header['is'] !== MAGIC) throw new Error(`${path} holds no suspended guest`);
+  if (header['format'] !== FORMAT) throw new Error(`${path} was written by another version of this program`);
+  const { machine, accelerator, lengthBytes } = header;
+  if (typeof machine !== 'string' || typeof accelerator !== 'string' || !Number.isSafeInteger(lengthBytes)) {
+    throw new Error(`${path} holds a suspended guest whose description is damaged`);
+  }
+  return { machine, accelerator, lengthBytes: lengthBytes as number };
+};
+
+const parse = (text: string): Readonly<Record<string, unknown>> => {
+  try {
+    return asObject(JSON.parse(text));
+  } catch {
+    return {};
+  }
+};
