@@ -17,8 +17,6 @@ export interface Updates {
   get(lastId: number | undefined, timeoutMs: number | undefined, signal: AbortSignal): Promise<XenopsUpdates>;
   injectBarrier(vm: string, id: number): void;
   removeBarrier(id: number): void;
-  /** Answers everyone who waits with nothing. */
-  close(): void;
 }
 
 export interface UpdatesLimits {
@@ -42,7 +40,6 @@ interface Barrier {
 
 export const updatesLog = (clock: Clock, limits: UpdatesLimits = limitsOf): Updates => {
   let lastAt = 0;
-  let closed = false;
   const latest = new Map<string, Entry>();
   /** Every entry in order, replaced ones among them until there are too many of those. */
   let order: Entry[] = [];
@@ -104,7 +101,7 @@ export const updatesLog = (clock: Clock, limits: UpdatesLimits = limitsOf): Upda
       // A number of the future is one of an earlier daemon: its watcher has to start over.
       const from = lastId === undefined || lastId > lastAt ? 0 : lastId;
       if (lastId !== undefined && lastId > lastAt) return since(from);
-      if (lastAt <= from && !closed) {
+      if (lastAt <= from) {
         if (waiters.size >= limits.waitersMax) {
           throw new XenopsError('Internal_error', [
             `more than ${limits.waitersMax} callers wait for updates`,
@@ -124,10 +121,6 @@ export const updatesLog = (clock: Clock, limits: UpdatesLimits = limitsOf): Upda
     },
     removeBarrier: (id) => {
       barriers.delete(id);
-    },
-    close: () => {
-      closed = true;
-      wake();
     },
   };
 };

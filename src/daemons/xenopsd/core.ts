@@ -1,0 +1,51 @@
+import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import type { Clock } from '../../std/clock.ts';
+import type { Log } from '../../std/log.ts';
+import type { Backend } from './backend.ts';
+import { type Machine, type Machines, powerStateOf } from './machines.ts';
+import type { Queues } from './queues.ts';
+import type { DiskStorage } from './storage.ts';
+import type { Work } from './tasks.ts';
+import type { Updates } from './updates.ts';
+
+/** What every operation of the daemon works with. */
+export interface Core {
+  readonly backend: Backend;
+  readonly storage: DiskStorage;
+  readonly machines: Machines;
+  readonly queues: Queues;
+  readonly updates: Updates;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly restarts: RestartDelay;
+}
+
+/** A guest that restarts by itself soon after its start, again and again, is made to wait in between. */
+export interface RestartDelay {
+  /** A guest that ran this long is not in a hurry. */
+  readonly ranMsMin: number;
+  readonly delayMs: number;
+}
+
+/** What a client is told when the VM is not in the state that an operation needs. */
+export const badPowerState = (machine: Machine, expected: string): XenopsError =>
+  new XenopsError('Bad_power_state', [powerStateOf(machine), expected]);
+
+export const announceVm = (core: Core, machine: Machine): void => core.updates.add(['Vm', machine.id]);
+
+/** The VM and all its devices. */
+export const announceAll = (core: Core, machine: Machine): void => {
+  for (const device of machine.vbds.keys()) core.updates.add(['Vbd', [machine.id, device]]);
+  for (const device of machine.vifs.keys()) core.updates.add(['Vif', [machine.id, device]]);
+  announceVm(core, machine);
+};
+
+/** The work of something that no client asked for: it has no task and is never cancelled. */
+export const ownWork = (debugInfo: string): Work => ({
+  id: debugInfo,
+  debugInfo,
+  signal: new AbortController().signal,
+  check: () => {},
+  progress: () => {},
+  setCancellable: () => {},
+});

@@ -1,0 +1,116 @@
+import { type Vbd, type XenopsDisk, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import type { GuestDisk } from './backend.ts';
+import type { Core } from './core.ts';
+import type { Machine } from './machines.ts';
+import type { Datapath, DiskPlace } from './storage.ts';
+
+// A disk is held by a datapath. Every datapath is noted in the machine and saved before storage hears of
+// it, so that a daemon which is killed in between knows afterwards what to give back.
+
+/** The storage disk behind `disk`; a path of the host needs none. */
+const datapathOf = (disk: XenopsDisk, name: string, domain: string): Datapath | undefined => {
+  const [kind, place] = disk;
+  if (kind === 'Local') return undefined;
+  const slash = place.indexOf('/');
+  if (slash < 0) throw new XenopsError('Internal_error', [`${place} is not <SR uuid>/<VDI location>`]);
+  return { name, domain, sr: place.slice(0, slash), vdi: place.slice(slash + 1) };
+};
+
+const vbdDatapathName = (domid: number, device: string): string => `vbd/${domid}/${device}`;
+
+/** Notes every disk that a guest will get, in one save. */
+export const noteDisks = async (core: Core, machine: Machine, domid: number): Promise<void> => {
+  for (const [device, { backend }] of machine.vbds) {
+    const path = backend && datapathOf(backend, vbdDatapathName(domid, device), String(domid));
+    if (path !== undefined) machine.datapaths.set(path.name, path);
+  }
+  await core.machines.save(machine);
+};
+
+/** Attaches and activates what is behind `vbd`. On failure nothing of it stays attached. */
+export const openDisk = async (
+  core: Core,
+  machine: Machine,
+  vbd: Vbd,
+  domid: number,
+  debugInfo: string,
+): Promise<GuestDisk> => {
+  if (vbd.backend === undefined) return { vbd, path: undefined, format: 'raw' };
+  const path = datapathOf(vbd.backend, vbdDatapathName(domid, vbd.id[1]), String(domid));
+  const place = await hold(core, machine, vbd.backend, path, vbd.mode === 'ReadWrite', debugInfo);
+  return { vbd, ...place };
+};
+
+export const closeDisk = async (
+  core: Core,
+  machine: Machine,
+  device: string,
+  debugInfo: string,
+): Promise<void> => {
+  const name = vbdDatapathName(machine.domid ?? 0, device);
+  const path = machine.datapaths.get(name);
+  if (path !== undefined) await release(core, machine, path, debugInfo);
+  await core.machines.save(machine);
+};
+
+/** Lends `use` the path of a disk that this host itself reads or writes, such as a guest's saved memory. */
+export const withHostDisk = async <T>(
+  core: Core,
+  machine: Machine,
+  disk: XenopsDisk,
+  readWrite: boolean,
+  debugInfo: string,
+  use: (path: string) => Promise<T>,
+): Promise<T> => {
+  const path = datapathOf(disk, `xenopsd/${machine.id}`, '0');
+  const { path: file, format } = await hold(core, machine, disk, path, readWrite, debugInfo);
+  try {
+    if (format !== 'raw') {
+      throw new XenopsError('Internal_error', [
+        `memory is kept on raw disks only, and this one is ${format}`,
+      ]);
+    }
+    return await use(file);
+  } finally {
+    if (path !== undefined) await release(core, machine, path, debugInfo);
+  }
+};
+
+const hold = async (
+  core: Core,
+  machine: Machine,
+  disk: XenopsDisk,
+  path: Datapath | undefined,
+  readWrite: boolean,
+  debugInfo: string,
+): Promise<DiskPlace> => {
+  if (path === undefined) return { path: disk[1], format: 'raw' };
+  if (!machine.datapaths.has(path.name)) {
+    machine.datapaths.set(path.name, path);
+    await core.machines.save(machine);
+  }
+  try {
+    const place = await core.storage.attach(path, readWrite, debugInfo);
+    await core.storage.activate(path, debugInfo);
+    return place;
+  } catch (error) {
+    await release(core, machine, path, debugInfo);
+    throw error;
+  }
+};
+
+/** Storage that refuses to take a disk back is asked again at the VM's next start or removal. */
+const release = async (core: Core, machine: Machine, path: Datapath, debugInfo: string): Promise<void> => {
+  try {
+    await core.storage.deactivate(path, debugInfo);
+    await core.storage.detach(path, debugInfo);
+    machine.datapaths.delete(path.name);
+  } catch (error) {
+    core.log.error({ vm: machine.id, path, error }, 'storage did not take a disk back');
+  }
+};
+
+/** Gives back everything that storage holds for the VM, the last disk first. Does not save. */
+export const releaseAll = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
+  for (const path of [...machine.datapaths.values()].reverse()) await release(core, machine, path, debugInfo);
+};

@@ -1,0 +1,117 @@
+// The program `xenopsd-qemu` or `xenopsd-sim`, as --backend says. Its log is JSON lines on stderr; the
+// line with `ready` says that it listens. SIGTERM ends it and leaves the guests running.
+
+import { parseArgs } from 'node:util';
+import { nodeClock } from '../../drivers/node/clock.ts';
+import { nodeDisk } from '../../drivers/node/disk.ts';
+import { nodeNetwork } from '../../drivers/node/network.ts';
+import { nodeProcesses } from '../../drivers/node/processes.ts';
+import { nodeRandom } from '../../drivers/node/random.ts';
+import type { Log } from '../../std/log.ts';
+import type { Backend } from './backend.ts';
+import type { RestartDelay } from './core.ts';
+import { qemuBackend } from './qemu/backend.ts';
+import { xenopsDaemon } from './server.ts';
+import { simBackend } from './sim.ts';
+import { readSimConfig } from './sim-config.ts';
+
+const USAGE =
+  'main.js --backend qemu|sim --socket PATH --state FOLDER --storage-socket PATH [--config FILE]\n' +
+  '  --config is for sim: {"delaysMs": {"start": 5}, "faults": [{"operation": "start", "times": 1}]}';
+const CONFIG_MAX = 1024 * 1024;
+/** How long operations have to be undone at the end. */
+const CLOSING_MS_MAX = 30_000;
+
+const stderrLog = (): Log => {
+  const write =
+    (level: string) =>
+    (context: object, message: string): void => {
+      process.stderr.write(
+        `${JSON.stringify({ time: nodeClock.now(), level, message, ...context }, plain)}\n`,
+      );
+    };
+  return { debug: () => {}, info: write('info'), warn: write('warn'), error: write('error') };
+};
+
+/** What JSON has no words for, in those it has. */
+const plain = (_key: string, value: unknown): unknown => {
+  if (value instanceof Error) return { name: value.name, message: value.message, stack: value.stack };
+  if (value instanceof Map) return Object.fromEntries(value);
+  return typeof value === 'bigint' ? String(value) : value;
+};
+
+const readArguments = (): Readonly<Record<'backend' | 'socket' | 'state' | 'storage-socket', string>> & {
+  readonly config: string | undefined;
+} => {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({
+    options: { backend: text, socket: text, state: text, 'storage-socket': text, config: text },
+  });
+  const { backend, socket, state, 'storage-socket': storage, config } = values;
+  if (backend === undefined || socket === undefined || state === undefined || storage === undefined) {
+    throw new Error('--backend, --socket, --state and --storage-socket are needed');
+  }
+  return { backend, socket, state, 'storage-socket': storage, config };
+};
+
+const backendOf = async (
+  kind: string,
+  state: string,
+  config: string | undefined,
+  log: Log,
+): Promise<Backend> => {
+  const machine = { disk: nodeDisk, network: nodeNetwork, clock: nodeClock, log };
+  if (kind === 'qemu') {
+    const folder = `${state}/qemu`;
+    await nodeDisk.makeFolder(folder);
+    return qemuBackend({ ...machine, state: folder, processes: nodeProcesses, random: nodeRandom });
+  }
+  if (kind !== 'sim') throw new Error(`--backend is qemu or sim, not ${kind}`);
+  const rules = config === undefined ? {} : readSimConfig(await nodeDisk.readText(config, CONFIG_MAX));
+  return simBackend({ ...machine, state: `${state}/sim`, config: rules });
+};
+
+/** Simulated guests may restart as often as a test likes. */
+const restartsOf = (kind: string): { restarts?: RestartDelay } =>
+  kind === 'sim' ? { restarts: { ranMsMin: 0, delayMs: 0 } } : {};
+
+const run = async (log: Log): Promise<void> => {
+  const { backend: kind, socket, state, 'storage-socket': storage, config } = readArguments();
+  await nodeDisk.makeFolder(state);
+  const daemon = await xenopsDaemon({
+    backend: await backendOf(kind, state, config, log),
+    network: nodeNetwork,
+    disk: nodeDisk,
+    clock: nodeClock,
+    random: nodeRandom,
+    log,
+    endpoint: { socketPath: socket },
+    storage: { socketPath: storage },
+    state,
+    ...restartsOf(kind),
+    onStop: () => void stop(),
+  });
+  let stopping = false;
+  const stop = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    nodeClock.after(CLOSING_MS_MAX, () => {
+      log.error({}, 'operations did not end in time');
+      process.exit(1);
+    });
+    await daemon.close();
+    log.info({}, 'stopped');
+    process.exit(0);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  log.info({ socket, backend: kind }, 'ready');
+};
+
+const log = stderrLog();
+run(log).catch((error: unknown) => {
+  const message = error instanceof Error ? error.message : String(error);
+  log.error({ error }, `cannot start: ${message}`);
+  process.stderr.write(`${USAGE}\n`);
+  process.exitCode = 2;
+});

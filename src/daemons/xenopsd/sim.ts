@@ -1,0 +1,230 @@
+import type { Disk } from '../../drivers/disk.ts';
+import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import type { Network } from '../../drivers/network.ts';
+import { type Clock, sleep } from '../../std/clock.ts';
+import type { Log } from '../../std/log.ts';
+import type { Backend, Guest, GuestSpec, Report } from './backend.ts';
+import {
+  type GuestAct,
+  type SimConfig,
+  type SimOperation,
+  type SimRules,
+  simTrigger,
+  takeFault,
+} from './sim-config.ts';
+import { openSimGuests, type SimGuests } from './sim-guests.ts';
+
+export interface SimOptions {
+  /** A folder of its own, made if it is missing. */
+  readonly state: string;
+  readonly disk: Disk;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly config?: SimConfig;
+}
+
+/**
+ * Guests that are entries of a file and do nothing: what a host's hypervisor looks like, without one.
+ * They outlive the daemon as real ones would. Delays, faults and what guests do by themselves come from
+ * the configuration and from DEBUG.trigger.
+ */
+export const simBackend = async (options: SimOptions): Promise<Backend> => {
+  const { disk, clock, config } = options;
+  const rules: SimRules = { delaysMs: { ...config?.delaysMs }, faults: [...(config?.faults ?? [])] };
+  const guests = await openSimGuests(options);
+  let report: Report = () => {};
+  const acts = guestActs(clock, guests, (vm, what) => report(vm, what));
+
+  /** Takes as long as the rules say, and fails when they say so. */
+  const happen = async (operation: SimOperation, vm: string, signal?: AbortSignal): Promise<void> => {
+    const delayMs = rules.delaysMs[operation] ?? 0;
+    if (delayMs > 0) await sleep(clock, delayMs, signal);
+    const fault = takeFault(rules.faults, operation, vm);
+    if (fault !== undefined) throw fault.error ?? new XenopsError('Internal_error', ['a simulated fault']);
+  };
+  const end = async (vm: string): Promise<void> => {
+    acts.forget(vm);
+    await guests.remove(vm);
+  };
+
+  return {
+    name: 'xenopsd-sim',
+    version: '1.0',
+    features: ['VM.set_vcpus', 'VM.set_memory_dynamic_range', 'VIF.move'],
+    recover: async (_known, tell) => {
+      report = tell;
+      const found = await guests.load();
+      for (const { vm, state } of found) if (state === 'running') report(vm, { guestAgent });
+      return found;
+    },
+    create: async (spec, work) => {
+      await happen('start', spec.vm.id, work.signal);
+      return guests.add(newGuest(clock, spec));
+    },
+    unpause: async (vm) => {
+      await happen('unpause', vm);
+      await guests.change(vm, { state: 'running' });
+      report(vm, { guestAgent });
+    },
+    pause: async (vm) => {
+      await happen('pause', vm);
+      await guests.change(vm, { state: 'paused' });
+    },
+    ask: async (vm, what) => {
+      guests.find(vm);
+      await happen(what, vm);
+      const operation = `guest-${what}` as const;
+      // A guest with this fault does not listen.
+      if (takeFault(rules.faults, operation, vm) === undefined)
+        acts.plan(vm, what, rules.delaysMs[operation] ?? 0);
+    },
+    destroy: async (vm) => {
+      await happen('destroy', vm);
+      await end(vm);
+    },
+    suspend: async (vm, path, work) => {
+      guests.find(vm);
+      await happen('suspend', vm, work.signal);
+      await writeImage(disk, path, `${IMAGE_MARK}${vm}\n`);
+      await end(vm);
+    },
+    resume: async (spec, path, work) => {
+      await happen('resume', spec.vm.id, work.signal);
+      if (!(await readImage(disk, path)).startsWith(`${IMAGE_MARK}${spec.vm.id}\n`)) {
+        throw new XenopsError('Internal_error', [`${path} does not hold the memory of VM ${spec.vm.id}`]);
+      }
+      return guests.add(newGuest(clock, spec));
+    },
+    ...simDevices(guests, happen),
+    trigger: async (command, args) =>
+      simTrigger(command, args, rules, (vm, what) => acts.plan(guests.find(vm).vm, what, 0)),
+    hostStat: async () => ({ cpuCount: 8, cpuModel: 'Simulated CPU', hypervisorVersion: '4.17.0' }),
+    close: async () => {
+      acts.close();
+      await guests.close();
+    },
+  };
+};
+
+type Devices =
+  | 'plugVbd'
+  | 'unplugVbd'
+  | 'changeMedium'
+  | 'plugVif'
+  | 'unplugVif'
+  | 'moveVif'
+  | 'setVcpus'
+  | 'setMemory';
+
+const simDevices = (
+  guests: SimGuests,
+  happen: (operation: SimOperation, vm: string) => Promise<void>,
+): Required<Pick<Backend, Devices>> => {
+  const merely = async (operation: SimOperation, vm: string): Promise<void> => {
+    guests.find(vm);
+    await happen(operation, vm);
+  };
+  const replace = async (
+    operation: 'plug' | 'unplug',
+    vm: string,
+    list: 'disks' | 'vifs',
+    device: string,
+  ): Promise<void> => {
+    await happen(operation, vm);
+    const others = guests.find(vm)[list].filter((each) => each !== device);
+    await guests.change(vm, { [list]: operation === 'plug' ? [...others, device] : others });
+  };
+  return {
+    plugVbd: (vm, { vbd }) => replace('plug', vm, 'disks', vbd.id[1]),
+    unplugVbd: (vm, id) => replace('unplug', vm, 'disks', id[1]),
+    changeMedium: (vm) => merely('medium', vm),
+    plugVif: (vm, vif) => replace('plug', vm, 'vifs', vif.id[1]),
+    unplugVif: (vm, id) => replace('unplug', vm, 'vifs', id[1]),
+    moveVif: (vm) => merely('move', vm),
+    setVcpus: (vm) => merely('set', vm),
+    setMemory: async (vm, _minimum, maximum) => {
+      await happen('set', vm);
+      await guests.change(vm, { memory: String(maximum) });
+      return maximum;
+    },
+  };
+};
+
+/** What guests are about to do by themselves, one thing each. */
+const guestActs = (
+  clock: Clock,
+  guests: SimGuests,
+  report: (vm: string, what: GuestAct) => void,
+): { plan(vm: string, what: GuestAct, delayMs: number): void; forget(vm: string): void; close(): void } => {
+  const planned = new Map<string, () => void>();
+  const forget = (vm: string): void => {
+    planned.get(vm)?.();
+    planned.delete(vm);
+  };
+  return {
+    plan: (vm, what, delayMs) => {
+      forget(vm);
+      const act = (): void => {
+        planned.delete(vm);
+        if (guests.get(vm)?.state === 'running') report(vm, what);
+      };
+      planned.set(vm, clock.after(delayMs, act));
+    },
+    forget,
+    close: () => {
+      for (const vm of [...planned.keys()]) forget(vm);
+    },
+  };
+};
+
+const newGuest = (clock: Clock, { domid, vm, disks, vifs }: GuestSpec): Parameters<SimGuests['add']>[0] => ({
+  vm: vm.id,
+  name: vm.name,
+  domid,
+  startTime: clock.now() / 1000,
+  memory: String(vm.memory_dynamic_max),
+  state: 'paused' satisfies Guest['state'],
+  disks: disks.map(({ vbd }) => vbd.id[1]),
+  vifs: vifs.map(({ id }) => id[1]),
+});
+
+/** What the agent of a guest with its tools installed reports. */
+const guestAgent: ReadonlyMap<string, string> = new Map([
+  ['attr/PVAddons/Installed', '1'],
+  ['attr/PVAddons/MajorVersion', '8'],
+  ['attr/PVAddons/MinorVersion', '4'],
+  ['attr/PVAddons/MicroVersion', '0'],
+  ['attr/PVAddons/BuildVersion', '1'],
+  ['control/feature-poweroff', '1'],
+  ['control/feature-reboot', '1'],
+  ['control/feature-suspend', '1'],
+  ['data/os_name', 'Simulated Linux'],
+  ['data/os_distro', 'simulated'],
+  ['data/os_uname', '6.0.0-simulated'],
+]);
+
+/** What a saved memory image begins with. */
+const IMAGE_MARK = 'xenact simulated memory of ';
+const IMAGE_BYTES_MAX = 4_096;
+
+/** A disk of storage is written where it is; a path that is not there becomes a file. */
+const writeImage = async (disk: Disk, path: string, text: string): Promise<void> => {
+  if (!(await disk.exists(path))) return disk.replaceText(path, text);
+  const file = await disk.open(path, 'write');
+  try {
+    await file.write(Buffer.from(text), 0n);
+  } finally {
+    await file.close();
+  }
+};
+
+const readImage = async (disk: Disk, path: string): Promise<string> => {
+  const file = await disk.open(path, 'read');
+  try {
+    const bytes = new Uint8Array(IMAGE_BYTES_MAX);
+    return Buffer.from(bytes.subarray(0, await file.read(bytes, 0n))).toString('utf8');
+  } finally {
+    await file.close();
+  }
+};

@@ -1,0 +1,120 @@
+import { DecodeFailure } from '../../codec/limits.ts';
+import { listOf, member, optionalMember, stringOf, variantOf } from '../../codec/rpclib.ts';
+import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { RpcRefusal, xmlRpc } from '../../drivers/hypervisor/rpc.ts';
+import { type Endpoint, type Network, NetworkFailure } from '../../drivers/network.ts';
+import { struct, type Value } from '../../std/value.ts';
+
+/** A disk of the storage layer as one guest uses it. */
+export interface Datapath {
+  /** Of the caller's choice: `vbd/<domid>/<device>`. */
+  readonly name: string;
+  /** SR uuid. */
+  readonly sr: string;
+  /** The VDI's location. */
+  readonly vdi: string;
+  /** Domain id, `0` for this host's own use. */
+  readonly domain: string;
+}
+
+/** The SMAPIv2 calls that give a guest its disks. Refusals are `Storage_backend_error`s. */
+export interface DiskStorage {
+  attach(path: Datapath, readWrite: boolean, debugInfo: string): Promise<DiskPlace>;
+  activate(path: Datapath, debugInfo: string): Promise<void>;
+  deactivate(path: Datapath, debugInfo: string): Promise<void>;
+  detach(path: Datapath, debugInfo: string): Promise<void>;
+}
+
+export interface DiskPlace {
+  readonly path: string;
+  readonly format: 'raw' | 'qcow2';
+}
+
+/** Storage plugins may have to wake disks and talk to filers. */
+const TIMEOUT_MS = 5 * 60_000;
+
+export const diskStorage = (network: Network, endpoint: Endpoint): DiskStorage => {
+  const rpc = xmlRpc(network, endpoint);
+  const call = async <T>(
+    method: string,
+    path: Datapath,
+    debugInfo: string,
+    read: (value: Value) => T,
+    more: Readonly<Record<string, Value>> = {},
+  ): Promise<T> => {
+    const { name, sr, vdi, domain } = path;
+    const args = struct({ dbg: debugInfo, dp: name, sr, vdi, vm: domain, ...more });
+    try {
+      return read(await rpc(method, args, { timeoutMs: TIMEOUT_MS }));
+    } catch (error) {
+      throw xenopsErrorFrom(method, path, error);
+    }
+  };
+  return {
+    attach: (path, readWrite, debugInfo) =>
+      call('VDI.attach3', path, debugInfo, placeOf, { read_write: readWrite }),
+    activate: (path, debugInfo) => call('VDI.activate3', path, debugInfo, () => {}),
+    deactivate: (path, debugInfo) => call('VDI.deactivate', path, debugInfo, () => {}),
+    detach: (path, debugInfo) => call('VDI.detach', path, debugInfo, () => {}),
+  };
+};
+
+/**
+ * Of the ways to reach a disk the one that a guest can be given: a file or a block device. An image
+ * format is told beside the way for Xen, whose parameters are then the image's own path.
+ */
+export const placeOf = (backend: Value): DiskPlace => {
+  const ways = listOf(member(backend, 'implementations'), 'implementations').map((way) => variantOf(way));
+  const textOf = (tag: string, name: string): string | undefined => {
+    const payload = ways.find((each) => each.tag.toLowerCase() === tag.toLowerCase())?.payload;
+    return payload === undefined ? undefined : stringOf(member(payload, name), name);
+  };
+  const xen = ways.find(({ tag }) => tag.toLowerCase() === 'xendisk')?.payload;
+  const extra = xen === undefined ? undefined : optionalMember(xen, 'extra');
+  const format = stringOf((extra && optionalMember(extra, 'format')) ?? 'raw', 'format');
+  if (format !== 'raw' && format !== 'qcow2') {
+    throw new DecodeFailure(`Expected format to be raw or qcow2, got ${format.slice(0, 40)}`);
+  }
+  const image = format === 'raw' ? undefined : textOf('XenDisk', 'params');
+  const path = textOf('File', 'path') ?? textOf('BlockDevice', 'path') ?? image;
+  if (path === undefined || !path.startsWith('/')) {
+    const tags = ways.map(({ tag }) => tag).join(', ') || 'none';
+    throw new DecodeFailure(
+      `Expected the path of a file or a block device among the implementations, got ${tags}`,
+    );
+  }
+  return { path, format };
+};
+
+const backendFailure = (message: string): XenopsError =>
+  new XenopsError('Storage_backend_error', ['SR_BACKEND_FAILURE', ['', message, '']]);
+
+const xenopsErrorFrom = (method: string, path: Datapath, error: unknown): unknown => {
+  if (error instanceof RpcRefusal) return refusalOf(path, error);
+  if (error instanceof NetworkFailure || error instanceof DecodeFailure) {
+    return backendFailure(`${method} of the storage service failed: ${error.message}`);
+  }
+  return error;
+};
+
+const refusalOf = (path: Datapath, refusal: RpcRefusal): XenopsError => {
+  const { tag, payload = null } = variantOf(refusal.error, 'a storage error');
+  const failure = (code: string, params: readonly Value[]): XenopsError =>
+    new XenopsError('Storage_backend_error', [code, params]);
+  const [code = 'SR_BACKEND_FAILURE', params = []] = Array.isArray(payload)
+    ? (payload as readonly Value[])
+    : [];
+  switch (tag.toLowerCase()) {
+    case 'backend_error':
+      return failure(stringOf(code), listOf(params));
+    case 'backend_error_with_backtrace':
+      return failure(stringOf(code), listOf(params).slice(1));
+    case 'sr_not_attached':
+    case 'no_storage_plugin_for_sr':
+      return failure('SR_NOT_ATTACHED', [path.sr]);
+    case 'vdi_does_not_exist':
+      return failure('VDI_MISSING', [path.sr, path.vdi]);
+    default:
+      return backendFailure(refusal.message);
+  }
+};
