@@ -1,0 +1,62 @@
+import type { Ref } from '../../src/model/types.ts';
+import { type Caller, type Deciding, implement, type Reading } from '../../src/objects/implement.ts';
+import { Fault } from '../../src/std/fault.ts';
+import { session } from './class.ts';
+import { login } from './login.ts';
+
+const end = ({ tx, caller }: Deciding): void => tx.delete('session', caller.session);
+
+/** A pool of one host has no secret that its hosts share, so no secret is the right one. */
+const refuseSecret = (name: string): never => {
+  throw new Fault('SESSION_AUTHENTICATION_FAILED', [
+    name,
+    'This pool takes no logins by a pool secret: log in with a user name and a password',
+  ]);
+};
+
+/** The sessions of directory users; those of local superusers have no identifier. */
+const subjectsOf = (identifiers: Iterable<string>): readonly string[] => [
+  ...new Set([...identifiers].filter((identifier) => identifier !== '')),
+];
+
+const assertSuperuser = (caller: Caller): void => {
+  if (caller.role === '_local_root_') return;
+  throw new Fault('USER_IS_NOT_LOCAL_SUPERUSER', [`Failed to change password for user ${caller.user}`]);
+};
+
+export default implement(
+  session,
+  {},
+  {
+    login_with_password: {
+      work: (working, { uname, pwd, originator }) => login(working, uname, pwd, originator),
+    },
+    slave_local_login_with_password: {
+      work: (working, { uname, pwd }) => login(working, uname, pwd, ''),
+    },
+    slave_login: { read: (_, { host }) => refuseSecret(host) },
+    slave_local_login: { read: () => refuseSecret('root') },
+    logout: { decide: end },
+    local_logout: { decide: end },
+    change_password: {
+      work: async ({ services, caller }, { new_pwd }) => {
+        assertSuperuser(caller);
+        await services.credentials.setPassword(caller.user, new_pwd);
+      },
+    },
+    get_all_subject_identifiers: {
+      read: ({ view }: Reading) =>
+        subjectsOf([...view.all('session')].map(([, { auth_user_sid }]) => auth_user_sid)),
+    },
+    logout_subject_identifier: {
+      decide: ({ tx, caller }, { subject_identifier }) => {
+        if (subject_identifier === '') return;
+        const ended: Ref<'session'>[] = [];
+        for (const [ref, { auth_user_sid }] of tx.all('session')) {
+          if (auth_user_sid === subject_identifier && ref !== caller.session) ended.push(ref);
+        }
+        for (const ref of ended) tx.delete('session', ref);
+      },
+    },
+  },
+);
