@@ -3,7 +3,9 @@ export interface Disk {
   readText(path: string, bytesMax: number): Promise<string>;
   /** Replaces the file as a whole: a reader or a crash sees the old one or the new one. Synced before it resolves. */
   replaceText(path: string, text: string, mode?: number): Promise<void>;
-  list(folder: string): Promise<readonly { readonly name: string; readonly kind: 'file' | 'folder' | 'other' }[]>;
+  list(
+    folder: string,
+  ): Promise<readonly { readonly name: string; readonly kind: 'file' | 'folder' | 'other' }[]>;
   makeFolder(path: string, mode?: number): Promise<void>;
   remove(path: string): Promise<void>;
   exists(path: string): Promise<boolean>;

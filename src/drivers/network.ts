@@ -6,7 +6,12 @@ export type Endpoint = { readonly socketPath: string } | { readonly host: string
 /** The small HTTP that daemons of one host speak among themselves. Bodies are text, UTF-8. */
 export interface Network {
   /** Rejects with `NetworkFailure`. Connections are kept alive and reused. */
-  post(to: Endpoint, path: string, body: string, options: PostOptions): Promise<{ status: number; body: string }>;
+  post(
+    to: Endpoint,
+    path: string,
+    body: string,
+    options: PostOptions,
+  ): Promise<{ status: number; body: string }>;
   /** Serves until closed. A request whose body is over `bodyMax` is answered 413. */
   serve(on: Endpoint, handle: PostHandler, limits: { readonly bodyMax: number }): Promise<Serving>;
   /** A raw byte stream; rejects with `NetworkFailure` when nobody listens. */

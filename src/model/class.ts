@@ -132,7 +132,6 @@ export const defineClass = <const N extends string, F extends Fields, const M ex
 ): Class<N, F, M> => ({ name, ...spec });
 
 /** Filled in by the class files, one line each, so that any actor can call any other by name. */
-// biome-ignore lint/suspicious/noEmptyInterface: it is filled by declaration merging
 export interface Classes {}
 export type ClassName = keyof Classes & string;
 

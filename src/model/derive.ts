@@ -49,7 +49,12 @@ export interface WireParam {
   readonly defaultValue?: unknown;
 }
 
-const param = (name: string, type: Type<unknown>, doc: string): WireParam => ({ name, type, doc, optional: false });
+const param = (name: string, type: Type<unknown>, doc: string): WireParam => ({
+  name,
+  type,
+  doc,
+  optional: false,
+});
 
 /** Every message of a class, in the order in which `system.listMethods` gives them. */
 export const wireMessages = (cls: AnyClass): readonly WireMessage[] => {
@@ -59,7 +64,9 @@ export const wireMessages = (cls: AnyClass): readonly WireMessage[] => {
   return [
     ...recordMessages(cls),
     ...fields.map(([name, field]) => getter(cls, name, field)),
-    ...fields.filter(([, field]) => field.access === 'RW').flatMap(([name, field]) => setters(cls, name, field)),
+    ...fields
+      .filter(([, field]) => field.access === 'RW')
+      .flatMap(([name, field]) => setters(cls, name, field)),
     ...explicit,
     ...(cls.listed === false ? [] : listMessages(cls)),
   ];
@@ -97,8 +104,7 @@ const explicitMessage = (cls: AnyClass, name: string, message: Message): WireMes
       defaultValue: rest[0],
     }),
   );
-  const params =
-    message.self === undefined ? own : [{ ...selfOf(cls), name: message.self }, ...own];
+  const params = message.self === undefined ? own : [{ ...selfOf(cls), name: message.self }, ...own];
   return {
     cls,
     name,
@@ -121,7 +127,13 @@ const recordMessages = (cls: AnyClass): readonly WireMessage[] => {
   // A pool has a name_label too, but not as half of a name, and is not looked up by it.
   const named = cls.fields['name_label']?.column === 'name__label';
   return [
-    implied(cls, { name: 'get_record', kind: 'get_record', params: [selfOf(cls)], result: record(cls.name), role: readRole }),
+    implied(cls, {
+      name: 'get_record',
+      kind: 'get_record',
+      params: [selfOf(cls)],
+      result: record(cls.name),
+      role: readRole,
+    }),
     implied(cls, {
       name: 'get_by_uuid',
       kind: 'get_by_uuid',
@@ -198,10 +210,15 @@ const setters = (cls: AnyClass, name: string, field: Field): readonly WireMessag
   if (field.type.kind === 'map') {
     return [
       setter,
-      change('add_to', 'adder', [
-        param('key', field.type.key ?? string, 'Key to add.'),
-        param('value', field.type.item ?? string, 'Value to add.'),
-      ], guarded),
+      change(
+        'add_to',
+        'adder',
+        [
+          param('key', field.type.key ?? string, 'Key to add.'),
+          param('value', field.type.item ?? string, 'Value to add.'),
+        ],
+        guarded,
+      ),
       change('remove_from', 'remover', [param('key', field.type.key ?? string, 'Key to remove.')], guarded),
     ];
   }
@@ -218,8 +235,20 @@ const listMessages = (cls: AnyClass): readonly WireMessage[] => {
   const records = map(ref(cls.name), record(cls.name));
   return [
     implied(cls, { name: 'get_all', kind: 'get_all', params: [], result: set(ref(cls.name)), role }),
-    implied(cls, { name: 'get_all_where', kind: 'get_all_where', params: [expr], result: set(ref(cls.name)), role }),
-    implied(cls, { name: 'get_all_records_where', kind: 'get_all_records_where', params: [expr], result: records, role }),
+    implied(cls, {
+      name: 'get_all_where',
+      kind: 'get_all_where',
+      params: [expr],
+      result: set(ref(cls.name)),
+      role,
+    }),
+    implied(cls, {
+      name: 'get_all_records_where',
+      kind: 'get_all_records_where',
+      params: [expr],
+      result: records,
+      role,
+    }),
     implied(cls, { name: 'get_all_records', kind: 'get_all_records', params: [], result: records, role }),
   ];
 };

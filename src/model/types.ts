@@ -16,7 +16,18 @@ export const epoch = '19700101T00:00:00Z' as DateTime;
 
 /** One wire type: how the docs spell it, what it is made of, and how a decoded value becomes a trusted one. */
 export interface Type<T> {
-  readonly kind: 'string' | 'int' | 'float' | 'bool' | 'datetime' | 'ref' | 'enum' | 'set' | 'map' | 'record' | 'void';
+  readonly kind:
+    | 'string'
+    | 'int'
+    | 'float'
+    | 'bool'
+    | 'datetime'
+    | 'ref'
+    | 'enum'
+    | 'set'
+    | 'map'
+    | 'record'
+    | 'void';
   /** As the XenAPI documents it: `VM ref`, `(string -> string) map`, `enum vm_power_state`. */
   readonly name: string;
   /** Throws a fault that names `path` when `value` is not of this type. */
@@ -51,7 +62,9 @@ const spelled = (v: Value): string => {
 const shownMax = 200;
 
 export const typeFault = (text: string): Fault =>
-  new Fault('INTERNAL_ERROR', [`Failure("${text.length > shownMax ? `${text.slice(0, shownMax)}...` : text}")`]);
+  new Fault('INTERNAL_ERROR', [
+    `Failure("${text.length > shownMax ? `${text.slice(0, shownMax)}...` : text}")`,
+  ]);
 
 const expected = (what: string, v: Value): Fault => typeFault(`Expected ${what}, got '${spelled(v)}'`);
 
@@ -103,7 +116,7 @@ export const float: Type<number> = {
     if (typeof v !== 'string') throw expected('float', v);
     if (/^[+-]?inf(inity)?$/i.test(v)) return v.startsWith('-') ? -Infinity : Infinity;
     if (/^nan$/i.test(v)) return Number.NaN;
-    if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(v)) throw typeFault('float_of_string');
+    if (!/^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(v)) throw typeFault('float_of_string');
     return Number(v);
   },
 };

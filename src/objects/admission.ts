@@ -55,7 +55,8 @@ export const admission =
 
 const begin = (state: Underway, asked: Asked): Step<Underway, AdmissionFx> => {
   const cut = state.running.filter(
-    (other) => other.ref === asked.ref && other.operation !== undefined && asked.cuts.includes(other.operation),
+    (other) =>
+      other.ref === asked.ref && other.operation !== undefined && asked.cuts.includes(other.operation),
   );
   return [
     { ...state, running: [...state.running, asked] },

@@ -20,7 +20,8 @@ export const catalogOf = (classes: readonly AnyClass[], behaviours: readonly Beh
   const byClass = new Map<string, Behaviour>(behaviours.map((one) => [one.cls.name, one]));
   for (const { cls, handlers } of behaviours) {
     for (const name of Object.keys(handlers)) {
-      if (!byName.has(`${cls.name}.${name}`)) throw new Error(`${cls.name} handles ${name}, which it does not declare`);
+      if (!byName.has(`${cls.name}.${name}`))
+        throw new Error(`${cls.name} handles ${name}, which it does not declare`);
     }
   }
   return {

@@ -67,6 +67,8 @@ const xenopsFault = (error: XenopsError, context: FaultContext): Fault => {
   }
   const mapping = mappings[error.tag];
   return mapping === undefined
-    ? new Fault('INTERNAL_ERROR', [`The hypervisor daemon answered ${error.tag}(${all(error.args).join(', ')})`])
+    ? new Fault('INTERNAL_ERROR', [
+        `The hypervisor daemon answered ${error.tag}(${all(error.args).join(', ')})`,
+      ])
     : mapping(error.args, context);
 };

@@ -43,7 +43,10 @@ export const implicitDecision = (message: WireMessage): ImplicitDecision | undef
   if (message.kind === 'remover') {
     return (deciding, [value]) => {
       const old = read(deciding) as readonly unknown[];
-      write(deciding, old.filter((one) => one !== value));
+      write(
+        deciding,
+        old.filter((one) => one !== value),
+      );
     };
   }
   return undefined;

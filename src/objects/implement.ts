@@ -1,7 +1,16 @@
-import type { AnyClass, ArgsOf, Call, ClassName, Messages, RecordNamed, ResultOf, Role } from '../model/class.ts';
+import type {
+  AnyClass,
+  ArgsOf,
+  Call,
+  ClassName,
+  Messages,
+  RecordNamed,
+  ResultOf,
+  Role,
+} from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
-import type { Tx, View } from '../store/view.ts';
 import type { Fault } from '../std/fault.ts';
+import type { Tx, View } from '../store/view.ts';
 import type { Services } from './services.ts';
 
 /** Who asks. Nested calls keep the caller of the outermost one. */
@@ -82,7 +91,13 @@ type Explicit<C extends AnyClass, N extends ClassName> = {
 
 /** Implicit messages that need more than their field: a setter with an effect, a constructor, a destructor. */
 type Implicit = {
-  readonly [K in `set_${string}` | `add_${string}` | `remove_${string}` | `get_${string}` | 'create' | 'destroy']?: AnyHandler;
+  readonly [K in
+    | `set_${string}`
+    | `add_${string}`
+    | `remove_${string}`
+    | `get_${string}`
+    | 'create'
+    | 'destroy']?: AnyHandler;
 };
 
 export interface Behaviour<N extends ClassName = ClassName> {
@@ -101,7 +116,9 @@ export interface Behaviour<N extends ClassName = ClassName> {
   readonly handlers: Readonly<Record<string, AnyHandler>>;
 }
 
-export const implement = <const C extends AnyClass & { readonly name: ClassName; readonly messages: Messages }>(
+export const implement = <
+  const C extends AnyClass & { readonly name: ClassName; readonly messages: Messages },
+>(
   cls: C,
   rules: Omit<Behaviour<C['name']>, 'cls' | 'handlers'>,
   handlers: Explicit<C, C['name']> & Implicit,

@@ -29,7 +29,8 @@ export const implicitRead = (
         return found;
       };
     case 'get_by_name_label':
-      return ([label]) => rowsOf(store, cls, (record) => record['name_label'] === label).map(({ ref }) => ref);
+      return ([label]) =>
+        rowsOf(store, cls, (record) => record['name_label'] === label).map(({ ref }) => ref);
     case 'get_all':
       return () => rowsOf(store, cls).map(({ ref }) => ref);
     case 'get_all_records':

@@ -17,6 +17,8 @@ export interface Services {
   readonly store: Store;
   /** This host's row. */
   readonly host: Ref<'host'>;
+  /** Where this host's HTTPS is reached, as in a URL: `10.0.0.5`, or `127.0.0.1:8443` with a port of its own. */
+  readonly authority: () => string;
   /** Cancels the work, running or waiting, that reports to a task. False when there is none. */
   readonly cancel: (task: Ref<'task'>) => boolean;
   /** Stops this process in an orderly way and, where it is supervised, has it started again. */

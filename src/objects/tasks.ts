@@ -56,8 +56,13 @@ const finish = (tx: Tx, task: Ref<'task'>, services: Services, changes: object):
 };
 
 /** The result is the XML-RPC text of the answer, whatever the caller spoke. */
-export const succeedTask = (tx: Tx, task: Ref<'task'>, services: Services, message: WireMessage, result: unknown): void =>
-  finish(tx, task, services, { status: 'success', result: encoderOf(message.result).xml(result) });
+export const succeedTask = (
+  tx: Tx,
+  task: Ref<'task'>,
+  services: Services,
+  message: WireMessage,
+  result: unknown,
+): void => finish(tx, task, services, { status: 'success', result: encoderOf(message.result).xml(result) });
 
 export const failTask = (tx: Tx, task: Ref<'task'>, services: Services, fault: Fault): void =>
   finish(tx, task, services, {

@@ -1,4 +1,4 @@
-import { faultCodes } from './fault-codes.ts';
+import type { faultCodes } from './fault-codes.ts';
 
 export type FaultCode = keyof typeof faultCodes;
 

@@ -19,7 +19,11 @@ type Wants = (cls: string, ref: string) => boolean;
  * deleted ones. A row made and deleted since is left out. Undefined when deletions that far back are
  * no longer known, so that the reader must start afresh.
  */
-export const changesSince = (store: Store, generation: number, wants: Wants): readonly RowEvent[] | undefined => {
+export const changesSince = (
+  store: Store,
+  generation: number,
+  wants: Wants,
+): readonly RowEvent[] | undefined => {
   const items = store.feed.since(generation);
   const events = items === undefined ? scan(store, generation, wants) : new Map<string, RowEvent>();
   if (events === undefined) return undefined;
@@ -54,7 +58,13 @@ const scan = (store: Store, generation: number, wants: Wants): Map<string, RowEv
     for (const { cls, ref, committed } of entries.values()) {
       if (committed === undefined || committed.modified <= generation || !wants(cls, ref)) continue;
       const operation = committed.created > generation ? 'add' : 'mod';
-      events.set(`${cls}/${ref}`, { cls, ref, operation, generation: committed.modified, version: committed });
+      events.set(`${cls}/${ref}`, {
+        cls,
+        ref,
+        operation,
+        generation: committed.modified,
+        version: committed,
+      });
     }
   }
   for (const { cls, ref, created, generation: at } of store.tombstones) {

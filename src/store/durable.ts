@@ -45,3 +45,11 @@ export interface WriteGroup {
   /** No generation above this one is handed out before the next group is on disk. */
   readonly generationMax: number;
 }
+
+/** The data folder's disk has no room for a group; rows that are there stay readable. */
+export class DiskFull extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'DiskFull';
+  }
+}

@@ -1,5 +1,5 @@
 import { open, type RootDatabase } from 'lmdb';
-import type { Durable, Loaded, StoredRow, Tombstone, WriteGroup } from './durable.ts';
+import { DiskFull, type Durable, type Loaded, type StoredRow, type Tombstone } from './durable.ts';
 import { formatVersion, migrate } from './migrations.ts';
 
 /** A data folder that this version cannot or must not open. */
@@ -9,6 +9,13 @@ export class StoreUnusable extends Error {
     this.name = 'StoreUnusable';
   }
 }
+
+/** Room on the disk of the data folder, to tell a full disk from a broken one. */
+type FreeBytes = () => Promise<bigint>;
+
+const roomBytesMin = 1n << 20n;
+const ioErrno = 5;
+const noSpaceErrno = 28;
 
 interface Meta {
   format: number;
@@ -20,10 +27,12 @@ interface Meta {
  * Rows under `[class, reference]` with shared structures, tombstones under their generation, and one
  * meta record with the format version. A group is one LMDB transaction: it resolves after the sync.
  */
-export const lmdbDurable = (folder: string): Durable => {
+export const lmdbDurable = (folder: string, freeBytes: FreeBytes = async () => roomBytesMin): Durable => {
   const root = open({
     path: folder,
     maxDbs: 4,
+    // One group is one explicit transaction; the library's own batches reject promises that nobody holds.
+    eventTurnBatching: false,
     // Whole int64 range and maps with any key come back as they went in.
     encoder: { int64AsType: 'bigint', mapsAsObjects: false } as never,
   });
@@ -41,23 +50,45 @@ export const lmdbDurable = (folder: string): Durable => {
   return {
     load: () => load(rows, tombstones, meta),
     write: async (group) => {
-      await root.transaction(() => {
-        for (const { cls, ref, ...row } of group.puts) rows.put([cls, ref], row);
-        for (const { cls, ref } of group.deletes) rows.remove([cls, ref]);
-        for (const tombstone of group.tombstones) tombstones.put([tombstone.generation, tombstone.ref], tombstone);
+      const writes: Promise<unknown>[] = [];
+      const transaction = root.transaction(() => {
+        for (const { cls, ref, ...row } of group.puts) writes.push(rows.put([cls, ref], row));
+        for (const { cls, ref } of group.deletes) writes.push(rows.remove([cls, ref]));
         if (group.tombstones.length > 0) {
-          for (const key of tombstones.getKeys({ end: [group.horizon + 1, ''] })) tombstones.remove(key);
+          for (const one of group.tombstones) writes.push(tombstones.put([one.generation, one.ref], one));
+          const dropped = tombstones.getKeys({ end: [group.horizon + 1, ''] });
+          for (const key of dropped) writes.push(tombstones.remove(key));
         }
-        meta.put('meta', { format: formatVersion, generationMax: group.generationMax, horizon: group.horizon });
+        const { generationMax, horizon } = group;
+        writes.push(meta.put('meta', { format: formatVersion, generationMax, horizon }));
       });
+      await allWritten([transaction, ...writes], freeBytes);
     },
     close: () => root.close(),
   };
 };
 
+/** Each write of a failed transaction rejects by itself, with a promise of the cause: all are awaited, one is told. */
+const allWritten = async (writes: readonly Promise<unknown>[], freeBytes: FreeBytes): Promise<void> => {
+  const results = await Promise.allSettled(writes);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed === undefined) return;
+  const promised: unknown = (failed.reason as { commitError?: unknown }).commitError;
+  const cause: unknown =
+    promised instanceof Promise ? await promised.catch((error: unknown) => error) : failed.reason;
+  const { code, message } = cause as { code?: unknown; message?: unknown };
+  // A write that the disk cut short is an I/O error to LMDB, also when all that was missing is room.
+  const full = code === noSpaceErrno || (code === ioErrno && (await freeBytes()) < roomBytesMin);
+  throw full ? new DiskFull(String(message)) : cause;
+};
+
 type Rows = ReturnType<typeof open<Omit<StoredRow, 'cls' | 'ref'>, [string, string]>>;
 
-const openFormat = (root: RootDatabase, rows: unknown, meta: { get(key: string): Meta | undefined }): void => {
+const openFormat = (
+  root: RootDatabase,
+  rows: unknown,
+  meta: { get(key: string): Meta | undefined },
+): void => {
   const found = meta.get('meta');
   if (found === undefined) return;
   if (found.format > formatVersion) {

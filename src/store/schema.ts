@@ -28,7 +28,12 @@ export interface Relation {
   readonly computed: boolean;
 }
 
-const relationOf = (cls: AnyClass, name: string, field: Field, classes: ReadonlyMap<string, AnyClass>): Relation | undefined => {
+const relationOf = (
+  cls: AnyClass,
+  name: string,
+  field: Field,
+  classes: ReadonlyMap<string, AnyClass>,
+): Relation | undefined => {
   if (field.inverse === undefined || field.inverse === `${cls.name}.${name}`) return undefined;
   const [otherClass = '', otherField = ''] = field.inverse.split('.');
   const other = classes.get(otherClass)?.fields[otherField];

@@ -1,7 +1,7 @@
 import type { AnyClass } from '../model/class.ts';
 import { Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
-import type { Durable, StoredRow, Tombstone, WriteGroup } from './durable.ts';
+import { DiskFull, type Durable, type StoredRow, type Tombstone, type WriteGroup } from './durable.ts';
 import { type Feed, feed } from './feed.ts';
 import { type Schema, schemasOf } from './schema.ts';
 import { type Table, table } from './table.ts';
@@ -100,7 +100,12 @@ export const openStore = (options: StoreOptions): Store => {
       for (const { entry, before, after } of commit.changes) {
         const durable = (after ?? before)?.durable === true;
         if (after === undefined && before !== undefined && durable) {
-          buried.push({ generation: commit.generation, cls: entry.cls, ref: entry.ref, created: before.created });
+          buried.push({
+            generation: commit.generation,
+            cls: entry.cls,
+            ref: entry.ref,
+            created: before.created,
+          });
         }
         const schema = schemas.get(entry.cls);
         if (!commit.durable || !durable || schema === undefined) continue;
@@ -112,7 +117,8 @@ export const openStore = (options: StoreOptions): Store => {
       }
     }
     const over = tombstones.length + buried.length - keep;
-    const dropped = over > 0 && buried.length > 0 ? [...tombstones, ...buried][over - 1]?.generation : undefined;
+    const dropped =
+      over > 0 && buried.length > 0 ? [...tombstones, ...buried][over - 1]?.generation : undefined;
     return {
       puts: [...rows.values()].flatMap((row) => row.put ?? []),
       deletes: [...rows.values()].filter((row) => row.put === undefined),
@@ -130,7 +136,10 @@ export const openStore = (options: StoreOptions): Store => {
       for (const { entry } of commit.changes) tables.get(entry.cls)?.revert(entry);
     }
     staged = generation;
-    options.log.error({ error: String(error), commits: lost.length }, 'A group of commits could not be written');
+    options.log.error(
+      { error: String(error), commits: lost.length },
+      'A group of commits could not be written',
+    );
     const fault = writeFault(error);
     for (const commit of lost) commit.failed(fault);
   };
@@ -174,7 +183,8 @@ export const openStore = (options: StoreOptions): Store => {
     const value = make(tx);
     options.derive?.(tx, draft.drafts());
     const drafts = draft.drafts();
-    if (drafts.length === 0) return flushing === undefined ? Promise.resolve(value) : flushing.then(() => value);
+    if (drafts.length === 0)
+      return flushing === undefined ? Promise.resolve(value) : flushing.then(() => value);
     const number = staged + 1;
     staged = number;
     const changes = drafts.map((one) => stage(tables, one, number));
@@ -210,7 +220,13 @@ export const openStore = (options: StoreOptions): Store => {
       closed = true;
       while (flushing !== undefined) await flushing;
       // After a clean stop the next start goes on with the very next generation.
-      await options.durable.write({ puts: [], deletes: [], tombstones: [], horizon, generationMax: generation });
+      await options.durable.write({
+        puts: [],
+        deletes: [],
+        tombstones: [],
+        horizon,
+        generationMax: generation,
+      });
       await options.durable.close();
     },
   };
@@ -284,8 +300,9 @@ const relinkComputed = (
 };
 
 const writeFault = (error: unknown): Fault => {
+  if (error instanceof DiskFull) {
+    return new Fault('OUT_OF_SPACE', ['the data folder: free some space on its disk, then repeat the call']);
+  }
   const text = error instanceof Error ? error.message : String(error);
-  return /ENOSPC|no space/i.test(text)
-    ? new Fault('OUT_OF_SPACE', ['the data folder: free some space on its disk, then repeat the call'])
-    : new Fault('INTERNAL_ERROR', [`The change could not be written to disk: ${text}`]);
+  return new Fault('INTERNAL_ERROR', [`The change could not be written to disk: ${text}`]);
 };

@@ -146,9 +146,8 @@ export const drafting = (tables: Tables): Drafting => {
       draft.touched = true;
     },
     drafts: () =>
-      [...drafts.values()].filter(
-        (draft) =>
-          draft.record === undefined ? draft.before !== undefined : draft.touched || draft.changed.size > 0,
+      [...drafts.values()].filter((draft) =>
+        draft.record === undefined ? draft.before !== undefined : draft.touched || draft.changed.size > 0,
       ),
   };
 };

@@ -31,7 +31,8 @@ const viewOf = (tables: Tables, read: (cls: string, ref: string) => AnyRecord | 
       for (const row of all(cls)) return row;
       throw new Error(`There is no ${cls} yet`);
     },
-    byUuid: <C extends ClassName>(cls: C, uuid: string) => tables.get(cls)?.byUuid(uuid) as Ref<C> | undefined,
+    byUuid: <C extends ClassName>(cls: C, uuid: string) =>
+      tables.get(cls)?.byUuid(uuid) as Ref<C> | undefined,
   };
 };
 
@@ -48,7 +49,8 @@ export const txView = (tables: Tables, draft: Drafting): Tx => {
   return {
     ...view,
     // Rows that this transaction itself makes have no entry yet, and are not listed.
-    create: (cls, ref, fields, options) => draft.create(cls, ref, fields as AnyRecord, options?.durable ?? true),
+    create: (cls, ref, fields, options) =>
+      draft.create(cls, ref, fields as AnyRecord, options?.durable ?? true),
     patch: (cls, ref, changes) => draft.patch(cls, ref, changes as AnyRecord),
     delete: (cls, ref) => draft.delete(cls, ref),
     touch: (cls, ref) => draft.touch(cls, ref),

@@ -1,0 +1,136 @@
+import { parseArgs } from 'node:util';
+
+/** One flag of `xenact up`: also an environment variable (`XENACT_HTTP_PORT`) and a key of the config file. */
+interface Flag {
+  readonly value: string;
+  readonly doc: string;
+  readonly fallback?: string;
+}
+
+export const upFlags = {
+  data: {
+    value: 'DIR',
+    doc: 'folder for everything that must survive (default: xenact in the user’s data folder)',
+  },
+  name: { value: 'NAME', doc: 'name of the pool, at its first start', fallback: 'xenact' },
+  listen: { value: 'ADDRESS', doc: 'address to listen on', fallback: '127.0.0.1' },
+  'http-port': { value: 'PORT', doc: 'port for HTTP; 0: any free one', fallback: '8080' },
+  'https-port': { value: 'PORT', doc: 'port for HTTPS; 0: any free one', fallback: '8443' },
+  hypervisor: {
+    value: 'qemu|sim|unix:PATH',
+    doc: 'who runs guests (default: qemu where it is installed, else sim)',
+  },
+  'sim-config': { value: 'FILE', doc: 'delays and faults of the simulated hypervisor, a JSON file' },
+  'root-password': {
+    value: 'PW',
+    doc: 'password of root (default at the first start: a new one, printed once)',
+  },
+  'log-level': { value: 'LEVEL', doc: 'debug, info, warn or error', fallback: 'warn' },
+  config: { value: 'FILE', doc: 'a JSON file with any of these, such as {"http-port": 80}' },
+} as const satisfies Record<string, Flag>;
+
+export type UpFlag = keyof typeof upFlags;
+export type UpOptions = Readonly<Record<UpFlag, string | undefined>>;
+
+/** A command line that cannot be obeyed; the message tells what to write instead. */
+export class UsageError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'UsageError';
+  }
+}
+
+export const upHelp = (): string =>
+  [
+    'Usage: xenact up [FLAG ...]',
+    '',
+    'Starts this host: a pool of one at the first start, what the data folder holds from then on.',
+    '',
+    ...Object.entries(upFlags).map(([name, flag]: [string, Flag]) => {
+      const fallback = flag.fallback === undefined ? '' : ` (default: ${flag.fallback})`;
+      return `  ${`--${name} ${flag.value}`.padEnd(34)}${flag.doc}${fallback}`;
+    }),
+    '',
+    'Each flag can also be given as an environment variable, --http-port as XENACT_HTTP_PORT, and in the',
+    'config file. The command line wins over the environment, the environment over the file.',
+    '',
+  ].join('\n');
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const fromEnvironment = (environment: Environment, flag: string): string | undefined =>
+  environment[`XENACT_${flag.toUpperCase().replaceAll('-', '_')}`];
+
+const fromFile = (text: string, file: string): Readonly<Record<string, string>> => {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`The config file ${file} is not JSON: ${(error as Error).message}`);
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw new UsageError(`The config file ${file} must hold one JSON object, such as {"http-port": 80}`);
+  }
+  const unknown = Object.keys(parsed).find((key) => !Object.hasOwn(upFlags, key));
+  if (unknown !== undefined) {
+    throw new UsageError(
+      `The config file ${file} has the unknown key "${unknown}"; xenact up --help lists the keys`,
+    );
+  }
+  return Object.fromEntries(Object.entries(parsed).map(([key, value]) => [key, String(value)]));
+};
+
+/** What `xenact up` is to do, from the command line, the environment and the config file in this order. */
+export const readUpOptions = async (
+  args: readonly string[],
+  environment: Environment,
+  readFile: (path: string) => Promise<string>,
+): Promise<UpOptions> => {
+  const given = parseFlags(args);
+  const configFile = given['config'] ?? fromEnvironment(environment, 'config');
+  const file = configFile === undefined ? {} : fromFile(await readConfig(configFile, readFile), configFile);
+  const value = (name: string, flag: Flag): string | undefined =>
+    given[name] ?? fromEnvironment(environment, name) ?? file[name] ?? flag.fallback;
+  const options = Object.fromEntries(
+    Object.entries(upFlags).map(([name, flag]) => [name, value(name, flag)]),
+  ) as UpOptions;
+  check(options);
+  return options;
+};
+
+const parseFlags = (args: readonly string[]): Readonly<Record<string, string | undefined>> => {
+  const spec = Object.fromEntries(Object.keys(upFlags).map((name) => [name, { type: 'string' as const }]));
+  try {
+    return parseArgs({ args: [...args], options: spec, strict: true, allowPositionals: false })
+      .values as Record<string, string | undefined>;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\nxenact up --help lists the flags.`);
+  }
+};
+
+const readConfig = async (path: string, readFile: (path: string) => Promise<string>): Promise<string> => {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new UsageError(`The config file ${path} cannot be read: ${(error as Error).message}`);
+  }
+};
+
+const check = (options: UpOptions): void => {
+  for (const name of ['http-port', 'https-port'] as const) {
+    const port = Number(options[name]);
+    if (!Number.isInteger(port) || port < 0 || port > 65535) {
+      throw new UsageError(`--${name} must be a port from 0 to 65535, not "${options[name]}"`);
+    }
+  }
+  const hypervisor = options.hypervisor;
+  if (hypervisor !== undefined && !/^(qemu|sim|unix:.+)$/.test(hypervisor)) {
+    throw new UsageError(
+      `--hypervisor must be qemu, sim or unix:PATH of a xenopsd socket, not "${hypervisor}"`,
+    );
+  }
+  if (!['debug', 'info', 'warn', 'error'].includes(options['log-level'] ?? '')) {
+    throw new UsageError(`--log-level must be debug, info, warn or error, not "${options['log-level']}"`);
+  }
+  if (options['root-password'] === '') throw new UsageError('--root-password must not be empty');
+};

@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto';
+import { homedir, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/** Where everything of one host is. */
+export interface Paths {
+  readonly data: string;
+  readonly store: string;
+  readonly credentials: string;
+  readonly certificate: string;
+  readonly xenopsdState: string;
+  readonly storageState: string;
+  readonly defaultSr: string;
+  readonly isoSr: string;
+  /** SMAPIv3 plugins that the user adds. */
+  readonly plugins: string;
+  readonly apiSocket: string;
+  readonly storageSocket: string;
+  readonly xenopsdSocket: string;
+  readonly xenopsdLog: string;
+}
+
+/** A Unix socket's path, with what daemons append to it, has room for about a hundred bytes. */
+const runFolderBytesMax = 70;
+
+/** Sockets live in the data folder, or, where its path is too long for them, in a short folder named after it. */
+const runFolder = (data: string): string => {
+  const own = join(data, 'run');
+  if (Buffer.byteLength(own) <= runFolderBytesMax) return own;
+  return join(tmpdir(), `xenact-${createHash('sha256').update(data).digest('hex').slice(0, 16)}`);
+};
+
+export const defaultDataFolder = (environment: Readonly<Record<string, string | undefined>>): string =>
+  join(environment['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'xenact');
+
+export const pathsOf = (dataFolder: string): Paths & { readonly run: string } => {
+  const data = resolve(dataFolder);
+  const run = runFolder(data);
+  return {
+    data,
+    run,
+    store: join(data, 'store'),
+    credentials: join(data, 'credentials.json'),
+    certificate: join(data, 'certificate.json'),
+    xenopsdState: join(data, 'xenopsd'),
+    storageState: join(run, 'sm'),
+    defaultSr: join(data, 'sr'),
+    isoSr: join(data, 'iso'),
+    plugins: join(data, 'plugins'),
+    apiSocket: join(run, 'xenact'),
+    storageSocket: join(run, 'storage'),
+    xenopsdSocket: join(run, 'xenopsd'),
+    xenopsdLog: join(data, 'xenopsd.log'),
+  };
+};
