@@ -26,6 +26,9 @@ export class Refusal extends Error {
 export const failure = (what: string, detail = ''): Refusal =>
   new Refusal('SR_BACKEND_FAILURE', [what, '', detail]);
 
+/** A method that has nothing to do. As it is this one value, it can be laid out as something cheaper. */
+export const nothing: Methods[string] = async () => null;
+
 const INPUT_CHARS_MAX = 4 * 1024 * 1024;
 
 /** Runs the one call that this process was started for: `node <module> <script> --json`. */

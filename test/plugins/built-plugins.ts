@@ -31,7 +31,11 @@ export const buildPlugins = async (): Promise<BuiltPlugins> => {
 
 const compile = (outDir: string): void => {
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
-  const { options } = ts.parseJsonConfigFileContent({ ...config.config, include: [], files: [] }, ts.sys, root);
+  const { options } = ts.parseJsonConfigFileContent(
+    { ...config.config, include: [], files: [] },
+    ts.sys,
+    root,
+  );
   const entries = ['file.ts', 'iso.ts', 'datapath.ts'].map((file) => join(root, 'src/plugins', file));
   // Types are checked elsewhere; here only the text is wanted, and quickly.
   const program = ts.createProgram(entries, { ...options, outDir, rootDir: root, noCheck: true, types: [] });

@@ -37,7 +37,11 @@ const uuid = '5d1c7a34-0000-4000-8000-00000000000a';
 
 describe('plugins', () => {
   it('say who they are', async () => {
-    for (const plugin of ['volume/org.xen.xapi.storage.file', 'volume/org.xen.xapi.storage.iso', 'datapath/raw+file']) {
+    for (const plugin of [
+      'volume/org.xen.xapi.storage.file',
+      'volume/org.xen.xapi.storage.iso',
+      'datapath/raw+file',
+    ]) {
       const { code, answer } = await run(`${plugin}/Plugin.query`, { dbg: 'd' });
       expect(code).toBe(0);
       expect(answer).toMatchObject({ required_api_version: '5.0', required_cluster_stack: [] });

@@ -46,6 +46,7 @@ export const scriptVolumes = (given: {
   ): Promise<Volume> => {
     try {
       for (const [k, v] of Object.entries(keys)) {
+        if (made.keys.get(k) === v) continue;
         await srs.run(sr, 'Volume.set', { key: made.key, k, v }, call, readNothing);
       }
     } catch (error) {
@@ -90,7 +91,6 @@ export const scriptVolumes = (given: {
           snapshot_time: wireDate(clock.now()),
           is_a_snapshot: 'true',
           snapshot_of: source.uuid ?? source.key,
-          content_id: '',
           ...inherited(source),
         };
         return complete(sr, made, keys, call);

@@ -1,39 +1,36 @@
 import { fileURLToPath } from 'node:url';
 import type { Disk } from '../../drivers/disk.ts';
 import { HELD_SUFFIX } from '../held.ts';
-import { failure, type Methods, textOf } from '../script.ts';
+import { failure, type Methods, nothing, textOf } from '../script.ts';
 
 /**
  * Datapath of image files, for the URI schemes `raw+file` and `qcow2+file`: who uses one opens the file
  * itself, so there is nothing to start, only to say where it is and to note that somebody may write it.
  */
-export const imageDatapath = ({ disk }: { readonly disk: Disk }): Methods => {
-  const nothing = async (): Promise<null> => null;
-  return {
-    'Plugin.query': async () => about,
-    'Datapath.open': nothing,
-    'Datapath.close': nothing,
-    'Datapath.attach': async (args) => {
-      const { path, format } = imageOf(textOf(args, 'uri'));
-      const file = await disk.open(path, 'read');
-      await file.close();
-      if (isOfSr(path)) await disk.replaceText(path + HELD_SUFFIX, `${textOf(args, 'domain')}\n`);
-      return {
-        implementations: [
-          ['XenDisk', { backend_type: 'vbd', params: path, extra: { format } }],
-          ['File', { path }],
-        ],
-      };
-    },
-    'Datapath.activate': nothing,
-    'Datapath.activate_readonly': nothing,
-    'Datapath.deactivate': nothing,
-    'Datapath.detach': async (args) => {
-      const held = imageOf(textOf(args, 'uri')).path + HELD_SUFFIX;
-      if (await disk.exists(held)) await disk.remove(held);
-    },
-  };
-};
+export const imageDatapath = ({ disk }: { readonly disk: Disk }): Methods => ({
+  'Plugin.query': async () => about,
+  'Datapath.open': nothing,
+  'Datapath.close': nothing,
+  'Datapath.attach': async (args) => {
+    const { path, format } = imageOf(textOf(args, 'uri'));
+    const file = await disk.open(path, 'read');
+    await file.close();
+    if (isOfSr(path)) await disk.replaceText(path + HELD_SUFFIX, `${textOf(args, 'domain')}\n`);
+    return {
+      implementations: [
+        ['XenDisk', { backend_type: 'vbd', params: path, extra: { format } }],
+        ['File', { path }],
+      ],
+    };
+  },
+  'Datapath.activate': nothing,
+  'Datapath.activate_readonly': nothing,
+  'Datapath.deactivate': nothing,
+  'Datapath.detach': async (args) => {
+    const held = imageOf(textOf(args, 'uri')).path + HELD_SUFFIX;
+    if (await disk.exists(held)) await disk.remove(held);
+  },
+});
 
 const imageOf = (uri: string): { readonly path: string; readonly format: string } => {
   const [, format, location] = /^(raw|qcow2)\+(file:\/\/\/.+)$/.exec(uri) ?? [];

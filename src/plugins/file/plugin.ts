@@ -5,7 +5,17 @@ import type { Processes } from '../../drivers/processes.ts';
 import type { Random } from '../../std/clock.ts';
 import { HELD_SUFFIX } from '../held.ts';
 import { checkedLocation, locationOf, srStat } from '../location.ts';
-import { type Args, bytesOf, failure, flagOf, type Methods, Refusal, textOf, textsOf } from '../script.ts';
+import {
+  type Args,
+  bytesOf,
+  failure,
+  flagOf,
+  type Methods,
+  nothing,
+  Refusal,
+  textOf,
+  textsOf,
+} from '../script.ts';
 import { toolsBy } from '../tools.ts';
 import { CHAIN_MAX, formatOf, type Images, imagesIn, isImage } from './images.ts';
 import { type Notes, notesIn, type SrNote, type VolumeNote } from './volumes.ts';
@@ -104,9 +114,7 @@ const srMethods = ({ disk, processes }: FilePluginGiven, folderOf: FolderOf): Me
       await removeLeftovers(disk, folder);
       return folder.path;
     },
-    'SR.detach': async (args) => {
-      folderOf(args);
-    },
+    'SR.detach': nothing,
     'SR.destroy': async (args) => {
       const folder = folderOf(args);
       if ((await folder.notes.keys()).length > 0) throw new Refusal('SR_NOT_EMPTY', []);
@@ -188,7 +196,7 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
     const source = textOf(args, 'key');
     const note = await folder.notes.read(source);
     const { copy, below } = await split(folder.images, note.image);
-    const { [CLONE_ON_BOOT]: _, ...keys } = note.keys;
+    const keys = Object.fromEntries(Object.entries(note.keys).filter(([key]) => key === VDI_TYPE));
     // The source first: once there are two who stand on its image, it must not be written again.
     if (below !== undefined) await folder.notes.write(source, { ...note, image: below });
     const key = await add(folder, { ...note, keys, image: copy });
@@ -242,8 +250,8 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
   };
 };
 
-/** The key whose value names another volume, which a copy must not claim as well. */
-const CLONE_ON_BOOT = 'clone-on-boot';
+/** The one key that is as true of a copy; others tell of the volume's own past and its clones. */
+const VDI_TYPE = 'vdi-type';
 
 /**
  * Makes an image for a copy of a volume. Where nothing is using it, nothing is copied: its image

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Disk } from '../../drivers/disk.ts';
 import { checkedLocation, locationOf, srStat } from '../location.ts';
-import { failure, type Methods, Refusal, textOf, textsOf } from '../script.ts';
+import { failure, type Methods, nothing, Refusal, textOf, textsOf } from '../script.ts';
 
 const NAME_BYTES_MAX = 255;
 
@@ -47,9 +47,9 @@ export const isoPlugin = ({ disk }: { readonly disk: Disk }): Methods => {
       return { ...configuration, location: await existing(locationOf(configuration)) };
     },
     'SR.attach': (args) => existing(locationOf(textsOf(args, 'configuration'))),
-    'SR.detach': async () => null,
+    'SR.detach': nothing,
     // The images were there before the SR, and stay.
-    'SR.destroy': async () => null,
+    'SR.destroy': nothing,
     'SR.stat': (args) => stat(checkedLocation(textOf(args, 'sr'))),
     'SR.probe': async (args) => {
       const configuration = textsOf(args, 'configuration');
