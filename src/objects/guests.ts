@@ -13,7 +13,8 @@ export interface Guest {
 }
 
 /** Values of maps that stand for yes or no. */
-export const isTrue = (value: string | undefined): boolean => value === '1' || value?.toLowerCase() === 'true';
+export const isTrue = (value: string | undefined): boolean =>
+  value === '1' || value?.toLowerCase() === 'true';
 export const isFalse = (value: string | undefined): boolean =>
   value === '0' || value?.toLowerCase() === 'false';
 
