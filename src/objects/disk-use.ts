@@ -1,5 +1,4 @@
 import type { OpenVolume } from '../drivers/storage/storage.ts';
-import type { RecordNamed } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
@@ -7,6 +6,7 @@ import type { Tx, View } from '../store/view.ts';
 import { faultOf } from './driver-faults.ts';
 import type { Job, Objects } from './runtime.ts';
 import type { Services } from './services.ts';
+import { drivesInUse, pbdOf } from './storage-rows.ts';
 
 /**
  * The bytes of a disk for a route of the edge: admitted by the VDI's own actor as a message would be,
@@ -53,18 +53,6 @@ export const useDisk = async <T>(
     by.objects.ended(job);
   }
 };
-
-/** The attached PBD of `host`, through which it reaches the repository. */
-export const pbdOf = (view: View, sr: Ref<'SR'>, host: Ref<'host'>): RecordNamed<'PBD'> | undefined =>
-  (view.get('SR', sr)?.PBDs ?? [])
-    .map((ref) => view.get('PBD', ref))
-    .find((pbd) => pbd?.host === host && pbd.currently_attached);
-
-/** Drives that hold a disk now, or are about to. */
-export const drivesInUse = (view: View, vdi: RecordNamed<'VDI'>): readonly RecordNamed<'VBD'>[] =>
-  vdi.VBDs.flatMap((ref) => view.get('VBD', ref) ?? []).filter(
-    (vbd) => vbd.currently_attached || vbd.reserved,
-  );
 
 const operations = { read: 'copy', write: 'blocked' } as const;
 
