@@ -1,0 +1,69 @@
+// `npm test`: installs, builds, checks types, form and house rules, and runs every test. What follows
+// `--` goes to vitest, such as a file name. Ends with one line that counts the tests.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build, install, root, run } from './setup.mjs';
+
+/** Programs that some tests drive, and the Debian packages that bring them. */
+const programs = [
+  ['qemu-system-x86_64', 'qemu-system-x86'],
+  ['qemu-img', 'qemu-utils'],
+  ['python3', 'python3'],
+];
+
+const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+
+const installPrograms = () => {
+  const packages = programs.filter(([program]) => !has(program)).map(([, name]) => name);
+  if (packages.length === 0) return;
+  if (process.getuid?.() === 0 && has('apt-get')) {
+    console.error(`Installing ${packages.join(', ')} (apt-get) ...`);
+    const options = {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    };
+    spawnSync('apt-get', ['update', '-q'], options);
+    spawnSync('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], options);
+  }
+  const missing = programs.filter(([program]) => !has(program)).map(([, name]) => name);
+  if (missing.length > 0) {
+    console.error(
+      `Not installed: ${missing.join(', ')}. Tests that need them are skipped; install them to run all.`,
+    );
+  }
+};
+
+const runTests = () => {
+  const folder = mkdtempSync(join(tmpdir(), 'xenact-test-'));
+  const report = join(folder, 'report.json');
+  const vitest = [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', ...process.argv.slice(2)];
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const { status } = spawnSync(process.execPath, [...vitest, ...reporters], { cwd: root, stdio: 'inherit' });
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
+    console.log(
+      `tests: ${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests + numTodoTests} skipped`,
+    );
+  } catch (error) {
+    console.error(`The tests left no report: ${error.message}`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return status ?? 1;
+};
+
+install();
+installPrograms();
+build();
+run(process.execPath, [
+  join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
+  '--noEmit',
+  '-p',
+  'tsconfig.json',
+]);
+run(process.execPath, [join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome'), 'check', '.']);
+process.exit(runTests());

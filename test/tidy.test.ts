@@ -1,0 +1,109 @@
+// Goal: the rules of docs/house.md that a compiler does not see.
+// Method: dependency-cruiser over the import graph, and a reading of every source file.
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const files = (...folders: string[]): string[] =>
+  folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .map((name) => join(folder, name))
+      .filter((path) => path.endsWith('.ts')),
+  );
+
+const sources = files('src', 'actors');
+const tests = files('test');
+const text = (path: string): string => readFileSync(path, 'utf8');
+const offenders = (paths: readonly string[], bad: (source: string, path: string) => boolean): string[] =>
+  paths.filter((path) => bad(text(path), path));
+
+describe('imports', () => {
+  const cruised = spawnSync(
+    process.execPath,
+    ['node_modules/dependency-cruiser/bin/dependency-cruise.mjs', '--output-type', 'json', 'src', 'actors'],
+    { encoding: 'utf8', maxBuffer: 1 << 28 },
+  );
+  const report = JSON.parse(cruised.stdout);
+
+  test('follow the table of rooms', () => {
+    const violations = report.summary.violations.map(
+      (one: { rule: { name: string }; from: string; to: string }) =>
+        `${one.rule.name}: ${one.from} -> ${one.to}`,
+    );
+    expect(violations).toEqual([]);
+  });
+
+  test('were all read: a cruiser that reads nothing finds nothing', () => {
+    const read = report.modules.filter(({ source }: { source: string }) => /^(src|actors)\//.test(source));
+    expect(read.length).toBeGreaterThanOrEqual(sources.length);
+    expect(sources.length).toBeGreaterThan(100);
+  });
+});
+
+describe('source files', () => {
+  const adapters = /^src\/(drivers\/node|main)(\/|\.ts)/;
+
+  test('have at most 500 lines', () => {
+    expect(offenders(sources, (source) => source.split('\n').length > 501)).toEqual([]);
+  });
+
+  test('take time, chance and the machine from their adapters only', () => {
+    const direct =
+      /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval|setImmediate|process\.(env|argv|exit|hrtime|pid))\b/;
+    const core = sources.filter(
+      (path) => !adapters.test(path) && !/^src\/(daemons\/[a-z]+\/main|plugins\/script)\.ts$/.test(path),
+    );
+    expect(offenders(core, (source) => direct.test(source))).toEqual([]);
+  });
+
+  test('have no classes but errors, no enum, no decorator and nothing left for later', () => {
+    const later = /\b(TODO|FIXME|XXX)\b/;
+    const oddClass = /\bclass \w+\b(?! extends (Error|\w*(Error|Fault|Failure))\b)[\w<> ]*\{/;
+    const code = (source: string): string =>
+      source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*|'[^'\n]*'|`[^`]*`/g, '');
+    expect(offenders(sources, (source) => later.test(source))).toEqual([]);
+    expect(offenders(sources, (source) => oddClass.test(code(source)))).toEqual([]);
+    expect(offenders(sources, (source) => /^\s*(export )?(const )?enum /m.test(code(source)))).toEqual([]);
+  });
+
+  test('are named in kebab case, or after their class', () => {
+    const named =
+      /^(src|test)(\/[a-z0-9-]+)*\/[a-z0-9-]+(\.test)?\.ts$|^actors(\/[a-z0-9_-]+)*\/[a-z0-9_-]+\.ts$/;
+    expect(
+      [...sources, ...tests].filter((path) => !named.test(path) && !path.startsWith('test/actors/')),
+    ).toEqual([]);
+  });
+
+  test('are not called Manager, Service, Helper, Util, Base or Impl', () => {
+    const vague = /\b(\w*(Manager|Helper|Util|Utils|Impl)|Base[A-Z]\w*)\b(?=\s*[=({<:])/;
+    const declared = /\b(interface|type|const|class|function) /;
+    expect(
+      offenders(sources, (source) =>
+        source.split('\n').some((line) => declared.test(line) && vague.test(line)),
+      ),
+    ).toEqual([]);
+  });
+});
+
+describe('test files', () => {
+  test('say their goal and their method, and assert', () => {
+    const suites = tests.filter((path) => path.endsWith('.test.ts'));
+    expect(
+      offenders(suites, (source) => !/^\/\/ Goal: /.test(source) || !/^\/\/ Method: /m.test(source)),
+    ).toEqual([]);
+    expect(offenders(suites, (source) => !source.includes('expect'))).toEqual([]);
+  });
+
+  test('wait for events, never for time', () => {
+    expect(offenders(tests, (source) => /\bsleep\(\s*\d|setTimeout\(\s*resolve\s*,/.test(source))).toEqual(
+      [],
+    );
+  });
+});
+
+test('nothing names a path of a machine or a package host', () => {
+  const tracked = spawnSync('git', ['ls-files'], { encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
+  const foreign = /(^|[^A-Za-z0-9_.])\/(wor[k]|far[m])\/|registry\.np[m]|deb\.debia[n]\.org/;
+  expect(tracked.filter((path) => foreign.test(readFileSync(path, 'utf8')))).toEqual([]);
+});
