@@ -1,0 +1,167 @@
+import { scrypt, timingSafeEqual } from 'node:crypto';
+import type { Disk } from '../drivers/disk.ts';
+import type { Credentials } from '../objects/credentials.ts';
+import type { Random } from '../std/clock.ts';
+import { Fault } from '../std/fault.ts';
+
+export interface CredentialsOptions {
+  readonly disk: Disk;
+  readonly random: Random;
+  /** A JSON file; its folder must exist. */
+  readonly file: string;
+  /** Becomes root's, also where root has another. Absent: root keeps its own, or gets a new one at the first start. */
+  readonly rootPassword?: string | undefined;
+}
+
+export interface OpenedCredentials extends Credentials {
+  /** The password that was made up for root because it had none, to be shown once. */
+  readonly generatedPassword: string | undefined;
+}
+
+/** A credentials file that cannot be used as it is. */
+export class CredentialsUnusable extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'CredentialsUnusable';
+  }
+}
+
+/** Longer ones are wrong, and are refused as new ones. In bytes of UTF-8. */
+export const passwordBytesMax = 1_024;
+export const userBytesMax = 256;
+export const usersMax = 1_000;
+/** Passwords checked at the same time; each takes 16 MiB and some tens of milliseconds of a processor. */
+export const hashesMax = 2;
+/** Checks that wait for their turn. Any more are refused with TOO_MANY_PENDING_TASKS. */
+export const hashesWaitingMax = 64;
+
+const fileBytesMax = 1 << 20;
+const cost = { N: 16_384, r: 8, p: 1 } as const;
+const saltBytes = 16;
+const keyBytes = 32;
+const generatedBytes = 15;
+
+/** How a password is kept. The figures are kept too, so that they can be raised later. */
+interface Kept {
+  readonly salt: string;
+  readonly key: string;
+  readonly N: number;
+  readonly r: number;
+  readonly p: number;
+}
+
+/** Runs a bounded number of hashes at once, the others first come first served. */
+const turnstile = (): (<T>(run: () => Promise<T>) => Promise<T>) => {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return async (run) => {
+    if (running >= hashesMax) {
+      if (waiting.length >= hashesWaitingMax) throw new Fault('TOO_MANY_PENDING_TASKS');
+      // Whoever leaves hands its place on, so `running` stays as it is.
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    } else running += 1;
+    try {
+      return await run();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
+};
+
+const hash = (
+  password: string,
+  salt: Uint8Array,
+  { N, r, p }: Pick<Kept, 'N' | 'r' | 'p'>,
+): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
+    scrypt(password, salt, keyBytes, { N, r, p }, (error, key) => (error ? reject(error) : resolve(key)));
+  });
+
+const isKept = (value: unknown): value is Kept => {
+  const { salt, key, N, r, p } = (value ?? {}) as Record<string, unknown>;
+  return [salt, key].every((one) => typeof one === 'string') && [N, r, p].every(Number.isSafeInteger);
+};
+
+const parse = (text: string, file: string): Map<string, Kept> => {
+  const unusable = (what: string): CredentialsUnusable =>
+    new CredentialsUnusable(
+      `${file} ${what}. Restore it from a backup, or remove it to start again with a new password for root.`,
+    );
+  let users: unknown;
+  try {
+    users = (JSON.parse(text) as { users?: unknown } | null)?.users;
+  } catch {
+    throw unusable('is not JSON');
+  }
+  if (typeof users !== 'object' || users === null) throw unusable('holds no users');
+  const entries = Object.entries(users);
+  if (!entries.every(([, kept]) => isKept(kept))) throw unusable('holds a user without a usable password');
+  return new Map(entries as [string, Kept][]);
+};
+
+/** Local users in one file that only this user can read. Passwords are kept as salted scrypt hashes. */
+export const fileCredentials = async (options: CredentialsOptions): Promise<OpenedCredentials> => {
+  const { disk, random, file } = options;
+  const inTurn = turnstile();
+  let users = (await disk.exists(file))
+    ? parse(await disk.readText(file, fileBytesMax), file)
+    : new Map<string, Kept>();
+  let writing: Promise<void> = Promise.resolve();
+
+  const keep = (user: string, kept: Kept): Promise<void> => {
+    const written = writing.then(async () => {
+      const next = new Map(users).set(user, kept);
+      if (next.size > usersMax)
+        throw new Fault('CHANGE_PASSWORD_REJECTED', [`No more than ${usersMax} users`]);
+      await disk.replaceText(
+        file,
+        `${JSON.stringify({ users: Object.fromEntries(next) }, null, 2)}\n`,
+        0o600,
+      );
+      users = next;
+    });
+    writing = written.catch(() => undefined);
+    return written;
+  };
+
+  const setPassword = async (user: string, password: string): Promise<void> => {
+    const bytes = Buffer.byteLength(password);
+    if (bytes === 0) throw new Fault('CHANGE_PASSWORD_REJECTED', ['The new password is empty']);
+    if (bytes > passwordBytesMax) {
+      throw new Fault('CHANGE_PASSWORD_REJECTED', [
+        `The new password is longer than ${passwordBytesMax} bytes`,
+      ]);
+    }
+    if (Buffer.byteLength(user) > userBytesMax) {
+      throw new Fault('CHANGE_PASSWORD_REJECTED', [`The user name is longer than ${userBytesMax} bytes`]);
+    }
+    const salt = random.bytes(saltBytes);
+    const key = await inTurn(() => hash(password, salt, cost));
+    await keep(user, { salt: base64(salt), key: base64(key), ...cost });
+  };
+
+  /** What an unknown user's password is checked against, so that it takes as long as a known one's. */
+  const decoy: Kept = { salt: base64(random.bytes(saltBytes)), key: base64(random.bytes(keyBytes)), ...cost };
+
+  const verify = async (user: string, password: string): Promise<boolean> => {
+    if (Buffer.byteLength(password) > passwordBytesMax || Buffer.byteLength(user) > userBytesMax)
+      return false;
+    const known = users.get(user);
+    const kept = known ?? decoy;
+    const key = await inTurn(() => hash(password, Buffer.from(kept.salt, 'base64'), kept));
+    const right = Buffer.from(kept.key, 'base64');
+    return right.length === key.length && timingSafeEqual(right, key) && known !== undefined;
+  };
+
+  const generatedPassword =
+    options.rootPassword === undefined && !users.has('root')
+      ? Buffer.from(random.bytes(generatedBytes)).toString('base64url')
+      : undefined;
+  const given = options.rootPassword ?? generatedPassword;
+  if (given !== undefined && !(await verify('root', given))) await setPassword('root', given);
+  return { verify, setPassword, generatedPassword };
+};
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
