@@ -1,0 +1,152 @@
+import type { HttpHead } from '../drivers/http/http.ts';
+import { type Role, roles } from '../model/class.ts';
+import { dateTimeOf, millisecondsOf, nullRef, type Ref } from '../model/types.ts';
+import type { Catalog } from '../objects/catalog.ts';
+import type { Caller } from '../objects/implement.ts';
+import type { Invoker } from '../objects/invoke.ts';
+import type { Clock } from '../std/clock.ts';
+import { Fault } from '../std/fault.ts';
+import type { Store } from '../store/store.ts';
+
+/** A session says when it was last used only this coarsely, so that reads do not become writes. */
+export const lastActiveMs = 600_000;
+
+/** Who calls before anyone has logged in. */
+export const nobody: Caller = {
+  session: nullRef as Ref<'session'>,
+  user: '',
+  role: 'read-only',
+  originator: '',
+};
+
+/** Nobody was named in an HTTP request, or wrongly: answered 401. */
+export class Unauthorised extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'Unauthorised';
+  }
+}
+
+/** Who stands behind a session. Throws SESSION_INVALID. */
+export const sessionCaller = (store: Store, clock: Clock, session: string): Caller => {
+  const ref = session as Ref<'session'>;
+  const row = store.committed.get('session', ref);
+  if (row === undefined) throw new Fault('SESSION_INVALID', [session]);
+  refresh(store, clock, ref);
+  return {
+    session: ref,
+    user: row.auth_user_name !== '' || !row.is_local_superuser ? row.auth_user_name : 'root',
+    role: row.is_local_superuser ? '_local_root_' : subjectRole(store, ref, row.subject),
+    originator: row.originator,
+  };
+};
+
+const refresh = (store: Store, clock: Clock, session: Ref<'session'>): void => {
+  const nowMs = clock.now();
+  const latest = store.latest.get('session', session);
+  if (latest === undefined || nowMs - millisecondsOf(latest.last_active) < lastActiveMs) return;
+  // Nobody waits for it: a session that is ended meanwhile has nothing left to refresh.
+  store
+    .commit((tx) => {
+      if (tx.get('session', session) === undefined) return;
+      tx.patch('session', session, { last_active: dateTimeOf(nowMs) });
+    })
+    .catch(() => {});
+};
+
+/** The strongest role of a directory user. One who has none any more has no rights left to call with. */
+const subjectRole = (store: Store, session: string, subject: Ref<'subject'>): Role => {
+  const held = store.committed.get('subject', subject)?.roles ?? [];
+  const names = held.map((role) => store.committed.get('role', role)?.name_label);
+  const strongest = roles.filter((role) => role !== '_local_root_' && names.includes(role)).at(-1);
+  if (strongest === undefined) throw new Fault('SESSION_INVALID', [session]);
+  return strongest;
+};
+
+export interface HttpIdentity {
+  readonly caller: Caller;
+  /** Ends what was opened for this one request. Never rejects. */
+  end(): Promise<void>;
+}
+
+export interface HttpAuthentication {
+  readonly catalog: Catalog;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly invoker: Invoker;
+}
+
+/** The user of an HTTP request: by `session_id` in the query or a cookie, else by Basic. Throws `Unauthorised`. */
+export const authenticate = async (head: HttpHead, by: HttpAuthentication): Promise<HttpIdentity> => {
+  const session = head.query.get('session_id') ?? cookie(head, 'session_id');
+  if (session !== undefined) return { caller: callerOf(by, session), end: async () => {} };
+  const basic = basicOf(head.headers['authorization']);
+  if (basic === undefined)
+    throw new Unauthorised('Give a session_id in the query or a cookie, or log in with Basic');
+  return logIn(by, basic, head);
+};
+
+const callerOf = ({ store, clock }: HttpAuthentication, session: string): Caller => {
+  try {
+    return sessionCaller(store, clock, session);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw new Unauthorised('The session is not valid: log in again');
+  }
+};
+
+const logIn = async (
+  by: HttpAuthentication,
+  [user, password]: readonly [string, string],
+  head: HttpHead,
+): Promise<HttpIdentity> => {
+  const originator = head.headers['user-agent']?.slice(0, 200) ?? 'HTTP';
+  const opened = await send(
+    by,
+    'session.login_with_password',
+    [user, password, '1.0', originator],
+    nobody,
+  ).catch((error) => {
+    if (error instanceof Fault && error.code.startsWith('SESSION_')) {
+      throw new Unauthorised('The user name or the password is wrong');
+    }
+    throw error;
+  });
+  const caller = sessionCaller(by.store, by.clock, opened as string);
+  return {
+    caller,
+    end: () =>
+      send(by, 'session.logout', [], caller).then(
+        () => {},
+        () => {},
+      ),
+  };
+};
+
+const send = async (
+  { catalog, invoker }: HttpAuthentication,
+  method: string,
+  args: readonly unknown[],
+  caller: Caller,
+): Promise<unknown> => {
+  const message = catalog.find(method);
+  if (message === undefined) throw new Error(`Nothing answers ${method}`);
+  return invoker.invoke({ message, args, caller, watched: 'untracked' });
+};
+
+const cookie = (head: HttpHead, name: string): string | undefined => {
+  for (const pair of (head.headers['cookie'] ?? '').split(/; ?/)) {
+    const at = pair.indexOf('=');
+    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).replace(/^"(.*)"$/, '$1');
+  }
+  return undefined;
+};
+
+/** User and password; a password may hold colons, a user may not. */
+const basicOf = (header: string | undefined): readonly [string, string] | undefined => {
+  const encoded = /^Basic +([A-Za-z0-9+/=_-]+) *$/i.exec(header ?? '')?.[1];
+  if (encoded === undefined) return undefined;
+  const text = Buffer.from(encoded, 'base64').toString('utf8');
+  const at = text.indexOf(':');
+  return at < 0 ? undefined : [text.slice(0, at), text.slice(at + 1)];
+};

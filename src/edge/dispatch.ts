@@ -1,0 +1,266 @@
+import { jsonValue } from '../codec/jsonrpc-writer.ts';
+import { xmlValue } from '../codec/xmlrpc-writer.ts';
+import type { WireMessage } from '../model/derive.ts';
+import { set, string } from '../model/types.ts';
+import type { Catalog } from '../objects/catalog.ts';
+import { readConstructor } from '../objects/fields.ts';
+import type { Caller } from '../objects/implement.ts';
+import type { Invoker } from '../objects/invoke.ts';
+import { rowsOf } from '../objects/reads.ts';
+import type { Services } from '../objects/services.ts';
+import { createTask, failTask, newRef, succeedTask } from '../objects/tasks.ts';
+import { parseWhere } from '../objects/where.ts';
+import { asFault, Fault } from '../std/fault.ts';
+import type { Log } from '../std/log.ts';
+import { isDateTime, isStruct, type Struct, type Value } from '../std/value.ts';
+import type { Store } from '../store/store.ts';
+import { nobody, sessionCaller } from './authenticate.ts';
+import { type Encoding, type Fragment, type Row, recordsEncoding, typedEncoding } from './encoding.ts';
+import type { Events } from './events.ts';
+import { assertPermitted } from './permissions.ts';
+
+/** The answer to a call, in whatever language. */
+export type Outcome =
+  | {
+      readonly kind: 'success';
+      readonly encode: Encoding;
+      /** Over XML-RPC without the struct of Status and Value. */
+      readonly bare?: true;
+    }
+  | {
+      readonly kind: 'failure';
+      readonly code: string;
+      readonly params: readonly string[];
+      /** Refused before the call was looked at. Over JSON-RPC such answers have a form of their own. */
+      readonly early?: true;
+    };
+
+export interface CallRequest {
+  readonly remoteAddress: string;
+  readonly userAgent?: string;
+  /** Aborted when the client went away. */
+  readonly signal: AbortSignal;
+  /** The text of the call was not UTF-8, and every U+FFFD in it stands for what could not be read. */
+  readonly garbled?: boolean;
+}
+
+/** Never rejects: whatever goes wrong is an answer. */
+export type Dispatch = (method: string, params: readonly Value[], request: CallRequest) => Promise<Outcome>;
+
+export interface DispatcherOptions {
+  readonly catalog: Catalog;
+  readonly store: Store;
+  readonly invoker: Invoker;
+  readonly services: Services;
+  readonly log: Log;
+  readonly events: Events;
+  readonly fragment: Fragment;
+}
+
+/** A call that has passed every check but those of its implementation. */
+interface Admitted {
+  readonly message: WireMessage;
+  readonly args: readonly unknown[];
+  readonly caller: Caller;
+  readonly request: CallRequest;
+}
+
+const success = (encode: Encoding): Outcome & { kind: 'success' } => ({ kind: 'success', encode });
+const failure = ({ code, params }: Fault): Outcome => ({ kind: 'failure', code, params });
+
+/**
+ * Checks a call in the order that XenAPI clients know: text, name, number of parameters, their types,
+ * session, then whether this session may do this, and only then what the message is about.
+ */
+export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
+  const { catalog, store, services, log } = options;
+  const methods = catalog.messages.map(({ method }) => method);
+
+  const system = (method: string, params: readonly Value[]): Outcome | undefined => {
+    if (method === 'system.listMethods') {
+      return { ...success(typedEncoding(set(string), methods)), bare: true };
+    }
+    if (!method.startsWith('system.isAlive:')) return undefined;
+    const [given] = params;
+    if (given === undefined) throw new Fault('MESSAGE_PARAMETER_COUNT_MISMATCH', [method, '1', '0']);
+    return success((format) => [format === 'xml' ? xmlValue(given) : jsonValue(given)]);
+  };
+
+  const dispatch = async (
+    method: string,
+    params: readonly Value[],
+    request: CallRequest,
+  ): Promise<Outcome> => {
+    const known = system(method, params);
+    if (known !== undefined) return known;
+    const { name, asynchronous } = nameOf(method);
+    const message = catalog.find(name);
+    if (message === undefined) throw unknownMethod(options, name, params);
+    if (message.declared?.sessionless === true) {
+      const args = readArgs(message, name, params, params.length);
+      if (asynchronous) throw noAsyncMode(message);
+      return success(await perform(options, { message, args, caller: nobody, request }));
+    }
+    const args = readArgs(message, name, params.slice(1), params.length - 1, params[0]);
+    const caller = sessionCaller(store, services.clock, params[0] as string);
+    assertInternal(store, message, caller);
+    if (message.removed) throw new Fault('MESSAGE_REMOVED');
+    if (asynchronous && !message.async) throw noAsyncMode(message);
+    const admitted: Admitted = { message, args, caller, request };
+    return success(await (asynchronous ? begin(options, admitted) : permitted(options, admitted)));
+  };
+
+  return async (method, params, request) => {
+    try {
+      const unreadable = request.garbled === true ? params.find(isGarbled) : undefined;
+      if (unreadable !== undefined) return { ...failure(garbledFault(unreadable)), early: true };
+      return await dispatch(method, params, request);
+    } catch (error) {
+      if (!(error instanceof Fault)) {
+        log.error({ error, method }, 'A call failed with something that is not a fault');
+      }
+      return failure(asFault(error));
+    }
+  };
+};
+
+const nameOf = (method: string): { readonly name: string; readonly asynchronous: boolean } => {
+  const prefix = ['Async.', 'InternalAsync.'].find((one) => method.startsWith(one));
+  return { name: method.slice(prefix?.length ?? 0), asynchronous: prefix !== undefined };
+};
+
+const isGarbled = (value: Value): boolean => {
+  if (typeof value === 'string') return value.includes('\ufffd');
+  if (isStruct(value)) return [...value].some(([key, item]) => isGarbled(key) || isGarbled(item));
+  if (isDateTime(value)) return isGarbled(value.dateTime);
+  return Array.isArray(value) && (value as readonly Value[]).some(isGarbled);
+};
+
+const shownMax = 200;
+
+const garbledFault = (value: Value): Fault =>
+  new Fault('INVALID_VALUE', ['Invalid UTF-8 string in parameter', jsonValue(value).slice(0, shownMax)]);
+
+/** Count first, then types, both before the session is looked at. `received` is -1 without any parameter. */
+const readArgs = (
+  message: WireMessage,
+  name: string,
+  given: readonly Value[],
+  received: number,
+  session?: Value,
+): readonly unknown[] => {
+  const { params, required } = message;
+  const lenient = params.length > required;
+  if (received < required || (received > required && !lenient)) {
+    throw new Fault('MESSAGE_PARAMETER_COUNT_MISMATCH', [name, String(required), String(received)]);
+  }
+  if (session !== undefined) string.read(session, 'session_id');
+  const args = params.map(({ name: param, type, defaultValue }, i) => {
+    const value = given[i];
+    return value === undefined ? defaultValue : type.read(value, param);
+  });
+  // What a constructor lacks is an error of its types, so it is found here and not by the implementation.
+  if (message.kind === 'constructor') readConstructor(message.cls, args[0] as Struct);
+  return args;
+};
+
+const noAsyncMode = (message: WireMessage): Fault =>
+  Fault.foreign('Fault', [`No async mode for this operation (rpc: ${message.method})`]);
+
+const assertInternal = (store: Store, message: WireMessage, { session }: Caller): void => {
+  if (message.declared?.poolInternal !== true || store.committed.get('session', session)?.pool === true)
+    return;
+  throw new Fault('INTERNAL_ERROR', [
+    `Internal API "${message.method}" call attempted with non-pool (external) session`,
+  ]);
+};
+
+/** An unknown name may be an extension that is installed on a host, so it is guarded as those are. */
+const unknownMethod = (options: DispatcherOptions, name: string, params: readonly Value[]): Fault => {
+  const { catalog, store, services } = options;
+  const unknown = new Fault('MESSAGE_METHOD_UNKNOWN', [name]);
+  const [session] = params;
+  if (session === undefined) return unknown;
+  const caller = sessionCaller(store, services.clock, string.read(session, 'session_id'));
+  const extension = catalog.find('host.call_extension');
+  if (extension !== undefined) assertPermitted(catalog, store, caller, extension, []);
+  return unknown;
+};
+
+const permitted = (options: DispatcherOptions, call: Admitted): Promise<Encoding> | Encoding => {
+  assertPermitted(options.catalog, options.store, call.caller, call.message, call.args);
+  return perform(options, call);
+};
+
+const perform = async (options: DispatcherOptions, call: Admitted): Promise<Encoding> => {
+  const { message, args, caller, request } = call;
+  if (message.cls.name === 'event') return options.events.answer(message.name, args, caller, request.signal);
+  const rows = recordRows(options, message, args);
+  if (rows !== undefined) return rows;
+  const watched = message.async ? 'while-running' : 'untracked';
+  const result = await options.invoker.invoke({ message, args, caller, watched });
+  return typedEncoding(message.result, result);
+};
+
+/** Whole records are answered from what the store has encoded, unless the class has its own way. */
+const recordRows = (
+  { catalog, store, services, fragment }: DispatcherOptions,
+  message: WireMessage,
+  [first]: readonly unknown[],
+): Encoding | undefined => {
+  if (catalog.handler(message) !== undefined) return undefined;
+  const cls = message.cls.name;
+  if (message.kind === 'get_record') {
+    const version = store.tables.get(cls)?.committed(String(first));
+    if (version === undefined) throw new Fault('HANDLE_INVALID', [cls, String(first)]);
+    return (format) => [fragment(cls, version, format)];
+  }
+  if (message.kind !== 'get_all_records' && message.kind !== 'get_all_records_where') return undefined;
+  const passes = message.kind === 'get_all_records' ? undefined : parseWhere(String(first));
+  const rows = rowsOf(store, cls, passes).flatMap(({ ref, committed }): readonly Row[] =>
+    committed === undefined ? [] : [[ref, committed]],
+  );
+  return recordsEncoding(cls, rows, fragment, services.clock);
+};
+
+/** Answers with a task at once. What the caller may not do fails in the task. */
+const begin = async (options: DispatcherOptions, call: Admitted): Promise<Encoding> => {
+  const { catalog, store, invoker } = options;
+  const { message, args, caller } = call;
+  const refusal = caught(() => assertPermitted(catalog, store, caller, message, args));
+  if (refusal === undefined && message.cls.name !== 'event') {
+    return typedEncoding(
+      string,
+      await invoker.invokeAsync({ message, args, caller, watched: 'until-destroyed' }),
+    );
+  }
+  const ended = refusal ?? (await perform(options, call).then(() => undefined, asFault));
+  return typedEncoding(string, await endedTask(options, call, ended));
+};
+
+const caught = (check: () => void): Fault | undefined => {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Fault) return error;
+    throw error;
+  }
+};
+
+/** A task for what has ended before there was one. */
+const endedTask = async (
+  { store, services }: DispatcherOptions,
+  call: Admitted,
+  fault: Fault | undefined,
+) => {
+  const { message, caller } = call;
+  const task = newRef<'task'>(services);
+  await store.commit((tx) => {
+    const label = `Async.${message.method}`;
+    createTask(tx, task, services, { label, cancellable: false, watched: 'until-destroyed', caller });
+    if (fault === undefined) succeedTask(tx, task, services, message, undefined);
+    else failTask(tx, task, services, fault);
+  });
+  return task;
+};

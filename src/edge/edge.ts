@@ -1,0 +1,161 @@
+import type { Duplex } from 'node:stream';
+import { BodyBroken, type HttpAnswer, type HttpHandler, type HttpHead } from '../drivers/http/http.ts';
+import type { Catalog } from '../objects/catalog.ts';
+import type { Invoker } from '../objects/invoke.ts';
+import type { Services } from '../objects/services.ts';
+import { Fault } from '../std/fault.ts';
+import type { Log } from '../std/log.ts';
+import type { Store } from '../store/store.ts';
+import { authenticate, type HttpIdentity, Unauthorised } from './authenticate.ts';
+import { dispatcherOf } from './dispatch.ts';
+import { fragmentOf } from './encoding.ts';
+import { eventsOf } from './events.ts';
+import type { ConnectRoute, HttpContext, RequestRoute, Route, UpgradeRoute } from './route.ts';
+import { rpcRoutes } from './rpc.ts';
+
+export interface EdgeOptions {
+  readonly catalog: Catalog;
+  readonly store: Store;
+  readonly invoker: Invoker;
+  readonly services: Services;
+  readonly log: Log;
+  /** Disk images, consoles and what else is served beside calls. */
+  readonly routes?: readonly Route[];
+  readonly eventWaitersMax?: number;
+}
+
+export interface Edge extends HttpHandler {
+  /** Ends the calls that wait for events, so that their connections can be closed. */
+  stop(): void;
+}
+
+/** Everything that comes in by HTTP. The longest path that a request's path begins with has it. */
+export const edgeOf = (options: EdgeOptions): Edge => {
+  const { catalog, store, invoker, services, log } = options;
+  const fragment = fragmentOf(catalog.classes);
+  const events = eventsOf({
+    catalog,
+    store,
+    clock: services.clock,
+    fragment,
+    ...(options.eventWaitersMax === undefined ? {} : { waitersMax: options.eventWaitersMax }),
+  });
+  const dispatch = dispatcherOf({ catalog, store, invoker, services, log, events, fragment });
+  const routes = [healthz, ...rpcRoutes(dispatch), ...(options.routes ?? [])].toSorted(
+    (a, b) => b.path.length - a.path.length,
+  );
+  const find = <R extends Route>(method: string, path: string): R | undefined =>
+    routes.find((route) => route.method === method && path.startsWith(route.path)) as R | undefined;
+
+  /** Runs a handler as whoever the request says it is, and ends what that opened. */
+  const within = async (head: HttpHead, handle: (context: HttpContext) => Promise<void>): Promise<void> => {
+    let identity: Promise<HttpIdentity> | undefined;
+    const by = { catalog, store, clock: services.clock, invoker };
+    try {
+      await handle({
+        caller: async () => {
+          identity ??= authenticate(head, by);
+          return (await identity).caller;
+        },
+      });
+    } finally {
+      await identity?.then(({ end }) => end()).catch(() => {});
+    }
+  };
+
+  return {
+    request: async (request, answer) => {
+      const route = find<RequestRoute>(request.method, request.path);
+      if (route === undefined) {
+        const served = routes.some(({ method }) => method === request.method);
+        return say(answer, notServed(served, request));
+      }
+      try {
+        await within(request, (context) => route.handle(request, answer, context));
+      } catch (error) {
+        const refusal = refusalOf(error, request, log);
+        if (!answer.begun) return say(answer, refusal);
+        // Too late to say so: the driver cuts the connection.
+        throw error;
+      }
+    },
+    connect: async (request, socket) => {
+      const route = find<ConnectRoute>('CONNECT', request.path);
+      if (route === undefined) return sayRaw(socket, notServed(true, request));
+      try {
+        await within(request, (context) => route.connect(request, socket, context));
+      } catch (error) {
+        sayRaw(socket, refusalOf(error, request, log));
+      }
+    },
+    upgrade: async (request, accept, refuse) => {
+      const route = find<UpgradeRoute>('UPGRADE', request.path);
+      const turnAway = ({ status, headers, body }: Refusal): void => refuse(status, headers, body);
+      if (route === undefined) return turnAway(notServed(true, request));
+      try {
+        await within(request, (context) => route.upgrade(request, accept, refuse, context));
+      } catch (error) {
+        turnAway(refusalOf(error, request, log));
+      }
+    },
+    stop: events.stop,
+  };
+};
+
+const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
+
+/** Ready to serve calls: whoever waits for that asks here. */
+const healthz: RequestRoute = {
+  method: 'GET',
+  path: '/healthz',
+  handle: async (_, answer) => answer.send(200, plainText, ['ok\n']),
+};
+
+interface Refusal {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+const refusal = (status: number, sentence: string, headers = {}): Refusal => ({
+  status,
+  headers: { ...plainText, ...headers },
+  body: `${sentence}\n`,
+});
+
+/** `served`: other paths are served by this method. */
+const notServed = (served: boolean, { method, path }: HttpHead): Refusal =>
+  served
+    ? refusal(404, `There is nothing at ${path.slice(0, 200)}. XenAPI calls are POST to / or to /jsonrpc.`)
+    : refusal(501, `The method ${method.slice(0, 20)} is not served.`);
+
+const statuses: Readonly<Record<string, number>> = {
+  SESSION_INVALID: 401,
+  RBAC_PERMISSION_DENIED: 403,
+  HANDLE_INVALID: 404,
+  UUID_INVALID: 404,
+  TOO_MANY_PENDING_TASKS: 503,
+};
+
+const refusalOf = (error: unknown, head: HttpHead, log: Log): Refusal => {
+  if (error instanceof Unauthorised) {
+    return refusal(401, `${error.message}.`, { 'WWW-Authenticate': 'Basic realm="XenAPI"' });
+  }
+  if (error instanceof Fault) return refusal(statuses[error.code] ?? 500, error.message);
+  if (error instanceof BodyBroken) return refusal(400, `${error.message}.`);
+  log.error(
+    { error, method: head.method, path: head.path },
+    'A request failed with something that is not a fault',
+  );
+  return refusal(500, 'The request failed for a reason that was written to the log.');
+};
+
+const say = (answer: HttpAnswer, { status, headers, body }: Refusal): void =>
+  answer.send(status, headers, [body]);
+
+/** A refusal on a socket that no HTTP server looks after any more. */
+const sayRaw = (socket: Duplex, { status, headers, body }: Refusal): void => {
+  const lines = Object.entries({ ...headers, 'Content-Length': String(Buffer.byteLength(body)) });
+  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  socket.end(`HTTP/1.1 ${status} Refused\r\n${head}Connection: close\r\n\r\n${body}`);
+};

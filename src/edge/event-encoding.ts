@@ -1,0 +1,73 @@
+import { jsonString } from '../codec/jsonrpc-writer.ts';
+import { xmlText } from '../codec/xmlrpc-writer.ts';
+import type { Clock } from '../std/clock.ts';
+import type { RowEvent } from '../store/changes.ts';
+import { type Encoding, type Fragment, inSlices, type Parts } from './encoding.ts';
+
+/** Number of rows of each class, whose names are in lower case. */
+export type RefCounts = readonly (readonly [cls: string, count: number])[];
+
+/** Events as a list, as `event.next` answers. The snapshots are the fragments of the rows. */
+export const eventsEncoding =
+  (events: readonly RowEvent[], fragment: Fragment, clock: Clock): Encoding =>
+  async (format) => {
+    const { open, between, event, close } = format === 'xml' ? xml : json;
+    const parts: string[] = [];
+    let glue: string = open;
+    await inSlices(clock, events, (one) => {
+      const [before, after] = event(one);
+      if (one.version === undefined) parts.push(glue + before + after);
+      else parts.push(glue + before, fragment(one.cls, one.version, format), after);
+      glue = between;
+    });
+    parts.push(events.length === 0 ? open + close : close);
+    return parts;
+  };
+
+/** The answer of `event.from` around its list of events. */
+export const batchEncoding =
+  (events: Encoding, counts: RefCounts, token: string): Encoding =>
+  async (format) => {
+    const list: Parts = await events(format);
+    const [before, after] = format === 'xml' ? xmlBatch(counts, token) : jsonBatch(counts, token);
+    return [before, ...list, after];
+  };
+
+/** Ids and times are texts, other than their declaration says: clients have always had them so. */
+const xml = {
+  open: '<value><array><data>',
+  between: '',
+  close: '</data></array></value>',
+  event: ({ cls, ref, operation, generation, version }: RowEvent): readonly [string, string] => [
+    `<value><struct>${xmlMember('id', generation)}${xmlMember('timestamp', '0.0')}${xmlMember('class', cls.toLowerCase())}${xmlMember('operation', operation)}${xmlMember('ref', xmlText(ref))}${version === undefined ? '' : '<member><name>snapshot</name>'}`,
+    `${version === undefined ? '' : '</member>'}</struct></value>`,
+  ],
+};
+
+const json = {
+  open: '[',
+  between: ',',
+  close: ']',
+  event: ({ cls, ref, operation, generation, version }: RowEvent): readonly [string, string] => [
+    `{"id":"${generation}","timestamp":"0.0","class":${jsonString(cls.toLowerCase())},"operation":"${operation}","ref":${jsonString(ref)}${version === undefined ? '' : ',"snapshot":'}`,
+    '}',
+  ],
+};
+
+const xmlMember = (name: string, text: string | number): string =>
+  `<member><name>${name}</name><value>${text}</value></member>`;
+
+const xmlBatch = (counts: RefCounts, token: string): readonly [string, string] => {
+  const members = counts
+    .map(([cls, count]) => `<member><name>${cls}</name><value><i4>${count}</i4></value></member>`)
+    .join('');
+  return [
+    '<value><struct><member><name>events</name>',
+    `</member><member><name>valid_ref_counts</name><value><struct>${members}</struct></value></member>${xmlMember('token', token)}</struct></value>`,
+  ];
+};
+
+const jsonBatch = (counts: RefCounts, token: string): readonly [string, string] => {
+  const members = counts.map(([cls, count]) => `${jsonString(cls)}:${count}`).join(',');
+  return ['{"events":', `,"valid_ref_counts":{${members}},"token":${jsonString(token)}}`];
+};
