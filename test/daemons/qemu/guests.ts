@@ -201,6 +201,7 @@ export const backendAt = (state: string, emulator?: string): Backend =>
     clock: nodeClock,
     random: nodeRandom,
     log: silentLog,
+    releaseMsMax: 1_000,
     ...(emulator === undefined ? {} : { emulator }),
   });
 

@@ -3,6 +3,7 @@
 // Method: a boot sector that waits for a key is saved to a file and restored from it; files are damaged.
 import { open, readFile, truncate, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Vm } from '../../../src/drivers/hypervisor/hypervisor.ts';
 import {
   cdOf,
   consoleAt,
@@ -29,13 +30,13 @@ describe.skipIf(noQemu)(`suspending QEMU guests${noQemu ? ` (${noQemu})` : ''}`,
   });
   afterEach(() => host.close());
 
-  const spec = async () => {
+  const spec = async (vm: Partial<Vm> = {}) => {
     const path = await host.bootable({ line: LINE, ending: 'poweroff', waitForKey: 'serial' });
     const data = diskOf(await host.file('data.raw'), { id: [VM, 'xvdb'], position: 1 });
-    return host.spec([diskOf(path), data, cdOf(undefined)], [vifOf()]);
+    return host.spec([diskOf(path), data, cdOf(undefined)], [vifOf()], vm);
   };
-  const run = async () => {
-    const wanted = await spec();
+  const run = async (vm: Partial<Vm> = {}) => {
+    const wanted = await spec(vm);
     const guest = await daemon.backend.create(wanted, work());
     await daemon.backend.unpause(VM);
     const client = consoleAt(consolePath(guest));
@@ -64,14 +65,21 @@ describe.skipIf(noQemu)(`suspending QEMU guests${noQemu ? ` (${noQemu})` : ''}`,
     expect(reports).toHaveLength(1);
   });
 
-  test('a device that was plugged while the guest ran is where it was after a resume', async () => {
+  test('devices that were plugged while the guest ran are where they were after a resume', async () => {
     const { backend, nextReport } = daemon;
-    const wanted = await run();
+    // With emulated disks, one that is plugged later is not where it would be had it been there first.
+    const wanted = await run({ platformdata: new Map([['qemu-devices', 'emulated']]) });
     const vif = vifOf({ id: [VM, '1'], position: 1, mac: '02:00:00:00:00:02' });
     await backend.plugVif(VM, vif);
+    const disk = diskOf(await host.file('late.raw'), { id: [VM, 'xvdc'], position: 2 });
+    await backend.plugVbd(VM, disk);
     const image = await host.file('saved', '');
     await backend.suspend(VM, image, work());
-    const guest = await backend.resume({ ...wanted, vifs: [...wanted.vifs, vif] }, image, work());
+    const guest = await backend.resume(
+      { ...wanted, vifs: [...wanted.vifs, vif], disks: [disk, ...wanted.disks] },
+      image,
+      work(),
+    );
     await backend.unpause(VM);
     consoleAt(consolePath(guest)).send('x');
     expect((await nextReport()).what).toBe('poweroff');
@@ -82,8 +90,8 @@ describe.skipIf(noQemu)(`suspending QEMU guests${noQemu ? ` (${noQemu})` : ''}`,
     await run();
     const image = await host.file('saved', '');
     const stop = new AbortController();
-    const work_ = { signal: stop.signal, progress: () => stop.abort(new Error('not now')) };
-    const aborted = backend.suspend(VM, image, work_);
+    const stopping = { signal: stop.signal, progress: () => stop.abort(new Error('not now')) };
+    const aborted = backend.suspend(VM, image, stopping);
     stop.abort(new Error('not now'));
     await expect(aborted).rejects.toThrow('not now');
     await expect(backend.suspend(VM, '/dev/full', work())).rejects.toThrow('ENOSPC');
@@ -111,7 +119,7 @@ describe.skipIf(noQemu)(`suspending QEMU guests${noQemu ? ` (${noQemu})` : ''}`,
       backend.resume({ ...wanted, disks: wanted.disks.slice(0, 1) }, image, work()),
     ).rejects.toThrow();
     const damaged = await open(image, 'r+');
-    await damaged.write(Buffer.alloc(4096, 0xff), 0, 4096, 4096);
+    await damaged.write(Buffer.alloc(4096, 0xff), 0, 4096, 64 * 1024);
     await damaged.close();
     await expect(backend.resume(wanted, image, work())).rejects.toThrow(/the emulator/);
     expect(await host.emulators()).toEqual([]);

@@ -25,8 +25,12 @@ export interface QemuOptions {
   readonly log: Log;
   /** Name or path of the emulator. */
   readonly emulator?: string;
+  /** How long a guest may take to give up a device that is unplugged. */
+  readonly releaseMsMax?: number;
 }
 
+/** Linux takes a second or two; one that is busy booting takes longer. */
+const RELEASE_MS_MAX = 10_000;
 const CPU_INFO_MAX = 16 * 1024 * 1024;
 
 export const qemuBackend = (options: QemuOptions): Backend => {
@@ -35,6 +39,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
   let report: Report = () => {};
   const host: Host = {
     ...options,
+    releaseMsMax: options.releaseMsMax ?? RELEASE_MS_MAX,
     emulator: onceFound(() =>
       findEmulator(options.processes, options.emulator ?? 'qemu-system-x86_64', options.log),
     ),

@@ -17,8 +17,7 @@ import { byKey } from './machine.ts';
 import { asObject, nextEvent, type Qmp, QmpFailure } from './qmp.ts';
 import { connectTap, hasLink, wireFor } from './wiring.ts';
 
-/** How long a guest may take to give a device up; by force, the shorter one. */
-const RELEASE_MS_MAX = 10_000;
+/** How long a guest may take to give a device up that is going to be taken from it otherwise. */
 const FORCED_RELEASE_MS_MAX = 500;
 
 export const plugVbd = async (host: Host, guest: LiveGuest, disk: GuestDisk): Promise<void> => {
@@ -54,7 +53,7 @@ export const unplugVbd = async (
     throw new Error(`${device.key} sits on IDE, where nothing can be unplugged while it runs`);
   const qmp = guest.link.qmp();
   if (await isReleased(host, qmp, device, force)) return discard(host, guest, device);
-  if (!force) throw refused(device);
+  if (!force) throw refused(host, device);
   await takeStorage(qmp, device);
   await markDead(host, guest, device);
 };
@@ -92,7 +91,7 @@ export const unplugVif = async (
   const device = byKey(guest.record.devices, 'vif', id[1]);
   const qmp = guest.link.qmp();
   if (await isReleased(host, qmp, device, force)) return discard(host, guest, device);
-  if (!force) throw refused(device);
+  if (!force) throw refused(host, device);
   await dropBackend(qmp, device);
   await markDead(host, guest, device);
 };
@@ -138,7 +137,7 @@ const register = async (host: Host, guest: LiveGuest, device: Device): Promise<v
   const there = guest.record.devices.find((one) => one.id === device.id);
   if (there && !there.isDead) throw new Error(`${device.key}: its position is taken by ${there.key}`);
   if (there) {
-    if (!(await isReleased(host, guest.link.qmp(), there, true))) throw refused(there);
+    if (!(await isReleased(host, guest.link.qmp(), there, true))) throw refused(host, there);
     await discard(host, guest, there);
   }
   await note(host, guest, { devices: [...guest.record.devices, device] });
@@ -158,7 +157,7 @@ const markDead = async (host: Host, guest: LiveGuest, device: Device): Promise<v
 
 /** Asks the guest to give the device up; true once it has, now or since it was asked before. */
 const isReleased = async (host: Host, qmp: Qmp, device: Device, force: boolean): Promise<boolean> => {
-  const waitMs = force ? FORCED_RELEASE_MS_MAX : RELEASE_MS_MAX;
+  const waitMs = force ? FORCED_RELEASE_MS_MAX : host.releaseMsMax;
   const deleted = nextEvent(
     qmp,
     host.clock,
@@ -179,8 +178,8 @@ const isReleased = async (host: Host, qmp: Qmp, device: Device, force: boolean):
   }
 };
 
-const refused = (device: Device): Error =>
-  new Error(`the guest did not release ${device.key} within ${RELEASE_MS_MAX / 1000} seconds`);
+const refused = (host: Host, device: Device): Error =>
+  new Error(`the guest did not release ${device.key} within ${host.releaseMsMax / 1000} seconds`);
 
 /** Removes what stood behind a device that is gone. */
 const discard = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {

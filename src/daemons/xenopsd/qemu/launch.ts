@@ -4,6 +4,7 @@
 import { sleep } from '../../../std/clock.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { serveConsole } from './console.ts';
+import type { Device } from './devices.ts';
 import { type Emulator, type Firmware, findFirmware } from './emulator.ts';
 import {
   emulatorPid,
@@ -24,17 +25,17 @@ const START_MS_MAX = 30_000;
 const POLL_MS = 10;
 const COMPLAINT_MAX = 4096;
 
-/** Starts the emulator of a guest, paused. `emulator` differs from the host's for a saved guest. */
+/** Starts the emulator of a guest, paused. A saved one brings its emulator and where its devices are. */
 export const launch = async (
   host: Host,
   spec: GuestSpec,
   work: BackendWork,
   emulator: Emulator,
-  isIncoming = false,
+  saved?: readonly Device[],
 ): Promise<LiveGuest> => {
   const folder = folderOf(host.state, spec.vm.id);
   await checkFree(host, folder);
-  const { machine, firmware } = await plan(host, spec, emulator, isIncoming);
+  const { machine, firmware } = await plan(host, spec, emulator, saved);
   work.signal.throwIfAborted();
   await removeRemains(host, folder);
   try {
@@ -57,10 +58,11 @@ const plan = async (
   host: Host,
   spec: GuestSpec,
   emulator: Emulator,
-  isIncoming: boolean,
+  saved: readonly Device[] | undefined,
 ): Promise<{ machine: Machine; firmware: Firmware | undefined }> => {
   const { vm } = spec;
-  const devices = devicesOf(spec);
+  const devices = saved ? sameDevices(spec, saved) : devicesOf(spec);
+  const isIncoming = saved !== undefined;
   const isUefi = vm.boot.type === 'HVM' && vm.boot.firmware === 'Uefi';
   const firmware = isUefi ? await findFirmware(host.disk) : undefined;
   const wires = await Promise.all(
@@ -77,6 +79,23 @@ const plan = async (
   // Writing it down once checks every value before anything exists.
   commandLine(machine);
   return { machine, firmware };
+};
+
+/** A saved guest wants the devices back that it had, no more and no fewer. */
+const sameDevices = (spec: GuestSpec, saved: readonly Device[]): readonly Device[] => {
+  const names = (isVif: boolean, keys: readonly string[]) =>
+    keys.map((key) => `${isVif ? 'VIF' : 'VBD'} ${key}`);
+  const disks = spec.disks.map(({ vbd }) => vbd.id[1]);
+  const wanted = [
+    ...names(false, disks),
+    ...names(
+      true,
+      spec.vifs.map((vif) => vif.id[1]),
+    ),
+  ].sort();
+  const had = saved.flatMap((device) => names(device.kind === 'vif', [device.key])).sort();
+  if (wanted.join() === had.join()) return saved;
+  throw new Error(`the guest was suspended with ${had.join(', ')}, not with ${wanted.join(', ')}`);
 };
 
 const make = async (

@@ -29,6 +29,8 @@ export interface Host {
   readonly log: Log;
   /** Looked for once; a failed search is tried again, because it may be installed meanwhile. */
   readonly emulator: () => Promise<Emulator>;
+  /** How long a guest may take to give up a device that is unplugged. */
+  readonly releaseMsMax: number;
   readonly onEnd: (vm: string, what: Ending) => void;
 }
 

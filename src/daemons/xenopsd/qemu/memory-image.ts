@@ -2,18 +2,21 @@
 // migrates a guest. The block is written last, so that whatever has one is whole.
 import type { Duplex } from 'node:stream';
 import type { Disk, OpenFile } from '../../../drivers/disk.ts';
+import type { Device } from './devices.ts';
 import { asObject } from './qmp.ts';
 
 export interface ImageHeader {
   /** The guest fits only the machine it was saved from. */
   readonly machine: string;
   readonly accelerator: string;
+  /** Where every device was, also those that were plugged while the guest ran. */
+  readonly devices: readonly Device[];
   readonly lengthBytes: number;
 }
 
 const MAGIC = 'Xenact QEMU guest';
 const FORMAT = 1;
-const HEADER_BYTES = 4096;
+const HEADER_BYTES = 64 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 
 /** Copies the stream to storage until it ends; `header` completes the image and is called after that. */
@@ -95,6 +98,8 @@ const written = (stream: Duplex, chunk: Buffer): Promise<void> =>
 const headerBlock = (header: ImageHeader): Uint8Array => {
   const block = Buffer.alloc(HEADER_BYTES);
   const text = JSON.stringify({ is: MAGIC, format: FORMAT, ...header });
+  if (Buffer.byteLength(text) > HEADER_BYTES)
+    throw new Error('the guest has too many devices to be suspended');
   block.write(text, 'utf8');
   return block;
 };
@@ -106,11 +111,12 @@ const readHeader = async (file: OpenFile, path: string): Promise<ImageHeader> =>
   const header = parse(block.toString('utf8', 0, end < 0 ? count : Math.min(end, count)));
   if (header['is'] !== MAGIC) throw new Error(`${path} holds no suspended guest`);
   if (header['format'] !== FORMAT) throw new Error(`${path} was written by another version of this program`);
-  const { machine, accelerator, lengthBytes } = header;
-  if (typeof machine !== 'string' || typeof accelerator !== 'string' || !Number.isSafeInteger(lengthBytes)) {
+  const { machine, accelerator, devices, lengthBytes } = header;
+  const isWhole = typeof machine === 'string' && typeof accelerator === 'string' && Array.isArray(devices);
+  if (!isWhole || !Number.isSafeInteger(lengthBytes)) {
     throw new Error(`${path} holds a suspended guest whose description is damaged`);
   }
-  return { machine, accelerator, lengthBytes: lengthBytes as number };
+  return { machine, accelerator, devices: devices as Device[], lengthBytes: lengthBytes as number };
 };
 
 const parse = (text: string): Readonly<Record<string, unknown>> => {

@@ -12,9 +12,9 @@ export interface Recovered {
 }
 
 /**
- * Takes up every guest whose emulator runs and reports, after the caller has the answer, what ended
- * meanwhile: an emulator that is gone, or one that holds a guest which has ended. Guests that were never
- * finished, or that nobody knows, are removed.
+ * Takes up every guest whose emulator runs and reports, before it answers, what ended meanwhile: an
+ * emulator that is gone, or one that holds a guest which has ended and that is answered as paused.
+ * Guests that were never finished, or that nobody knows, are removed.
  */
 export const recoverGuests = async (host: Host, known: ReadonlySet<string>): Promise<Recovered[]> => {
   await host.disk.makeFolder(host.state, 0o700);
@@ -44,7 +44,7 @@ const recover = async (
   if (pid === undefined) {
     const what: Ending = (await endingInLog(host.disk, folder)) ?? 'crash';
     // The folder stays until the guest is destroyed: a daemon that dies now must find it again.
-    host.clock.after(0, () => host.onEnd(record.vm, what));
+    host.onEnd(record.vm, what);
     return undefined;
   }
   return takeUp(host, folder, { ...record, pid });
@@ -69,7 +69,7 @@ const takeUp = async (
     host.log.error({ error, vm: record.vm }, 'a guest runs without a serial console');
     return undefined;
   });
-  host.clock.after(0, link.speak);
+  link.speak();
   return { guest: { folder, record, link, console }, state };
 };
 

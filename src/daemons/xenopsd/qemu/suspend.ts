@@ -19,12 +19,15 @@ const BANDWIDTH_BYTES_MAX = 2 ** 50;
 /** Saves the guest and leaves its emulator stopped. On failure the guest goes on as before. */
 export const save = async (host: Host, guest: LiveGuest, path: string, work: BackendWork): Promise<void> => {
   const qmp = guest.link.qmp();
-  const { machine, accelerator } = guest.record;
+  const { machine, accelerator, devices } = guest.record;
+  const dead = devices.find((device) => device.isDead);
+  if (dead)
+    throw new Error(`the guest cannot be suspended before it releases ${dead.key}, which was taken from it`);
   const image = await writeImage(host.disk, path);
   try {
     await qmp.execute('stop');
     await migrateOut(host, guest, qmp, image.copy, work);
-    await image.finish({ machine, accelerator });
+    await image.finish({ machine, accelerator, devices });
   } catch (error) {
     host.log.info({ error, vm: guest.record.vm }, 'the guest was not suspended and goes on');
     if (guest.record.wanted === 'running') await qmp.execute('cont');
@@ -118,7 +121,7 @@ export const restore = async (
 ): Promise<LiveGuest> => {
   const image = await readImage(host.disk, path);
   try {
-    const { machine, accelerator } = image.header;
+    const { machine, accelerator, devices } = image.header;
     const emulator: Emulator = { ...(await host.emulator()), machine };
     if (accelerator === 'kvm' && emulator.accelerator !== 'kvm') {
       throw new Error(
@@ -126,7 +129,7 @@ export const restore = async (
       );
     }
     const fitting: Emulator = { ...emulator, accelerator: accelerator === 'kvm' ? 'kvm' : 'tcg' };
-    const guest = await launch(host, spec, work, fitting, true);
+    const guest = await launch(host, spec, work, fitting, devices);
     try {
       const to = { socketPath: guest.folder.file('incoming') };
       const stream = await host.network.connect(to, { timeoutMs: CONNECT_MS_MAX });
