@@ -1,0 +1,150 @@
+import type { HttpAnswer, HttpBody } from '../http/http.ts';
+import { closeAfterwards, cut, type Exchange, isArriving } from './http-exchange.ts';
+
+/** Small parts of an answer are joined up to this size, large ones are written as they are. */
+const PIECE_BYTES_MAX = 65_536;
+
+export interface AnswerRules {
+  /** A client that takes nothing of its answer for this long is cut off. */
+  readonly idleMs: number;
+  /** True when connections are to end after what they are doing. */
+  readonly closing: () => boolean;
+}
+
+/** The answer of one exchange, which can be given once. */
+export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer => {
+  const { response, socket } = exchange;
+  let early = false;
+
+  const start = (status: number, headers: Readonly<Record<string, string>>): void => {
+    if (response.headersSent) throw new Error('The request was answered already');
+    if (rules.closing()) response.shouldKeepAlive = false;
+    if (isArriving(exchange) || exchange.broken !== undefined) closeAfterwards(exchange);
+    response.writeHead(status, headers);
+  };
+
+  return {
+    get begun() {
+      return response.headersSent;
+    },
+
+    send(status, headers, parts) {
+      if (early && !response.writableEnded) {
+        // The head is gone already: all that can still be said is that the answer is over.
+        response.end();
+        return;
+      }
+      start(status, hasBody(status) ? { 'Content-Length': String(sizeOf(parts)), ...headers } : headers);
+      response.cork();
+      for (const piece of pieces(parts)) response.write(piece);
+      response.end();
+      watchWrites(exchange, rules.idleMs);
+    },
+
+    begin(status, headers) {
+      start(status, headers);
+      response.strictContentLength = true;
+      response.flushHeaders();
+      return answerBody(exchange, rules.idleMs);
+    },
+
+    early(status, headers) {
+      response.sendDate = false;
+      response.useChunkedEncodingByDefault = false;
+      start(status, headers);
+      closeAfterwards(exchange);
+      response.flushHeaders();
+      socket.uncork();
+      early = true;
+    },
+  };
+};
+
+const answerBody = (exchange: Exchange, idleMs: number): HttpBody => {
+  const { response } = exchange;
+  return {
+    async write(chunk) {
+      if (hasLeft(exchange)) throw clientLeft();
+      if (!response.write(chunk)) await settled(exchange, 'drain', idleMs);
+    },
+
+    async end() {
+      if (hasLeft(exchange)) throw clientLeft();
+      try {
+        response.end();
+      } catch (error) {
+        // Fewer bytes than Content-Length said.
+        cut(exchange);
+        throw error;
+      }
+      if (!response.writableFinished) await settled(exchange, 'finish', idleMs);
+    },
+
+    fail: () => cut(exchange),
+  };
+};
+
+/** Resolves with the event; rejects when the client goes away or takes nothing for too long. */
+const settled = (exchange: Exchange, event: 'drain' | 'finish', idleMs: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const { response, socket } = exchange;
+    const settle = (): void => {
+      response.off(event, done);
+      response.off('close', left);
+      socket.off('close', left);
+    };
+    const done = (): void => {
+      settle();
+      socket.setTimeout(0);
+      resolve();
+    };
+    const left = (): void => {
+      settle();
+      reject(clientLeft());
+    };
+    socket.setTimeout(idleMs);
+    // Before the server's own listener, which sets the time that the connection may stay idle.
+    response.prependListener(event, done);
+    response.once('close', left);
+    socket.once('close', left);
+  });
+
+/** The rest of an answer that was given as a whole is written while nobody waits for it. */
+const watchWrites = ({ response, socket }: Exchange, idleMs: number): void => {
+  if (socket.writableLength === 0) return;
+  socket.setTimeout(idleMs);
+  response.prependOnceListener('finish', () => socket.setTimeout(0));
+};
+
+const hasLeft = ({ response, socket }: Exchange): boolean => response.destroyed || socket.destroyed;
+
+const clientLeft = (): Error => new Error('The client went away before the end of its answer');
+
+const hasBody = (status: number): boolean => status !== 204 && status !== 304;
+
+const sizeOf = (parts: readonly (string | Uint8Array)[]): number => {
+  let sizeBytes = 0;
+  for (const part of parts) sizeBytes += typeof part === 'string' ? Buffer.byteLength(part) : part.length;
+  return sizeBytes;
+};
+
+/** A record list has thousands of parts: one write for each costs more than joining them bit by bit. */
+function* pieces(parts: readonly (string | Uint8Array)[]): Generator<string | Uint8Array> {
+  let gathered: (string | Uint8Array)[] = [];
+  let size = 0;
+  for (const part of parts) {
+    gathered.push(part);
+    size += part.length;
+    if (size < PIECE_BYTES_MAX) continue;
+    yield joined(gathered);
+    gathered = [];
+    size = 0;
+  }
+  if (gathered.length > 0) yield joined(gathered);
+}
+
+const joined = (parts: readonly (string | Uint8Array)[]): string | Uint8Array => {
+  if (parts.length === 1) return parts[0] as string | Uint8Array;
+  if (parts.every((part) => typeof part === 'string')) return parts.join('');
+  return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+};

@@ -1,0 +1,73 @@
+import type { IncomingMessage } from 'node:http';
+import type { HttpHead, HttpRequest } from '../http/http.ts';
+import { bodyChunks, bodyText } from './http-body.ts';
+import type { Exchange } from './http-exchange.ts';
+
+/** The head of a request; undefined when its target cannot be decoded. */
+export const httpHead = (incoming: IncomingMessage, secure: boolean): HttpHead | undefined => {
+  // Proxies may send the whole address; what comes before the path says nothing that we need.
+  const target = (incoming.url ?? '/').replace(/^https?:\/\/[^/?]*/i, '');
+  const queryAt = target.indexOf('?');
+  const path = decoded(queryAt < 0 ? target : target.slice(0, queryAt));
+  if (path === undefined) return undefined;
+  return {
+    method: incoming.method ?? '',
+    path: path === '' ? '/' : path,
+    query: new URLSearchParams(queryAt < 0 ? '' : target.slice(queryAt + 1)),
+    // Only Set-Cookie would be a list, and that is no header of requests.
+    headers: incoming.headers as Readonly<Record<string, string | undefined>>,
+    httpVersion: incoming.httpVersionMinor === 0 ? '1.0' : '1.1',
+    remoteAddress: incoming.socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? '',
+    secure,
+  };
+};
+
+const decoded = (path: string): string | undefined => {
+  if (!path.includes('%')) return path;
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return undefined;
+  }
+};
+
+/** A request with its body. `awaited`: the client sends the body only after `100 Continue`. */
+export const httpRequest = (
+  head: HttpHead,
+  exchange: Exchange,
+  options: { readonly idleMs: number; readonly awaited: boolean },
+): HttpRequest => {
+  const { incoming, response, source } = exchange;
+  let { awaited } = options;
+  const rules = {
+    idleMs: options.idleMs,
+    invite() {
+      if (awaited && !response.headersSent) response.writeContinue();
+      awaited = false;
+    },
+  };
+  let gone: AbortSignal | undefined;
+  return {
+    ...head,
+    get contentLength() {
+      const announced = incoming.headers['content-length'];
+      if (announced !== undefined) return BigInt(announced);
+      return incoming.headers['transfer-encoding'] !== undefined || source !== incoming ? undefined : 0n;
+    },
+    text: (bytesMax) => bodyText(exchange, bytesMax, rules),
+    chunks: () => bodyChunks(exchange, rules),
+    get gone() {
+      gone ??= goneSignal(exchange);
+      return gone;
+    },
+  };
+};
+
+const goneSignal = (exchange: Exchange): AbortSignal => {
+  const gone = new AbortController();
+  exchange.leave = () => {
+    if (!exchange.response.writableFinished) gone.abort(new Error('The client went away'));
+  };
+  if (exchange.socket.destroyed) exchange.leave();
+  return gone.signal;
+};

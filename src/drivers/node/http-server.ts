@@ -1,0 +1,246 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { HttpAnswer, HttpHandler, HttpListen, HttpServer, Refuse } from '../http/http.ts';
+import type { Serving } from '../network.ts';
+import { bind } from './bind.ts';
+import { httpAnswer } from './http-answer.ts';
+import {
+  cut,
+  type Exchange,
+  Incoming,
+  isWebSocket,
+  linger,
+  parsedExchange,
+  rawExchange,
+} from './http-exchange.ts';
+import { httpHead, httpRequest } from './http-request.ts';
+import { webSockets } from './web-socket.ts';
+
+/** A kept connection without a request ends after this long. */
+const KEPT_MS_MAX = 60_000;
+/** Connections over the limit that are still told so; more than these are cut without a word. */
+const REFUSED_MAX = 64;
+/** What is being answered when the server closes has this long to end. */
+const CLOSE_MS_MAX = 2_000;
+
+/** What is known of a connection that HTTP is spoken on. */
+interface Connection {
+  readonly refused: boolean;
+  /** In the order of their requests. */
+  readonly exchanges: Set<Exchange>;
+}
+
+/** HTTP and HTTPS on a TCP port. */
+export const nodeHttpServer: HttpServer = {
+  async listen(on, handler) {
+    const server = makeServer(on);
+    const sockets = new Set<Socket>();
+    const connections = new WeakMap<Duplex, Connection>();
+    let closing = false;
+    server.maxConnections = on.limits.connectionsMax + REFUSED_MAX;
+    server.on('connection', (socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    });
+    server.on(on.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+      connections.set(socket, follow(socket, sockets.size > on.limits.connectionsMax));
+    });
+    const context = { on, handler, connections, closing: () => closing };
+    serveRequests(server, context);
+    serveStreams(server, context);
+    server.on('clientError', (error, socket) => failClient(error, socket, connections.get(socket)));
+
+    const endpoint = await bind(server, on);
+    const closed = new Promise<void>((resolve) => server.once('close', resolve));
+    return {
+      endpoint,
+      async close() {
+        closing = true;
+        server.close();
+        server.closeIdleConnections();
+        const grace = setTimeout(() => {
+          for (const socket of sockets) socket.destroy();
+        }, CLOSE_MS_MAX);
+        await closed;
+        clearTimeout(grace);
+      },
+    } satisfies Serving;
+  },
+};
+
+interface Context {
+  readonly on: HttpListen;
+  readonly handler: HttpHandler;
+  readonly connections: WeakMap<Duplex, Connection>;
+  readonly closing: () => boolean;
+}
+
+const makeServer = ({ tls, limits }: HttpListen): Server => {
+  const options = {
+    IncomingMessage: Incoming as unknown as typeof IncomingMessage,
+    keepAliveTimeout: KEPT_MS_MAX,
+    headersTimeout: limits.headMs,
+    // A disk image may take hours; `bodyIdleMs` is what ends a silent one.
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.min(Math.max(limits.headMs / 4, 10), 2_000),
+    maxHeaderSize: limits.headBytesMax,
+    // Clients of the XenAPI that write their HTTP by hand leave it out.
+    requireHostHeader: false,
+  };
+  const server = tls
+    ? createSecureServer({ ...options, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: limits.headMs })
+    : createServer(options);
+  // A client may close its side after its request and still read the answer.
+  return Object.assign(server, { httpAllowHalfOpen: true });
+};
+
+const follow = (socket: Socket, refused: boolean): Connection => {
+  const exchanges = new Set<Exchange>();
+  socket.once('end', () => {
+    for (const exchange of exchanges) {
+      // After a PUT it may be the end of the body; after anything else it means that nobody waits.
+      if (exchange.incoming.method !== 'PUT') exchange.leave();
+      exchange.wake();
+    }
+  });
+  socket.once('close', () => {
+    for (const exchange of exchanges) {
+      exchange.leave();
+      exchange.wake();
+    }
+  });
+  return { refused, exchanges };
+};
+
+const serveRequests = (server: Server, context: Context): void => {
+  const serve = (incoming: IncomingMessage, response: ServerResponse, awaited: boolean): void =>
+    void respond(parsedExchange(incoming, response), context, awaited);
+  server.on('request', (incoming, response) => serve(incoming, response, false));
+  server.on('checkContinue', (incoming, response) => serve(incoming, response, true));
+};
+
+const respond = async (exchange: Exchange, context: Context, awaited: boolean): Promise<void> => {
+  const { incoming, response, socket } = exchange;
+  const connection = context.connections.get(socket);
+  // Nothing can be answered any more where our side has ended, so nothing may be done either.
+  if (!connection || socket.writableEnded) return;
+  connection.exchanges.add(exchange);
+  response.once('close', () => connection.exchanges.delete(exchange));
+  const idleMs = context.on.limits.bodyIdleMs;
+  const answer = httpAnswer(exchange, { idleMs, closing: () => connection.refused || context.closing() });
+  if (connection.refused) return say(answer, 503, BUSY);
+  const head = httpHead(incoming, context.on.tls !== undefined);
+  if (!head) return say(answer, 400, UNDECODABLE);
+  try {
+    await context.handler.request(httpRequest(head, exchange, { idleMs, awaited }), answer);
+  } catch {
+    // Who handles requests says why they fail; here it only must not stay without an end.
+    if (answer.begun && !response.writableEnded) cut(exchange);
+  }
+  if (!answer.begun && !socket.destroyed) say(answer, 500, 'The request failed for an internal reason');
+};
+
+const serveStreams = (server: Server, context: Context): void => {
+  const { handler, connections, on } = context;
+  const accept = webSockets();
+  const idleMs = on.limits.bodyIdleMs;
+  const secure = on.tls !== undefined;
+
+  server.on('connect', (incoming, stream, head) => {
+    const socket = stream as Socket;
+    const request = connections.get(socket)?.refused ? undefined : httpHead(incoming, secure);
+    if (!request) return void respond(rawExchange(incoming, socket, head), context, false);
+    socket.on('error', () => {});
+    if (head.length > 0) socket.unshift(head);
+    handler.connect(request, socket).catch(() => socket.destroy());
+  });
+
+  server.on('upgrade', (incoming, stream, head) => {
+    const socket = stream as Socket;
+    const request = connections.get(socket)?.refused ? undefined : httpHead(incoming, secure);
+    if (!request || !isWebSocket(incoming)) {
+      return void respond(rawExchange(incoming, socket, head), context, false);
+    }
+    let answered = false;
+    const once = (): void => {
+      if (answered) throw new Error('The WebSocket handshake was answered already');
+      answered = true;
+    };
+    const refuse: Refuse = (status, headers, body) => {
+      once();
+      const answer = httpAnswer(rawExchange(incoming, socket, head), { idleMs, closing: () => true });
+      answer.send(status, headers, [body]);
+    };
+    const end = (): void => {
+      if (!answered) refuse(500, PLAIN, 'The request failed for an internal reason.\n');
+      else socket.destroy();
+    };
+    handler
+      .upgrade(
+        request,
+        async (protocol) => {
+          once();
+          return accept({ incoming, socket, head }, protocol);
+        },
+        refuse,
+      )
+      .then(() => answered || end(), end);
+  });
+};
+
+/** What the parser could not follow: told to the client, or to whoever still reads or answers a request. */
+const failClient = (error: ClientError, socket: Duplex, connection: Connection | undefined): void => {
+  // A reset, or more of what was answered already.
+  if (socket.destroyed || socket.writableEnded) return;
+  const latest = [...(connection?.exchanges ?? [])].at(-1);
+  if (!latest) {
+    const [status, sentence] = clientFailure(error);
+    const body = `${sentence}.\n`;
+    const lines = [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      'Connection: close',
+      'Content-Type: text/plain; charset=utf-8',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+    ];
+    socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
+    linger(socket as Socket);
+    return;
+  }
+  latest.broken ??=
+    error.code === 'HPE_INVALID_EOF_STATE'
+      ? 'The client ended the connection before the end of its body'
+      : `The body is not valid HTTP: ${error.reason ?? error.message}`;
+  latest.response.shouldKeepAlive = false;
+  latest.response.once('finish', () => linger(latest.socket));
+  latest.wake();
+};
+
+type ClientError = Error & { readonly code?: string; readonly reason?: string };
+
+const clientFailure = (error: ClientError): [status: number, sentence: string] => {
+  switch (error.code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return [431, 'The head of the request is too large'];
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return [413, 'The chunk extensions of the request are too large'];
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return [408, 'The head of the request did not arrive in time'];
+    default:
+      return [400, `The request is not valid HTTP: ${error.reason ?? error.message}`];
+  }
+};
+
+const PLAIN = { 'Content-Type': 'text/plain; charset=utf-8' };
+const BUSY = 'Too many connections are open: close some or try again later';
+const UNDECODABLE = 'The path of the request is not valid percent-encoded UTF-8';
+
+const say = (answer: HttpAnswer, status: number, sentence: string): void =>
+  answer.send(status, PLAIN, [`${sentence}.\n`]);
