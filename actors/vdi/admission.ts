@@ -66,28 +66,32 @@ const unreachable: Check = ({ view, vdi, operation }) => {
   return reached ? undefined : new Fault('SR_HAS_NO_PBDS', [vdi.SR]);
 };
 
-const featureFor: Partial<Record<VdiOperation, string>> = {
-  clone: 'VDI_CLONE',
-  resize: 'VDI_RESIZE',
-  resize_online: 'VDI_RESIZE_ONLINE',
-  snapshot: 'VDI_SNAPSHOT',
-  mirror: 'VDI_MIRROR',
-  destroy: 'VDI_DELETE',
-  update: 'VDI_UPDATE',
-  generate_config: 'VDI_GENERATE_CONFIG',
-  enable_cbt: 'VDI_CONFIG_CBT',
-  disable_cbt: 'VDI_CONFIG_CBT',
-  data_destroy: 'VDI_CONFIG_CBT',
-  list_changed_blocks: 'VDI_CONFIG_CBT',
-  set_on_boot: 'VDI_RESET_ON_BOOT',
-  revert_to: 'VDI_REVERT',
-  revert_from: 'VDI_REVERT',
+/** One of these the driver must have. Where it cannot revert, a clone takes the place of the disk. */
+const featureFor: Partial<Record<VdiOperation, readonly string[]>> = {
+  clone: ['VDI_CLONE'],
+  resize: ['VDI_RESIZE'],
+  resize_online: ['VDI_RESIZE_ONLINE'],
+  snapshot: ['VDI_SNAPSHOT'],
+  mirror: ['VDI_MIRROR'],
+  destroy: ['VDI_DELETE'],
+  update: ['VDI_UPDATE'],
+  generate_config: ['VDI_GENERATE_CONFIG'],
+  enable_cbt: ['VDI_CONFIG_CBT'],
+  disable_cbt: ['VDI_CONFIG_CBT'],
+  data_destroy: ['VDI_CONFIG_CBT'],
+  list_changed_blocks: ['VDI_CONFIG_CBT'],
+  set_on_boot: ['VDI_RESET_ON_BOOT'],
+  revert_to: ['VDI_REVERT', 'VDI_CLONE'],
+  revert_from: ['VDI_REVERT', 'VDI_CLONE'],
 };
 
 const unsupported: Check = ({ view, vdi, operation }) => {
-  const feature = featureFor[operation as VdiOperation];
-  const lacking = feature !== undefined && !featuresOf(view, view.get('SR', vdi.SR)?.type).has(feature);
-  return lacking ? new Fault('SR_OPERATION_NOT_SUPPORTED', [vdi.SR]) : undefined;
+  const wanted = featureFor[operation as VdiOperation];
+  if (wanted === undefined) return undefined;
+  const features = featuresOf(view, view.get('SR', vdi.SR)?.type);
+  return !wanted.some((feature) => features.has(feature))
+    ? new Fault('SR_OPERATION_NOT_SUPPORTED', [vdi.SR])
+    : undefined;
 };
 
 /** Operations that a guest does not notice. */
