@@ -25,12 +25,20 @@ export const xenopsCall =
   };
 
 const xenopsErrorFrom = (method: string, error: unknown): unknown => {
-  if (error instanceof RpcRefusal) return xenopsErrorOf(error.error);
+  if (error instanceof RpcRefusal) return refusalOf(method, error);
   if (error instanceof NetworkFailure) return lost(`${method}: ${error.message}`);
   if (error instanceof DecodeFailure) {
     return new XenopsError('Internal_error', [`the answer to ${method} makes no sense: ${error.message}`]);
   }
   return error;
+};
+
+const refusalOf = (method: string, { error }: RpcRefusal): unknown => {
+  try {
+    return xenopsErrorOf(error);
+  } catch (failure) {
+    return xenopsErrorFrom(method, failure);
+  }
 };
 
 /** The daemon is not there any more, and with it what it was doing. */

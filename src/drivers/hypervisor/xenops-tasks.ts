@@ -15,46 +15,53 @@ import { isStruct, type Struct, struct, type Value } from '../../std/value.ts';
 import { type DeviceId, XenopsError } from './hypervisor.ts';
 import { deviceIdOf, numberOf, required } from './xenops-values.ts';
 
-/** Every error of the interface and how many arguments it has. */
-const errorArguments: Readonly<Record<string, number>> = {
-  Already_exists: 2,
-  Does_not_exist: 2,
-  Unimplemented: 1,
-  Domain_not_built: 0,
-  Invalid_vcpus: 1,
-  Bad_power_state: 2,
-  Failed_to_acknowledge_shutdown_request: 0,
-  Failed_to_acknowledge_suspend_request: 0,
-  Failed_to_shutdown: 2,
-  Failed_to_suspend: 2,
-  Device_is_connected: 0,
-  Device_not_connected: 0,
-  Device_detach_rejected: 3,
-  Media_not_ejectable: 0,
-  Media_present: 0,
-  Media_not_present: 0,
-  No_bootable_device: 0,
-  Bootloader_error: 2,
-  Cannot_free_this_much_memory: 2,
-  Vms_failed_to_cooperate: 1,
-  IO_error: 0,
-  Failed_to_contact_remote_service: 1,
-  Hook_failed: 4,
-  Not_enough_memory: 1,
-  Cancelled: 1,
-  Storage_backend_error: 2,
-  PCIBack_not_loaded: 0,
-  Failed_to_run_script: 1,
-  Failed_to_start_emulator: 3,
-  Ballooning_timeout_before_migration: 0,
-  Internal_error: 1,
-  Unknown_error: 0,
+/** Every error of the interface and its arguments: s string, i integer, f float, l list of strings. */
+const errorArguments: Readonly<Record<string, string>> = {
+  Already_exists: 'ss',
+  Does_not_exist: 'ss',
+  Unimplemented: 's',
+  Domain_not_built: '',
+  Invalid_vcpus: 'i',
+  Bad_power_state: 'ss',
+  Failed_to_acknowledge_shutdown_request: '',
+  Failed_to_acknowledge_suspend_request: '',
+  Failed_to_shutdown: 'sf',
+  Failed_to_suspend: 'sf',
+  Device_is_connected: '',
+  Device_not_connected: '',
+  Device_detach_rejected: 'sss',
+  Media_not_ejectable: '',
+  Media_present: '',
+  Media_not_present: '',
+  No_bootable_device: '',
+  Bootloader_error: 'ss',
+  Cannot_free_this_much_memory: 'ii',
+  Vms_failed_to_cooperate: 'l',
+  IO_error: '',
+  Failed_to_contact_remote_service: 's',
+  Hook_failed: 'ssss',
+  Not_enough_memory: 'i',
+  Cancelled: 's',
+  Storage_backend_error: 'sl',
+  PCIBack_not_loaded: '',
+  Failed_to_run_script: 's',
+  Failed_to_start_emulator: 'sss',
+  Ballooning_timeout_before_migration: '',
+  Internal_error: 's',
+  Unknown_error: '',
 };
 const errorTags = new Map(Object.keys(errorArguments).map((tag) => [tag.toLowerCase(), tag]));
 
+const argumentOf: Readonly<Record<string, (value: Value, what: string) => Value>> = {
+  s: stringOf,
+  i: intOf,
+  f: floatOf,
+  l: listOf,
+};
+
 export const errorValue = ({ tag, args }: XenopsError): Value => {
   if (args.length === 0) return tag;
-  return [tag, errorArguments[tag] === 1 ? (args[0] as Value) : args];
+  return [tag, errorArguments[tag]?.length === 1 ? (args[0] as Value) : args];
 };
 
 /** A tag that is not known is an `Unknown_error`, as for every reader of the interface. */
@@ -62,9 +69,13 @@ export const xenopsErrorOf = (value: Value): XenopsError => {
   const { tag: given, payload } = variantOf(value, 'an error');
   const tag = errorTags.get(given.toLowerCase());
   if (tag === undefined) return new XenopsError('Unknown_error', []);
-  const count = errorArguments[tag] as number;
-  if (count === 0) return new XenopsError(tag, []);
-  return new XenopsError(tag, count === 1 ? [payload ?? ''] : listOf(payload ?? [], tag));
+  const kinds = errorArguments[tag] ?? '';
+  if (kinds === '') return new XenopsError(tag, []);
+  const args = kinds.length === 1 ? [payload ?? ''] : tupleOf(payload ?? [], kinds.length, tag);
+  return new XenopsError(
+    tag,
+    args.map((arg, index) => (argumentOf[kinds[index] as string] ?? stringOf)(arg, tag)),
+  );
 };
 
 // Task.t
