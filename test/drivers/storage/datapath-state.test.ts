@@ -31,7 +31,12 @@ const backend = () => {
     act: ({ do: action, access }: ReturnType<typeof transition>['actions'][number]) => {
       counts[action] += 1;
       const before = state;
-      const expected = { attach: 'Detached', activate: 'Attached', deactivate: 'Activated', detach: 'Attached' };
+      const expected = {
+        attach: 'Detached',
+        activate: 'Attached',
+        deactivate: 'Activated',
+        detach: 'Attached',
+      };
       expect(before === 'Detached' ? before : before[0]).toBe(expected[action]);
       if (before !== 'Detached') expect(before[1]).toBe(access);
       if (action === 'detach') state = 'Detached';
@@ -69,7 +74,8 @@ describe('datapaths of a volume', () => {
           }
         }
         const readersFirst = [...states].sort(([, a], [, b]) => (a[1] ?? '').localeCompare(b[1] ?? ''));
-        for (const [datapath, state] of readersFirst) for (const request of wayOut(state)) run(datapath, request);
+        for (const [datapath, state] of readersFirst)
+          for (const request of wayOut(state)) run(datapath, request);
         expect(driven.state()).toBe('Detached');
         expect(driven.counts.attach).toBe(driven.counts.detach);
         expect(driven.counts.activate).toBe(driven.counts.deactivate);
@@ -98,6 +104,8 @@ describe('datapaths of a volume', () => {
 
   it('refuse a writer where readers are, because the backend cannot change in place', () => {
     const { states } = transition(new Map(), 'reader', { attach: 'RO' });
-    expect(() => transition(states, 'writer', { attach: 'RW' })).toThrow(/Attached RO cannot become Attached RW/);
+    expect(() => transition(states, 'writer', { attach: 'RW' })).toThrow(
+      /Attached RO cannot become Attached RW/,
+    );
   });
 });

@@ -7,7 +7,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Disk } from '../../../src/drivers/disk.ts';
 import { nodeDisk } from '../../../src/drivers/node/disk.ts';
-import { type DatapathBackend, type Datapaths, openDatapaths } from '../../../src/drivers/storage/datapaths.ts';
+import {
+  type DatapathBackend,
+  type Datapaths,
+  openDatapaths,
+} from '../../../src/drivers/storage/datapaths.ts';
 import { stateFiles } from '../../../src/drivers/storage/state-files.ts';
 import { turns } from '../../../src/drivers/storage/turns.ts';
 import { silentLog } from '../../../src/std/log.ts';
@@ -151,7 +155,11 @@ describe('datapaths', () => {
     await datapaths.attach({ ...use, datapath: 'reader' }, 'RO', call);
     await datapaths.activate(use, call);
     let finish = (): void => {};
-    const running = datapaths.withVolume(volume, call, () => new Promise<void>((resolve) => (finish = resolve)));
+    const running = datapaths.withVolume(
+      volume,
+      call,
+      () => new Promise<void>((resolve) => (finish = resolve)),
+    );
     refuse('deactivate');
     const freed = datapaths.withFreeSr('sr', call, async () => [...log]);
     await new Promise((resolve) => setImmediate(resolve));

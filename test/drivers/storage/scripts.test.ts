@@ -1,0 +1,235 @@
+// Goal: no plugin, however bad, gets more than a clear error; real plugins of others are understood.
+// Method: small shell scripts as plugins, and recorded conversations played back by such scripts.
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readJson } from '../../../src/codec/jsonrpc-reader.ts';
+import { structOf } from '../../../src/codec/rpclib.ts';
+import { nodeDisk } from '../../../src/drivers/node/disk.ts';
+import { nodeProcesses } from '../../../src/drivers/node/processes.ts';
+import { featuresOf } from '../../../src/drivers/storage/script-plugins.ts';
+import {
+  readBackend,
+  readNothing,
+  readPlugin,
+  readProbed,
+  readSrStat,
+  readText,
+  readTextMap,
+  readVolume,
+  readVolumes,
+} from '../../../src/drivers/storage/script-values.ts';
+import { findScripts, type ScriptFolder, scriptLimits } from '../../../src/drivers/storage/scripts.ts';
+import type { Value } from '../../../src/std/value.ts';
+import { call, type Host, startHost } from './host.ts';
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'scripts-'));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const write = async (method: string, body: string, plugin = 'volume/org.xen.xapi.storage.test') => {
+  await mkdir(join(root, plugin), { recursive: true });
+  await writeFile(join(root, plugin, method), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+};
+const find = async (limits = scriptLimits): Promise<ScriptFolder> => {
+  const { volume } = await findScripts({ disk: nodeDisk, processes: nodeProcesses, limits }, [root]);
+  return volume.get('org.xen.xapi.storage.test')!;
+};
+const ask = async (method: string, limits = scriptLimits) =>
+  (await find(limits)).run(method, {}, call, readText).catch((error) => error);
+
+describe('a script', () => {
+  it('gets its arguments as JSON on standard input and is found whatever the case of its name', async () => {
+    await write('sr.STAT', 'test "$1" = --json || exit 3; printf "[%s]" "$(cat)"');
+    const args = { sr: 'x', size: 9_007_199_254_740_993n, keys: new Map([['__proto__', 'y']]) };
+    const value = await (await find()).run('SR.stat', args, call, (answer: Value) => answer);
+    expect(value).toEqual([new Map<string, Value>([['dbg', 'test'], ...Object.entries(args)])]);
+  });
+
+  it.each([
+    ['prints rubbish', 'echo "Traceback (most recent call last):"', ['Its answer is not valid', 'Traceback']],
+    ['prints nothing', '', ['Its answer is not valid', 'end of the text']],
+    ['answers something else', 'echo 7', ['Expected the text to be a string, got 7']],
+    ['fails without an error object', 'echo oops; echo why >&2; exit 1', ['exit code 1', 'oops', 'why']],
+    ['kills itself', 'kill -9 $$', ['It was ended by SIGKILL']],
+  ])('that %s is SCRIPT_FAILED with what it said', async (_, body, words) => {
+    await write('SR.attach', body);
+    const error = await ask('SR.attach');
+    expect(error.code).toBe('SCRIPT_FAILED');
+    expect(error.params[0]).toBe(join(root, 'volume/org.xen.xapi.storage.test/SR.attach'));
+    for (const word of words) expect(error.params.join(' ')).toContain(word);
+  });
+
+  it('that fails with an error object gives code and parameters as they are', async () => {
+    await write('SR.attach', `echo '{"code":"SR_BACKEND_FAILURE","params":["a",7],"backtrace":{}}'; exit 1`);
+    expect(await ask('SR.attach')).toMatchObject({ code: 'SR_BACKEND_FAILURE', params: ['a', '7'] });
+  });
+
+  it('that hangs is killed with its children at the limit', async () => {
+    await write('SR.attach', 'sleep 1000 & wait');
+    const error = await ask('SR.attach', { ...scriptLimits, runMsMax: 200 });
+    expect(error).toMatchObject({ code: 'SCRIPT_FAILED' });
+    expect(error.params[1]).toContain('200 ms');
+  });
+
+  it('that hangs is killed when its call is cancelled', async () => {
+    await write('SR.attach', `touch "${root}/started"; sleep 1000`);
+    const abort = new AbortController();
+    const running = (await find()).run('SR.attach', {}, { ...call, signal: abort.signal }, readText);
+    const started = async (): Promise<void> => {
+      if (!existsSync(join(root, 'started'))) return new Promise<void>((r) => setImmediate(r)).then(started);
+    };
+    await started();
+    abort.abort(new Error('cancelled by the user'));
+    await expect(running).rejects.toThrow('cancelled by the user');
+  });
+
+  it('that prints 100 MB is killed at the limit', async () => {
+    await write('SR.attach', 'head -c 100000000 /dev/zero');
+    const error = await ask('SR.attach');
+    expect(error).toMatchObject({ code: 'SCRIPT_FAILED' });
+    expect(error.params[1]).toContain(`${scriptLimits.outputBytesMax} bytes`);
+  });
+
+  it('that is missing or may not be executed is SCRIPT_MISSING', async () => {
+    await write('SR.attach', 'echo null');
+    await writeFile(join(root, 'volume/org.xen.xapi.storage.test/SR.ls'), 'echo', { mode: 0o644 });
+    for (const method of ['SR.stat', 'SR.ls'])
+      expect(await ask(method)).toMatchObject({ code: 'SCRIPT_MISSING' });
+  });
+
+  it('of the first root counts where two roots have a plugin', async () => {
+    await write('SR.attach', 'echo \'"first"\'');
+    await write('SR.attach', 'echo \'"second"\'', 'other/volume/org.xen.xapi.storage.test');
+    const given = { disk: nodeDisk, processes: nodeProcesses, limits: scriptLimits };
+    const { volume } = await findScripts(given, [join(root, 'none'), root, join(root, 'other')]);
+    const plugin = volume.get('org.xen.xapi.storage.test');
+    expect(await plugin?.run('SR.attach', {}, call, readText)).toBe('first');
+  });
+});
+
+describe('an answer', () => {
+  const volume = {
+    key: 'k',
+    name: 'n',
+    description: '',
+    read_write: true,
+    virtual_size: 1n,
+    physical_utilisation: 0n,
+  };
+  const value = (fields: object): Value => new Map(Object.entries(fields));
+
+  it.each([
+    ['an empty key', { key: '' }, /key of a volume/],
+    ['a key that is too long', { key: 'k'.repeat(5000) }, /at most 4096/],
+    ['a negative size', { virtual_size: -1n }, /not to be negative/],
+    ['a size that is text', { physical_utilisation: 'big' }, /to be an integer/],
+    ['keys that are a list', { keys: ['a'] }, /to be a struct/],
+    ['a key whose value is a number', { keys: new Map([['a', 1n]]) }, /keys.a to be a string/],
+    ['too many URIs', { uri: Array(1001).fill('x') }, /at most 1000/],
+    ['no name', { name: undefined }, /to be a string|member "name"/],
+  ])('with %s is refused', (_, fields, why) => {
+    expect(() => readVolume(value({ ...volume, ...fields }))).toThrow(why);
+  });
+
+  it('with too many volumes is refused', () => {
+    expect(() => readVolumes(Array(20_001).fill(value(volume)))).toThrow(/at most 20000 volumes/);
+  });
+
+  it('with an unknown health or API version is refused', () => {
+    const stat = { name: '', description: '', free_space: 0n, total_space: 0n, clustered: false };
+    expect(() => readSrStat(value({ ...stat, health: ['Ill', ''] }))).toThrow(/health/);
+    expect(readSrStat(value({ ...stat, health: ['unreachable', ''] })).health).toBe('Unreachable');
+    const about = { name: '', description: '', vendor: '', copyright: '', version: '' };
+    expect(() => readPlugin(value({ ...about, required_api_version: '6.0' }))).toThrow(
+      /required_api_version/,
+    );
+  });
+});
+
+describe('features', () => {
+  it('are those claimed, those implied by scripts and those of every plugin', () => {
+    const scripts = new Set(['Volume.clone', 'SR.ls']);
+    const features = featuresOf(['VDI_DESTROY', 'A/3', 'B/x', 'A/4'], (script) => scripts.has(script));
+    expect(Object.fromEntries(features)).toEqual({
+      VDI_DELETE: 1n,
+      A: 3n,
+      B: 1n,
+      SR_SCAN: 1n,
+      VDI_CLONE: 1n,
+      VDI_ATTACH: 1n,
+      VDI_DETACH: 1n,
+      VDI_ACTIVATE: 1n,
+      VDI_DEACTIVATE: 1n,
+      VDI_INTRODUCE: 1n,
+      VDI_RESET_ON_BOOT: 2n,
+    });
+  });
+});
+
+const samples = fileURLToPath(new URL('../../../../shared/reference/samples/smapiv3', import.meta.url));
+const readers: Readonly<Record<string, (value: Value) => unknown>> = {
+  'Plugin.Query': readPlugin,
+  'SR.probe': readProbed,
+  'SR.create': readTextMap,
+  'SR.attach': readText,
+  'SR.stat': readSrStat,
+  'SR.ls': readVolumes,
+  'Volume.create': readVolume,
+  'Volume.stat': readVolume,
+  'Volume.snapshot': readVolume,
+  'Volume.clone': readVolume,
+  'Datapath.attach': readBackend,
+  'Plugin.diagnostics': readText,
+};
+
+describe.skipIf(!existsSync(samples))(
+  'a recorded conversation (skipped where the recordings are missing)',
+  () => {
+    const recorded = existsSync(samples)
+      ? readdirSync(samples, { recursive: true, encoding: 'utf8' }).filter((path) => /\/\d+-/.test(path))
+      : [];
+
+    it.each(recorded)('is understood: %s', async (path) => {
+      const sample = JSON.parse(readFileSync(join(samples, path), 'utf8'));
+      const method = sample.argv[0].split('/').pop() as string;
+      await writeFile(join(root, 'stdout'), sample.stdout);
+      await write(method, `cat "${root}/stdout"; exit ${sample.exit}`);
+      const args = Object.fromEntries(structOf(readJson(JSON.stringify(sample.stdin))));
+      const result = (await find()).run(method, args, call, readers[method] ?? readNothing);
+      if (sample.exit === 0) await result;
+      else await expect(result).rejects.toMatchObject({ code: sample.parsed.code });
+    });
+  },
+);
+
+describe('a scan', () => {
+  let host: Host;
+  afterEach(() => host.remove());
+
+  it('hides throw-away clones, and refuses an SR that is not healthy', async () => {
+    const stat = (health: string) =>
+      `{"sr":"s","name":"n","description":"d","free_space":1,"total_space":2,"clustered":false,"health":["${health}",""]}`;
+    const volume = (key: string, keys: string) =>
+      `{"key":"${key}","name":"n","description":"","read_write":true,"virtual_size":1,"physical_utilisation":1,"uri":[],"keys":${keys}}`;
+    await write('SR.attach', `echo '"s"'`);
+    await write('SR.stat', `cat "${root}/stat"`);
+    await write('SR.ls', `echo '[${volume('a', '{"clone-on-boot":"b"}')},${volume('b', '{}')}]'`);
+    await writeFile(join(root, 'stat'), stat('Healthy'));
+    host = await startHost([root]);
+    await host.storage.attachSr('test', 'sr', new Map(), call);
+    const { volumes } = await host.storage.scanSr('sr', call);
+    expect(volumes.map(({ key }) => key)).toEqual(['a']);
+    await writeFile(join(root, 'stat'), stat('Recovering'));
+    await expect(host.storage.scanSr('sr', call)).rejects.toMatchObject({
+      code: 'SR_UNHEALTHY',
+      params: ['sr', 'Recovering', expect.stringContaining('scan again')],
+    });
+  });
+});
