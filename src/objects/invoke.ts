@@ -1,3 +1,4 @@
+import { encoderOf } from '../codec/typed.ts';
 import type { Call, ClassName, Role } from '../model/class.ts';
 import { roles } from '../model/class.ts';
 import type { WireMessage } from '../model/derive.ts';
@@ -89,7 +90,7 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
           : handler.decide(deciding, given);
       // A task that outlives the call settles in the very commit that it is about.
       if (invocation.watched === 'until-destroyed' && invocation.task !== undefined) {
-        succeedTask(tx, invocation.task, services, message, result);
+        succeedTask(tx, invocation.task, services, encoderOf(message.result).xml(result));
       }
       return result;
     };
@@ -178,7 +179,7 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
         mark(tx, running, false);
         if (invocation.watched !== 'untracked')
           endTask(tx, task, invocation.watched, () =>
-            succeedTask(tx, task, services, invocation.message, result),
+            succeedTask(tx, task, services, encoderOf(invocation.message.result).xml(result)),
           );
       });
       return result;
@@ -295,7 +296,8 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
     Promise.resolve()
       .then(() => untracked(asynchronous, task))
       .then(
-        (result) => settle((tx) => succeedTask(tx, task, services, invocation.message, result)),
+        (result) =>
+          settle((tx) => succeedTask(tx, task, services, encoderOf(invocation.message.result).xml(result))),
         (error) =>
           settle((tx) => failTask(tx, task, services, internalFault(error, invocation.message, services))),
       )

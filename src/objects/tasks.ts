@@ -1,5 +1,3 @@
-import { encoderOf } from '../codec/typed.ts';
-import type { WireMessage } from '../model/derive.ts';
 import { dateTimeOf, nullRef, type Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
 import type { Tx } from '../store/view.ts';
@@ -55,14 +53,9 @@ const finish = (tx: Tx, task: Ref<'task'>, services: Services, changes: object):
   });
 };
 
-/** The result is the XML-RPC text of the answer, whatever the caller spoke. */
-export const succeedTask = (
-  tx: Tx,
-  task: Ref<'task'>,
-  services: Services,
-  message: WireMessage,
-  result: unknown,
-): void => finish(tx, task, services, { status: 'success', result: encoderOf(message.result).xml(result) });
+/** `result` is the XML-RPC text of the answer, whatever the caller spoke; empty where there is none. */
+export const succeedTask = (tx: Tx, task: Ref<'task'>, services: Services, result: string): void =>
+  finish(tx, task, services, { status: 'success', result });
 
 export const failTask = (tx: Tx, task: Ref<'task'>, services: Services, fault: Fault): void =>
   finish(tx, task, services, {

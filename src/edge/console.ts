@@ -1,0 +1,94 @@
+import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { HttpHead } from '../drivers/http/http.ts';
+import type { Network } from '../drivers/network.ts';
+import { type ConsoleSources, consoleEndpoint } from '../objects/consoles.ts';
+import { asFault, Fault } from '../std/fault.ts';
+import type { Log } from '../std/log.ts';
+import { Unauthorised } from './authenticate.ts';
+import { assertRole } from './permissions.ts';
+import type { HttpContext, Route } from './route.ts';
+
+export interface ConsoleOptions extends ConsoleSources {
+  readonly network: Network;
+  readonly log: Log;
+}
+
+const dialMs = 5_000;
+export const consolesMax = 1_000;
+
+/** `/console`: the bytes of a guest's screen (RFB) or serial line, by CONNECT or by WebSocket. */
+export const consoleRoutes = (options: ConsoleOptions): readonly Route[] => {
+  let open = 0;
+  /** Joins the two streams until either ends. */
+  const carry = async (client: Duplex, guest: Duplex): Promise<void> => {
+    open += 1;
+    try {
+      await Promise.race([pipeline(client, guest), pipeline(guest, client)]);
+    } catch (error) {
+      options.log.debug({ error: String(error) }, 'A console was cut');
+    } finally {
+      open -= 1;
+      client.destroy();
+      guest.destroy();
+    }
+  };
+  const dial = async (request: HttpHead, context: HttpContext): Promise<Duplex> => {
+    assertRole(await context.caller(), 'http/connect_console', 'vm-operator');
+    if (open >= consolesMax) throw new Fault('TOO_MANY_PENDING_TASKS');
+    const name = request.query.get('ref') ?? request.query.get('uuid');
+    if (name === null)
+      throw new Fault('INVALID_VALUE', ['uuid', 'Name the console: ?uuid=<uuid> or ?ref=<reference>']);
+    const { path, port } = await consoleEndpoint(options, name);
+    const endpoint = path === '' ? { host: '127.0.0.1', port } : { socketPath: path };
+    return options.network.connect(endpoint, { timeoutMs: dialMs });
+  };
+  return [
+    {
+      method: 'CONNECT',
+      path: '/console',
+      connect: async (request, socket, context) => {
+        let guest: Duplex;
+        try {
+          guest = await dial(request, context);
+        } catch (error) {
+          const { status, text } = refusalOf(error);
+          socket.end(`HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n${text}\n`);
+          return;
+        }
+        socket.write(
+          'HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nCache-Control: no-cache, no-store\r\n\r\n',
+        );
+        await carry(socket, guest);
+      },
+    },
+    {
+      method: 'UPGRADE',
+      path: '/console',
+      upgrade: async (request, accept, refuse, context) => {
+        let guest: Duplex;
+        try {
+          guest = await dial(request, context);
+        } catch (error) {
+          const { status, text } = refusalOf(error);
+          refuse(Number.parseInt(status, 10), { 'Content-Type': 'text/plain' }, `${text}\n`);
+          return;
+        }
+        const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/, */);
+        await carry(await accept(offered.includes('binary') ? 'binary' : undefined), guest);
+      },
+    },
+  ];
+};
+
+const refusalOf = (error: unknown): { readonly status: string; readonly text: string } => {
+  if (error instanceof Unauthorised) return { status: '401 Unauthorized', text: error.message };
+  const fault = asFault(error);
+  const status =
+    fault.code === 'RBAC_PERMISSION_DENIED'
+      ? '403 Forbidden'
+      : /^(HANDLE|UUID)_INVALID$/.test(fault.code)
+        ? '404 Not Found'
+        : '503 Service Unavailable';
+  return { status, text: fault.message };
+};

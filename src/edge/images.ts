@@ -1,0 +1,184 @@
+import type { HttpAnswer, HttpRequest } from '../drivers/http/http.ts';
+import { BodyBroken } from '../drivers/http/http.ts';
+import type { OpenVolume } from '../drivers/storage/storage.ts';
+import { nullRef, type Ref } from '../model/types.ts';
+import { type DiskUse, type DiskWork, useDisk } from '../objects/disk-use.ts';
+import { faultOf } from '../objects/driver-faults.ts';
+import { failTask, succeedTask } from '../objects/tasks.ts';
+import { Fault } from '../std/fault.ts';
+import type { Store } from '../store/store.ts';
+import type { Tx } from '../store/view.ts';
+import { assertRole } from './permissions.ts';
+import type { HttpContext, Route } from './route.ts';
+
+/** A client that does not know how long its stream is says this length and cuts the connection at the end. */
+const unknownLength = 1n << 50n;
+const blockBytes = 1 << 20;
+
+const imageHeaders = { 'Content-Type': 'application/octet-stream', 'Cache-Control': 'no-cache, no-store' };
+
+/** `/import_raw_vdi` and `/export_raw_vdi`: the bytes of a disk, as a raw image. */
+export const imageRoutes = (by: Omit<DiskUse, 'task'>): readonly Route[] => [
+  {
+    method: 'PUT',
+    path: '/import_raw_vdi',
+    handle: (request, answer, context) => put(by, request, answer, context),
+  },
+  {
+    method: 'GET',
+    path: '/export_raw_vdi',
+    handle: (request, answer, context) => get(by, request, answer, context),
+  },
+];
+
+type By = Omit<DiskUse, 'task'>;
+
+const put = async (by: By, request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void> => {
+  assertRole(await context.caller(), 'http/put_import_raw_vdi', 'vm-admin');
+  // An empty PUT asks whether this is the right host; the image follows in another.
+  if (request.contentLength === 0n && request.query.get('task_id') === null) {
+    answer.send(200, imageHeaders, []);
+    return;
+  }
+  await tracked(by, request, async (use) => {
+    const vdi = target(by.store, request);
+    checkFormat(request);
+    const { virtual_size } = by.store.committed.require('VDI', vdi);
+    const length = request.contentLength === unknownLength ? undefined : request.contentLength;
+    if (length !== undefined && length > virtual_size) {
+      throw new Fault('VDI_TOO_SMALL', [vdi, String(length)]);
+    }
+    await useDisk(use, vdi, 'write', datapathOf(by), async (open, work) => {
+      // Clients of HTTP/1.0 send their image only after they have seen this.
+      if (request.httpVersion === '1.0') answer.early(200, imageHeaders);
+      await receive(request, vdi, open, work);
+    });
+  });
+  if (!answer.begun) answer.send(200, imageHeaders, []);
+};
+
+const get = async (by: By, request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void> => {
+  assertRole(await context.caller(), 'http/get_export_raw_vdi', 'vm-admin');
+  await tracked(by, request, async (use) => {
+    const vdi = target(by.store, request);
+    checkFormat(request);
+    await useDisk(use, vdi, 'read', datapathOf(by), (open, work) => send(request, answer, open, work));
+  });
+};
+
+const datapathOf = ({ services }: By): string => `http/${services.random.uuid()}`;
+
+/** The disk that `vdi` names, by reference or by uuid. */
+const target = (store: Store, request: HttpRequest): Ref<'VDI'> => {
+  const name = request.query.get('vdi') ?? request.query.get('vdi_uuid');
+  if (name === null) throw new Fault('INVALID_VALUE', ['vdi', 'Name the disk: ?vdi=<reference or uuid>']);
+  const view = store.committed;
+  const vdi =
+    view.get('VDI', name as Ref<'VDI'>) === undefined ? view.byUuid('VDI', name) : (name as Ref<'VDI'>);
+  if (vdi === undefined) throw new Fault('HANDLE_INVALID', ['VDI', name]);
+  return vdi;
+};
+
+const checkFormat = (request: HttpRequest): void => {
+  const format = request.query.get('format') ?? 'raw';
+  if (format !== 'raw') throw new Fault('INVALID_VALUE', ['format', `${format}: only raw is built`]);
+  for (const option of ['base', 'chunked']) {
+    const value = request.query.get(option);
+    if (value !== null && value !== 'false')
+      throw new Fault('NOT_IMPLEMENTED', [`${request.path}?${option}`]);
+  }
+};
+
+/** Writes the body to the disk in whole blocks. A body shorter than the disk leaves the rest as it is. */
+const receive = async (
+  request: HttpRequest,
+  vdi: Ref<'VDI'>,
+  open: OpenVolume,
+  { progress, signal }: DiskWork,
+): Promise<void> => {
+  const block = Buffer.alloc(blockBytes);
+  let filled = 0;
+  let position = 0n;
+  const flush = async (): Promise<void> => {
+    if (position + BigInt(filled) > open.sizeBytes)
+      throw new Fault('VDI_TOO_SMALL', [vdi, String(open.sizeBytes)]);
+    if (filled > 0) await open.write(block.subarray(0, filled), position);
+    position += BigInt(filled);
+    filled = 0;
+    progress(Number(position) / Number(open.sizeBytes || 1n));
+  };
+  try {
+    for await (const chunk of request.chunks()) {
+      signal.throwIfAborted();
+      for (let from = 0; from < chunk.length; ) {
+        const count = Math.min(chunk.length - from, blockBytes - filled);
+        block.set(chunk.subarray(from, from + count), filled);
+        filled += count;
+        from += count;
+        if (filled === blockBytes) await flush();
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof BodyBroken)) throw error;
+    // Without a length of its own the image ends where the client stops.
+    if (request.contentLength !== unknownLength) {
+      throw new Fault('VDI_IO_ERROR', [
+        `The image ended after ${position + BigInt(filled)} bytes; send it again`,
+      ]);
+    }
+  }
+  await flush();
+};
+
+const send = async (
+  request: HttpRequest,
+  answer: HttpAnswer,
+  open: OpenVolume,
+  { progress, signal }: DiskWork,
+): Promise<void> => {
+  const body = answer.begin(200, { ...imageHeaders, 'Content-Length': String(open.sizeBytes) });
+  try {
+    for (let position = 0n; position < open.sizeBytes; ) {
+      signal.throwIfAborted();
+      request.gone.throwIfAborted();
+      const left = open.sizeBytes - position;
+      const block = Buffer.allocUnsafe(left < BigInt(blockBytes) ? Number(left) : blockBytes);
+      const count = await open.read(block, position);
+      if (count === 0) throw new Fault('VDI_IO_ERROR', [`The disk ends after ${position} bytes`]);
+      await body.write(block.subarray(0, count));
+      position += BigInt(count);
+      progress(Number(position) / Number(open.sizeBytes));
+    }
+    await body.end();
+  } catch (error) {
+    // The head is out: a connection that is cut is the only way to say that bytes are missing.
+    body.fail();
+    throw error;
+  }
+};
+
+/** Runs under the client's task where it named one, and gives that task its final state. */
+const tracked = async (by: By, request: HttpRequest, run: (use: DiskUse) => Promise<void>): Promise<void> => {
+  const named = request.query.get('task_id');
+  const task = taskNamed(by.store, named);
+  const settle = async (final: (tx: Tx) => void): Promise<void> => {
+    if (task !== nullRef) await by.store.commit(final);
+  };
+  try {
+    await run(task === nullRef ? by : { ...by, task });
+  } catch (error) {
+    const fault = faultOf(error, { ref: request.query.get('vdi') ?? '', task, vmOf: (uuid) => uuid });
+    await settle((tx) => failTask(tx, task, by.services, fault));
+    throw fault;
+  }
+  await settle((tx) => succeedTask(tx, task, by.services, ''));
+};
+
+const taskNamed = (store: Store, name: string | null): Ref<'task'> => {
+  if (name === null) return nullRef as Ref<'task'>;
+  const view = store.committed;
+  const found =
+    view.get('task', name as Ref<'task'>) === undefined ? view.byUuid('task', name) : (name as Ref<'task'>);
+  if (found === undefined) throw new Fault('HANDLE_INVALID', ['task', name]);
+  return found;
+};
