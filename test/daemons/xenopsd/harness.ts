@@ -8,7 +8,7 @@ import { xmlFailureValue, xmlSuccess, xmlValue } from '../../../src/codec/xmlrpc
 import { type Daemon, type DaemonOptions, xenopsDaemon } from '../../../src/daemons/xenopsd/server.ts';
 import { simBackend } from '../../../src/daemons/xenopsd/sim.ts';
 import type { SimConfig } from '../../../src/daemons/xenopsd/sim-config.ts';
-import type { Disk } from '../../../src/drivers/disk.ts';
+import type { Disk, OpenFile } from '../../../src/drivers/disk.ts';
 import type {
   Hypervisor,
   Vbd,
@@ -47,6 +47,14 @@ export const useBench = (): (() => Bench) => {
     for (const end of ends.reverse()) await end();
   });
   return () => bench;
+};
+
+export const promised = <T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } => {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
 };
 
 export interface FakeStorage {
@@ -121,6 +129,10 @@ export const startDaemon = async (
 const mortal = (): { readonly network: Network; readonly disk: Disk; readonly kill: () => Promise<void> } => {
   let dead = false;
   const servings: Serving[] = [];
+  const files = new Set<OpenFile>();
+  const closed = async (file: OpenFile): Promise<void> => {
+    if (files.delete(file)) await file.close();
+  };
   const alive =
     <Args extends unknown[], T>(run: (...args: Args) => Promise<T>) =>
     async (...args: Args): Promise<T> => {
@@ -145,12 +157,13 @@ const mortal = (): { readonly network: Network; readonly disk: Disk; readonly ki
       replaceText: alive(nodeDisk.replaceText),
       open: alive(async (path, how) => {
         const file = await nodeDisk.open(path, how);
-        return { ...file, write: alive(file.write) };
+        files.add(file);
+        return { ...file, write: alive(file.write), close: () => closed(file) };
       }),
     },
     kill: async () => {
       dead = true;
-      await Promise.all(servings.map((serving) => serving.close()));
+      await Promise.all([...servings.map((serving) => serving.close()), ...[...files].map(closed)]);
     },
   };
 };
