@@ -1,0 +1,160 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { arch, cpus, freemem, hostname, networkInterfaces, release, totalmem, type, uptime } from 'node:os';
+import { join } from 'node:path';
+import type { HostFacts, NetworkCard, Processor } from '../objects/host-facts.ts';
+
+export interface HostFactsOptions {
+  /** Where `/proc`, `/sys` and `/etc` of the machine are. */
+  readonly root?: string;
+}
+
+interface Machine {
+  read(path: string): Promise<string>;
+  list(path: string): Promise<readonly string[]>;
+}
+
+/** Cards that are recorded; a machine with more has made them up for containers. */
+export const cardsMax = 64;
+
+/** Facts of the machine that this process runs on. Other systems than Linux tell fewer of them. */
+export const hostFacts = async ({ root = '/' }: HostFactsOptions = {}): Promise<HostFacts> => {
+  const machine: Machine = {
+    read: (path) => readFile(join(root, path), 'utf8').catch(() => ''),
+    list: (path) => readdir(join(root, path)).catch(() => []),
+  };
+  const memory = memoryOf(await machine.read('proc/meminfo'));
+  return {
+    hostname: hostname(),
+    memoryBytes: memory.get('MemTotal') ?? BigInt(totalmem()),
+    memoryFreeBytes: memory.get('MemAvailable') ?? BigInt(freemem()),
+    bootedAtMs: bootedAtMs(await machine.read('proc/stat')),
+    system: `${type()} ${release()}`,
+    bios: await biosOf(machine),
+    processors: processorsOf(await machine.read('proc/cpuinfo')),
+    cards: await cardsOf(machine),
+    nameServers: nameServersOf(await machine.read('etc/resolv.conf')),
+  };
+};
+
+const memoryOf = (meminfo: string): ReadonlyMap<string, bigint> =>
+  new Map(
+    [...meminfo.matchAll(/^(\w+): +(\d+) kB$/gm)].map(([, name = '', kib = '0']) => [
+      name,
+      BigInt(kib) * 1024n,
+    ]),
+  );
+
+const bootedAtMs = (stat: string): number => {
+  const seconds = /^btime (\d+)$/m.exec(stat)?.[1];
+  // To the second, as the uptime that it is reckoned from is read a moment later each time.
+  return seconds === undefined ? Math.round(Date.now() / 1000 - uptime()) * 1000 : Number(seconds) * 1000;
+};
+
+const biosFiles = {
+  'bios-vendor': 'bios_vendor',
+  'bios-version': 'bios_version',
+  'system-manufacturer': 'sys_vendor',
+  'system-product-name': 'product_name',
+  'system-version': 'product_version',
+  'system-serial-number': 'product_serial',
+  'baseboard-manufacturer': 'board_vendor',
+  'baseboard-product-name': 'board_name',
+} as const;
+
+const biosOf = async (machine: Machine): Promise<ReadonlyMap<string, string>> => {
+  const entries = await Promise.all(
+    Object.entries(biosFiles).map(
+      async ([name, file]) => [name, (await machine.read(`sys/class/dmi/id/${file}`)).trim()] as const,
+    ),
+  );
+  return new Map(entries);
+};
+
+/** One block of lines `name : value` for each processor. */
+const processorsOf = (cpuinfo: string): readonly Processor[] => {
+  const blocks = cpuinfo.split(/\n\n+/).filter((block) => /^processor\s*:/m.test(block));
+  if (blocks.length === 0) return cpus().map(plainProcessor);
+  return blocks.map((block, index) => {
+    const facts = new Map(
+      [...block.matchAll(/^([^\t:]+?)\s*:[ \t]*(.*)$/gm)].map(([, name = '', value = '']) => [name, value]),
+    );
+    const number = (name: string, unknown: number): number => Number(facts.get(name) ?? unknown) || 0;
+    return {
+      vendor: facts.get('vendor_id') ?? facts.get('CPU implementer') ?? arch(),
+      model: facts.get('model name') ?? cpus()[index]?.model ?? arch(),
+      speedMhz: number('cpu MHz', cpus()[index]?.speed ?? 0),
+      family: number('cpu family', 0),
+      modelNumber: number('model', 0),
+      stepping: facts.get('stepping') ?? '',
+      flags: (facts.get('flags') ?? facts.get('Features') ?? '').split(/\s+/).filter(Boolean),
+      socket: number('physical id', 0),
+      core: number('core id', index),
+    };
+  });
+};
+
+const plainProcessor = ({ model, speed }: { model: string; speed: number }, core: number): Processor => ({
+  vendor: arch(),
+  model,
+  speedMhz: speed,
+  family: 0,
+  modelNumber: 0,
+  stepping: '',
+  flags: [],
+  socket: 0,
+  core,
+});
+
+const cardsOf = async (machine: Machine): Promise<readonly NetworkCard[]> => {
+  const addresses = networkInterfaces();
+  const devices = (await machine.list('sys/class/net')).filter((device) => device !== 'lo');
+  const real = await Promise.all(
+    devices.map(async (device) => (await machine.list(`sys/class/net/${device}/device`)).length > 0),
+  );
+  // In a container no card is real, and the one with an address is what there is. The same holds where
+  // there is no /sys at all.
+  const physical = devices.filter((_, index) => real[index]);
+  const usable = physical.length > 0 ? physical : Object.keys(addresses).filter((device) => hasIpv4(device));
+  const routes = routesOf(await machine.read('proc/net/route'));
+  return Promise.all(
+    usable
+      .toSorted()
+      .slice(0, cardsMax)
+      .map((device) => cardOf(machine, device, routes.get(device) ?? '')),
+  );
+};
+
+const hasIpv4 = (device: string): boolean =>
+  networkInterfaces()[device]?.some(({ family, internal }) => family === 'IPv4' && !internal) === true;
+
+const cardOf = async (machine: Machine, device: string, gateway: string): Promise<NetworkCard> => {
+  const addresses = networkInterfaces()[device] ?? [];
+  const file = async (name: string): Promise<string> =>
+    (await machine.read(`sys/class/net/${device}/${name}`)).trim();
+  const ipv4 = addresses.find(({ family }) => family === 'IPv4');
+  return {
+    device,
+    mac: (await file('address')) || (addresses[0]?.mac ?? '00:00:00:00:00:00'),
+    mtu: Number(await file('mtu')) || 1500,
+    up: addresses.length > 0 || (await file('operstate')) === 'up',
+    ip: ipv4?.address ?? '',
+    netmask: ipv4?.netmask ?? '',
+    gateway,
+    ipv6: addresses.filter(({ family }) => family === 'IPv6').flatMap(({ cidr }) => cidr ?? []),
+  };
+};
+
+/** Default routers by device. The kernel writes addresses as hexadecimal words, last byte first. */
+const routesOf = (table: string): ReadonlyMap<string, string> =>
+  new Map(
+    [...table.matchAll(/^(\S+)\s+00000000\s+([0-9A-F]{8})\s/gm)].map(([, device = '', word = '']) => [
+      device,
+      (word.match(/../g) ?? [])
+        .toReversed()
+        .map((byte) => Number.parseInt(byte, 16))
+        .join('.'),
+    ]),
+  );
+
+const nameServersOf = (resolvConf: string): readonly string[] =>
+  [...resolvConf.matchAll(/^nameserver\s+(\S+)/gm)].map(([, server = '']) => server);
