@@ -1,0 +1,118 @@
+import { isFalse, isTrue } from '../../src/objects/guests.ts';
+import { demand, type Refusal } from '../../src/objects/refusal.ts';
+
+export interface PlatformSetting {
+  readonly firmware: 'BIOS' | 'UEFI';
+  readonly hvm: boolean;
+  readonly vcpusMax: bigint;
+  /** Drop switches that no hypervisor is known to understand. */
+  readonly onlyKnown: boolean;
+}
+
+const known: ReadonlySet<string> = new Set([
+  'acpi',
+  'acpi_laptop_slate',
+  'acpi_s3',
+  'acpi_s4',
+  'apic',
+  'cores-per-socket',
+  'cpuid',
+  'device-model',
+  'device_id',
+  'exp-nested-hvm',
+  'featureset',
+  'hap',
+  'hpet',
+  'hvm_serial',
+  'igd_passthrough',
+  'mmio_size_mib',
+  'nested-virt',
+  'nic_type',
+  'nomigrate',
+  'nx',
+  'pae',
+  'parallel',
+  'revision',
+  'secureboot',
+  'timeoffset',
+  'tsc_mode',
+  'usb',
+  'usb_tablet',
+  'vga',
+  'vgpu_config',
+  'vgpu_pci_id',
+  'vgpu_vga_mode',
+  'videoram',
+  'viridian',
+  'viridian_apic_assist',
+  'viridian_crash_ctl',
+  'viridian_reference_tsc',
+  'viridian_stimer',
+  'viridian_time_ref_count',
+  'vtpm',
+  'xenguest',
+]);
+
+/** A switch that is either on or off: no other word is one. */
+export const isSwitch = (platform: ReadonlyMap<string, string>, key: string): boolean => {
+  const value = platform.get(key);
+  return value === undefined || isTrue(value) || isFalse(value);
+};
+
+export const isOn = (platform: ReadonlyMap<string, string>, key: string, otherwise: boolean): boolean => {
+  const value = platform.get(key);
+  return isTrue(value) || (!isFalse(value) && otherwise);
+};
+
+export const restrictionRefusal = (
+  restrictions: ReadonlyMap<string, string>,
+  platform: ReadonlyMap<string, string>,
+): Refusal | undefined =>
+  isTrue(restrictions.get('restrict_nested_virt')) && isTrue(platform.get('nested-virt'))
+    ? ['LICENCE_RESTRICTION', 'Nested_virt']
+    : undefined;
+
+/** Which emulator a firmware needs: the wrong one leaves a guest that never boots. */
+const emulatorRefusal = (
+  { firmware, hvm }: PlatformSetting,
+  model: string | undefined,
+): Refusal | undefined => {
+  if (!hvm) return undefined;
+  const wrong = firmware === 'UEFI' ? 'qemu-trad' : 'qemu-upstream-uefi';
+  return model === wrong
+    ? ['INVALID_VALUE', 'platform:device-model', `${firmware} boot is not supported with ${wrong}`]
+    : undefined;
+};
+
+const coresRefusal = ({ hvm, vcpusMax }: PlatformSetting, cores: string | undefined): Refusal | undefined => {
+  if (!hvm || cores === undefined) return undefined;
+  if (!/^[1-9]\d{0,3}$/.test(cores)) return ['INVALID_VALUE', 'platform:cores-per-socket', cores];
+  return vcpusMax % BigInt(cores) === 0n
+    ? undefined
+    : ['VCPU_MAX_NOT_CORES_PER_SOCKET_MULTIPLE', String(vcpusMax), cores];
+};
+
+/** Settings that reach files of the host or upset the hypervisor are left out unless they are of these. */
+const harmless: Readonly<Record<string, RegExp>> = {
+  tsc_mode: /^[0-3]$/,
+  parallel: /^(none|\/dev\/parport\d+)$/,
+};
+
+/** The switches a guest starts with, from those its row has. Throws what would keep it from booting. */
+export const platformForGuest = (
+  platform: ReadonlyMap<string, string>,
+  setting: PlatformSetting,
+): ReadonlyMap<string, string> => {
+  demand(emulatorRefusal(setting, platform.get('device-model')));
+  demand(coresRefusal(setting, platform.get('cores-per-socket')));
+  const usb = isOn(platform, 'usb', true);
+  const rest = [...platform].filter(
+    ([key, value]) =>
+      key !== 'usb' &&
+      key !== 'usb_tablet' &&
+      (!setting.onlyKnown || known.has(key)) &&
+      (harmless[key]?.test(value) ?? true),
+  );
+  const tablet = usb && isOn(platform, 'usb_tablet', true);
+  return new Map([['usb', String(usb)], ['usb_tablet', String(tablet)], ...rest]);
+};
