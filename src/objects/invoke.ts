@@ -107,12 +107,31 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
     return (found?.name ?? own) as ClassName;
   };
 
+  /** What a handler is told, and the row whose actor it is for. Throws where the arguments say nothing sensible. */
+  const placeOf = (
+    { message, args }: Invocation,
+    handler: Work,
+  ): { readonly given: unknown; readonly self: Ref; readonly on: Ref } => {
+    const given = handlerArgs(message, args);
+    const self = selfOf(message, args);
+    return { given, self, on: handler.on?.(given, store.latest) ?? self };
+  };
+
   const work = (invocation: Invocation, handler: Work, task: Ref<'task'>): Promise<unknown> =>
     new Promise((resolve, reject) => {
-      const { message, args } = invocation;
-      const given = handlerArgs(message, args);
-      const self = selfOf(message, args);
-      const on = handler.on?.(given, store.latest) ?? self;
+      const { message, watched } = invocation;
+      const refuse = (fault: Fault): void => {
+        const refused = (): void => reject(fault);
+        finishTask(task, watched, (tx) => failTask(tx, task, services, fault)).then(refused, refused);
+      };
+      let place: ReturnType<typeof placeOf>;
+      try {
+        place = placeOf(invocation, handler);
+      } catch (error) {
+        refuse(internalFault(error, message, services));
+        return;
+      }
+      const { given, self, on } = place;
       const job: Job = {
         asked: { id: objects.newJobId(), ref: on, operation: handler.operation, cuts: handler.cuts ?? [] },
         cls: message.hasSelf ? (message.cls.name as ClassName) : ownerClass(message, on),
@@ -123,12 +142,7 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
         begin: (controller) => {
           run(invocation, handler, { job, self, given, task, controller }).then(resolve, reject);
         },
-        refuse: (fault) => {
-          finishTask(task, invocation.watched, (tx) => failTask(tx, task, services, fault)).then(
-            () => reject(fault),
-            () => reject(fault),
-          );
-        },
+        refuse,
       };
       objects.ask(job);
     });
