@@ -6,7 +6,7 @@ import type { Storage } from '../src/drivers/storage/storage.ts';
 import type { Ref } from '../src/model/types.ts';
 import { nullRef } from '../src/model/types.ts';
 import { type Catalog, catalogOf } from '../src/objects/catalog.ts';
-import type { Behaviour } from '../src/objects/implement.ts';
+import type { Behaviour, Caller } from '../src/objects/implement.ts';
 import { hostCaller, type Invoker, invokerOf } from '../src/objects/invoke.ts';
 import { deriveRows, type Objects, objectsOf } from '../src/objects/runtime.ts';
 import type { Services } from '../src/objects/services.ts';
@@ -29,6 +29,8 @@ export interface World {
   readonly disk: MemoryDisk;
   /** A call as a client makes it: by wire name, with trusted values in wire order, `self` first. */
   call(method: string, ...args: readonly unknown[]): Promise<any>;
+  /** The same on somebody's behalf: the session that the call is made with, and what its user may do. */
+  callAs(caller: Caller, method: string, ...args: readonly unknown[]): Promise<any>;
   /** Answers the task. */
   callAsync(method: string, ...args: readonly unknown[]): Promise<Ref<'task'>>;
   /** Resolves with the final record of a task. */
@@ -47,6 +49,8 @@ export interface WorldOptions {
   /** Rows beside the pool and the host. */
   readonly rows?: (tx: Tx) => void;
   readonly services?: Partial<Services>;
+  /** Instead of the disk in memory, which forgets everything at its end. */
+  readonly durable?: Durable;
 }
 
 /** A disk in memory that can be made to refuse every write. */
@@ -89,7 +93,7 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
   let objects: Objects | undefined;
   const store = openStore({
     classes,
-    durable: disk,
+    durable: options.durable ?? disk,
     log,
     derive: deriveRows(catalog),
     onStaged: (changes) => objects?.staged(changes),
@@ -110,6 +114,9 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
     credentials: { verify: async () => false, setPassword: async () => {} },
     store,
     host,
+    facts: async () => {
+      throw new Error('The test has no facts of a machine');
+    },
     authority: () => '127.0.0.1',
     cancel: (task) => awake.cancel(task),
     restart: () => {},
@@ -131,6 +138,9 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
   const filled = (method: string, args: readonly unknown[]): readonly unknown[] =>
     find(method).params.map(({ defaultValue }, i) => (i < args.length ? args[i] : defaultValue));
 
+  const callAs = async (caller: Caller, method: string, ...args: readonly unknown[]): Promise<any> =>
+    invoker.invoke({ message: find(method), args: filled(method, args), caller, watched: 'while-running' });
+
   const until = (met: () => boolean): Promise<void> =>
     new Promise((resolve) => {
       if (met()) return resolve();
@@ -150,13 +160,8 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
     host,
     pool,
     disk,
-    call: async (method, ...args) =>
-      invoker.invoke({
-        message: find(method),
-        args: filled(method, args),
-        caller: hostCaller,
-        watched: 'while-running',
-      }),
+    call: (method, ...args) => callAs(hostCaller, method, ...args),
+    callAs,
     callAsync: (method, ...args) =>
       invoker.invokeAsync({
         message: find(method),

@@ -5,6 +5,7 @@ import type { Clock, Random } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Credentials } from './credentials.ts';
+import type { HostFacts } from './host-facts.ts';
 
 /** What the domain may use of the outside world, on this host. */
 export interface Services {
@@ -17,6 +18,8 @@ export interface Services {
   readonly store: Store;
   /** This host's row. */
   readonly host: Ref<'host'>;
+  /** What the machine is at this moment. */
+  readonly facts: () => Promise<HostFacts>;
   /** Where this host's HTTPS is reached, as in a URL: `10.0.0.5`, or `127.0.0.1:8443` with a port of its own. */
   readonly authority: () => string;
   /** Cancels the work, running or waiting, that reports to a task. False when there is none. */

@@ -1,0 +1,236 @@
+// Goal: sessions are given to those who know a password, end when they should, and cannot fill the host.
+// Method: session messages by wire name on one host in process, with a clock that the test moves.
+import { describe, expect, test } from 'vitest';
+import session from '../../actors/session/behaviour.ts';
+import {
+  collectSessions,
+  idleMs,
+  sessionsAnonymousMax,
+  sessionsOfPoolMax,
+  sessionsPerOriginatorMax,
+} from '../../actors/session/collect.ts';
+import { delayedMax, originatorCharsMax, wrongPasswordMs } from '../../actors/session/login.ts';
+import { dateTimeOf, type Ref } from '../../src/model/types.ts';
+import type { Caller } from '../../src/objects/implement.ts';
+import type { Tx } from '../../src/store/view.ts';
+import { manualClock } from '../manual-clock.ts';
+import { type World, type WorldOptions, world } from '../world.ts';
+
+const root = 'OpaqueRef:root' as Ref<'user'>;
+
+const opened = async (options: WorldOptions = {}) => {
+  const clock = manualClock();
+  const passwords = new Map([['root', 'right']]);
+  const here = await world({
+    behaviours: [session],
+    clock,
+    ...options,
+    rows: (tx) => {
+      tx.create('user', root, { short_name: 'root' });
+      options.rows?.(tx);
+    },
+    services: {
+      credentials: {
+        verify: async (user, password) => passwords.get(user) === password,
+        setPassword: async (user, password) => {
+          passwords.set(user, password);
+        },
+      },
+      ...options.services,
+    },
+  });
+  return { ...here, clock, passwords };
+};
+
+const callerOf = (ref: Ref<'session'>, role: Caller['role'] = '_local_root_'): Caller => ({
+  session: ref,
+  user: 'root',
+  role,
+  originator: '',
+});
+
+const count = (here: Pick<World, 'store'>): number => [...here.store.committed.all('session')].length;
+
+const existing = (tx: Tx, name: string, lastActiveMs: number, fields: object = {}): Ref<'session'> => {
+  const ref = `OpaqueRef:${name}` as Ref<'session'>;
+  tx.create('session', ref, { uuid: name, last_active: dateTimeOf(lastActiveMs), ...fields });
+  return ref;
+};
+
+describe('Logging in', () => {
+  test('the right password opens a session of a superuser, with what the client said of itself', async () => {
+    const here = await opened();
+    const ref = await here.call('session.login_with_password', 'root', 'right', '2.0', 'xen-api');
+    expect(here.store.committed.require('session', ref)).toMatchObject({
+      this_host: here.host,
+      this_user: root,
+      is_local_superuser: true,
+      auth_user_name: 'root',
+      originator: 'xen-api',
+      pool: false,
+    });
+    await here.close();
+  });
+
+  test('two parameters are enough, and an endless name of a client is cut', async () => {
+    const here = await opened();
+    await here.call('session.login_with_password', 'root', 'right');
+    const long = await here.call('session.login_with_password', 'root', 'right', '', 'x'.repeat(10_000));
+    expect(here.store.committed.require('session', long).originator).toHaveLength(originatorCharsMax);
+    await here.close();
+  });
+
+  test('a wrong password is answered no sooner than after the delay, and opens nothing', async () => {
+    const here = await opened();
+    let answered: unknown;
+    const attempt = here.call('session.login_with_password', 'root', 'wrong').catch((error) => {
+      answered = error;
+    });
+    await here.clock.waiting(1);
+    await here.clock.advance(wrongPasswordMs - 1);
+    expect(answered).toBeUndefined();
+    await here.clock.advance(1);
+    await attempt;
+    expect(answered).toMatchObject({
+      code: 'SESSION_AUTHENTICATION_FAILED',
+      params: ['root', expect.any(String)],
+    });
+    expect(count(here)).toBe(0);
+    await here.close();
+  });
+
+  test('while many wrong passwords wait for their answer, the right one is let in at once', async () => {
+    const here = await opened();
+    const attempts = Array.from({ length: delayedMax }, () =>
+      here.call('session.login_with_password', 'root', 'wrong').catch(({ code }) => code),
+    );
+    await here.clock.waiting(delayedMax);
+    await here.call('session.login_with_password', 'root', 'right');
+    // No room to wait is left: the answer comes at once instead of filling the host.
+    await expect(here.call('session.login_with_password', 'root', 'wrong')).rejects.toMatchObject({
+      code: 'SESSION_AUTHENTICATION_FAILED',
+    });
+    await here.clock.advance(wrongPasswordMs);
+    expect(new Set(await Promise.all(attempts))).toEqual(new Set(['SESSION_AUTHENTICATION_FAILED']));
+    await here.close();
+  });
+
+  test('logins by a pool secret are refused, as there is none', async () => {
+    const here = await opened();
+    for (const [method, ...args] of [
+      ['session.slave_login', here.host, 'secret'],
+      ['session.slave_local_login', ''],
+    ] as const) {
+      await expect(here.call(method, ...args)).rejects.toMatchObject({
+        code: 'SESSION_AUTHENTICATION_FAILED',
+      });
+    }
+    await expect(here.call('session.slave_local_login_with_password', 'root', 'right')).resolves.toMatch(
+      /^OpaqueRef:/,
+    );
+    await here.close();
+  });
+});
+
+describe('Ending sessions', () => {
+  test('logout ends the session that it is called with', async () => {
+    const here = await opened();
+    const ref = await here.call('session.login_with_password', 'root', 'right');
+    const other = await here.call('session.login_with_password', 'root', 'right');
+    await here.callAs(callerOf(ref), 'session.logout');
+    expect(here.store.committed.get('session', ref)).toBeUndefined();
+    expect(here.store.committed.get('session', other)).toBeDefined();
+    await here.close();
+  });
+
+  test('the sessions of one directory user are ended together, the caller’s own excepted', async () => {
+    const here = await opened({
+      rows: (tx) => {
+        for (const name of ['a', 'b', 'c'])
+          existing(tx, name, 0, { auth_user_sid: name === 'c' ? 'S-2' : 'S-1' });
+      },
+    });
+    expect(await here.call('session.get_all_subject_identifiers')).toEqual(['S-1', 'S-2']);
+    const own = callerOf('OpaqueRef:a' as Ref<'session'>);
+    await here.callAs(own, 'session.logout_subject_identifier', 'S-1');
+    expect([...here.store.committed.all('session')].map(([ref]) => ref)).toEqual([
+      'OpaqueRef:a',
+      'OpaqueRef:c',
+    ]);
+    await here.close();
+  });
+
+  test('a client that never logs out ends its own oldest session with the next one', async () => {
+    const here = await opened({
+      rows: (tx) => {
+        for (let i = 0; i < sessionsPerOriginatorMax; i += 1) {
+          existing(tx, `s${i}`, i * 1000, { originator: 'leaky', is_local_superuser: true });
+        }
+        existing(tx, 'other', 0, { originator: 'tidy', is_local_superuser: true });
+      },
+    });
+    await here.call('session.login_with_password', 'root', 'right', '', 'leaky');
+    expect(here.store.committed.get('session', 'OpaqueRef:s0' as Ref<'session'>)).toBeUndefined();
+    expect(here.store.committed.get('session', 'OpaqueRef:s1' as Ref<'session'>)).toBeDefined();
+    expect(here.store.committed.get('session', 'OpaqueRef:other' as Ref<'session'>)).toBeDefined();
+    expect(count(here)).toBe(sessionsPerOriginatorMax + 1);
+    await here.close();
+  });
+
+  test('idle sessions are collected unless their work, or work they were opened for, goes on', async () => {
+    const here = await opened();
+    const nowMs = here.clock.now();
+    await here.store.commit((tx) => {
+      existing(tx, 'idle', nowMs - idleMs - 1000);
+      existing(tx, 'fresh', nowMs - idleMs + 1000);
+      const busy = existing(tx, 'busy', nowMs - idleMs - 1000);
+      existing(tx, 'child', nowMs - idleMs - 1000, { parent: busy });
+      tx.create('task', 'OpaqueRef:t' as Ref<'task'>, { session: busy, status: 'pending' });
+    });
+    expect(await here.store.commit((tx) => collectSessions(tx, nowMs))).toBe(1);
+    expect([...here.store.committed.all('session')].map(([, { uuid }]) => uuid)).toEqual([
+      'fresh',
+      'busy',
+      'child',
+    ]);
+    await here.store.commit((tx) => tx.patch('task', 'OpaqueRef:t' as Ref<'task'>, { status: 'success' }));
+    expect(await here.store.commit((tx) => collectSessions(tx, nowMs))).toBe(2);
+    await here.close();
+  });
+
+  test('sessions without a name and those of hosts have limits of their own', async () => {
+    const here = await opened();
+    const nowMs = here.clock.now();
+    await here.store.commit((tx) => {
+      for (let i = 0; i < sessionsAnonymousMax + 3; i += 1) existing(tx, `a${i}`, nowMs - i * 1000);
+      for (let i = 0; i < sessionsOfPoolMax + 2; i += 1)
+        existing(tx, `p${i}`, nowMs - i * 1000, { pool: true });
+    });
+    expect(await here.store.commit((tx) => collectSessions(tx, nowMs))).toBe(5);
+    expect(here.store.committed.get('session', 'OpaqueRef:a0' as Ref<'session'>)).toBeDefined();
+    expect(
+      here.store.committed.get('session', `OpaqueRef:a${sessionsAnonymousMax + 2}` as Ref<'session'>),
+    ).toBeUndefined();
+    await here.close();
+  });
+});
+
+describe('Passwords', () => {
+  test('a superuser sets a new one without the old one, and it holds for the next login', async () => {
+    const here = await opened();
+    const ref = await here.call('session.login_with_password', 'root', 'right');
+    await here.callAs(callerOf(ref), 'session.change_password', 'not the old one', 'new');
+    expect(here.passwords.get('root')).toBe('new');
+    await here.close();
+  });
+
+  test('nobody else can', async () => {
+    const here = await opened();
+    const caller = callerOf('OpaqueRef:a' as Ref<'session'>, 'pool-admin');
+    await expect(here.callAs(caller, 'session.change_password', '', 'new')).rejects.toMatchObject({
+      code: 'USER_IS_NOT_LOCAL_SUPERUSER',
+      params: ['Failed to change password for user root'],
+    });
+    await here.close();
+  });
+});
