@@ -5,7 +5,19 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { consoleAt, consolePath, diskOf, noQemu, type TestHost, testHost, VM, vmOf, work } from './guests.ts';
+import type { Vm } from '../../../src/drivers/hypervisor/hypervisor.ts';
+import {
+  consoleAt,
+  consolePath,
+  diskOf,
+  noQemu,
+  noUefi,
+  type TestHost,
+  testHost,
+  VM,
+  vmOf,
+  work,
+} from './guests.ts';
 
 describe.skipIf(noQemu)(`guests of QEMU${noQemu ? ` (${noQemu})` : ''}`, { timeout: 60_000 }, () => {
   let host: TestHost;
@@ -116,6 +128,59 @@ describe.skipIf(noQemu)(`guests of QEMU${noQemu ? ` (${noQemu})` : ''}`, { timeo
     expect(await next.nextReport()).toEqual({ vm: VM, what: 'crash' });
     await next.backend.destroy(VM);
     expect(await readdir(join(host.folder, 'state'))).toEqual([]);
+  });
+
+  test('a guest whose start a daemon did not live to finish is removed by the next', async () => {
+    const { backend } = await host.daemon();
+    await backend.create(host.spec([diskOf(await host.bootable(waiting))]), work());
+    await host.editRecord(({ pid, ...unfinished }) => unfinished);
+    const next = await host.daemon([vmOf()]);
+    expect(next.found).toEqual([]);
+    expect(next.reports).toEqual([]);
+    expect(await host.emulators()).toEqual([]);
+    expect(await readdir(join(host.folder, 'state'))).toEqual([]);
+  });
+
+  test('a guest that stands still because a daemon died while it suspended it goes on', async () => {
+    const { backend } = await host.daemon();
+    await backend.create(host.spec([diskOf(await host.bootable(waiting))]), work());
+    await host.editRecord((record) => ({ ...record, wanted: 'running' }));
+    const next = await host.daemon([vmOf()]);
+    expect(next.found).toMatchObject([{ state: 'running' }]);
+    await consoleAt(consolePath(next.found[0]!)).until(waiting.line);
+  });
+
+  test('a process that has the number of an emulator but is another is left alone', async () => {
+    const { backend } = await host.daemon();
+    await backend.create(host.spec([diskOf(await host.bootable(waiting))]), work());
+    await backend.close();
+    const [pid] = await host.emulators();
+    process.kill(pid!, 'SIGKILL');
+    await host.ended(pid!);
+    await host.editRecord((record) => ({ ...record, pid: process.pid }));
+    const next = await host.daemon([vmOf()]);
+    expect(next.reports).toEqual([{ vm: VM, what: 'crash' }]);
+    await next.backend.destroy(VM);
+    expect(await readdir(join(host.folder, 'state'))).toEqual([]);
+  });
+
+  test('the screen is served on the socket that the guest tells of', async () => {
+    const { backend } = await host.daemon();
+    const guest = await backend.create(host.spec([diskOf(await host.bootable(waiting))]), work());
+    const screen = guest.consoles.find((one) => one.protocol === 'Rfb');
+    await consoleAt(screen?.path ?? '').until('RFB 003.');
+  });
+
+  test.skipIf(noUefi)(`UEFI starts and says what it boots${noUefi ? ` (${noUefi})` : ''}`, async () => {
+    const { backend } = await host.daemon();
+    const boot = { ...vmOf().boot, firmware: 'Uefi' } as Vm['boot'];
+    const spec = host.spec([diskOf(await host.file('empty.raw'))], [], {
+      boot,
+      memory_static_max: 256n << 20n,
+    });
+    const guest = await backend.create(spec, work());
+    await backend.unpause(VM);
+    await consoleAt(consolePath(guest)).until('BdsDxe');
   });
 
   test('a guest that nobody knows any more is ended by the next daemon', async () => {

@@ -42,6 +42,10 @@ const setUp: Code[] = [
   ...[0x8e, 0xd0], // mov ss, ax
   ...[0xbc, ...word(LOADED_AT)], // mov sp, LOADED_AT
   0xfc, // cld
+  // Before anything is printed: whoever has seen the line may press the button.
+  ...dx(PM_ENABLE),
+  ...[0xb8, ...word(0x100)], // mov ax, 1 << 8
+  0xef, // out dx, ax
 ];
 
 const print = (textAt: number): Code[] => [
@@ -84,9 +88,6 @@ const watchPowerButton: Code[] = [
 ];
 
 const wait = ({ powerButton = 'obeys', devices = 'releases' }: BootSector): Code[] => [
-  ...dx(PM_ENABLE),
-  ...[0xb8, ...word(0x100)], // mov ax, 1 << 8
-  0xef, // out dx, ax
   { label: 'wait' },
   ...[0xfb, 0xf4], // sti; hlt: sleep until the next tick of the BIOS clock
   ...(devices === 'releases' ? releaseDevices : []),

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Backend, BackendWork, GuestDisk, GuestSpec } from '../../../src/daemons/xenopsd/backend.ts';
 import { qemuBackend } from '../../../src/daemons/xenopsd/qemu/backend.ts';
+import { findFirmware } from '../../../src/daemons/xenopsd/qemu/emulator.ts';
 import type { Vbd, Vif, Vm } from '../../../src/drivers/hypervisor/hypervisor.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import { nodeDisk } from '../../../src/drivers/node/disk.ts';
@@ -19,6 +20,11 @@ import { type BootSector, bootSector } from './boot-sector.ts';
 export const noQemu = spawnSync('qemu-system-x86_64', ['--version']).error
   ? 'qemu-system-x86_64 is not installed'
   : undefined;
+
+export const noUefi = await findFirmware(nodeDisk).then(
+  () => undefined,
+  (error: Error) => error.message,
+);
 
 export const VM = '6f2d3a52-5d0f-4a53-9e53-0b1f9a1f2c11';
 
@@ -111,6 +117,8 @@ export interface TestHost {
   /** Resolves once an emulator has written `text` to its event log. */
   logged(text: string): Promise<void>;
   ended(pid: number): Promise<void>;
+  /** Changes what the closed daemon noted about the one guest, as one that died earlier would have left it. */
+  editRecord(change: (record: Record<string, unknown>) => Record<string, unknown>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -180,6 +188,12 @@ export const testHost = async (): Promise<TestHost> => {
       const [guest = ''] = await readdir(state);
       const log = join(state, guest, 'qmp.log');
       while (!(await readFile(log, 'utf8')).includes(text)) await turn();
+    },
+    editRecord: async (change) => {
+      await current?.close();
+      const [guest = ''] = await readdir(state);
+      const path = join(state, guest, 'guest.json');
+      await writeFile(path, JSON.stringify(change(JSON.parse(await readFile(path, 'utf8')))));
     },
     ended: async (pid) => {
       while ((await emulators()).includes(pid)) await turn();
