@@ -96,7 +96,9 @@ const settled = (exchange: Exchange, event: 'drain' | 'finish', idleMs: number):
     const done = (): void => {
       settle();
       socket.setTimeout(0);
-      resolve();
+      // A response also finishes, so to speak, when its connection is destroyed.
+      if (socket.destroyed) reject(clientLeft());
+      else resolve();
     };
     const left = (): void => {
       settle();

@@ -109,6 +109,7 @@ export const linger = (socket: Socket): void => {
 
 /** A reset where it can be had: an ordinary end would look like the end of a body without a length. */
 export const cut = ({ socket }: Exchange): void => {
+  // The ends of TLS are announced; one that is not shows that something is missing.
   if ('encrypted' in socket) socket.destroy();
   else socket.resetAndDestroy();
 };

@@ -65,9 +65,7 @@ export const httpRequest = (
 
 const goneSignal = (exchange: Exchange): AbortSignal => {
   const gone = new AbortController();
-  exchange.leave = () => {
-    if (!exchange.response.writableFinished) gone.abort(new Error('The client went away'));
-  };
+  exchange.leave = () => gone.abort(new Error('The client went away'));
   if (exchange.socket.destroyed) exchange.leave();
   return gone.signal;
 };

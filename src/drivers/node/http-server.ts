@@ -34,7 +34,7 @@ const CLOSE_MS_MAX = 2_000;
 /** What is known of a connection that HTTP is spoken on. */
 interface Connection {
   readonly refused: boolean;
-  /** In the order of their requests. */
+  /** Those that are not answered to their end, in the order of their requests. */
   readonly exchanges: Set<Exchange>;
 }
 
@@ -133,7 +133,10 @@ const respond = async (exchange: Exchange, context: Context, awaited: boolean): 
   // Nothing can be answered any more where our side has ended, so nothing may be done either.
   if (!connection || socket.writableEnded) return;
   connection.exchanges.add(exchange);
-  response.once('close', () => connection.exchanges.delete(exchange));
+  response.once('finish', () => {
+    // A response also finishes, so to speak, when its connection is destroyed.
+    if (!socket.destroyed) connection.exchanges.delete(exchange);
+  });
   const idleMs = context.on.limits.bodyIdleMs;
   const answer = httpAnswer(exchange, { idleMs, closing: () => connection.refused || context.closing() });
   if (connection.refused) return say(answer, 503, BUSY);
