@@ -1,0 +1,28 @@
+import type { ArgsOf } from '../../src/model/class.ts';
+import { dateTimeOf, type Ref } from '../../src/model/types.ts';
+import { type Deciding, implement } from '../../src/objects/implement.ts';
+import { newRef } from '../../src/objects/tasks.ts';
+import { blob } from './class.ts';
+
+export default implement(
+  blob,
+  {},
+  {
+    create: {
+      decide: (
+        { tx, services }: Deciding,
+        { mime_type, public: isPublic }: ArgsOf<typeof blob.messages.create>,
+      ) => {
+        const ref = newRef<'blob'>(services);
+        tx.create('blob', ref, {
+          uuid: services.random.uuid(),
+          public: isPublic,
+          mime_type: mime_type === '' ? 'application/octet-stream' : mime_type,
+          last_updated: dateTimeOf(services.clock.now()),
+        });
+        return ref;
+      },
+    },
+    destroy: { decide: ({ tx, self }: Deciding) => tx.delete('blob', self as Ref<'blob'>) },
+  },
+);
