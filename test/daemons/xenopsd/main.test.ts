@@ -1,0 +1,143 @@
+// Goal: the program itself starts, says when it is ready, survives being killed with its guests, and ends
+// cleanly when it is told to.
+// Method: its sources are translated into the test's folder and run by node as a process of their own.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { beforeEach, expect, test } from 'vitest';
+import {
+  type Bench,
+  connectClient,
+  diskOf,
+  type FakeStorage,
+  metadataOf,
+  promised,
+  serveStorage,
+  useBench,
+  vmNamed,
+  work,
+} from './harness.ts';
+
+const bench = useBench();
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const entry = join(root, 'src/daemons/xenopsd/main.ts');
+let storage: FakeStorage;
+beforeEach(async () => {
+  storage = await serveStorage(bench());
+  await translate(bench(), entry, new Set());
+  await writeFile(bench().path('package.json'), '{"type":"module"}');
+});
+
+/** One source file and every other that it imports, as JavaScript. */
+const translate = async (bench: Bench, file: string, done: Set<string>): Promise<void> => {
+  if (done.has(file)) return;
+  done.add(file);
+  const source = await readFile(file, 'utf8');
+  const { outputText } = ts.transpileModule(source, {
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.ESNext,
+      verbatimModuleSyntax: true,
+      rewriteRelativeImportExtensions: true,
+    },
+  });
+  const output = bench.path(relative(root, file).replace(/\.ts$/, '.js'));
+  await mkdir(dirname(output), { recursive: true });
+  await writeFile(output, outputText);
+  for (const { fileName } of ts.preProcessFile(source).importedFiles) {
+    if (fileName.startsWith('.')) await translate(bench, resolve(dirname(file), fileName), done);
+  }
+};
+
+interface Program {
+  readonly process: ChildProcess;
+  /** Resolves with the first line of its log that has this message. */
+  readonly says: (message: string) => Promise<void>;
+  readonly ended: Promise<readonly unknown[]>;
+}
+
+const run = (bench: Bench, args: readonly string[]): Program => {
+  const main = bench.path('src/daemons/xenopsd/main.js');
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const ended = once(child, 'exit');
+  const lines: string[] = [];
+  const waiting = new Set<() => void>();
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    lines.push(line);
+    for (const look of [...waiting]) look();
+  });
+  bench.later(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    await ended;
+  });
+  const says = async (message: string): Promise<void> => {
+    const { promise, resolve } = promised<void>();
+    const look = (): void => {
+      if (lines.some((line) => line.includes(message))) resolve();
+    };
+    waiting.add(look);
+    look();
+    await Promise.race([
+      promise,
+      ended.then(() => Promise.reject(new Error(`it ended: ${lines.join('\n')}`))),
+    ]);
+  };
+  return { process: child, says, ended };
+};
+
+const simArguments = (bench: Bench): readonly string[] => [
+  ...['--backend', 'sim', '--socket', bench.path('xenopsd'), '--state', bench.path('state')],
+  ...['--storage-socket', bench.path('storage')],
+];
+
+test('it serves, is killed in the middle of a start, starts again and knows what it had', async () => {
+  const config = bench().path('sim.json');
+  await writeFile(config, '{"delaysMs": {"start": 300}}');
+  const first = run(bench(), [...simArguments(bench()), '--config', config]);
+  await first.says('"ready"');
+  const client = connectClient(bench());
+  for (const vm of ['a', 'b'])
+    await client.importMetadata(metadataOf(vmNamed(vm), [diskOf(vm, 'hda')]), 'test');
+  await client.start('a', false, work());
+  await client.unpause('a', work());
+  const building = promised<void>();
+  const started = client.start(
+    'b',
+    false,
+    work({ progress: (fraction) => fraction > 0 && building.resolve() }),
+  );
+  const failed = expect(started).rejects.toMatchObject({ tag: 'Failed_to_contact_remote_service' });
+  await building.promise;
+  first.process.kill('SIGKILL');
+  await failed;
+  await first.ended;
+
+  const second = run(bench(), simArguments(bench()));
+  await second.says('"ready"');
+  expect(await client.stat('a')).toMatchObject({ power_state: 'Running', domids: [1] });
+  expect(await client.stat('b')).toMatchObject({ power_state: 'Halted' });
+  await client.start('b', false, work());
+  expect(await client.stat('b')).toMatchObject({ power_state: 'Paused', domids: [3] });
+  expect(storage.calls).toContain('VDI.detach vbd/2/hda');
+
+  second.process.kill('SIGTERM');
+  expect(await second.ended).toEqual([0, null]);
+  const third = run(bench(), simArguments(bench()));
+  await third.says('"ready"');
+  expect(await client.stat('a')).toMatchObject({ power_state: 'Running', domids: [1] });
+  expect(await client.stat('b')).toMatchObject({ power_state: 'Paused', domids: [3] });
+});
+
+test('it says what is wrong with its arguments and its configuration', async () => {
+  const nothing = run(bench(), []);
+  await nothing.says('--storage-socket are needed');
+  expect(await nothing.ended).toEqual([2, null]);
+  await writeFile(bench().path('sim.json'), '{"delaysMs": {"strat": 1}}');
+  const wrong = run(bench(), [...simArguments(bench()), '--config', bench().path('sim.json')]);
+  await wrong.says('strat');
+  expect(await wrong.ended).toEqual([2, null]);
+});
