@@ -18,6 +18,7 @@ export const message = defineClass('message', {
   writeRole: 'pool-operator',
   inDatabase: false,
   persist: false,
+  survives: true,
   listed: false,
   fields: {
     uuid: dyn(string, 'Names the message for good.'),

@@ -26,6 +26,7 @@ export const task = defineClass('task', {
   doc: 'A call that is running or has ended, and what came of it.',
   writeRole: 'pool-operator',
   persist: false,
+  survives: true,
   fields: {
     uuid: dyn(string, 'Names the task for good.'),
     name_label: dyn(

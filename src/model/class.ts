@@ -110,8 +110,10 @@ export interface ClassSpec<F, M> {
   readonly writeRole: Role;
   /** False: has no rows in the database and no implicit messages. */
   readonly inDatabase?: false;
-  /** False: nothing of it survives a restart. */
+  /** False: by the XenAPI, nothing of it survives a restart. */
   readonly persist?: false;
+  /** True: its durable rows are kept here all the same, so that work is not forgotten with the program. */
+  readonly survives?: true;
   /** True: served with `create` and `destroy`. */
   readonly constructible?: true;
   /** False: no `get_all` and its kin. */

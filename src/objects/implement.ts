@@ -85,19 +85,25 @@ export type Handler<C extends ClassName, A, R> =
 
 export type AnyHandler = Handler<any, any, any>;
 
-type Explicit<C extends AnyClass, N extends ClassName> = {
-  readonly [K in keyof C['messages']]?: Handler<N, ArgsOf<C['messages'][K]>, ResultOf<C['messages'][K]>>;
-};
+type FieldName<C extends AnyClass> = keyof C['fields'] & string;
 
-/** Implicit messages that need more than their field: a setter with an effect, a constructor, a destructor. */
-type Implicit = {
-  readonly [K in
-    | `set_${string}`
-    | `add_${string}`
-    | `remove_${string}`
-    | `get_${string}`
-    | 'create'
-    | 'destroy']?: AnyHandler;
+type ImplicitName<C extends AnyClass> =
+  | 'create'
+  | 'destroy'
+  | 'get_record'
+  | 'get_by_uuid'
+  | 'get_by_name_label'
+  | 'get_all'
+  | 'get_all_where'
+  | 'get_all_records'
+  | 'get_all_records_where'
+  | `${'get' | 'set' | 'add' | 'remove' | 'add_to' | 'remove_from'}_${FieldName<C>}`;
+
+/** Messages that the class declares, and implicit ones that need more than their field. */
+type Handlers<C extends AnyClass & { readonly name: ClassName }> = {
+  readonly [K in keyof C['messages'] | ImplicitName<C>]?: K extends keyof C['messages']
+    ? Handler<C['name'], ArgsOf<C['messages'][K]>, ResultOf<C['messages'][K]>>
+    : AnyHandler;
 };
 
 export interface Behaviour<N extends ClassName = ClassName> {
@@ -121,5 +127,5 @@ export const implement = <
 >(
   cls: C,
   rules: Omit<Behaviour<C['name']>, 'cls' | 'handlers'>,
-  handlers: Explicit<C, C['name']> & Implicit,
+  handlers: Handlers<C>,
 ): Behaviour<C['name']> => ({ cls, ...rules, handlers: handlers as Readonly<Record<string, AnyHandler>> });

@@ -48,7 +48,8 @@ const finish = (tx: Tx, task: Ref<'task'>, services: Services, changes: object):
     finished: dateTimeOf(services.clock.now()),
     progress: 1,
     allowed_operations: [],
-    current_operations: new Map(),
+    // A client that destroyed the task before its end is done with it: the mark outlasts the work.
+    current_operations: new Map([...record.current_operations].filter(([, one]) => one === 'destroy')),
     ...changes,
   });
 };

@@ -64,7 +64,7 @@ const schemaOf = (cls: AnyClass, classes: ReadonlyMap<string, AnyClass>): Schema
   });
   return {
     cls,
-    persist: cls.persist !== false,
+    persist: cls.persist !== false || cls.survives === true,
     events: cls.events !== false,
     fieldNames: fields.map(([name]) => name),
     storedFields,
