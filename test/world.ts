@@ -51,6 +51,8 @@ export interface WorldOptions {
   readonly services?: Partial<Services>;
   /** Instead of the disk in memory, which forgets everything at its end. */
   readonly durable?: Durable;
+  /** True: the disk has the pool and the host already. */
+  readonly existing?: boolean;
 }
 
 /** A disk in memory that can be made to refuse every write. */
@@ -125,6 +127,7 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
   const invoker = invokerOf({ catalog, store, objects: awake, services });
 
   await store.commit((tx) => {
+    if (options.existing === true) return options.rows?.(tx);
     tx.create('pool', pool, { uuid: nodeRandom.uuid(), master: host });
     tx.create('host', host, { uuid: nodeRandom.uuid(), name_label: 'host', enabled: true });
     options.rows?.(tx);
