@@ -1,4 +1,5 @@
 import { jsonValue } from '../codec/jsonrpc-writer.ts';
+import { encoderOf } from '../codec/typed.ts';
 import { xmlValue } from '../codec/xmlrpc-writer.ts';
 import type { WireMessage } from '../model/derive.ts';
 import { set, string } from '../model/types.ts';
@@ -259,7 +260,7 @@ const endedTask = async (
   await store.commit((tx) => {
     const label = `Async.${message.method}`;
     createTask(tx, task, services, { label, cancellable: false, watched: 'until-destroyed', caller });
-    if (fault === undefined) succeedTask(tx, task, services, message, undefined);
+    if (fault === undefined) succeedTask(tx, task, services, encoderOf(message.result).xml(undefined));
     else failTask(tx, task, services, fault);
   });
   return task;

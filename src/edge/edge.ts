@@ -25,6 +25,8 @@ export interface EdgeOptions {
 }
 
 export interface Edge extends HttpHandler {
+  /** Calls that wait for events now. */
+  readonly waiting: number;
   /** Ends the calls that wait for events, so that their connections can be closed. */
   stop(): void;
 }
@@ -97,6 +99,9 @@ export const edgeOf = (options: EdgeOptions): Edge => {
       } catch (error) {
         turnAway(refusalOf(error, request, log));
       }
+    },
+    get waiting() {
+      return events.waiting;
     },
     stop: events.stop,
   };

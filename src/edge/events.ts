@@ -23,6 +23,8 @@ import { type Waiter, waitersOf } from './waiters.ts';
 export interface Events {
   /** `signal`: the client went away, so its wait ends. */
   answer(message: string, args: readonly unknown[], caller: Caller, signal: AbortSignal): Promise<Encoding>;
+  /** Calls that wait now. */
+  readonly waiting: number;
   /** Ends every wait with what there is. */
   stop(): void;
 }
@@ -244,6 +246,9 @@ export const eventsOf = (options: EventsOptions): Events => {
         default:
           throw new Fault('MESSAGE_METHOD_UNKNOWN', [`event.${message}`]);
       }
+    },
+    get waiting() {
+      return waiters.size;
     },
     stop: () => {
       stopped = true;

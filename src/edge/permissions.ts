@@ -27,6 +27,11 @@ export const assertPermitted = (
   }
 };
 
+/** The same for a route of HTTP, whose permission is named after it: `http/put_import_raw_vdi`. */
+export const assertRole = (caller: Caller, permission: string, needs: Role): void => {
+  if (!permits(caller.role, needs)) throw denied(permission, needs);
+};
+
 const denied = (permission: string, needs: Role): Fault =>
   new Fault('RBAC_PERMISSION_DENIED', [
     permission,
