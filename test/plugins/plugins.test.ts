@@ -1,11 +1,13 @@
 // Goal: the shipped plugins speak SMAPIv3 as executables, whatever they are asked.
 // Method: the real programs, compiled and laid out once, run by hand with JSON on standard input.
 
-import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { nodeDisk } from '../../src/drivers/node/disk.ts';
+import { installPlugins } from '../../src/plugins/install.ts';
 import { type BuiltPlugins, buildPlugins } from './built-plugins.ts';
 
 let built: BuiltPlugins;
@@ -114,6 +116,18 @@ describe('plugins', () => {
     }
     const methods = await readdir(join(built.scripts, 'volume/org.xen.xapi.storage.iso'));
     expect(methods).not.toContain('Volume.create');
+  });
+
+  it('are laid out so that spaces and quotes in paths do no harm, and are left alone when they are right', async () => {
+    const root = join(folder, `it's "a" $HOME root`);
+    const from = { programs: `${built.scripts}/../dist/src/plugins`, node: process.execPath };
+    await installPlugins(nodeDisk, root, from);
+    const script = join(root, 'volume/org.xen.xapi.storage.iso/Plugin.query');
+    const before = await stat(script);
+    await installPlugins(nodeDisk, root, from);
+    expect((await stat(script)).ino).toBe(before.ino);
+    const printed = execFileSync(script, ['--json'], { input: '{"dbg":"d"}', encoding: 'utf8' });
+    expect(JSON.parse(printed).plugin).toBe('iso');
   });
 
   it('report an SR whose folder is gone as unavailable', async () => {

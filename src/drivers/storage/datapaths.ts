@@ -18,7 +18,8 @@ import type { Turns } from './turns.ts';
 /**
  * Who uses which volume. Drives the backend by the difference between superstates, one operation at
  * a time for each volume. The effect comes first and the note of it second: after a kill in between,
- * the same effect is asked for again, which backends must allow.
+ * the same effect is asked for again, which backends must allow. An attach is noted before as well, so
+ * that one cut short, which nobody may ask for again, is taken back.
  */
 export interface Datapaths {
   /**
@@ -58,18 +59,30 @@ export interface DatapathUse extends VolumeName {
   readonly vm: string;
 }
 
-/** What the backend said at attach, and what it is told from then on. */
-export interface Attachment {
+/** What the backend knows an attached volume by, for as long as it is. */
+export interface VolumePlace {
   readonly uri: string;
   readonly domain: string;
+}
+
+export interface Attachment extends VolumePlace {
+  /** What it said at attach; null while it has not. */
   readonly backend: Value;
 }
 
 export interface DatapathBackend {
-  attach(use: DatapathUse, call: StorageCall): Promise<Attachment>;
-  drive(attachment: Attachment, action: BackendAction, call: StorageCall): Promise<void>;
+  /** Changes nothing. */
+  locate(use: DatapathUse, call: StorageCall): Promise<VolumePlace>;
+  attach(place: VolumePlace, call: StorageCall): Promise<Value>;
+  drive(
+    place: VolumePlace,
+    action: Exclude<BackendAction['do'], 'attach'>,
+    access: Access,
+    call: StorageCall,
+  ): Promise<void>;
 }
 
+/** An attachment without datapaths is an attach that was cut short. */
 interface Holding extends VolumeName {
   readonly attachment: Attachment | undefined;
   readonly states: DatapathStates;
@@ -96,7 +109,7 @@ export const openDatapaths = async (given: {
 
   const commit = async (holding: Holding): Promise<void> => {
     const name = nameOf(holding);
-    if (holding.states.size > 0) {
+    if (holding.states.size > 0 || holding.attachment !== undefined) {
       await files.put(name, writeHolding(holding));
       holdings.set(name, holding);
     } else {
@@ -105,13 +118,34 @@ export const openDatapaths = async (given: {
     }
   };
 
+  const attach = async (use: DatapathUse, call: StorageCall): Promise<Attachment> => {
+    const place = await backend.locate(use, call);
+    await commit({ ...holdingOf(use), attachment: { ...place, backend: null } });
+    try {
+      return { ...place, backend: await backend.attach(place, call) };
+    } catch (error) {
+      // Whatever ended the attach must not end this.
+      await takeBack(use, { debugInfo: call.debugInfo }).catch((cause) => {
+        log.warn({ ...use, error: cause }, 'a failed attach could not be taken back yet');
+      });
+      throw error;
+    }
+  };
+
+  const takeBack = async (volume: VolumeName, call: StorageCall): Promise<void> => {
+    const holding = holdingOf(volume);
+    if (holding.attachment === undefined || holding.states.size > 0) return;
+    await backend.drive(holding.attachment, 'detach', 'RO', call);
+    await commit({ ...holding, attachment: undefined });
+  };
+
   const apply = async (use: DatapathUse, request: DatapathRequest, call: StorageCall): Promise<void> => {
     const holding = holdingOf(use);
     const { states, actions } = transition(holding.states, use.datapath, request);
     let { attachment } = holding;
-    for (const action of actions) {
-      if (action.do === 'attach') attachment = await backend.attach(use, call);
-      else if (attachment !== undefined) await backend.drive(attachment, action, call);
+    for (const { do: action, access } of actions) {
+      if (action === 'attach') attachment = await attach(use, call);
+      else if (attachment !== undefined) await backend.drive(attachment, action, access, call);
     }
     const leaked = new Set([...holding.leaked].filter((datapath) => states.has(datapath)));
     await commit({ ...holding, states, leaked, attachment: states.size > 0 ? attachment : undefined });
@@ -121,7 +155,7 @@ export const openDatapaths = async (given: {
     const holding = holdingOf(volume);
     const states = new Map(holding.states);
     states.delete(datapath);
-    return commit({ ...holding, states });
+    return commit({ ...holding, states, attachment: states.size > 0 ? holding.attachment : undefined });
   };
 
   const end = async (volume: VolumeName, datapath: string, allowLeak: boolean, call: StorageCall) => {
@@ -138,12 +172,17 @@ export const openDatapaths = async (given: {
     }
   };
 
-  const endLeaked = async (volume: VolumeName, call: StorageCall): Promise<void> => {
+  const endLeft = async (volume: VolumeName, call: StorageCall): Promise<void> => {
+    await takeBack(volume, call);
     for (const datapath of holdingOf(volume).leaked) await end(volume, datapath, false, call);
   };
 
   /** Readers first: without its writer the volume would have to change access in place. */
   const endAll = async (volume: VolumeName, allowLeak: boolean, call: StorageCall): Promise<void> => {
+    await takeBack(volume, call).catch((error) => {
+      if (!allowLeak) throw error;
+      return commit({ ...holdingOf(volume), attachment: undefined });
+    });
     const all = [...holdingOf(volume).states];
     const readers = all.filter(([, state]) => accessOf(state) === 'RO');
     const writers = all.filter(([, state]) => accessOf(state) === 'RW');
@@ -155,7 +194,7 @@ export const openDatapaths = async (given: {
 
   const withVolume: Datapaths['withVolume'] = (volume, call, work) =>
     inTurn(volume, call, async () => {
-      await endLeaked(volume, call);
+      await endLeft(volume, call);
       return work();
     });
 

@@ -6,21 +6,22 @@ import { CLONE_ON_BOOT } from './script-volumes.ts';
 
 /** Datapaths by SMAPIv3 scripts: the volume tells its URIs, a URI's scheme tells the plugin. */
 export const scriptDatapath = (srs: AttachedSrs, plugins: ScriptPlugins): DatapathBackend => ({
-  attach: async (use, call) => {
+  locate: async (use, call) => {
     const stat = (key: string) => srs.run(use.sr, 'Volume.stat', { key }, call, readVolume);
     const volume = await stat(use.key);
     const stand = volume.keys.get(CLONE_ON_BOOT);
     const { uris } = stand === undefined ? volume : await stat(stand);
-    const { scripts, uri } = await plugins.datapathFor(uris);
-    const domain = domainOf(use);
-    const backend = await scripts.run('Datapath.attach', { uri, domain }, call, readBackend);
-    return { uri, domain, backend };
+    const { uri } = await plugins.datapathFor(uris);
+    return { uri, domain: domainOf(use) };
   },
-  drive: async ({ uri, domain }, action, call) => {
+  attach: async ({ uri, domain }, call) => {
     const { scripts } = await plugins.datapathFor([uri]);
-    const readOnly =
-      action.do === 'activate' && action.access === 'RO' && scripts.has('Datapath.activate_readonly');
-    const method = `Datapath.${action.do}${readOnly ? '_readonly' : ''}`;
+    return scripts.run('Datapath.attach', { uri, domain }, call, readBackend);
+  },
+  drive: async ({ uri, domain }, action, access, call) => {
+    const { scripts } = await plugins.datapathFor([uri]);
+    const readOnly = action === 'activate' && access === 'RO' && scripts.has('Datapath.activate_readonly');
+    const method = `Datapath.${action}${readOnly ? '_readonly' : ''}`;
     await scripts.run(method, { uri, domain }, call, readNothing);
   },
 });

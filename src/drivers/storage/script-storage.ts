@@ -185,13 +185,15 @@ const hostUse = (
         const access = writable ? 'RW' : 'RO';
         const backend: Value = await datapaths.attach(use, access, call, true);
         await datapaths.activate(use, call);
-        const open = await opener.open(backend, writable, call.signal);
+        const open = await opener.open(backend, writable);
         opened.set(name, open);
         const { close: _, ...volumeOpened } = open;
         return volumeOpened;
       } catch (error) {
         await closeVolume(volume, datapath, { debugInfo: call.debugInfo }).catch(() => {});
-        throw error;
+        // The opener knows the image, the caller the volume.
+        const inUse = error instanceof StorageError && error.code === 'VDI_IN_USE';
+        throw inUse ? new StorageError(error.code, [key, 'attach']) : error;
       }
     },
     closeVolume: (sr, key, datapath, call) => closeVolume({ sr, key }, datapath, call),

@@ -133,6 +133,7 @@ export const readProbed = (value: Value): readonly Probed[] =>
       complete: boolOf(member(item, 'complete'), 'complete'),
       extraInfo: textMapOr(item, 'extra_info'),
       ...(uuid !== '' && { uuid }),
+      ...(sr !== undefined && { stat: readSrStat(sr) }),
     };
   });
 

@@ -113,6 +113,8 @@ export interface Probed {
   readonly configuration: ReadonlyMap<string, string>;
   readonly complete: boolean;
   readonly uuid?: string;
+  /** Of a repository that was found there. */
+  readonly stat?: SrStat;
   readonly extraInfo: ReadonlyMap<string, string>;
 }
 

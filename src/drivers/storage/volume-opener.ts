@@ -1,37 +1,21 @@
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute } from 'node:path';
 import { listOf, member, optionalMember, stringOf, variantOf } from '../../codec/rpclib.ts';
-import { type Clock, sleep } from '../../std/clock.ts';
 import type { Value } from '../../std/value.ts';
-import type { Disk } from '../disk.ts';
-import type { Endpoint, Network } from '../network.ts';
-import type { Processes } from '../processes.ts';
+import type { Endpoint } from '../network.ts';
+import { EXPORT_NAME, endForgottenServers, type ImageServerGiven, startImageServer } from './image-server.ts';
 import { connectNbd } from './nbd.ts';
 import { type OpenVolume, StorageError } from './storage.ts';
 
 /** How this process itself reads and writes an activated volume, whatever it is made of. */
 export interface VolumeOpener {
   /** `backend` is what the datapath answered at attach. */
-  open(backend: Value, writable: boolean, signal?: AbortSignal): Promise<OpenedVolume>;
+  open(backend: Value, writable: boolean): Promise<OpenedVolume>;
 }
 
 export interface OpenedVolume extends OpenVolume {
   /** Flushes what was written and lets the volume go. */
   close(): Promise<void>;
 }
-
-export interface VolumeOpenerGiven {
-  readonly processes: Processes;
-  readonly disk: Disk;
-  readonly network: Network;
-  readonly clock: Clock;
-  /** For the sockets of image servers. */
-  readonly folder: string;
-}
-
-const IMAGE_SERVER_START_MS_MAX = 30_000;
-const IMAGE_SERVER_STOP_MS_MAX = 30_000;
-const IMAGE_SERVER_OUTPUT_BYTES_MAX = 64 * 1024;
-const STOP_POLL_MS = 5;
 
 type Place =
   | { readonly kind: 'file'; readonly path: string }
@@ -40,14 +24,14 @@ type Place =
 
 type Opened = OpenVolume & { close(): Promise<void> };
 
-export const volumeOpener = async (given: VolumeOpenerGiven): Promise<VolumeOpener> => {
+export const volumeOpener = async (given: ImageServerGiven): Promise<VolumeOpener> => {
   await given.disk.makeFolder(given.folder);
-  await endForgotten(given);
+  await endForgottenServers(given);
   let servers = 0;
 
-  const openImage = async (path: string, format: string, writable: boolean, signal?: AbortSignal) => {
+  const openImage = async (path: string, format: string, writable: boolean): Promise<Opened> => {
     servers += 1;
-    const server = await startImageServer(given, `${servers}`, { path, format, writable }, signal);
+    const server = await startImageServer(given, `${servers}`, { path, format, writable });
     try {
       const disk = await connectNbd(given, { socketPath: server.socketPath }, EXPORT_NAME);
       return { ...disk, close: () => disk.close().finally(server.ended) };
@@ -63,11 +47,11 @@ export const volumeOpener = async (given: VolumeOpenerGiven): Promise<VolumeOpen
   };
 
   return {
-    open: async (backend, writable, signal) => {
+    open: async (backend, writable) => {
       const place = placeOf(backend);
       if (place.kind === 'file') return guarded(await openFile(place.path, writable), writable);
       if (place.kind === 'image') {
-        return guarded(await openImage(place.path, place.format, writable, signal), writable);
+        return guarded(await openImage(place.path, place.format, writable), writable);
       }
       const disk = await connectNbd(given, place.endpoint, place.exportName);
       return guarded(disk, writable && !disk.readOnly);
@@ -147,78 +131,4 @@ const guarded = (disk: Opened, writable: boolean): OpenedVolume => {
       return closing;
     },
   };
-};
-
-const EXPORT_NAME = 'volume';
-
-interface ImageServer {
-  readonly socketPath: string;
-  /** Resolves when it has let the image go; it ends by itself with its last connection. */
-  ended(): Promise<void>;
-  kill(): Promise<void>;
-}
-
-/** `qemu-nbd` serves what the image means. It returns once it listens, and goes on in the background. */
-const startImageServer = async (
-  { processes, disk, clock, folder }: VolumeOpenerGiven,
-  name: string,
-  image: { readonly path: string; readonly format: string; readonly writable: boolean },
-  signal?: AbortSignal,
-): Promise<ImageServer> => {
-  const socketPath = join(folder, `${name}.sock`);
-  const pidFile = join(folder, `${name}.pid`);
-  const access = image.writable ? ['--discard=unmap', '--detect-zeroes=unmap'] : ['--read-only'];
-  const place = [`--socket=${socketPath}`, `--pid-file=${pidFile}`, `--export-name=${EXPORT_NAME}`];
-  const finished = await processes.run(
-    'qemu-nbd',
-    ['--fork', ...place, ...access, `--format=${image.format}`, '--', image.path],
-    {
-      timeoutMs: IMAGE_SERVER_START_MS_MAX,
-      outputMax: IMAGE_SERVER_OUTPUT_BYTES_MAX,
-      ...(signal && { signal }),
-    },
-  );
-  if (finished.code !== 0) {
-    const why = finished.stderr.trim();
-    const locked = /Failed to get ".*" lock/.test(why);
-    throw locked
-      ? new StorageError('VDI_IN_USE', [image.path, 'attach'])
-      : new StorageError('SR_BACKEND_FAILURE', ['The image could not be opened', '', why]);
-  }
-  const pid = Number((await disk.readText(pidFile, 64)).trim());
-
-  const ended = async (): Promise<void> => {
-    const deadlineMs = clock.monotonicMs() + IMAGE_SERVER_STOP_MS_MAX;
-    while (processes.isAlive(pid)) {
-      if (clock.monotonicMs() > deadlineMs) processes.signal(pid, 'SIGKILL');
-      await sleep(clock, STOP_POLL_MS);
-    }
-    for (const path of [socketPath, pidFile]) if (await disk.exists(path)) await disk.remove(path);
-  };
-  return {
-    socketPath,
-    ended,
-    kill: () => {
-      processes.signal(pid, 'SIGKILL');
-      return ended();
-    },
-  };
-};
-
-/**
- * A server whose starter was killed before it connected waits for a first connection for ever. Given
- * one that goes away, it ends.
- */
-const endForgotten = async (given: VolumeOpenerGiven): Promise<void> => {
-  const { disk, folder } = given;
-  for (const { name } of await disk.list(folder)) {
-    const path = join(folder, name);
-    if (name.endsWith('.sock')) {
-      await connectNbd(given, { socketPath: path }, EXPORT_NAME).then(
-        (server) => server.close(),
-        () => {},
-      );
-    }
-    if (await disk.exists(path)) await disk.remove(path);
-  }
 };

@@ -16,12 +16,9 @@ export const imageDatapath = ({ disk }: { readonly disk: Disk }): Methods => ({
     const file = await disk.open(path, 'read');
     await file.close();
     if (isOfSr(path)) await disk.replaceText(path + HELD_SUFFIX, `${textOf(args, 'domain')}\n`);
-    return {
-      implementations: [
-        ['XenDisk', { backend_type: 'vbd', params: path, extra: { format } }],
-        ['File', { path }],
-      ],
-    };
+    const image = ['XenDisk', { backend_type: 'vbd', params: path, extra: { format } }];
+    // A file that is called File holds the disk's bytes and nothing else.
+    return { implementations: format === 'raw' ? [image, ['File', { path }]] : [image] };
   },
   'Datapath.activate': nothing,
   'Datapath.activate_readonly': nothing,

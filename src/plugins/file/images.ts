@@ -28,7 +28,7 @@ export interface Images {
   /** Removes an image nobody needs, and those below it that are then needed no more. */
   release(image: string, isNeeded: (image: string) => boolean): Promise<void>;
   remove(image: string): Promise<void>;
-  /** Whether a datapath holds it: it may be written at any moment, and by its path. */
+  /** Whether a datapath or QEMU holds it: it may be written at any moment, and by its path. */
   isHeld(image: string): Promise<boolean>;
 }
 
@@ -115,6 +115,14 @@ export const imagesIn = (
     return false;
   };
 
+  /** QEMU locks what it writes, so a user that no datapath told of is seen too. */
+  const isLocked = async (image: string): Promise<boolean> =>
+    formatOf(image) === 'qcow2' &&
+    tool('qemu-img', ['info', '-f', 'qcow2', '--', pathOf(image)]).then(
+      () => false,
+      (error: Error) => /Failed to get .* lock/.test(error.message),
+    );
+
   const writtenAt = (image: string): Promise<string> => tool('stat', ['--format=%y %s', '--', pathOf(image)]);
 
   return {
@@ -170,6 +178,6 @@ export const imagesIn = (
       }
     },
     remove,
-    isHeld: (image) => disk.exists(pathOf(image) + HELD_SUFFIX),
+    isHeld: async (image) => (await disk.exists(pathOf(image) + HELD_SUFFIX)) || isLocked(image),
   };
 };

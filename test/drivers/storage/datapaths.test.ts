@@ -31,15 +31,16 @@ const countingBackend = () => {
   const log: string[] = [];
   let refuse = '';
   const backend: DatapathBackend = {
-    attach: async ({ key }) => {
-      if (refuse === 'attach') throw new Error('refused');
+    locate: async ({ key }) => ({ uri: `raw:${key}`, domain: '1' }),
+    attach: async ({ uri }) => {
       log.push('attach');
-      return { uri: `raw:${key}`, domain: '1', backend: new Map([['implementations', [key]]]) };
+      if (refuse === 'attach') throw new Error('refused');
+      return new Map([['implementations', [uri]]]);
     },
-    drive: async ({ uri }, action) => {
+    drive: async ({ uri }, action, access) => {
       expect(uri).toBe(`raw:${volume.key}`);
-      if (refuse === action.do) throw new Error('refused');
-      log.push(`${action.do} ${action.access}`);
+      if (refuse === action) throw new Error('refused');
+      log.push(`${action} ${access}`);
     },
   };
   return {
@@ -122,6 +123,34 @@ describe('datapaths', () => {
       if (!died) break;
       expect(steps).toBeLessThan(20);
     }
+  });
+
+  it('whose attach was cut short by a kill are taken back before anything else', async () => {
+    const { backend, log } = countingBackend();
+    let writes = 0;
+    const dying: Disk = {
+      ...nodeDisk,
+      replaceText: async (...args) => {
+        writes += 1;
+        if (writes === 2) throw new Error('killed');
+        return nodeDisk.replaceText(...args);
+      },
+    };
+    await expect((await open(backend, dying)).attach(use, 'RW', call)).rejects.toThrow('killed');
+    expect(log).toEqual(['attach']);
+    const reopened = await open(backend);
+    expect(reopened.statesOf(volume).superstate).toBe('Detached');
+    expect(await reopened.withVolume(volume, call, async () => [...log])).toEqual(['attach', 'detach RO']);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('whose attach fails are taken back at once', async () => {
+    const { backend, log, refuse } = countingBackend();
+    const datapaths = await open(backend);
+    refuse('attach');
+    await expect(datapaths.attach(use, 'RW', call)).rejects.toThrow('refused');
+    expect(log).toEqual(['attach', 'detach RO']);
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('that cannot be ended are leaked, and ended before anything else happens to the volume', async () => {
