@@ -244,9 +244,12 @@ describe.skipIf(!hasQemu)('a chain of qcow2 images (skipped where qemu-img is no
     const pidFile = join(sr, 'pid');
     const args = ['--fork', `--pid-file=${pidFile}`, `--socket=${join(sr, 's')}`, '--format=qcow2', path];
     execFileSync('qemu-nbd', args);
-    await ask(plugin, 'Volume.snapshot', { key });
-    expect(await imageOf(plugin, key)).toEqual({ format: 'qcow2', path });
-    process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGKILL');
+    try {
+      await ask(plugin, 'Volume.snapshot', { key });
+      expect(await imageOf(plugin, key)).toEqual({ format: 'qcow2', path });
+    } finally {
+      process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGKILL');
+    }
   });
 
   it('that leads out of the SR is refused', async () => {

@@ -126,20 +126,23 @@ describe.skipIf(!hasQemu)('a disk of qemu-nbd (skipped where it is not installed
       '--persistent',
     ];
     const child = spawn('qemu-nbd', [...args, `--pid-file=${join(folder, 'pid')}`, image]);
-    const listening = async (): Promise<void> =>
-      connect('y').then(
-        () => {},
-        (error) => (error.code === 'ENOENT' && /refused/.test(error.message) ? undefined : listening()),
-      );
-    await listening();
-    await expect(connect('other')).rejects.toMatchObject({ code: 'ENOENT' });
-    const disk = await connect();
-    expect(disk.readOnly).toBe(true);
-    await expect(disk.write(Buffer.alloc(512), 0n)).rejects.toThrow(/refused with (EPERM|EINVAL)/);
-    expect(await disk.read(Buffer.alloc(512), 0n)).toBe(512);
-    await disk.close();
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    try {
+      const listening = async (): Promise<void> =>
+        connect('y').then(
+          () => {},
+          (error) => (error.code === 'ENOENT' && /refused/.test(error.message) ? undefined : listening()),
+        );
+      await listening();
+      await expect(connect('other')).rejects.toMatchObject({ code: 'ENOENT' });
+      const disk = await connect();
+      expect(disk.readOnly).toBe(true);
+      await expect(disk.write(Buffer.alloc(512), 0n)).rejects.toThrow(/refused with (EPERM|EINVAL)/);
+      expect(await disk.read(Buffer.alloc(512), 0n)).toBe(512);
+      await disk.close();
+    } finally {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
   });
 });
 
