@@ -114,3 +114,23 @@ const release = async (core: Core, machine: Machine, path: Datapath, debugInfo: 
 export const releaseAll = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
   for (const path of [...machine.datapaths.values()].reverse()) await release(core, machine, path, debugInfo);
 };
+
+/** Disks whose writes last for one power cycle only. For the others storage would start a plugin for nothing. */
+const resetDisks = (machine: Machine): readonly Datapath[] =>
+  [...machine.vbds.values()].flatMap(({ id, backend, persistent }) => {
+    const path = persistent || backend === undefined ? undefined : datapathOf(backend, id[1], '0');
+    return path === undefined ? [] : [path];
+  });
+
+export const beginEpochs = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
+  for (const path of resetDisks(machine)) await core.storage.beginEpoch(path, debugInfo);
+};
+
+/** What fails is left to the next beginning, which forgets what it finds. */
+export const endEpochs = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
+  for (const path of resetDisks(machine)) {
+    await core.storage
+      .endEpoch(path, debugInfo)
+      .catch((error: unknown) => core.log.warn({ vm: machine.id, path, error }, 'an epoch did not end'));
+  }
+};

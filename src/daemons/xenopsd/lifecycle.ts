@@ -2,7 +2,7 @@ import { type XenopsDisk, XenopsError } from '../../drivers/hypervisor/hyperviso
 import { undoStack } from '../../std/undo.ts';
 import type { Guest, GuestDisk, GuestSpec } from './backend.ts';
 import { announceAll, announceVm, badPowerState, type Core } from './core.ts';
-import { noteDisks, openDisk, releaseAll, withHostDisk } from './disks.ts';
+import { beginEpochs, endEpochs, noteDisks, openDisk, releaseAll, withHostDisk } from './disks.ts';
 import { type LiveGuest, liveGuest, type Machine } from './machines.ts';
 import type { Work } from './tasks.ts';
 
@@ -15,7 +15,19 @@ const DISKS_SHARE = 0.4;
 export const start = async (core: Core, machine: Machine, work: Work): Promise<void> => {
   if (machine.guest !== undefined || machine.suspended) throw badPowerState(machine, 'Halted');
   machine.quickRestarts = 0;
-  await build(core, machine, work, (spec) => core.backend.create(spec, work));
+  await create(core, machine, work);
+};
+
+/** A power cycle begins, which for disks that are reset at boot is an epoch. */
+const create = async (core: Core, machine: Machine, work: Work): Promise<void> => {
+  work.check();
+  try {
+    await beginEpochs(core, machine, work.debugInfo);
+    await build(core, machine, work, (spec) => core.backend.create(spec, work));
+  } catch (error) {
+    await endEpochs(core, machine, work.debugInfo);
+    throw error;
+  }
 };
 
 /** Disks, then the guest, which is left paused. A failure or a cancellation takes everything back. */
@@ -133,7 +145,7 @@ const rebuild = async (core: Core, machine: Machine, work: Work): Promise<void> 
   machine.rebooting = true;
   try {
     await tearDown(core, machine, work);
-    await build(core, machine, work, (spec) => core.backend.create(spec, work));
+    await create(core, machine, work);
     await unpause(core, machine, work);
   } finally {
     machine.rebooting = false;
@@ -167,6 +179,8 @@ export const resume = async (core: Core, machine: Machine, disk: XenopsDisk, wor
 const tearDown = async (core: Core, machine: Machine, work: Work): Promise<void> => {
   if (machine.guest !== undefined) await core.backend.destroy(machine.id);
   await releaseAll(core, machine, work.debugInfo);
+  // A VM whose memory was saved is still in its power cycle.
+  if (!machine.suspended) await endEpochs(core, machine, work.debugInfo);
   machine.guest = undefined;
   machine.domid = undefined;
   machine.exited = undefined;

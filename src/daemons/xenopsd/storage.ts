@@ -23,6 +23,10 @@ export interface DiskStorage {
   activate(path: Datapath, debugInfo: string): Promise<void>;
   deactivate(path: Datapath, debugInfo: string): Promise<void>;
   detach(path: Datapath, debugInfo: string): Promise<void>;
+  /** A power cycle begins whose writes are forgotten with its end. Before the disk is attached. */
+  beginEpoch(path: Datapath, debugInfo: string): Promise<void>;
+  /** After the disk was detached. */
+  endEpoch(path: Datapath, debugInfo: string): Promise<void>;
 }
 
 export interface DiskPlace {
@@ -31,31 +35,33 @@ export interface DiskPlace {
 }
 
 /** Storage plugins may have to wake disks and talk to filers. */
-const TIMEOUT_MS = 5 * 60_000;
+const LIMITS = { timeoutMs: 5 * 60_000 };
 
 export const diskStorage = (network: Network, endpoint: Endpoint): DiskStorage => {
   const rpc = xmlRpc(network, endpoint);
   const call = async <T>(
     method: string,
     path: Datapath,
-    debugInfo: string,
+    args: Readonly<Record<string, Value>>,
     read: (value: Value) => T,
-    more: Readonly<Record<string, Value>> = {},
   ): Promise<T> => {
-    const { name, sr, vdi, domain } = path;
-    const args = struct({ dbg: debugInfo, dp: name, sr, vdi, vm: domain, ...more });
     try {
-      return read(await rpc(method, args, { timeoutMs: TIMEOUT_MS }));
+      return read(
+        await rpc(method, struct({ ...args, sr: path.sr, vdi: path.vdi, vm: path.domain }), LIMITS),
+      );
     } catch (error) {
       throw xenopsErrorFrom(method, path, error);
     }
   };
+  const nothing = (): void => {};
   return {
-    attach: (path, readWrite, debugInfo) =>
-      call('VDI.attach3', path, debugInfo, placeOf, { read_write: readWrite }),
-    activate: (path, debugInfo) => call('VDI.activate3', path, debugInfo, () => {}),
-    deactivate: (path, debugInfo) => call('VDI.deactivate', path, debugInfo, () => {}),
-    detach: (path, debugInfo) => call('VDI.detach', path, debugInfo, () => {}),
+    attach: (path, readWrite, dbg) =>
+      call('VDI.attach3', path, { dbg, dp: path.name, read_write: readWrite }, placeOf),
+    activate: (path, dbg) => call('VDI.activate3', path, { dbg, dp: path.name }, nothing),
+    deactivate: (path, dbg) => call('VDI.deactivate', path, { dbg, dp: path.name }, nothing),
+    detach: (path, dbg) => call('VDI.detach', path, { dbg, dp: path.name }, nothing),
+    beginEpoch: (path, dbg) => call('VDI.epoch_begin', path, { dbg, persistent: false }, nothing),
+    endEpoch: (path, dbg) => call('VDI.epoch_end', path, { dbg }, nothing),
   };
 };
 

@@ -13,7 +13,7 @@ export interface Updates {
   /** Nobody needs to hear of it any more. */
   drop(what: XenopsUpdate): void;
   lastId(): number;
-  /** Waits for something newer than `lastId` up to `timeoutMs`; undefined: from the start; for as long as it takes. */
+  /** Waits for what is newer than `lastId` (all there is), up to `timeoutMs` (for as long as it takes). */
   get(lastId: number | undefined, timeoutMs: number | undefined, signal: AbortSignal): Promise<XenopsUpdates>;
   injectBarrier(vm: string, id: number): void;
   removeBarrier(id: number): void;

@@ -20,9 +20,8 @@ export class RpcRefusal extends Error {
   readonly error: Value;
 
   constructor(method: string, error: Value) {
-    super(
-      `${method} was refused: ${JSON.stringify(error, (_, each) => (typeof each === 'bigint' ? `${each}` : each))}`,
-    );
+    const shown = JSON.stringify(error, (_, each) => (typeof each === 'bigint' ? `${each}` : each));
+    super(`${method} was refused: ${shown}`);
     this.name = 'RpcRefusal';
     this.error = error;
   }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
-import { member, stringOf } from '../../../src/codec/rpclib.ts';
+import { member, optionalMember, stringOf } from '../../../src/codec/rpclib.ts';
 import { readXmlRpcCall } from '../../../src/codec/xmlrpc-reader.ts';
 import { xmlFailureValue, xmlSuccess, xmlValue } from '../../../src/codec/xmlrpc-writer.ts';
 import { type Daemon, type DaemonOptions, xenopsDaemon } from '../../../src/daemons/xenopsd/server.ts';
@@ -81,7 +81,8 @@ export const serveStorage = async (bench: Bench): Promise<FakeStorage> => {
 const storageAnswer = (bench: Bench, storage: FakeStorage, body: string): string => {
   const { method, params } = readXmlRpcCall(body);
   const args = params[0] ?? null;
-  const [dp, vdi] = [stringOf(member(args, 'dp')), stringOf(member(args, 'vdi'))];
+  const vdi = stringOf(member(args, 'vdi'));
+  const dp = stringOf(optionalMember(args, 'dp') ?? vdi);
   const rights = method === 'VDI.attach3' && member(args, 'read_write') === false ? ' read-only' : '';
   storage.calls.push(`${method} ${dp}${rights}`);
   const refusal = storage.refusals.get(`${method} ${vdi}`);

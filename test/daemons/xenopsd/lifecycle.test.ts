@@ -303,6 +303,32 @@ describe('a start that fails', () => {
   });
 });
 
+describe('a disk that is reset at boot', () => {
+  beforeEach(async () => {
+    await startDaemon(bench());
+    const disks = [diskOf('a', 'hda', { persistent: false }), diskOf('a', 'hdb')];
+    await client.importMetadata(metadataOf(vmNamed('a'), disks), 'test');
+  });
+  const epochs = (): readonly string[] => storage.calls.filter((call) => call.includes('epoch'));
+
+  test('begins an epoch before it is attached and ends it after it was detached, once for each power cycle', async () => {
+    await begin('a');
+    expect(storage.calls.slice(0, 2)).toEqual(['VDI.epoch_begin a-hda', 'VDI.attach3 vbd/1/hda']);
+    await client.reboot('a', undefined, work());
+    await client.suspend('a', ['Local', bench().path('memory')], work());
+    await client.resume('a', ['Local', bench().path('memory')], work());
+    expect(epochs()).toEqual(['VDI.epoch_begin a-hda', 'VDI.epoch_end a-hda', 'VDI.epoch_begin a-hda']);
+    await client.shutdown('a', undefined, work());
+    expect(storage.calls.at(-1)).toBe('VDI.epoch_end a-hda');
+  });
+
+  test('ends its epoch when the start fails', async () => {
+    await trigger(bench(), 'add-fault', 'start', '1', 'IO_error');
+    await expect(client.start('a', false, work())).rejects.toEqual(refusal('IO_error'));
+    expect(storage.calls.at(-1)).toBe('VDI.epoch_end a-hda');
+  });
+});
+
 describe('what a guest does by itself', () => {
   const run = async (vm: ReturnType<typeof vmNamed>): Promise<ReturnType<typeof watchStates>> => {
     await startDaemon(bench());

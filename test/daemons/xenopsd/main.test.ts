@@ -1,7 +1,7 @@
 // Goal: the program itself starts, says when it is ready, survives being killed with its guests, and ends
 // cleanly when it is told to.
 // Method: its sources are translated into the test's folder and run by node as a process of their own.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -130,6 +130,30 @@ test('it serves, is killed in the middle of a start, starts again and knows what
   await third.says('"ready"');
   expect(await client.stat('a')).toMatchObject({ power_state: 'Running', domids: [1] });
   expect(await client.stat('b')).toMatchObject({ power_state: 'Paused', domids: [3] });
+});
+
+const noQemu = spawnSync('qemu-system-x86_64', ['--version']).status !== 0;
+test.skipIf(noQemu)('real guests outlive it and answer its successor (skipped without QEMU)', async () => {
+  const qemuArguments = simArguments(bench()).map((each) => (each === 'sim' ? 'qemu' : each));
+  const first = run(bench(), qemuArguments);
+  await first.says('"ready"');
+  const client = connectClient(bench());
+  await client.importMetadata(metadataOf(vmNamed('a', { vcpus: 1, vcpu_max: 1 })), 'test');
+  await client.start('a', false, work());
+  await client.unpause('a', work());
+  expect(await client.stat('a')).toMatchObject({ power_state: 'Running', domids: [1] });
+  first.process.kill('SIGKILL');
+  await first.ended;
+
+  const second = run(bench(), qemuArguments);
+  await second.says('"ready"');
+  const state = await client.stat('a');
+  expect(state).toMatchObject({ power_state: 'Running', domids: [1] });
+  expect(state?.consoles.map(({ protocol }) => protocol)).toContain('Rfb');
+  await client.pause('a', work());
+  expect(await client.stat('a')).toMatchObject({ power_state: 'Paused' });
+  await client.shutdown('a', undefined, work());
+  expect(await client.stat('a')).toMatchObject({ power_state: 'Halted', domids: [] });
 });
 
 test('it says what is wrong with its arguments and its configuration', async () => {

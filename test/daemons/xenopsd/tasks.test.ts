@@ -6,13 +6,13 @@ import { type Tasks, taskTable } from '../../../src/daemons/xenopsd/tasks.ts';
 import { XenopsError } from '../../../src/drivers/hypervisor/hypervisor.ts';
 import { silentLog } from '../../../src/std/log.ts';
 import type { Value } from '../../../src/std/value.ts';
-import { handClock } from './hand-clock.ts';
+import { manualClock } from '../../manual-clock.ts';
 import { promised } from './harness.ts';
 
 const table = (tasksMax = 100): { readonly tasks: Tasks; readonly ended: (id: string) => Promise<void> } => {
   const waiting = new Map<string, () => void>();
   const tasks = taskTable({
-    clock: handClock(),
+    clock: manualClock(),
     log: silentLog,
     changed: (id, gone) => {
       if (!gone && tasks.stat(id).state.kind !== 'Pending') waiting.get(id)?.();
@@ -119,7 +119,7 @@ test('a task that is destroyed on finish is gone with its end', async () => {
 
 test('steps of progress too small to see are not announced', () => {
   const seen: string[] = [];
-  const tasks = taskTable({ clock: handClock(), log: silentLog, changed: (id) => seen.push(id) });
+  const tasks = taskTable({ clock: manualClock(), log: silentLog, changed: (id) => seen.push(id) });
   tasks.create('steps', async (work) => {
     for (let step = 0; step <= 10_000; step += 1) work.progress(step / 10_000);
     return forever();

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { updatesLog } from '../../../src/daemons/xenopsd/updates.ts';
 import { updateKey, type XenopsUpdate } from '../../../src/drivers/hypervisor/xenops-tasks.ts';
-import { handClock } from './hand-clock.ts';
+import { manualClock } from '../../manual-clock.ts';
 
 const never = new AbortController().signal;
 /** Of a reader that does not wait. */
@@ -19,7 +19,7 @@ test('a reader that comes back with its number hears the latest change of each o
   );
   await fc.assert(
     fc.asyncProperty(changes, changes, async (before, after) => {
-      const updates = updatesLog(handClock());
+      const updates = updatesLog(manualClock());
       for (const what of before) updates.add(what);
       const from = updates.lastId();
       for (const what of after) updates.add(what);
@@ -32,7 +32,7 @@ test('a reader that comes back with its number hears the latest change of each o
 });
 
 test('a reader without a number hears of everything', async () => {
-  const updates = updatesLog(handClock());
+  const updates = updatesLog(manualClock());
   updates.add(vm('a'));
   updates.add(vm('b'));
   updates.add(vm('a'));
@@ -40,19 +40,19 @@ test('a reader without a number hears of everything', async () => {
 });
 
 test('a number of the future is one of an earlier daemon: the reader starts over', async () => {
-  const updates = updatesLog(handClock());
+  const updates = updatesLog(manualClock());
   updates.add(vm('a'));
   expect(await updates.get(57, undefined, never)).toEqual({ barriers: [], updates: [vm('a')], next: 1 });
 });
 
 test('a reader waits for news, for its timeout or for its caller to go away', async () => {
-  const clock = handClock();
+  const clock = manualClock();
   const updates = updatesLog(clock);
   const news = updates.get(0, 30_000, never);
   updates.add(vm('a'));
   expect((await news).next).toBe(1);
   const silence = updates.get(1, 30_000, never);
-  clock.advance(30_000);
+  await clock.advance(30_000);
   expect(await silence).toEqual({ barriers: [], updates: [], next: 1 });
   const gone = new AbortController();
   const nobody = updates.get(1, undefined, gone.signal);
@@ -61,7 +61,7 @@ test('a reader waits for news, for its timeout or for its caller to go away', as
 });
 
 test('a barrier brings what was pending for its VM when it was set, and nothing of others or of later', async () => {
-  const updates = updatesLog(handClock());
+  const updates = updatesLog(manualClock());
   updates.add(vm('a'));
   const from = updates.lastId();
   updates.add(['Vbd', ['a', 'x']]);
@@ -80,20 +80,20 @@ test('a barrier brings what was pending for its VM when it was set, and nothing 
 });
 
 test('a barrier alone wakes a reader', async () => {
-  const updates = updatesLog(handClock());
+  const updates = updatesLog(manualClock());
   const news = updates.get(0, undefined, never);
   updates.injectBarrier('a', 1);
   expect(await news).toEqual({ barriers: [{ id: 1, updates: [] }], updates: [], next: 1 });
 });
 
 test('what is gone is told, until too much is gone', async () => {
-  const updates = updatesLog(handClock(), { goneMax: 2, waitersMax: 10, barriersMax: 10 });
+  const updates = updatesLog(manualClock(), { goneMax: 2, waitersMax: 10, barriersMax: 10 });
   for (const id of ['a', 'b', 'c']) updates.gone(vm(id));
   expect(keys((await updates.get(undefined, undefined, atOnce)).updates)).toEqual(['Vm/b', 'Vm/c']);
 });
 
 test('what came back after it was gone is not forgotten with it', async () => {
-  const updates = updatesLog(handClock(), { goneMax: 1, waitersMax: 10, barriersMax: 10 });
+  const updates = updatesLog(manualClock(), { goneMax: 1, waitersMax: 10, barriersMax: 10 });
   updates.gone(vm('a'));
   updates.add(vm('a'));
   updates.gone(vm('b'));
@@ -102,7 +102,7 @@ test('what came back after it was gone is not forgotten with it', async () => {
 });
 
 test('too many readers and too many barriers are refused', async () => {
-  const updates = updatesLog(handClock(), { goneMax: 1, waitersMax: 1, barriersMax: 1 });
+  const updates = updatesLog(manualClock(), { goneMax: 1, waitersMax: 1, barriersMax: 1 });
   const first = updates.get(0, undefined, never);
   await expect(updates.get(0, undefined, never)).rejects.toMatchObject({ tag: 'Internal_error' });
   updates.injectBarrier('a', 1);
