@@ -1,0 +1,209 @@
+import type { Hypervisor } from '../../src/drivers/hypervisor/hypervisor.ts';
+import type { Call } from '../../src/model/class.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
+import { destruct } from '../../src/objects/construct.ts';
+import { sharingRefusal } from '../../src/objects/disk-sharing.ts';
+import { vbdKey, xenopsDisk } from '../../src/objects/guest-devices.ts';
+import { asked, isUnknown, unattendedWork, xenopsWork } from '../../src/objects/hypervisor-work.ts';
+import type { Working } from '../../src/objects/implement.ts';
+import { demand } from '../../src/objects/refusal.ts';
+import { pbdOf } from '../../src/objects/storage-rows.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Tx, View } from '../../src/store/view.ts';
+import { becomeHalted } from './halting.ts';
+import type { VmHandlers } from './handlers.ts';
+import { metadataOf } from './metadata.ts';
+import type { PowerState } from './operations.ts';
+
+// How a guest comes to life: rows first, then the daemon. Whatever fails is taken back from the end.
+
+type Vm = Working<'VM'>;
+
+/** After the daemon has done something: once its reports are in the rows, the VM is in one of these states. */
+export const expectState = async (
+  working: Vm,
+  hypervisor: Pick<Hypervisor, 'barrier'>,
+  states: readonly PowerState[],
+): Promise<void> => {
+  await hypervisor.barrier(working.record.uuid);
+  const { power_state } = working.record;
+  if (states.includes(power_state)) return;
+  throw new Fault('VM_BAD_POWER_STATE', [
+    working.self,
+    states.join(';').toLowerCase(),
+    power_state.toLowerCase(),
+  ]);
+};
+
+/** What keeps a VM from running on a host, as far as rows tell. */
+export const assertCanBoot = (view: View, self: Ref<'VM'>, host: Ref<'host'>): void => {
+  const vm = view.require('VM', self);
+  const { enabled } = view.require('host', host);
+  if (!enabled) throw new Fault('HOST_DISABLED', [host]);
+  if (vm.VCPUs_at_startup < 1n) throw new Fault('VM_NO_VCPUS', [self]);
+  for (const ref of vm.VBDs) {
+    const vbd = view.get('VBD', ref);
+    if (vbd === undefined || vbd.empty) continue;
+    const { SR } = view.require('VDI', vbd.VDI);
+    if (pbdOf(view, SR, host) === undefined) throw new Fault('VM_REQUIRES_SR', [self, SR]);
+  }
+};
+
+/** Claims the disks: who shares one is looked at and told in one step, so that of two starts one wins. */
+const attachDevices = (tx: Tx, self: Ref<'VM'>): void => {
+  const vm = tx.require('VM', self);
+  for (const ref of vm.VBDs) {
+    const vbd = tx.require('VBD', ref);
+    demand(sharingRefusal(tx, ref, vbd));
+    tx.patch('VBD', ref, { currently_attached: true, device: vbdKey(vbd, vm) });
+  }
+  for (const ref of vm.VIFs) tx.patch('VIF', ref, { currently_attached: true });
+};
+
+interface Before {
+  restore(tx: Tx): void;
+}
+
+/** The rows of a VM and its devices as they are now, to be put back. */
+const rowsNow = (view: View, self: Ref<'VM'>): Before => {
+  const { VBDs, VIFs, power_state, last_booted_record } = view.require('VM', self);
+  const vbds = VBDs.map((ref) => [ref, view.require('VBD', ref)] as const);
+  const vifs = VIFs.map((ref) => [ref, view.require('VIF', ref)] as const);
+  return {
+    restore: (tx) => {
+      if (tx.get('VM', self) === undefined) return;
+      becomeHalted(tx, self);
+      tx.patch('VM', self, { power_state, last_booted_record });
+      for (const [ref, { currently_attached, device, reserved }] of vbds) {
+        if (tx.get('VBD', ref) !== undefined) tx.patch('VBD', ref, { currently_attached, device, reserved });
+      }
+      for (const [ref, { currently_attached }] of vifs) {
+        if (tx.get('VIF', ref) !== undefined) tx.patch('VIF', ref, { currently_attached });
+      }
+    },
+  };
+};
+
+/** Ends whatever the daemon has of the VM and makes it forget it. A daemon that does not know it is content. */
+const withdraw = async (hypervisor: Hypervisor, uuid: string, method: string): Promise<void> => {
+  try {
+    const state = await hypervisor.stat(uuid);
+    if (state === undefined) return;
+    if (state.power_state !== 'Halted') await hypervisor.shutdown(uuid, undefined, unattendedWork(method));
+    await hypervisor.barrier(uuid);
+    await hypervisor.remove(uuid);
+  } catch (error) {
+    if (!isUnknown(error)) throw error;
+  }
+};
+
+interface Boot {
+  readonly method: string;
+  readonly paused: boolean;
+  /** Starts the guest or restores it; either leaves it paused. */
+  readonly bring: (hypervisor: Hypervisor, uuid: string) => Promise<void>;
+}
+
+const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<void> => {
+  const { self, view, services, signal } = working;
+  const { hypervisor } = services;
+  const { uuid } = working.record;
+  const metadata = metadataOf(view, self);
+  const before = rowsNow(view, self);
+  const claimed = working.commit((tx) => attachDevices(tx, self));
+  // Nobody has to wait for the disk here: a crash before the end of this is put right by reconciling.
+  claimed.catch(() => {});
+  working.undo(() => working.commit((tx) => before.restore(tx)));
+  working.undo(() => withdraw(hypervisor, uuid, method));
+  const how = xenopsWork(working, method);
+  await asked(method, hypervisor.importMetadata(metadata, how.debugInfo));
+  signal.throwIfAborted();
+  await asked(method, bring(hypervisor, uuid));
+  if (!paused) await asked(method, hypervisor.unpause(uuid, how));
+  signal.throwIfAborted();
+  await asked(method, hypervisor.refresh(uuid));
+  await asked(method, expectState(working, hypervisor, ['Running', 'Paused']));
+  await claimed;
+};
+
+interface StartArgs {
+  readonly start_paused: boolean;
+  readonly force: boolean;
+}
+
+/** There is one host to choose from: this one. */
+const assertHere = ({ services, view }: Vm, host: Ref<'host'>, method: string): void => {
+  view.require('host', host);
+  if (host !== services.host) throw new Fault('NOT_IMPLEMENTED', [`${method} on another host`]);
+};
+
+const start = async (working: Vm, { start_paused, force }: StartArgs, method: string): Promise<void> => {
+  const { view, self, services } = working;
+  if (working.record.is_control_domain) {
+    throw new Fault('OPERATION_NOT_ALLOWED', ['This operation is not allowed on a control domain']);
+  }
+  assertCanBoot(view, self, services.host);
+  await boot(working, {
+    method,
+    paused: start_paused,
+    bring: (hypervisor, uuid) => hypervisor.start(uuid, force, xenopsWork(working, method)),
+  });
+};
+
+/** The memory image has served its purpose. A disk that cannot be destroyed is left to be cleaned up by hand. */
+const dropImage = async (call: Call, { services, self }: Vm, image: Ref<'VDI'>): Promise<void> => {
+  try {
+    await destruct({ call }, 'VDI', image);
+  } catch (error) {
+    services.log.warn({ error, vm: self, vdi: image }, 'The memory image of a VM could not be destroyed');
+  }
+};
+
+const resume = async (working: Vm, { start_paused }: StartArgs, method: string): Promise<void> => {
+  const { view, self, services } = working;
+  const image = working.record.suspend_VDI;
+  const disk = xenopsDisk(view, image);
+  assertCanBoot(view, self, services.host);
+  await boot(working, {
+    method,
+    paused: start_paused,
+    bring: (hypervisor, uuid) => hypervisor.resume(uuid, disk, xenopsWork(working, method)),
+  });
+  await working.commit((tx) => tx.patch('VM', self, { suspend_VDI: nullRef as Ref<'VDI'> }));
+  await dropImage(working.call, working, image);
+};
+
+export const power = {
+  start: { operation: 'start', work: (working, args) => start(working, args, 'VM.start') },
+  start_on: {
+    operation: 'start_on',
+    work: async (working, args) => {
+      assertHere(working, args.host, 'VM.start_on');
+      await start(working, args, 'VM.start_on');
+    },
+  },
+  resume: { operation: 'resume', work: (working, args) => resume(working, args, 'VM.resume') },
+  resume_on: {
+    operation: 'resume_on',
+    work: async (working, args) => {
+      assertHere(working, args.host, 'VM.resume_on');
+      await resume(working, args, 'VM.resume_on');
+    },
+  },
+  pause: {
+    operation: 'pause',
+    work: async (working) => {
+      const { hypervisor } = working.services;
+      await asked('VM.pause', hypervisor.pause(working.record.uuid, xenopsWork(working, 'VM.pause')));
+      await asked('VM.pause', expectState(working, hypervisor, ['Paused']));
+    },
+  },
+  unpause: {
+    operation: 'unpause',
+    work: async (working) => {
+      const { hypervisor } = working.services;
+      await asked('VM.unpause', hypervisor.unpause(working.record.uuid, xenopsWork(working, 'VM.unpause')));
+      await asked('VM.unpause', expectState(working, hypervisor, ['Running']));
+    },
+  },
+} satisfies VmHandlers;

@@ -1,0 +1,78 @@
+import { wireFields } from '../../src/model/derive.ts';
+import type { Ref } from '../../src/model/types.ts';
+import { deviceNumberOf } from '../../src/objects/device-numbers.ts';
+import { isHvm } from '../../src/objects/guest-devices.ts';
+import { demand } from '../../src/objects/refusal.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Value } from '../../src/std/value.ts';
+import { vmRefusal } from './admission.ts';
+import { VM } from './class.ts';
+import type { VmHandlers } from './handlers.ts';
+import { assertCanBoot } from './power.ts';
+
+/** Positions that a guest has for drives and for network cards. */
+export const vbdDevicesMax = 255;
+export const vifDevicesMax = 7;
+
+const free = (count: number, taken: readonly (number | undefined)[]): readonly string[] =>
+  Array.from({ length: count }, (_, i) => i)
+    .filter((i) => !taken.includes(i))
+    .map(String);
+
+const canBoot = (check: () => void): boolean => {
+  try {
+    check();
+    return true;
+  } catch (error) {
+    if (error instanceof Fault) return false;
+    throw error;
+  }
+};
+
+const vm = (self: Ref): Ref<'VM'> => self as Ref<'VM'>;
+
+export const queries = {
+  get_allowed_VBD_devices: {
+    read: ({ view, self }) => {
+      const row = view.require('VM', vm(self));
+      const taken = row.VBDs.map(
+        (ref) => deviceNumberOf(view.get('VBD', ref)?.userdevice ?? '', isHvm(row))?.disk,
+      );
+      return free(vbdDevicesMax, taken);
+    },
+  },
+  get_allowed_VIF_devices: {
+    read: ({ view, self }) => {
+      const taken = view.require('VM', vm(self)).VIFs.map((ref) => Number(view.get('VIF', ref)?.device));
+      return free(vifDevicesMax, taken);
+    },
+  },
+  get_possible_hosts: {
+    read: ({ view, self }) =>
+      [...view.all('host')]
+        .map(([host]) => host)
+        .filter((host) => canBoot(() => assertCanBoot(view, vm(self), host))),
+  },
+  assert_can_boot_here: { read: ({ view, self }, { host }) => assertCanBoot(view, vm(self), host) },
+  assert_operation_valid: { read: ({ view, self }, { op }) => demand(vmRefusal(view, vm(self), op)) },
+  update_allowed_operations: {
+    // They follow from every commit by themselves; whoever asks for it waits for the event.
+    decide: ({ tx, self }) => tx.touch('VM', vm(self)),
+  },
+  get_boot_record: {
+    read: ({ view, self }) => {
+      const row = view.require('VM', vm(self)) as unknown as Readonly<Record<string, Value>>;
+      return new Map(wireFields(VM).map(([name]) => [name, row[name] ?? null]));
+    },
+  },
+  assert_agile: {
+    read: ({ view, self }) => {
+      for (const ref of view.require('VM', vm(self)).VBDs) {
+        const vbd = view.require('VBD', ref);
+        const sr = vbd.empty ? undefined : view.require('VDI', vbd.VDI).SR;
+        if (sr !== undefined && !view.require('SR', sr).shared)
+          throw new Fault('HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED', [sr]);
+      }
+    },
+  },
+} satisfies VmHandlers;

@@ -1,0 +1,139 @@
+import type { RecordNamed } from '../../src/model/class.ts';
+import { dateTimeOf, type Ref } from '../../src/model/types.ts';
+import type { AnyHandler } from '../../src/objects/implement.ts';
+import { demand } from '../../src/objects/refusal.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Tx } from '../../src/store/view.ts';
+import { vmRefusal } from './admission.ts';
+import { biosStrings } from './bios-strings.ts';
+import { changing, setting, type VmHandlers } from './handlers.ts';
+import { restrictionRefusal } from './platform.ts';
+
+type VmRow = RecordNamed<'VM'>;
+type MapField = 'other_config' | 'platform' | 'blocked_operations' | 'NVRAM';
+
+const put = (tx: Tx, self: Ref<'VM'>, field: MapField, value: ReadonlyMap<string, string>): void => {
+  if (field === 'platform') {
+    const [pool] = tx.all('pool');
+    demand(restrictionRefusal(pool?.[1].restrictions ?? new Map(), value));
+  }
+  tx.patch('VM', self, { [field]: value });
+};
+
+/** Adding what is there is an error and removing what is not there is none: clients rely on both. */
+const adding =
+  (field: MapField) =>
+  (tx: Tx, self: Ref<'VM'>, { key, value }: { key: string; value: string }) => {
+    const old: ReadonlyMap<string, string> = tx.require('VM', self)[field];
+    if (old.has(key)) throw new Fault('MAP_DUPLICATE_KEY', ['VM', field, self, key]);
+    put(tx, self, field, new Map([...old, [key, value]]));
+  };
+
+const removing =
+  (field: MapField) =>
+  (tx: Tx, self: Ref<'VM'>, { key }: { key: string }) => {
+    const old: ReadonlyMap<string, string> = tx.require('VM', self)[field];
+    if (old.has(key)) put(tx, self, field, new Map([...old].filter(([one]) => one !== key)));
+  };
+
+const replacing =
+  (field: MapField) =>
+  (tx: Tx, self: Ref<'VM'>, { value }: { value: ReadonlyMap<string, string> }) =>
+    put(tx, self, field, value);
+
+/** A field that a message of its own sets. */
+const plain =
+  <F extends keyof VmRow>(field: F, refuses: (value: VmRow[F]) => boolean = () => false) =>
+  (tx: Tx, self: Ref<'VM'>, { value }: { readonly value: VmRow[F] }) => {
+    if (refuses(value)) throw new Fault('INVALID_VALUE', [String(field), String(value)]);
+    tx.patch('VM', self, { [field]: value } as Partial<VmRow>);
+  };
+
+const negative = (value: bigint): boolean => value < 0n;
+
+const whileHalted = (tx: Tx, self: Ref<'VM'>): void => {
+  const { power_state } = tx.require('VM', self);
+  if (power_state !== 'Halted')
+    throw new Fault('VM_BAD_POWER_STATE', [self, 'halted', power_state.toLowerCase()]);
+};
+
+const restartPriorities: readonly string[] = ['', 'restart', 'best-effort'];
+
+/** A template becomes a VM that one may start at the moment of its installation, and never while it runs. */
+export const set_is_a_template: AnyHandler = {
+  decide: ({ tx, self, services }, { value }: { readonly value: boolean }) => {
+    const vm = self as Ref<'VM'>;
+    const { is_a_template, metrics } = tx.require('VM', vm);
+    if (value === is_a_template) return;
+    if (value) demand(vmRefusal(tx, vm, 'make_into_template'));
+    tx.patch('VM', vm, { is_a_template: value });
+    if (!value && tx.get('VM_metrics', metrics) !== undefined) {
+      tx.patch('VM_metrics', metrics, { install_time: dateTimeOf(services.clock.now()) });
+    }
+  },
+};
+
+export const settings = {
+  set_other_config: setting(replacing('other_config')),
+  add_to_other_config: setting(adding('other_config')),
+  remove_from_other_config: setting(removing('other_config')),
+  set_platform: setting(replacing('platform')),
+  add_to_platform: setting(adding('platform')),
+  remove_from_platform: setting(removing('platform')),
+  set_blocked_operations: setting(replacing('blocked_operations')),
+  add_to_blocked_operations: setting(adding('blocked_operations')),
+  remove_from_blocked_operations: setting(removing('blocked_operations')),
+  set_NVRAM: changing('changing_NVRAM', replacing('NVRAM')),
+  add_to_NVRAM: changing('changing_NVRAM', adding('NVRAM')),
+  remove_from_NVRAM: changing('changing_NVRAM', removing('NVRAM')),
+  set_start_delay: setting(plain('start_delay', negative)),
+  set_shutdown_delay: setting(plain('shutdown_delay', negative)),
+  set_order: setting(plain('order', negative)),
+  set_actions_after_crash: setting(plain('actions_after_crash')),
+  set_ha_restart_priority: setting(
+    plain('ha_restart_priority', (value) => !restartPriorities.includes(value)),
+  ),
+  set_ha_always_run: setting(plain('ha_always_run')),
+  set_is_default_template: setting(plain('is_default_template')),
+  set_has_vendor_device: setting((tx, self, args) => {
+    whileHalted(tx, self);
+    plain('has_vendor_device')(tx, self, args);
+  }),
+  set_suspend_VDI: setting((tx, self, { value }) => {
+    const { power_state } = tx.require('VM', self);
+    if (power_state !== 'Suspended') {
+      throw new Fault('VM_BAD_POWER_STATE', [self, 'suspended', power_state.toLowerCase()]);
+    }
+    tx.require('VDI', value);
+    tx.patch('VM', self, { suspend_VDI: value });
+  }),
+  set_domain_type: setting((tx, self, { value }) => {
+    if (value === 'unspecified') throw new Fault('INVALID_VALUE', ['domain_type', value]);
+    whileHalted(tx, self);
+    const policy = tx.require('VM', self).HVM_boot_policy;
+    tx.patch('VM', self, {
+      domain_type: value,
+      HVM_boot_policy: value === 'hvm' ? policy || 'BIOS order' : '',
+    });
+  }),
+  set_HVM_boot_policy: setting((tx, self, { value }) => {
+    whileHalted(tx, self);
+    tx.patch('VM', self, { HVM_boot_policy: value, domain_type: value === '' ? 'pv' : 'hvm' });
+  }),
+  set_bios_strings: setting((tx, self, { value }) => {
+    if (tx.require('VM', self).bios_strings.size > 0) throw new Fault('VM_BIOS_STRINGS_ALREADY_SET');
+    tx.patch('VM', self, { bios_strings: biosStrings(value) });
+  }),
+  update_secureboot_certificates_on_boot: setting((tx, self, { mark }) => {
+    const [from, to] = mark
+      ? (['update_available', 'update_on_boot'] as const)
+      : (['update_on_boot', 'update_available'] as const);
+    const state = tx.require('VM', self).secureboot_certificates_state;
+    if (state === 'ok') {
+      const verb = mark ? 'set' : 'clear';
+      const reason = `Cannot ${verb} update_on_boot: VM.secureboot_certificates_state is not in a valid state`;
+      throw new Fault('OPERATION_NOT_ALLOWED', [reason]);
+    }
+    if (state === from) tx.patch('VM', self, { secureboot_certificates_state: to });
+  }),
+} satisfies VmHandlers;

@@ -1,0 +1,175 @@
+import type { RecordNamed } from '../../src/model/class.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
+import { construct, destruct } from '../../src/objects/construct.ts';
+import { xenopsDisk } from '../../src/objects/guest-devices.ts';
+import { asked, isUnknown, xenopsWork } from '../../src/objects/hypervisor-work.ts';
+import type { Working } from '../../src/objects/implement.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { View } from '../../src/store/view.ts';
+import { becomeHalted } from './halting.ts';
+import type { VmHandlers } from './handlers.ts';
+import type { Operation } from './operations.ts';
+import { expectState } from './power.ts';
+
+type Vm = Working<'VM'>;
+
+/** How long a guest that was asked to end has for it. */
+const guestTimeoutSMax = 1200;
+
+/** What the way out ends: waiting for it could take as long as the guest likes. */
+const cutByShutdown: readonly Operation[] = [
+  'start',
+  'start_on',
+  'resume',
+  'resume_on',
+  'clean_shutdown',
+  'clean_reboot',
+  'hard_reboot',
+  'pool_migrate',
+  'call_plugin',
+  'shutdown',
+  'suspend',
+];
+const cutByReboot: readonly Operation[] = [
+  'clean_shutdown',
+  'clean_reboot',
+  'pool_migrate',
+  'call_plugin',
+  'suspend',
+];
+
+const shutDown = async (working: Vm, timeoutS: number | undefined, method: string): Promise<void> => {
+  const { hypervisor } = working.services;
+  const { uuid } = working.record;
+  await asked(method, hypervisor.shutdown(uuid, timeoutS, xenopsWork(working, method)));
+  await asked(method, expectState(working, hypervisor, ['Halted']));
+};
+
+const cleanShutdown = (working: Vm): Promise<void> =>
+  shutDown(working, guestTimeoutSMax, 'VM.clean_shutdown');
+
+const discardImage = async (working: Vm): Promise<void> => {
+  const { self } = working;
+  const image = working.record.suspend_VDI;
+  if (working.view.get('VDI', image) !== undefined) await destruct(working, 'VDI', image);
+  await working.services.hypervisor.remove(working.record.uuid).catch((error: unknown) => {
+    working.services.log.debug({ error, vm: self }, 'A suspended VM was not removed from the hypervisor');
+  });
+  working.settle((tx) => {
+    becomeHalted(tx, self);
+    tx.patch('VM', self, { suspend_VDI: nullRef as Ref<'VDI'> });
+  });
+};
+
+/** Power is cut. A guest that is gone already, whoever ended it, is what was asked for. */
+const hardShutdown = async (working: Vm): Promise<void> => {
+  if (working.record.power_state === 'Suspended') return discardImage(working);
+  try {
+    await shutDown(working, undefined, 'VM.hard_shutdown');
+  } catch (error) {
+    if (!isUnknown(error)) throw error;
+    working.settle((tx) => becomeHalted(tx, working.self));
+  }
+};
+
+const reboot = async (working: Vm, timeoutS: number | undefined, method: string): Promise<void> => {
+  const { hypervisor } = working.services;
+  await asked(method, hypervisor.reboot(working.record.uuid, timeoutS, xenopsWork(working, method)));
+  await asked(method, expectState(working, hypervisor, ['Running']));
+};
+
+/** The VM's own choice, the pool's, the host's. */
+const suspendSr = (view: View, self: Ref<'VM'>, host: Ref<'host'>): Ref<'SR'> => {
+  const [pool] = view.all('pool');
+  const wishes = [
+    view.require('VM', self).suspend_SR,
+    pool?.[1].suspend_image_SR,
+    view.get('host', host)?.suspend_image_sr,
+    pool?.[1].default_SR,
+  ];
+  const found = wishes.find((sr) => sr !== undefined && view.get('SR', sr) !== undefined);
+  if (found === undefined) throw new Fault('VM_NO_SUSPEND_SR', [self]);
+  return found;
+};
+
+const mib = 1024n * 1024n;
+
+/** Room for all of the guest's memory, the state of its devices and what formats add. */
+const imageBytes = (vm: RecordNamed<'VM'>): bigint => {
+  const bytes = vm.memory_static_max + vm.memory_static_max / 16n + 64n * mib;
+  return (bytes / mib + 1n) * mib;
+};
+
+const suspend = async (working: Vm): Promise<void> => {
+  const { self, view, services } = working;
+  const { hypervisor, host } = services;
+  const vm = working.record;
+  const image = await construct(working, 'VDI', {
+    name_label: 'Suspend image',
+    name_description: `Memory of VM ${vm.uuid}`,
+    SR: suspendSr(view, self, host),
+    virtual_size: imageBytes(vm),
+    type: 'suspend',
+    sharable: false,
+    read_only: false,
+    other_config: new Map(),
+    sm_config: new Map(),
+  });
+  working.undo(async () => {
+    // If the daemon cannot say whether the guest is in it by now, this fails and the image is kept.
+    if ((await hypervisor.stat(vm.uuid))?.power_state === 'Suspended') return;
+    await working.commit((tx) => tx.patch('VM', self, { suspend_VDI: vm.suspend_VDI }));
+    await destruct(working, 'VDI', image);
+  });
+  await working.commit((tx) => tx.patch('VM', self, { suspend_VDI: image }));
+  const how = xenopsWork(working, 'VM.suspend');
+  await asked('VM.suspend', hypervisor.suspend(vm.uuid, xenopsDisk(view, image), how));
+  await asked('VM.suspend', expectState(working, hypervisor, ['Suspended']));
+};
+
+/** For a VM whose host is lost, or whose row is wrong. One that runs here would be lost sight of. */
+const reset = async (working: Vm): Promise<void> => {
+  const { self, services } = working;
+  const { uuid, domid, power_state } = working.record;
+  if (power_state === 'Running' || power_state === 'Paused') {
+    const state = await asked('VM.power_state_reset', services.hypervisor.stat(uuid));
+    const there = state?.power_state === 'Running' || state?.power_state === 'Paused';
+    if (there) throw new Fault('DOMAIN_EXISTS', [self, String(domid)]);
+  }
+  working.settle((tx) => {
+    becomeHalted(tx, self);
+    tx.patch('VM', self, { current_operations: new Map(), suspend_VDI: nullRef as Ref<'VDI'> });
+  });
+};
+
+export const stopping = {
+  clean_shutdown: { operation: 'clean_shutdown', work: cleanShutdown },
+  hard_shutdown: { operation: 'hard_shutdown', cuts: cutByShutdown, work: hardShutdown },
+  shutdown: {
+    operation: 'shutdown',
+    work: async (working) => {
+      if (working.record.power_state !== 'Running') return hardShutdown(working);
+      try {
+        await cleanShutdown(working);
+      } catch (error) {
+        working.signal.throwIfAborted();
+        working.services.log.info(
+          { error, vm: working.self },
+          'A guest did not shut down when asked: power is cut',
+        );
+        await hardShutdown(working);
+      }
+    },
+  },
+  clean_reboot: {
+    operation: 'clean_reboot',
+    work: (working) => reboot(working, guestTimeoutSMax, 'VM.clean_reboot'),
+  },
+  hard_reboot: {
+    operation: 'hard_reboot',
+    cuts: cutByReboot,
+    work: (working) => reboot(working, undefined, 'VM.hard_reboot'),
+  },
+  suspend: { operation: 'suspend', work: suspend },
+  power_state_reset: { operation: 'power_state_reset', work: reset },
+} satisfies VmHandlers;
