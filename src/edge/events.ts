@@ -1,193 +1,62 @@
 import type { ClassName } from '../model/class.ts';
 import { int, nothing, type Ref, string } from '../model/types.ts';
-import type { Catalog } from '../objects/catalog.ts';
 import type { Caller } from '../objects/implement.ts';
-import { type Clock, sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
-import { changesSince, type RowEvent } from '../store/changes.ts';
-import type { Store } from '../store/store.ts';
-import type { Change } from '../store/version.ts';
-import { type Encoding, type Format, type Fragment, type Parts, typedEncoding } from './encoding.ts';
-import { batchEncoding, eventsEncoding, type RefCounts } from './event-encoding.ts';
-import {
-  delivers,
-  entriesOf,
-  parseToken,
-  type Subscription,
-  subscriptionOf,
-  tokenText,
-} from './subscriptions.ts';
-import { type Waiter, waitersOf } from './waiters.ts';
+import { type Encoding, typedEncoding } from './encoding.ts';
+import { type BatchesOptions, batchesOf } from './event-batches.ts';
+import { batchEncoding } from './event-encoding.ts';
+import { eventWatchOf } from './event-watch.ts';
+import { entriesOf, parseToken, type Subscription, subscriptionOf, tokenText } from './subscriptions.ts';
 
 /** What the messages of the class `event` do. They are of the edge, for they are about its connections. */
 export interface Events {
   /** `signal`: the client went away, so its wait ends. */
-  answer(message: string, args: readonly unknown[], caller: Caller, signal: AbortSignal): Promise<Encoding>;
+  answer(message: string, args: readonly any[], caller: Caller, signal: AbortSignal): Promise<Encoding>;
   /** Calls that wait now. */
   readonly waiting: number;
   /** Ends every wait with what there is. */
   stop(): void;
 }
 
-export interface EventsOptions {
-  readonly catalog: Catalog;
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly fragment: Fragment;
-  /** Calls that wait at once; one more is answered TOO_MANY_PENDING_TASKS. */
+export interface EventsOptions extends BatchesOptions {
   readonly waitersMax?: number;
 }
 
 export const eventWaitersMax = 4_096;
-/** More changes are let come before an answer, so that a busy pool costs a client twenty answers a second. */
-export const batchMs = 50;
 const timeoutMsMax = 24 * 3_600_000;
-/** Answers kept for clients that ask for the same at the same time. */
-const sharedMax = 8;
 
-/** What changed for a subscription up to a generation. */
-interface Batch {
-  readonly events: readonly RowEvent[];
-  readonly generation: number;
-  readonly list: Encoding;
-}
-
+/** A session that listens by `event.next`. Its queue is the change feed of the store. */
 interface Registration {
   subscription: Subscription;
-  /** The generation up to which the session has heard. The queue is the change feed of the store. */
+  /** The generation up to which the session has heard. */
   position: number;
 }
 
 export const eventsOf = (options: EventsOptions): Events => {
-  const { catalog, store, clock, fragment } = options;
-  const waitersMax = options.waitersMax ?? eventWaitersMax;
-  const waiters = waitersOf();
+  const { catalog, store, clock } = options;
   const registrations = new Map<string, Registration>();
-  const lowerCase = new Map(catalog.classes.map(({ name }) => [name, name.toLowerCase()]));
-  const spelled = new Map(catalog.classes.map(({ name }) => [name.toLowerCase(), name]));
-  const told = catalog.classes.filter(({ events }) => events !== false);
-  const toldAs = new Map(told.map(({ name }) => [name, name.toLowerCase()]));
-  const forgotten = told.filter(({ persist }) => persist === false).map(({ name }) => name.toLowerCase());
-  let seen = store.generation;
-  let stopped = false;
-  const shared = new Map<string, Batch>();
-
-  const unwatch = store.watch((changes: readonly Change[]) => {
-    const quietUntil = seen;
-    seen = store.generation;
-    shared.clear();
-    for (const { entry, after } of changes) {
-      if (entry.cls === 'session' && after === undefined) endSession(entry.ref);
-      const cls = toldAs.get(entry.cls);
-      if (cls !== undefined) waiters.changed(cls, entry.ref, quietUntil);
-    }
+  const watch = eventWatchOf({
+    store,
+    clock,
+    batches: batchesOf(options),
+    waitersMax: options.waitersMax ?? eventWaitersMax,
+    onSessionEnd: (session) => registrations.delete(session),
   });
-
-  const endSession = (session: string): void => {
-    registrations.delete(session);
-    for (const waiter of waiters.ofSession(session)) waiter.wake();
-  };
-
-  const wantsVolatile = ({ all, classes, objects }: Subscription): boolean =>
-    forgotten.some((cls) => all || classes.has(cls) || [...objects].some((one) => one.startsWith(`${cls}/`)));
-
-  const read = (subscription: Subscription, position: number): Batch => {
-    const key = `${position} ${subscription.key}`;
-    const known = shared.get(key);
-    if (known !== undefined) return known;
-    const events = changesSince(store, position, (cls, ref) => {
-      const name = toldAs.get(cls);
-      return name !== undefined && delivers(subscription, name, ref);
-    });
-    // Deletions of rows that are never on disk are known as far back as the feed goes, and no further.
-    const unknown = position > 0 && store.feed.since(position) === undefined && wantsVolatile(subscription);
-    if (events === undefined || unknown || position > store.generation) throw new Fault('EVENTS_LOST');
-    const batch = {
-      events,
-      generation: store.generation,
-      list: once(eventsEncoding(events, fragment, clock)),
-    };
-    if (subscription.objects.size > 0 || events.length === 0) return batch;
-    if (shared.size >= sharedMax) shared.clear();
-    shared.set(key, batch);
-    return batch;
-  };
-
-  /** Resolves when something may have changed, with the generation up to which nothing has. */
-  const changed = (
-    session: string,
-    subscription: Subscription,
-    position: number,
-    waitMs: number,
-    signal: AbortSignal,
-  ): Promise<number> => {
-    if (waiters.size >= waitersMax) throw new Fault('TOO_MANY_PENDING_TASKS');
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel();
-        signal.removeEventListener('abort', end);
-        waiters.remove(waiter);
-        resolve(waiter.quietUntil);
-      };
-      const waiter: Waiter = { session, subscription, quietUntil: position, wake: end };
-      const cancel = clock.after(waitMs, end);
-      signal.addEventListener('abort', end, { once: true });
-      waiters.add(waiter);
-    });
-  };
-
-  /** The next batch with something in it, or an empty one when the time is over. */
-  const collect = async (
-    caller: Caller,
-    subscription: Subscription,
-    from: number,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<Batch> => {
-    const deadlineMs = clock.monotonicMs() + timeoutMs;
-    const leftMs = (): number => deadlineMs - clock.monotonicMs();
-    // Who asks for everything there is gains nothing by waiting for more.
-    const delayMs = subscription.tasksOnly ? 0 : batchMs;
-    let position = from;
-    let fresh = from === 0;
-    for (;;) {
-      const pauseMs = Math.min(delayMs, leftMs());
-      if (!fresh && pauseMs > 0 && position < store.generation) await sleep(clock, pauseMs);
-      fresh = false;
-      if (store.committed.get('session', caller.session) === undefined) {
-        throw new Fault('SESSION_INVALID', [caller.session]);
-      }
-      const batch = read(subscription, position);
-      const waitMs = leftMs();
-      if (batch.events.length > 0 || waitMs <= 0 || signal.aborted || stopped) return batch;
-      position = await changed(caller.session, subscription, batch.generation, waitMs, signal);
-    }
-  };
-
-  const counts = (): RefCounts =>
-    catalog.classes.map(({ name }) => [lowerCase.get(name) ?? name, store.tables.get(name)?.count ?? 0]);
+  const spelled = new Map(catalog.classes.map(({ name }) => [name.toLowerCase(), name]));
 
   const from = async (
-    caller: Caller,
+    { session }: Caller,
     [classes, token, timeoutS]: readonly [readonly string[], string, number],
     signal: AbortSignal,
   ): Promise<Encoding> => {
     const subscription = subscriptionOf(classes);
-    const { generation, messages } = parseToken(token);
-    if (generation > store.generation) throw new Fault('EVENTS_LOST');
+    const { generation: position, messages } = parseToken(token);
+    if (position > store.generation) throw new Fault('EVENTS_LOST');
+    // A timeout that makes no sense is a long one.
     const timeoutMs = timeoutS >= 0 ? Math.min(timeoutS * 1_000, timeoutMsMax) : timeoutMsMax;
-    const batch = await collect(caller, subscription, generation, timeoutMs, signal);
-    return batchEncoding(batch.list, counts(), tokenText({ generation: batch.generation, messages }));
-  };
-
-  const register = (caller: Caller, classes: readonly string[]): void => {
-    const known = registrations.get(caller.session);
-    const subscription = subscriptionOf([
-      ...(known === undefined ? [] : entriesOf(known.subscription)),
-      ...classes,
-    ]);
-    if (known === undefined) registrations.set(caller.session, { subscription, position: store.generation });
-    else known.subscription = subscription;
+    const batch = await watch.collect({ session, subscription, position, timeoutMs, signal });
+    const counts = [...spelled].map(([cls, name]) => [cls, store.tables.get(name)?.count ?? 0] as const);
+    return batchEncoding(batch.list, counts, tokenText({ generation: batch.generation, messages }));
   };
 
   const registered = ({ session }: Caller): Registration => {
@@ -195,6 +64,14 @@ export const eventsOf = (options: EventsOptions): Events => {
     if (known !== undefined) return known;
     // The reference is a secret, which an error must not repeat.
     throw new Fault('SESSION_NOT_REGISTERED', [store.committed.get('session', session)?.uuid ?? '']);
+  };
+
+  const register = ({ session }: Caller, classes: readonly string[]): void => {
+    const known = registrations.get(session);
+    const before = known === undefined ? [] : entriesOf(known.subscription);
+    const subscription = subscriptionOf([...before, ...classes]);
+    if (known !== undefined) known.subscription = subscription;
+    else registrations.set(session, { subscription, position: store.generation });
   };
 
   const unregister = (caller: Caller, classes: readonly string[]): void => {
@@ -205,8 +82,10 @@ export const eventsOf = (options: EventsOptions): Events => {
 
   const next = async (caller: Caller, signal: AbortSignal): Promise<Encoding> => {
     const known = registered(caller);
+    const { subscription, position } = known;
     try {
-      const batch = await collect(caller, known.subscription, known.position, timeoutMsMax, signal);
+      const { session } = caller;
+      const batch = await watch.collect({ session, subscription, position, timeoutMs: timeoutMsMax, signal });
       known.position = batch.generation;
       return batch.list;
     } catch (error) {
@@ -226,21 +105,21 @@ export const eventsOf = (options: EventsOptions): Events => {
     return tokenText({ generation: touched - 1, messages: 0n });
   };
 
+  const done = (_: void): Encoding => typedEncoding(nothing, undefined);
+
   return {
     answer: async (message, args, caller, signal) => {
       switch (message) {
         case 'from':
-          return from(caller, args as readonly [readonly string[], string, number], signal);
-        case 'inject':
-          return typedEncoding(string, await inject(String(args[0]), String(args[1])));
-        case 'register':
-          register(caller, args[0] as readonly string[]);
-          return typedEncoding(nothing, undefined);
-        case 'unregister':
-          unregister(caller, args[0] as readonly string[]);
-          return typedEncoding(nothing, undefined);
+          return from(caller, args as unknown as Parameters<typeof from>[1], signal);
         case 'next':
           return next(caller, signal);
+        case 'inject':
+          return typedEncoding(string, await inject(args[0], args[1]));
+        case 'register':
+          return done(register(caller, args[0]));
+        case 'unregister':
+          return done(unregister(caller, args[0]));
         case 'get_current_id':
           return typedEncoding(int, BigInt(store.generation));
         default:
@@ -248,22 +127,8 @@ export const eventsOf = (options: EventsOptions): Events => {
       }
     },
     get waiting() {
-      return waiters.size;
+      return watch.waiting;
     },
-    stop: () => {
-      stopped = true;
-      unwatch();
-      for (const waiter of waiters.all()) waiter.wake();
-    },
-  };
-};
-
-/** Encodes for each language once, whoever asks for it. */
-const once = (encoding: Encoding): Encoding => {
-  const made = new Map<Format, Parts | Promise<Parts>>();
-  return (format) => {
-    const known = made.get(format) ?? encoding(format);
-    made.set(format, known);
-    return known;
+    stop: watch.stop,
   };
 };

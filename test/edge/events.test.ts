@@ -4,13 +4,21 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { classes } from '../../actors/index.ts';
 import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
 import { readXmlRpcResponse } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
+import { nodeClock } from '../../src/drivers/node/clock.ts';
+import { fragmentOf } from '../../src/edge/encoding.ts';
+import { type Events, eventsOf } from '../../src/edge/events.ts';
 import { delivers, parseToken, subscriptionOf, tokenText } from '../../src/edge/subscriptions.ts';
 import type { Ref } from '../../src/model/types.ts';
+import { catalogOf } from '../../src/objects/catalog.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { silentLog } from '../../src/std/log.ts';
 import type { Value } from '../../src/std/value.ts';
+import type { Durable } from '../../src/store/durable.ts';
+import { openStore, type Store } from '../../src/store/store.ts';
 import { at, type Served, served } from './served.ts';
 
 const conformance = new URL(
@@ -96,9 +104,9 @@ const from = (
   session: string = root,
 ): Promise<Value> => host.call('event.from', session, classes, token, timeoutS);
 const tokenOf = (batch: Value): string => at(batch, 'token');
-const eventsOf = (batch: Value): readonly Value[] => at(batch, 'events');
+const listOf = (batch: Value): readonly Value[] => at(batch, 'events');
 const briefly = (batch: Value): readonly string[] =>
-  eventsOf(batch).map((event) => `${at(event, 'operation')} ${at(event, 'class')} ${at(event, 'ref')}`);
+  listOf(batch).map((event) => `${at(event, 'operation')} ${at(event, 'class')} ${at(event, 'ref')}`);
 const now = async (): Promise<string> => tokenOf(await from(['network'], '', 0));
 
 /** Resolves once so many calls wait for events. */
@@ -111,7 +119,7 @@ describe('event.from', () => {
     await create('a', 'b');
     const batch = await from(['network'], '');
     expect(briefly(batch)).toEqual(['add network a', 'add network b']);
-    const [event] = eventsOf(batch);
+    const [event] = listOf(batch);
     expect(at(event, 'timestamp')).toBe('0.0');
     expect(at(event, 'id')).toMatch(/^\d+$/);
     expect(at(event, 'snapshot')).toEqual(await host.call('network.get_record', root, 'a'));
@@ -128,7 +136,7 @@ describe('event.from', () => {
     if (answer.kind !== 'success') throw new Error(body);
     expect(briefly(answer.value)).toEqual(['add network a']);
     const record = await host.xml('network.get_record', root, 'a');
-    expect({ value: at(eventsOf(answer.value)[0], 'snapshot') }).toEqual(record);
+    expect({ value: at(listOf(answer.value)[0], 'snapshot') }).toEqual(record);
   });
 
   test('gives added before changed before deleted, each object once, as it is now', async () => {
@@ -142,7 +150,7 @@ describe('event.from', () => {
     await destroy('fleeting');
     const batch = await from(['network'], token);
     expect(briefly(batch)).toEqual(['add network d', 'mod network b', 'del network c']);
-    const [, changed, deleted] = eventsOf(batch);
+    const [, changed, deleted] = listOf(batch);
     expect(at(changed, 'snapshot', 'name_label')).toBe(await host.call('network.get_name_label', root, 'b'));
     expect((deleted as Map<string, Value>).has('snapshot')).toBe(false);
   });
@@ -175,7 +183,7 @@ describe('event.from', () => {
     await waiting(1);
     await create('a');
     const batch = await answer;
-    expect(eventsOf(batch)).toEqual([]);
+    expect(listOf(batch)).toEqual([]);
     expect(tokenOf(batch) >= token).toBe(true);
     expect(briefly(await from(['network'], token, 0))).toEqual(['add network a']);
   });
@@ -192,7 +200,7 @@ describe('event.from', () => {
     expect(briefly(batch).filter((one) => one.includes('session'))).toEqual([]);
     const token = tokenOf(batch);
     await host.session();
-    expect(eventsOf(await from(['*', 'session'], token, 0))).toEqual([]);
+    expect(listOf(await from(['*', 'session'], token, 0))).toEqual([]);
   });
 
   test('keeps the second number of the token, so that tokens never go back', async () => {
@@ -242,7 +250,7 @@ describe('event.from', () => {
     const [nothing, something] = [from([], token, 0.05), from(['network'], token)];
     await waiting(2);
     await create('a');
-    expect(eventsOf(await nothing)).toEqual([]);
+    expect(listOf(await nothing)).toEqual([]);
     expect(briefly(await something)).toEqual(['add network a']);
   });
 
@@ -276,7 +284,7 @@ describe('event.from', () => {
     const answer = from(['network'], await now(), 60);
     await waiting(1);
     host.edge.stop();
-    expect(eventsOf(await answer)).toEqual([]);
+    expect(listOf(await answer)).toEqual([]);
   });
 });
 
@@ -369,5 +377,58 @@ describe('event.next', () => {
     expect(host.world.store.committed.require('task', task).status).toBe('success');
     await create('a');
     expect(briefly(new Map([['events', await next()]]))).toEqual(['add network a']);
+  });
+});
+
+describe('a watcher that comes back after a restart', () => {
+  /** A store whose rows go back to generation 60, and whose deletions are known from 50 on. */
+  const restarted = (): { store: Store; events: Events } => {
+    const row = {
+      cls: 'network',
+      ref: 'old',
+      created: 40,
+      modified: 60,
+      fields: { uuid: 'u', name_label: 'old' },
+    };
+    const tombstones = [{ generation: 70, cls: 'network', ref: 'gone', created: 45 }];
+    const durable: Durable = {
+      load: () => ({ rows: [row], tombstones, horizon: 50, generation: 100 }),
+      write: async () => {},
+      close: async () => {},
+    };
+    const store = openStore({ classes, durable, log: silentLog });
+    const catalog = catalogOf(classes, []);
+    return { store, events: eventsOf({ catalog, store, clock: nodeClock, fragment: fragmentOf(classes) }) };
+  };
+
+  const ask = async (cls: string, generation: number): Promise<string> => {
+    const { store, events } = restarted();
+    const session = 's' as Ref<'session'>;
+    await store.commit((tx) => tx.create('session', session, { uuid: 's' }));
+    const token = tokenText({ generation, messages: 0n });
+    const caller = { session, user: 'root', role: 'pool-admin', originator: '' } as const;
+    try {
+      const encoding = await events.answer('from', [[cls], token, 0], caller, new AbortController().signal);
+      return (await encoding('json')).join('');
+    } finally {
+      events.stop();
+      await store.close();
+    }
+  };
+
+  test('hears what was changed and deleted, as long as deletions are known', async () => {
+    const body = await ask('network', 55);
+    expect(body).toContain('"operation":"mod","ref":"old"');
+    expect(body).toContain('"operation":"del","ref":"gone"');
+  });
+
+  test('is told that events were lost when its token is older than that', async () => {
+    await expect(ask('network', 49)).rejects.toThrow('EVENTS_LOST');
+  });
+
+  test('is told so of tasks too, whose deletions are not kept on disk', async () => {
+    await expect(ask('task', 55)).rejects.toThrow('EVENTS_LOST');
+    await expect(ask('*', 55)).rejects.toThrow('EVENTS_LOST');
+    expect(await ask('task', 100)).toContain('"events":[]');
   });
 });
