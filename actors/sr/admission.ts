@@ -1,6 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Infer, Ref } from '../../src/model/types.ts';
-import { featuresOf } from '../../src/objects/storage-rows.ts';
+import { diskInTheWay, featuresOf } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import type { storageOperations } from './class.ts';
@@ -128,28 +128,8 @@ const spelled = (operation: string): string =>
   operation.replace(/^(vdi|pbd)_/, (_, cls: string) => `${cls.toUpperCase()}.`);
 
 /** What changes which disks there are, and so must not meet a change of one of them half-way. */
-const wholesale: readonly string[] = ['scan', 'destroy', 'forget', 'unplug'];
+const wholesale: readonly string[] = ['scan', 'destroy', 'forget'];
 
-/** What a disk is going through that a scan would misread and a detaching would tear. */
-const changing: readonly string[] = [
-  'clone',
-  'snapshot',
-  'destroy',
-  'resize',
-  'resize_online',
-  'forget',
-  'blocked',
-];
-
-/** The disks of a repository are objects of their own, so it asks them before it acts on all of them. */
-export const diskInTheWay = (view: View, self: Ref<'SR'>, operation: string): Fault | undefined => {
-  if (!wholesale.includes(operation)) return undefined;
-  for (const ref of view.require('SR', self).VDIs) {
-    for (const [task, running] of view.get('VDI', ref)?.current_operations ?? []) {
-      if (changing.includes(running)) {
-        return new Fault('OTHER_OPERATION_IN_PROGRESS', ['VDI', ref, running, task]);
-      }
-    }
-  }
-  return undefined;
-};
+/** What the tables say, and the disks of the repository where all of them are concerned. */
+export const admitOnSr = (view: View, self: Ref<'SR'>, operation: string): Fault | undefined =>
+  srRefusal(view, self, operation) ?? (wholesale.includes(operation) ? diskInTheWay(view, self) : undefined);

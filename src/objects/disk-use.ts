@@ -6,6 +6,7 @@ import type { Tx, View } from '../store/view.ts';
 import { faultOf } from './driver-faults.ts';
 import type { Job, Objects } from './runtime.ts';
 import type { Services } from './services.ts';
+import { asking } from './storage-faults.ts';
 import { drivesInUse, pbdOf } from './storage-rows.ts';
 
 /**
@@ -114,10 +115,9 @@ const opened = async <T>(
   const debugInfo = `VDI ${how}`;
   try {
     signal.throwIfAborted();
-    const open = await services.storage.openVolume(sr, location, datapath, how === 'write', {
-      debugInfo,
-      signal,
-    });
+    const open = await asking({ sr: SR, vdi, operation: operations[how] }, () =>
+      services.storage.openVolume(sr, location, datapath, how === 'write', { debugInfo, signal }),
+    );
     const result = await use(open);
     if (how === 'write') await open.flush();
     signal.throwIfAborted();

@@ -1,5 +1,7 @@
+import type { SrStat } from '../drivers/storage/storage.ts';
 import type { RecordNamed } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
+import { Fault } from '../std/fault.ts';
 import type { View } from '../store/view.ts';
 
 // What several classes ask the rows of storage.
@@ -21,3 +23,33 @@ export const featuresOf = (view: View, type: string | undefined): ReadonlyMap<st
   for (const [, sm] of view.all('SM')) if (sm.type === type) return sm.features;
   return new Map();
 };
+
+/** Changes of a disk during which its repository must neither be scanned nor go away. */
+const changing: readonly string[] = [
+  'clone',
+  'snapshot',
+  'destroy',
+  'resize',
+  'resize_online',
+  'update',
+  'forget',
+];
+
+/** The disks of a repository are objects of their own, so whoever acts on all of them waits for them. */
+export const diskInTheWay = (view: View, sr: Ref<'SR'>): Fault | undefined => {
+  for (const ref of view.get('SR', sr)?.VDIs ?? []) {
+    for (const [task, running] of view.get('VDI', ref)?.current_operations ?? []) {
+      if (changing.includes(running)) {
+        return new Fault('OTHER_OPERATION_IN_PROGRESS', ['VDI', ref, running, task]);
+      }
+    }
+  }
+  return undefined;
+};
+
+/** What the storage says of a repository, as the row has it. */
+export const figuresOf = ({ totalBytes, freeBytes, clustered }: SrStat) => ({
+  physical_size: totalBytes,
+  physical_utilisation: totalBytes - freeBytes,
+  clustered,
+});

@@ -1,0 +1,78 @@
+import type { RecordNamed } from '../../src/model/class.ts';
+import type { Ref } from '../../src/model/types.ts';
+import { type DeviceConfig, dropPasswords, hidePasswords } from '../../src/objects/device-config.ts';
+import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
+import { newRef } from '../../src/objects/tasks.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { View } from '../../src/store/view.ts';
+import { admitOnPbd } from './admission.ts';
+import { PBD } from './class.ts';
+import { plug, unplug } from './plug.ts';
+
+type Fields = Pick<RecordNamed<'PBD'>, 'host' | 'SR' | 'device_config'> & Partial<RecordNamed<'PBD'>>;
+
+/** Why a host may not have this connection. */
+const connectable = (view: View, { host, SR }: Fields): Fault | undefined => {
+  view.require('host', host);
+  const { PBDs, shared } = view.require('SR', SR);
+  for (const ref of PBDs) {
+    if (view.get('PBD', ref)?.host === host) return new Fault('PBD_EXISTS', [SR, host, ref]);
+  }
+  return PBDs.length > 0 && !shared ? new Fault('SR_NOT_SHARABLE', [SR, host]) : undefined;
+};
+
+const create = async (working: Working<'PBD'>, fields: Fields): Promise<Ref<'PBD'>> => {
+  const { services, settle, view } = working;
+  const fault = connectable(view, fields);
+  if (fault !== undefined) throw fault;
+  const ref = newRef<'PBD'>(services);
+  settle((tx) =>
+    tx.create('PBD', ref, {
+      ...fields,
+      uuid: services.random.uuid(),
+      device_config: hidePasswords(tx, fields.device_config, services),
+    }),
+  );
+  return ref;
+};
+
+const destroy = ({ tx, self }: Deciding): void => {
+  const { currently_attached, device_config } = tx.require('PBD', self as Ref<'PBD'>);
+  if (currently_attached) throw new Fault('OPERATION_NOT_ALLOWED', ['The PBD is plugged; unplug it first']);
+  dropPasswords(tx, device_config);
+  tx.delete('PBD', self as Ref<'PBD'>);
+};
+
+const setDeviceConfig = ({ tx, self, services }: Deciding, value: DeviceConfig): void => {
+  const pbd = self as Ref<'PBD'>;
+  const before = tx.require('PBD', pbd).device_config;
+  const after = hidePasswords(tx, value, services);
+  tx.patch('PBD', pbd, { device_config: after });
+  const kept = new Set(after.values());
+  dropPasswords(tx, new Map([...before].filter(([, text]) => !kept.has(text))));
+};
+
+export default implement(
+  PBD,
+  {
+    owner: ({ host }) => ['host', host],
+    admit: admitOnPbd,
+    affects: ({ SR }) => [['SR', SR]],
+  },
+  {
+    create: {
+      operation: 'pbd_create',
+      on: ({ SR }: Fields, view) => {
+        view.require('SR', SR);
+        return SR;
+      },
+      work: create,
+    },
+    destroy: { decide: destroy },
+    plug: { operation: 'plug', work: plug },
+    unplug: { operation: 'unplug', work: unplug },
+    set_device_config: {
+      decide: (deciding, { value }) => setDeviceConfig(deciding, value),
+    },
+  },
+);

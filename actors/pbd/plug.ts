@@ -1,0 +1,97 @@
+import type { RecordNamed } from '../../src/model/class.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
+import { showPasswords } from '../../src/objects/device-config.ts';
+import type { Working } from '../../src/objects/implement.ts';
+import { asking } from '../../src/objects/storage-faults.ts';
+import { figuresOf } from '../../src/objects/storage-rows.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Tx, View } from '../../src/store/view.ts';
+
+/** Kept in `other_config` of a connection that should be there but could not be made at the last start. */
+export const plugAtStartKey = 'xenact:plug-at-start';
+
+export const plug = async (working: Working<'PBD'>): Promise<void> => {
+  const { self, record, view, services, signal } = working;
+  const { storage } = services;
+  const sr = view.require('SR', record.SR);
+  requireHere(working);
+  if (record.currently_attached && storage.isSrAttached(sr.uuid)) return;
+  showOnSr(working, 'plug');
+  const call = { debugInfo: 'PBD.plug', signal };
+  const attached = storage.isSrAttached(sr.uuid);
+  if (!attached) working.undo(() => storage.detachSr(sr.uuid, { debugInfo: 'PBD.plug' }));
+  const config = showPasswords(view, record.device_config);
+  const stat = await asking({ sr: record.SR, operation: 'plug' }, () =>
+    storage.attachSr(sr.type, sr.uuid, config, call),
+  );
+  working.settle((tx) => {
+    note(tx, self, true);
+    tx.patch('SR', record.SR, figuresOf(stat));
+  });
+};
+
+export const unplug = async (working: Working<'PBD'>): Promise<void> => {
+  const { self, record, view, services, signal } = working;
+  const { storage } = services;
+  requireHere(working);
+  if (!record.currently_attached) return;
+  const sr = view.require('SR', record.SR);
+  const used = disksInUse(working, sr);
+  if (used.length > 0) throw new Fault('VDI_IN_USE', used);
+  showOnSr(working, 'unplug');
+  const config = showPasswords(view, record.device_config);
+  working.undo(() => storage.attachSr(sr.type, sr.uuid, config, { debugInfo: 'PBD.unplug' }));
+  await asking({ sr: record.SR, operation: 'unplug' }, () =>
+    storage.detachSr(sr.uuid, { debugInfo: 'PBD.unplug', signal }),
+  );
+  working.settle((tx) => note(tx, self, false));
+};
+
+const requireHere = ({ record, services }: Working<'PBD'>): void => {
+  if (record.host !== services.host) throw new Fault('HOST_OFFLINE', [record.host]);
+};
+
+/** Writes what is so, and has everything that follows from it derived anew. */
+export const note = (tx: Tx, self: Ref<'PBD'>, attached: boolean): void => {
+  const { SR, other_config } = tx.require('PBD', self);
+  const reached = anyAttached(tx, SR);
+  const others = [...other_config].filter(([key]) => key !== plugAtStartKey);
+  tx.patch('PBD', self, { currently_attached: attached, other_config: new Map(others) });
+  if (reached === anyAttached(tx, SR)) return;
+  for (const ref of tx.get('SR', SR)?.VDIs ?? []) tx.touch('VDI', ref);
+};
+
+const anyAttached = (view: View, sr: Ref<'SR'>): boolean =>
+  view.get('SR', sr)?.PBDs.some((ref) => view.get('PBD', ref)?.currently_attached) === true;
+
+/** Disks that a guest of this host or the host itself uses. */
+const disksInUse = ({ view, services }: Working<'PBD'>, sr: RecordNamed<'SR'>): readonly Ref<'VDI'>[] =>
+  sr.VDIs.filter((ref) => {
+    const vdi = view.require('VDI', ref);
+    const plugged = vdi.VBDs.some((vbd) => view.get('VBD', vbd)?.currently_attached);
+    return (
+      (plugged && vdi.type !== 'metadata') || services.storage.datapaths(sr.uuid, vdi.location).length > 0
+    );
+  });
+
+/**
+ * A connection has no operations of its own; that it is being made or ended stands on its repository,
+ * where it keeps scans and changes of disks waiting.
+ */
+const showOnSr = (working: Working<'PBD'>, operation: 'plug' | 'unplug'): void => {
+  const { record, services } = working;
+  const key = working.task === nullRef ? `DummyRef:|${services.random.uuid()}|` : working.task;
+  const show =
+    (running: boolean) =>
+    (tx: Tx): void => {
+      const operations = tx.get('SR', record.SR)?.current_operations;
+      if (operations === undefined) return;
+      const others = [...operations].filter(([one]) => one !== key);
+      const now = running ? [...others, [key, operation] as const] : others;
+      tx.patch('SR', record.SR, { current_operations: new Map(now) });
+    };
+  working.undo(() => working.commit(show(false)));
+  working.settle(show(false));
+  // In the turn that admitted the operation, so that nothing slips in between.
+  working.commit(show(true)).catch(() => undefined);
+};

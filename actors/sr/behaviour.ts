@@ -1,0 +1,113 @@
+import type { Ref } from '../../src/model/types.ts';
+import { dateTimeOf } from '../../src/model/types.ts';
+import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
+import { asking } from '../../src/objects/storage-faults.ts';
+import { figuresOf, pbdOf } from '../../src/objects/storage-rows.ts';
+import { newRef } from '../../src/objects/tasks.ts';
+import { Fault } from '../../src/std/fault.ts';
+import { admitOnSr, allowedOnSr } from './admission.ts';
+import { SR } from './class.ts';
+import { create, introduce } from './create.ts';
+import { destroy, forgetRows, indestructible } from './end.ts';
+import { probe, probeExt } from './probe.ts';
+import { allocated, reconcile } from './reconcile.ts';
+
+const requireReached = ({ view, self, services }: Working<'SR'>): void => {
+  if (pbdOf(view, self, services.host) === undefined) throw new Fault('SR_HAS_NO_PBDS', [self]);
+};
+
+const scan = async (working: Working<'SR'>): Promise<void> => {
+  requireReached(working);
+  const { self, record, services, signal } = working;
+  const scanned = await asking({ sr: self, operation: 'scan' }, () =>
+    services.storage.scanSr(record.uuid, { debugInfo: 'SR.scan', signal }),
+  );
+  working.settle((tx) => reconcile(tx, self, scanned, services));
+};
+
+const update = async (working: Working<'SR'>): Promise<void> => {
+  requireReached(working);
+  const { self, record, services, signal } = working;
+  const stat = await asking({ sr: self, operation: 'update' }, () =>
+    services.storage.statSr(record.uuid, { debugInfo: 'SR.update', signal }),
+  );
+  working.settle((tx) =>
+    tx.patch('SR', self, { ...figuresOf(stat), virtual_allocation: allocated(tx, self) }),
+  );
+};
+
+const setShared = ({ tx, self }: Deciding, shared: boolean): void => {
+  const sr = self as Ref<'SR'>;
+  if (!shared && tx.require('SR', sr).PBDs.length > 1) throw new Fault('SR_HAS_MULTIPLE_PBDS', [sr]);
+  tx.patch('SR', sr, { shared });
+};
+
+const newBlob = (
+  { tx, self, services }: Deciding,
+  args: { readonly name: string; readonly mime_type: string; readonly public: boolean },
+): Ref<'blob'> => {
+  const sr = self as Ref<'SR'>;
+  const { blobs } = tx.require('SR', sr);
+  if (blobs.has(args.name)) throw new Fault('MAP_DUPLICATE_KEY', ['SR', 'blobs', sr, args.name]);
+  const ref = newRef<'blob'>(services);
+  tx.create('blob', ref, {
+    uuid: services.random.uuid(),
+    name_label: args.name,
+    public: args.public,
+    mime_type: args.mime_type === '' ? 'application/octet-stream' : args.mime_type,
+    last_updated: dateTimeOf(services.clock.now()),
+  });
+  tx.patch('SR', sr, { blobs: new Map([...blobs, [args.name, ref]]) });
+  return ref;
+};
+
+export default implement(
+  SR,
+  { admit: admitOnSr, derive: (view, self) => ({ allowed_operations: allowedOnSr(view, self) }) },
+  {
+    create: { work: create },
+    introduce: { decide: introduce },
+    destroy: { operation: 'destroy', unless: indestructible, work: destroy },
+    forget: {
+      operation: 'forget',
+      unless: indestructible,
+      work: async ({ self, settle }) => settle((tx) => forgetRows(tx, self)),
+    },
+    scan: { operation: 'scan', work: scan },
+    update: { operation: 'update', work: update },
+    probe: { work: probe },
+    probe_ext: { work: probeExt },
+    get_supported_types: { read: ({ view }) => [...view.all('SM')].map(([, { type }]) => type) },
+    set_shared: { decide: (deciding, { value }) => setShared(deciding, value) },
+    set_name_label: {
+      decide: ({ tx, self }, { value }) => tx.patch('SR', self as Ref<'SR'>, { name_label: value }),
+    },
+    set_name_description: {
+      decide: ({ tx, self }, { value }) => tx.patch('SR', self as Ref<'SR'>, { name_description: value }),
+    },
+    set_physical_size: {
+      decide: ({ tx, self }, { value }) => tx.patch('SR', self as Ref<'SR'>, { physical_size: value }),
+    },
+    set_virtual_allocation: {
+      decide: ({ tx, self }, { value }) => tx.patch('SR', self as Ref<'SR'>, { virtual_allocation: value }),
+    },
+    set_physical_utilisation: {
+      decide: ({ tx, self }, { value }) => tx.patch('SR', self as Ref<'SR'>, { physical_utilisation: value }),
+    },
+    create_new_blob: { decide: newBlob },
+    get_live_hosts: {
+      read: ({ view, self }) =>
+        view
+          .require('SR', self as Ref<'SR'>)
+          .PBDs.map((ref) => view.require('PBD', ref))
+          .filter(({ currently_attached }) => currently_attached)
+          .map(({ host }) => host),
+    },
+    // No driver of ours keeps the pool's database, so no repository supports it.
+    assert_supports_database_replication: {
+      decide: ({ self }) => {
+        throw new Fault('SR_OPERATION_NOT_SUPPORTED', [self]);
+      },
+    },
+  },
+);

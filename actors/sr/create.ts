@@ -1,0 +1,100 @@
+import type { ArgsOf } from '../../src/model/class.ts';
+import type { Ref } from '../../src/model/types.ts';
+import { type DeviceConfig, hidePasswords, showPasswords } from '../../src/objects/device-config.ts';
+import type { Deciding, Working } from '../../src/objects/implement.ts';
+import { newRef } from '../../src/objects/tasks.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Tx, View } from '../../src/store/view.ts';
+import type { SR } from './class.ts';
+import { reconcile } from './reconcile.ts';
+
+type CreateArgs = ArgsOf<typeof SR.messages.create>;
+
+export const requireDriver = (view: View, type: string): void => {
+  for (const [, sm] of view.all('SM')) if (sm.type === type) return;
+  throw new Fault('SR_UNKNOWN_DRIVER', [type]);
+};
+
+/** Makes the storage, attaches it here and looks what is on it; the rows appear all at once at the end. */
+export const create = async (working: Working<'SR'>, args: CreateArgs): Promise<Ref<'SR'>> => {
+  const { view, services, signal } = working;
+  const { storage, host } = services;
+  const { type, name_label: name, name_description: description } = args;
+  view.require('host', args.host);
+  if (args.host !== host) throw new Fault('HOST_OFFLINE', [args.host]);
+  requireDriver(view, type);
+
+  const uuid = services.random.uuid();
+  const call = { debugInfo: 'SR.create', signal };
+  const later = { debugInfo: 'SR.create' };
+  const configuration = await storage.createSr(
+    type,
+    { uuid, name, description, configuration: showPasswords(view, args.device_config) },
+    call,
+  );
+  working.undo(async () => {
+    await storage.attachSr(type, uuid, configuration, later);
+    await storage.destroySr(uuid, later);
+  });
+  working.progress(0.5);
+  await storage.attachSr(type, uuid, configuration, call);
+  const scanned = await storage.scanSr(uuid, call);
+
+  const ref = newRef<'SR'>(services);
+  working.settle((tx) => {
+    tx.create('SR', ref, { ...rowOf(args), uuid });
+    connect(tx, working, ref, args, configuration);
+    reconcile(tx, ref, scanned, services);
+  });
+  return ref;
+};
+
+const rowOf = (
+  args: Pick<
+    CreateArgs,
+    'name_label' | 'name_description' | 'type' | 'content_type' | 'shared' | 'sm_config'
+  >,
+) => ({
+  name_label: args.name_label,
+  name_description: args.name_description,
+  type: args.type,
+  content_type: args.content_type,
+  shared: args.shared,
+  sm_config: args.sm_config,
+  default_vdi_visibility: true,
+});
+
+/** Every host of the pool gets a PBD to shared storage; only this one has it attached yet. */
+const connect = (
+  tx: Tx,
+  { services }: Working<'SR'>,
+  sr: Ref<'SR'>,
+  args: CreateArgs,
+  configuration: DeviceConfig,
+): void => {
+  const device_config = hidePasswords(tx, configuration, services);
+  for (const [host] of args.shared ? [...tx.all('host')] : ([[args.host]] as const)) {
+    tx.create('PBD', newRef<'PBD'>(services), {
+      uuid: services.random.uuid(),
+      host,
+      SR: sr,
+      device_config,
+      currently_attached: host === services.host,
+    });
+  }
+};
+
+/** The storage is there already: only its row is made, and PBDs follow by `PBD.create`. */
+export const introduce = (
+  { tx, services }: Deciding,
+  args: ArgsOf<typeof SR.messages.introduce>,
+): Ref<'SR'> => {
+  const uuid = args.uuid === '' ? services.random.uuid() : args.uuid;
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(uuid))
+    throw new Fault('INVALID_VALUE', ['uuid', uuid]);
+  if (tx.byUuid('SR', uuid) !== undefined) throw new Fault('SR_UUID_EXISTS', [uuid]);
+  requireDriver(tx, args.type);
+  const ref = newRef<'SR'>(services);
+  tx.create('SR', ref, { ...rowOf(args), uuid });
+  return ref;
+};

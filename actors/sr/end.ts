@@ -1,0 +1,44 @@
+import type { Ref } from '../../src/model/types.ts';
+import { dropPasswords, showPasswords } from '../../src/objects/device-config.ts';
+import type { Working } from '../../src/objects/implement.ts';
+import { asking } from '../../src/objects/storage-faults.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Tx, View } from '../../src/store/view.ts';
+
+/** Repositories that nobody may take away, and those that hosts cache in. */
+export const indestructible = (view: View, self: Ref<'SR'>): Fault | undefined => {
+  const sr = view.require('SR', self);
+  if (sr.is_tools_sr || sr.other_config.get('indestructible') === 'true') {
+    return new Fault('SR_INDESTRUCTIBLE', [self]);
+  }
+  for (const [host, { local_cache_sr }] of view.all('host')) {
+    if (local_cache_sr === self) return new Fault('SR_IS_CACHE_SR', [host]);
+  }
+  return undefined;
+};
+
+/** Attached once more, for the driver to find what it is to delete. */
+export const destroy = async (working: Working<'SR'>): Promise<void> => {
+  const { self, record, view, services, signal } = working;
+  const { storage, host } = services;
+  const pbd = record.PBDs.map((ref) => view.get('PBD', ref)).find((one) => one?.host === host);
+  if (pbd === undefined) throw new Fault('SR_HAS_NO_PBDS', [self]);
+  const call = { debugInfo: 'SR.destroy', signal };
+  await asking({ sr: self, operation: 'destroy' }, async () => {
+    working.undo(() => storage.detachSr(record.uuid, { debugInfo: 'SR.destroy' }));
+    await storage.attachSr(record.type, record.uuid, showPasswords(view, pbd.device_config), call);
+    await storage.destroySr(record.uuid, call);
+  });
+  working.settle((tx) => forgetRows(tx, self));
+};
+
+/** The row, its connections and its disks; what is on the storage stays. */
+export const forgetRows = (tx: Tx, self: Ref<'SR'>): void => {
+  const { PBDs, VDIs } = tx.require('SR', self);
+  for (const ref of PBDs) {
+    dropPasswords(tx, tx.get('PBD', ref)?.device_config ?? new Map());
+    tx.delete('PBD', ref);
+  }
+  for (const ref of VDIs) tx.delete('VDI', ref);
+  tx.delete('SR', self);
+};

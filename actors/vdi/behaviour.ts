@@ -1,0 +1,125 @@
+import type { RecordNamed } from '../../src/model/class.ts';
+import type { Ref } from '../../src/model/types.ts';
+import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
+import { drivesInUse } from '../../src/objects/storage-rows.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { View } from '../../src/store/view.ts';
+import { allowedOnVdi, repositoryBusy, vdiRefusal } from './admission.ts';
+import { clone, snapshot } from './branch.ts';
+import { destroy, forget, rename, resize, update } from './change.ts';
+import { VDI } from './class.ts';
+import { copy } from './copy.ts';
+import { create, introduce, type NewVdi } from './create.ts';
+import { unmanaged } from './volume.ts';
+
+type Vdi = RecordNamed<'VDI'>;
+
+const set = ({ tx, self }: Deciding, changes: Partial<Vdi>): void =>
+  tx.patch('VDI', self as Ref<'VDI'>, changes);
+
+/** How guests share a disk is fixed while one has it. */
+const setUnused = (deciding: Deciding, operation: string, changes: Partial<Vdi>): void => {
+  const self = deciding.self as Ref<'VDI'>;
+  if (drivesInUse(deciding.tx, deciding.tx.require('VDI', self)).length > 0) {
+    throw new Fault('VDI_IN_USE', [self, operation]);
+  }
+  set(deciding, changes);
+};
+
+/** Drivers of our kind never write records; whoever else tries has no right to. */
+const forDriversOnly = (): never => {
+  throw new Fault('PERMISSION_DENIED', [
+    'Only a storage driver may write the record of a disk; use introduce',
+  ]);
+};
+
+/** Admitted like everything else, so that clients hear first what is wrong with their request. */
+const unsupported = (operation: string) => ({
+  operation,
+  unless: unmanaged,
+  work: async ({ record }: Working<'VDI'>): Promise<never> => {
+    throw new Fault('SR_OPERATION_NOT_SUPPORTED', [record.SR]);
+  },
+});
+
+const onSr = ({ SR }: { readonly SR: Ref<'SR'> }, view: View): Ref<'SR'> => {
+  view.require('SR', SR);
+  return SR;
+};
+
+const onDisk = ({ vdi }: { readonly vdi: Ref<'VDI'> }, view: View): Ref<'VDI'> => {
+  view.require('VDI', vdi);
+  return vdi;
+};
+
+export default implement(
+  VDI,
+  {
+    admit: (view, self, operation) => vdiRefusal(view, self, operation) ?? repositoryBusy(view, self),
+    derive: (view, self) => ({ allowed_operations: allowedOnVdi(view, self) }),
+  },
+  {
+    create: {
+      operation: 'vdi_create',
+      on: onSr,
+      work: (working: Working<'VDI'>, fields: NewVdi) => create(working, fields),
+    },
+    destroy: { operation: 'destroy', unless: unmanaged, work: destroy },
+    snapshot: { operation: 'snapshot', unless: unmanaged, work: snapshot },
+    clone: { operation: 'clone', unless: unmanaged, work: clone },
+    copy: { operation: 'copy', unless: unmanaged, work: copy },
+    resize: { operation: 'resize', unless: unmanaged, work: resize('resize') },
+    resize_online: { operation: 'resize_online', unless: unmanaged, work: resize('resize_online') },
+    update: { operation: 'update', work: update },
+    forget: { operation: 'forget', work: forget },
+    introduce: { operation: 'vdi_introduce', on: onSr, work: introduce },
+    pool_introduce: { decide: forDriversOnly },
+    db_introduce: { decide: forDriversOnly },
+    db_forget: { decide: forDriversOnly },
+
+    set_name_label: { work: rename('name_label') },
+    set_name_description: { work: rename('name_description') },
+    set_sharable: {
+      decide: (deciding, { value }) => setUnused(deciding, 'set_sharable', { sharable: value }),
+    },
+    set_read_only: {
+      decide: (deciding, { value }) => setUnused(deciding, 'set_read_only', { read_only: value }),
+    },
+    set_on_boot: {
+      operation: 'set_on_boot',
+      work: async ({ self, settle }, { value }) => settle((tx) => tx.patch('VDI', self, { on_boot: value })),
+    },
+    set_allow_caching: { decide: (deciding, { value }) => set(deciding, { allow_caching: value }) },
+    set_managed: { decide: (deciding, { value }) => set(deciding, { managed: value }) },
+    set_missing: { decide: (deciding, { value }) => set(deciding, { missing: value }) },
+    set_virtual_size: { decide: (deciding, { value }) => set(deciding, { virtual_size: value }) },
+    set_physical_utilisation: {
+      decide: (deciding, { value }) => set(deciding, { physical_utilisation: value }),
+    },
+    set_is_a_snapshot: { decide: (deciding, { value }) => set(deciding, { is_a_snapshot: value }) },
+    set_snapshot_of: { decide: (deciding, { value }) => set(deciding, { snapshot_of: value }) },
+    set_snapshot_time: { decide: (deciding, { value }) => set(deciding, { snapshot_time: value }) },
+    set_metadata_of_pool: { decide: (deciding, { value }) => set(deciding, { metadata_of_pool: value }) },
+    set_cbt_enabled: { decide: (deciding, { value }) => set(deciding, { cbt_enabled: value }) },
+
+    force_unlock: { decide: () => undefined },
+    generate_config: {
+      operation: 'generate_config',
+      on: onDisk,
+      work: async () => {
+        throw new Fault('NOT_IMPLEMENTED', ['VDI.generate_config']);
+      },
+    },
+    enable_cbt: unsupported('enable_cbt'),
+    disable_cbt: unsupported('disable_cbt'),
+    data_destroy: unsupported('data_destroy'),
+    list_changed_blocks: unsupported('list_changed_blocks'),
+    revert: {
+      operation: 'revert_to',
+      work: async () => {
+        throw new Fault('UNIMPLEMENTED_IN_SM_BACKEND', ['VDI.revert']);
+      },
+    },
+    get_nbd_info: { read: () => [] },
+  },
+);

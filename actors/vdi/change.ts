@@ -1,0 +1,68 @@
+import type { Working } from '../../src/objects/implement.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Tx } from '../../src/store/view.ts';
+import { allocate, forgetRow, requireReached, sizesOf, volumeOf } from './volume.ts';
+
+/** The disk and its data. One whose data is gone already only loses its row. */
+export const destroy = async (working: Working<'VDI'>): Promise<void> => {
+  const { self, record, services } = working;
+  requireReached(working, record.SR);
+  const { sr, key, call, ask } = volumeOf(working, 'destroy');
+  if (services.storage.datapaths(sr, key).length > 0) throw new Fault('VDI_IN_USE', [self, 'destroy']);
+  // One that was cut off may have deleted the data or not; asked again it ends the same way.
+  await ask(() => services.storage.destroyVolume(sr, key, call)).catch((error: unknown) => {
+    if (!(error instanceof Fault && error.code === 'VDI_MISSING')) throw error;
+  });
+  working.settle((tx) => forgetRow(tx, self));
+};
+
+export const forget = async ({ self, settle }: Working<'VDI'>): Promise<void> =>
+  settle((tx) => forgetRow(tx, self));
+
+export const resize =
+  (operation: 'resize' | 'resize_online') =>
+  async (working: Working<'VDI'>, { size }: { readonly size: bigint }): Promise<void> => {
+    const { self, record, services } = working;
+    const { SR, virtual_size } = record;
+    requireReached(working, SR);
+    if (size <= 0n) throw new Fault('INVALID_VALUE', ['size', `${size}`]);
+    const { sr, key, call, ask } = volumeOf(working, operation);
+    const got = await ask(() => services.storage.resizeVolume(sr, key, size, call));
+    const settle = (tx: Tx): void => {
+      allocate(tx, SR, got - virtual_size);
+      tx.patch('VDI', self, { virtual_size: got });
+    };
+    if (got >= size) return working.settle(settle);
+    // The row tells what is so, also where that is not what was asked for.
+    await working.commit(settle);
+    throw new Fault('SR_BACKEND_FAILURE', ['Disk too small', `${size}`, `${got}`]);
+  };
+
+export const update = async (working: Working<'VDI'>): Promise<void> => {
+  const { self, record, services } = working;
+  const { SR, virtual_size } = record;
+  requireReached(working, SR);
+  const { sr, key, call, ask } = volumeOf(working, 'update');
+  const volume = await ask(() => services.storage.statVolume(sr, key, call));
+  working.settle((tx) => {
+    tx.patch('VDI', self, { ...sizesOf(volume), missing: false });
+    allocate(tx, SR, volume.virtualSizeBytes - virtual_size);
+  });
+};
+
+type Text = 'name_label' | 'name_description';
+
+/** The storage keeps names too, and a scan believes it, so both are changed or neither is. */
+export const rename =
+  (field: Text) =>
+  async (working: Working<'VDI'>, { value }: { readonly value: string }): Promise<void> => {
+    const { self, record, services } = working;
+    requireReached(working, record.SR);
+    const { sr, key, call, later, ask } = volumeOf(working, `set_${field}`);
+    const { setVolumeName, setVolumeDescription } = services.storage;
+    const set = field === 'name_label' ? setVolumeName : setVolumeDescription;
+    const before = record[field];
+    working.undo(() => set(sr, key, before, later));
+    await ask(() => set(sr, key, value, call));
+    working.settle((tx) => tx.patch('VDI', self, { [field]: value }));
+  };

@@ -1,0 +1,154 @@
+import type { OpenVolume } from '../../src/drivers/storage/storage.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
+import type { Working } from '../../src/objects/implement.ts';
+import { asking } from '../../src/objects/storage-faults.ts';
+import { drivesInUse } from '../../src/objects/storage-rows.ts';
+import { Fault } from '../../src/std/fault.ts';
+import { type Struct, struct } from '../../src/std/value.ts';
+import type { Tx } from '../../src/store/view.ts';
+import { inherited } from './branch.ts';
+import { requireReached, sizesOf, type Vdi } from './volume.ts';
+
+export interface CopyArgs {
+  readonly sr: Ref<'SR'>;
+  readonly base_vdi: Ref<'VDI'>;
+  readonly into_vdi: Ref<'VDI'>;
+}
+
+/**
+ * Byte for byte, into a new disk or over one that exists. With a base, which the target already
+ * equals, only what differs from it is written.
+ */
+export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref<'VDI'>> => {
+  const { self, record, view } = working;
+  requireReached(working, record.SR);
+  const base = args.base_vdi === nullRef ? undefined : args.base_vdi;
+  if (base !== undefined) requireReached(working, view.require('VDI', base).SR);
+  const fresh = args.into_vdi === nullRef;
+  const target = fresh ? await newTarget(working, args.sr) : existingTarget(working, args.into_vdi);
+  hold(working, target);
+
+  await withOpen(working, self, 'read', (source) =>
+    withOpen(working, target, 'write', (into) =>
+      base === undefined
+        ? copyBytes(working, source, into, fresh ? undefined : into)
+        : withOpen(working, base, 'read', (from) => copyBytes(working, source, into, from)),
+    ),
+  );
+  await refresh(working, target);
+  return target;
+};
+
+/** A disk like this one, taken away again if the copy fails. */
+const newTarget = async (working: Working<'VDI'>, sr: Ref<'SR'>): Promise<Ref<'VDI'>> => {
+  const { record } = working;
+  requireReached(working, sr);
+  const { create, destroy } = implicit(working);
+  const target = await create(
+    struct({
+      ...inherited(record),
+      SR: sr,
+      virtual_size: record.virtual_size,
+      read_only: false,
+    }),
+  );
+  working.undo(() => destroy(target));
+  return target;
+};
+
+/** Constructor and destructor follow from the declaration, so the types of messages do not have them. */
+const implicit = ({ call }: Working<'VDI'>) => {
+  const send = call as unknown as (method: string, self: Ref, args: object) => Promise<unknown>;
+  return {
+    create: (args: Struct) => send('VDI.create', nullRef, { args }) as Promise<Ref<'VDI'>>,
+    destroy: (self: Ref<'VDI'>) => send('VDI.destroy', self, {}),
+  };
+};
+
+const existingTarget = (working: Working<'VDI'>, target: Ref<'VDI'>): Ref<'VDI'> => {
+  const { view, record } = working;
+  const row = view.require('VDI', target);
+  requireReached(working, row.SR);
+  if (row.read_only) throw new Fault('VDI_READONLY', [target]);
+  if (row.virtual_size < record.virtual_size) {
+    throw new Fault('VDI_TOO_SMALL', [target, `${record.virtual_size}`]);
+  }
+  return target;
+};
+
+/** While it is written to, nothing else may happen to the target. */
+const hold = (working: Working<'VDI'>, target: Ref<'VDI'>): void => {
+  const key = working.task === nullRef ? `DummyRef:|${working.services.random.uuid()}|` : working.task;
+  const release = (tx: Tx): void => {
+    const others = [...(tx.get('VDI', target)?.current_operations ?? [])].filter(([one]) => one !== key);
+    if (tx.get('VDI', target) !== undefined) tx.patch('VDI', target, { current_operations: new Map(others) });
+  };
+  const row = working.view.require('VDI', target);
+  for (const [task, running] of row.current_operations) {
+    throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VDI', target, running, task]);
+  }
+  if (drivesInUse(working.view, row).length > 0) throw new Fault('VDI_IN_USE', [target, 'copy']);
+  working.undo(() => working.commit(release));
+  working.settle(release);
+  working
+    .commit((tx) => tx.patch('VDI', target, { current_operations: new Map([[key, 'blocked']]) }))
+    .catch(() => undefined);
+};
+
+const withOpen = async <T>(
+  { view, services, signal }: Working<'VDI'>,
+  vdi: Ref<'VDI'>,
+  how: 'read' | 'write',
+  use: (open: OpenVolume) => Promise<T>,
+): Promise<T> => {
+  const { location, SR } = view.require('VDI', vdi);
+  const { uuid } = view.require('SR', SR);
+  const datapath = `copy/${services.random.uuid()}`;
+  const later = { debugInfo: 'VDI.copy' };
+  return asking({ sr: SR, vdi, operation: 'copy' }, async () => {
+    try {
+      const call = { ...later, signal };
+      const open = await services.storage.openVolume(uuid, location, datapath, how === 'write', call);
+      const result = await use(open);
+      if (how === 'write') await open.flush();
+      return result;
+    } finally {
+      await services.storage.closeVolume(uuid, location, datapath, later);
+    }
+  });
+};
+
+export const copyChunkBytes = 2 * 1024 * 1024;
+
+/**
+ * Writes what the target does not have yet: what differs from `before`, or without it from zeros, so
+ * that a thin disk stays thin.
+ */
+export const copyBytes = async (
+  { signal, progress }: Pick<Working<'VDI'>, 'signal' | 'progress'>,
+  source: OpenVolume,
+  into: OpenVolume,
+  before: OpenVolume | undefined,
+): Promise<void> => {
+  const ours = Buffer.alloc(copyChunkBytes);
+  const theirs = Buffer.alloc(copyChunkBytes);
+  for (let at = 0n; at < source.sizeBytes; at += BigInt(copyChunkBytes)) {
+    signal.throwIfAborted();
+    const bytes = await source.read(ours, at);
+    // What stood there before may be a shorter disk, beyond whose end are zeros.
+    const known = before !== undefined && at < before.sizeBytes ? await before.read(theirs, at) : 0;
+    theirs.fill(0, known);
+    const chunk = ours.subarray(0, bytes);
+    if (chunk.compare(theirs.subarray(0, bytes)) !== 0) await into.write(chunk, at);
+    progress(Number(at + BigInt(bytes)) / Number(source.sizeBytes));
+  }
+};
+
+const refresh = async (working: Working<'VDI'>, target: Ref<'VDI'>): Promise<void> => {
+  const { view, services, signal } = working;
+  const { SR, location } = view.require('VDI', target);
+  const call = { debugInfo: 'VDI.copy', signal };
+  const volume = await services.storage.statVolume(view.require('SR', SR).uuid, location, call);
+  const { physical_utilisation }: Pick<Vdi, 'physical_utilisation'> = sizesOf(volume);
+  working.settle((tx) => tx.patch('VDI', target, { physical_utilisation }));
+};
