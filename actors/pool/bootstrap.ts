@@ -1,14 +1,16 @@
+import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { nullRef } from '../../src/model/types.ts';
 import type { HostFacts } from '../../src/objects/host-facts.ts';
+import { refreshCards } from '../../src/objects/network-cards.ts';
+import { type NewRow, newRows } from '../../src/objects/new-rows.ts';
 import { listedRoles, permissionsOf, roleRef, roleUuid } from '../../src/objects/roles.ts';
 import type { Clock, Random } from '../../src/std/clock.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { cpuInfo, createHost, refreshHost } from './bootstrap/host-rows.ts';
 import { restrictions } from './bootstrap/identity.ts';
-import { createInternalNetwork, refreshCards } from './bootstrap/network-rows.ts';
-import { type NewRow, newRows } from './bootstrap/rows.ts';
+import { createInternalNetwork } from './bootstrap/network-rows.ts';
 import { createTemplates } from './templates.ts';
 
 export interface BootstrapOptions {
@@ -90,19 +92,28 @@ const meant: Readonly<Record<(typeof listedRoles)[number], string>> = {
 /** Each role holds its own permissions and, as a subrole, the next weaker role. */
 const refreshRoles = (tx: Tx, store: Store): void => {
   const permissions = permissionsOf([...store.schemas.values()].map(({ cls }) => cls));
+  putRole(tx, {
+    name_label: 'client-cert',
+    name_description: 'Held by clients that prove themselves by a certificate; nobody is given it',
+    subroles: [roleRef('read-only')],
+    is_internal: true,
+  });
   listedRoles.forEach((name, rank) => {
     const weaker = listedRoles[rank - 1];
-    const fields = {
-      uuid: roleUuid(name),
+    putRole(tx, {
       name_label: name,
       name_description: meant[name],
       subroles: [
         ...(weaker === undefined ? [] : [roleRef(weaker)]),
         ...permissions.filter(({ role }) => role === name).map(({ ref }) => ref),
       ],
-    };
-    const ref = roleRef(name);
-    if (tx.get('role', ref) === undefined) tx.create('role', ref, fields);
-    else tx.patch('role', ref, fields);
+    });
   });
+};
+
+const putRole = (tx: Tx, fields: Partial<RecordNamed<'role'>> & { readonly name_label: string }): void => {
+  const ref = roleRef(fields.name_label);
+  if (tx.get('role', ref) === undefined)
+    tx.create('role', ref, { uuid: roleUuid(fields.name_label), ...fields });
+  else tx.patch('role', ref, fields);
 };

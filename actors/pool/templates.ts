@@ -1,7 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
+import type { NewRow } from '../../src/objects/new-rows.ts';
 import type { Tx } from '../../src/store/view.ts';
-import type { NewRow } from './bootstrap/rows.ts';
 
 const MiB = 1n << 20n;
 const GiB = 1n << 30n;

@@ -43,3 +43,6 @@ export interface NetworkCard {
   /** Each with its prefix length. */
   readonly ipv6: readonly string[];
 }
+
+/** Key of `host.other_config` that keeps a disabled host so when Xenact starts again. */
+export const keepDisabled = 'xenact:keep_disabled';

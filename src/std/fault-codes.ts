@@ -44,6 +44,7 @@ export const faultCodes = {
   HA_ENABLE_IN_PROGRESS: [],
   HA_IS_ENABLED: [],
   HA_NOT_ENABLED: [],
+  HA_NO_PLAN: [],
   HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN: [],
   HA_SHOULD_BE_FENCED: ['host'],
   HOST_BROKEN: [],

@@ -1,10 +1,10 @@
 import type { RecordNamed } from '../../../src/model/class.ts';
 import { dateTimeOf, nullRef, type Ref } from '../../../src/model/types.ts';
-import type { HostFacts, Processor } from '../../../src/objects/host-facts.ts';
+import { type HostFacts, keepDisabled, type Processor } from '../../../src/objects/host-facts.ts';
+import type { NewRow } from '../../../src/objects/new-rows.ts';
 import type { Clock } from '../../../src/std/clock.ts';
 import type { Tx } from '../../../src/store/view.ts';
 import { apiVersion, edition, licenseParams, softwareVersion } from './identity.ts';
-import type { NewRow } from './rows.ts';
 
 export interface HostRowOptions {
   readonly facts: HostFacts;
@@ -166,7 +166,11 @@ export const refreshHost = (tx: Tx, host: Ref<'host'>, options: HostRowOptions):
   const { facts, clock } = options;
   const row = tx.require('host', host);
   const rebooted = row.other_config.get('boot_time') !== seconds(facts.bootedAtMs);
-  tx.patch('host', host, { ...factsOf(options), other_config: startedAt(row.other_config, options) });
+  tx.patch('host', host, {
+    ...factsOf(options),
+    other_config: startedAt(row.other_config, options),
+    enabled: row.other_config.get(keepDisabled) !== 'true',
+  });
   if (row.metrics !== nullRef) {
     tx.patch('host_metrics', row.metrics, {
       memory_total: facts.memoryBytes,

@@ -1,6 +1,6 @@
-import type { ClassName } from '../../../src/model/class.ts';
-import type { Ref } from '../../../src/model/types.ts';
-import type { Random } from '../../../src/std/clock.ts';
+import type { ClassName } from '../model/class.ts';
+import type { Ref } from '../model/types.ts';
+import type { Random } from '../std/clock.ts';
 
 /** A reference and a uuid for a row to be made. */
 export type NewRow<Only extends ClassName = ClassName> = <C extends Only>(

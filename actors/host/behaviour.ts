@@ -1,0 +1,159 @@
+import { wireMessages } from '../../src/model/derive.ts';
+import { type DateTime, dateTimeOf, type Ref } from '../../src/model/types.ts';
+import { keepDisabled } from '../../src/objects/host-facts.ts';
+import { implement } from '../../src/objects/implement.ts';
+import { faultFrom } from '../../src/objects/refusal.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { View } from '../../src/store/view.ts';
+import { hostRefusal, operations } from './admission.ts';
+import { host } from './class.ts';
+import { freeMemory } from './memory.ts';
+
+/** Time for the answer to reach the client before the program that gives it goes. */
+const answerMs = 200;
+
+const self = ({ self: ref }: { readonly self: Ref }): Ref<'host'> => ref as Ref<'host'>;
+
+/** Without a zone, as that is how local times are told apart on the wire. */
+const localTime = (nowMs: number): DateTime => {
+  const offsetMs = new Date(nowMs).getTimezoneOffset() * 60_000;
+  return dateTimeOf(nowMs - offsetMs).replace(/Z$/, '') as DateTime;
+};
+
+const guestsOn = (view: View, ref: Ref<'host'>): readonly Ref<'VM'>[] =>
+  view.require('host', ref).resident_VMs.filter((vm) => view.get('VM', vm)?.is_control_domain === false);
+
+/** A pool of one host has nowhere to move guests to. */
+const stuck = (view: View, ref: Ref<'host'>): ReadonlyMap<Ref<'VM'>, readonly string[]> =>
+  new Map(guestsOn(view, ref).map((vm) => [vm, ['NO_HOSTS_AVAILABLE']]));
+
+const assertEmptiable = (view: View, ref: Ref<'host'>): void => {
+  const reasons = [...stuck(view, ref)].map(([vm, reason]) => [...reason, vm].join(','));
+  if (reasons.length > 0) throw new Fault('CANNOT_EVACUATE_HOST', [reasons.join('|')]);
+};
+
+/** The machine belongs to somebody else as well: Xenact never switches it off. */
+const keepOn = (view: View, ref: Ref<'host'>): never => {
+  if (guestsOn(view, ref).length > 0) throw new Fault('HOST_HAS_RESIDENT_VMS', [ref]);
+  throw new Fault('OPERATION_NOT_ALLOWED', [
+    'Xenact does not switch the machine off or on: use its own means, or host.restart_agent for Xenact alone',
+  ]);
+};
+
+const methodsOf = (store: Store): readonly string[] =>
+  [...store.schemas.values()].flatMap(({ cls }) => wireMessages(cls)).map(({ method }) => method);
+
+const managementInterface = (view: View, ref: Ref<'host'>): Ref<'PIF'> => {
+  const found = view.require('host', ref).PIFs.find((pif) => view.get('PIF', pif)?.management === true);
+  if (found === undefined) throw new Fault('HOST_HAS_NO_MANAGEMENT_IP');
+  return found;
+};
+
+export default implement(
+  host,
+  {
+    admit: (view, ref, operation) => faultFrom(hostRefusal(view, ref, operation)),
+    derive: (view, ref) => ({
+      allowed_operations: operations.filter((operation) => hostRefusal(view, ref, operation) === undefined),
+    }),
+  },
+  {
+    get_servertime: { read: ({ services }) => dateTimeOf(services.clock.now()) },
+    get_server_localtime: { read: ({ services }) => localTime(services.clock.now()) },
+    is_in_emergency_mode: { read: () => false },
+    list_methods: { read: ({ services }) => methodsOf(services.store) },
+    compute_free_memory: { read: ({ view, self: ref }) => freeMemory(view, ref as Ref<'host'>) },
+    compute_memory_overhead: {
+      read: ({ view, self: ref }) => view.require('host', ref as Ref<'host'>).memory_overhead,
+    },
+    get_management_interface: { read: (reading) => managementInterface(reading.view, self(reading)) },
+    get_uncooperative_resident_VMs: { read: () => [] },
+    get_uncooperative_domains: { read: () => [] },
+
+    disable: {
+      decide: (deciding, { auto_enable }) => {
+        const { other_config } = deciding.tx.require('host', self(deciding));
+        deciding.tx.patch('host', self(deciding), {
+          enabled: false,
+          other_config: auto_enable ? other_config : new Map([...other_config, [keepDisabled, 'true']]),
+        });
+      },
+    },
+    enable: {
+      operation: 'enable',
+      work: async ({ self: ref, settle }) =>
+        settle((tx) => {
+          const { other_config } = tx.require('host', ref);
+          tx.patch('host', ref, {
+            enabled: true,
+            other_config: new Map([...other_config].filter(([key]) => key !== keepDisabled)),
+          });
+        }),
+    },
+    get_vms_which_prevent_evacuation: { read: (reading) => stuck(reading.view, self(reading)) },
+    assert_can_evacuate: { read: (reading) => assertEmptiable(reading.view, self(reading)) },
+    evacuate: {
+      operation: 'evacuate',
+      work: async ({ self: ref, view }) => assertEmptiable(view, ref),
+    },
+    shutdown: { operation: 'shutdown', work: async ({ self: ref, view }) => keepOn(view, ref) },
+    reboot: { operation: 'reboot', work: async ({ self: ref, view }) => keepOn(view, ref) },
+    power_on: { operation: 'power_on', work: async ({ self: ref, view }) => keepOn(view, ref) },
+    restart_agent: {
+      decide: ({ services }) => {
+        services.clock.after(answerMs, services.restart);
+      },
+    },
+    destroy: {
+      decide: (deciding) => {
+        if (self(deciding) === deciding.services.host) {
+          throw new Fault('HOST_CANNOT_DESTROY_SELF', [self(deciding)]);
+        }
+        if (guestsOn(deciding.tx, self(deciding)).length > 0) {
+          throw new Fault('HOST_HAS_RESIDENT_VMS', [self(deciding)]);
+        }
+        deciding.tx.delete('host', self(deciding));
+      },
+    },
+
+    call_plugin: {
+      read: (_, { plugin }) => {
+        throw new Fault('XENAPI_MISSING_PLUGIN', [plugin]);
+      },
+    },
+    has_extension: { read: () => false },
+    call_extension: {
+      read: (_, { call }) => {
+        throw new Fault('MESSAGE_METHOD_UNKNOWN', [call]);
+      },
+    },
+    apply_edition: {
+      decide: (deciding, { edition }) => {
+        const { editions } = deciding.tx.require('host', self(deciding));
+        if (!editions.includes(edition)) throw new Fault('INVALID_EDITION', [edition]);
+        deciding.tx.patch('host', self(deciding), { edition });
+      },
+    },
+    set_license_params: {
+      decide: (deciding, { value }) => deciding.tx.patch('host', self(deciding), { license_params: value }),
+    },
+    set_power_on_mode: {
+      decide: (deciding, { power_on_mode, power_on_config }) =>
+        deciding.tx.patch('host', self(deciding), { power_on_mode, power_on_config }),
+    },
+    set_iscsi_iqn: {
+      decide: (deciding, { value }) => {
+        if (value === '') throw new Fault('INVALID_VALUE', ['value', value]);
+        deciding.tx.patch('host', self(deciding), { iscsi_iqn: value });
+      },
+    },
+    set_multipathing: {
+      decide: (deciding, { value }) => deciding.tx.patch('host', self(deciding), { multipathing: value }),
+    },
+    set_numa_affinity_policy: {
+      decide: (deciding, { value }) =>
+        deciding.tx.patch('host', self(deciding), { numa_affinity_policy: value }),
+    },
+  },
+);

@@ -1,0 +1,75 @@
+import type { RecordNamed } from '../../src/model/class.ts';
+import { permits } from '../../src/model/derive.ts';
+import type { Ref } from '../../src/model/types.ts';
+import { type Deciding, implement } from '../../src/objects/implement.ts';
+import { listedRoles, permissionsOf } from '../../src/objects/roles.ts';
+import { newRef } from '../../src/objects/tasks.ts';
+import { Fault } from '../../src/std/fault.ts';
+import { subject } from './class.ts';
+
+export const subjectsMax = 2_000;
+
+const self = ({ self: ref }: { readonly self: Ref }): Ref<'subject'> => ref as Ref<'subject'>;
+
+const assertRole = ({ tx }: Deciding, role: Ref<'role'>): void => {
+  const found = tx.get('role', role);
+  if (found === undefined || found.is_internal) throw new Fault('ROLE_NOT_FOUND');
+};
+
+export default implement(
+  subject,
+  {},
+  {
+    create: {
+      decide: ({ tx, services }: Deciding, fields: Partial<RecordNamed<'subject'>>) => {
+        const known = [...tx.all('subject')];
+        if (known.some(([, { subject_identifier: sid }]) => sid === fields.subject_identifier)) {
+          throw new Fault('SUBJECT_ALREADY_EXISTS');
+        }
+        if (known.length >= subjectsMax) {
+          throw new Fault('OPERATION_NOT_ALLOWED', [`There can be no more than ${subjectsMax} subjects`]);
+        }
+        const ref = newRef<'subject'>(services);
+        tx.create('subject', ref, { ...fields, uuid: services.random.uuid() });
+        return ref;
+      },
+    },
+    destroy: {
+      decide: (deciding: Deciding) => {
+        const { tx } = deciding;
+        // Whoever is logged in by the subject alone has no right to stay.
+        for (const [session, row] of tx.all('session')) {
+          if (row.subject === self(deciding)) tx.delete('session', session);
+        }
+        tx.delete('subject', self(deciding));
+      },
+    },
+    add_to_roles: {
+      decide: (deciding, { role }) => {
+        assertRole(deciding, role);
+        const { roles } = deciding.tx.require('subject', self(deciding));
+        if (roles.includes(role)) throw new Fault('ROLE_ALREADY_EXISTS');
+        deciding.tx.patch('subject', self(deciding), { roles: [...roles, role] });
+      },
+    },
+    remove_from_roles: {
+      decide: (deciding, { role }) => {
+        const { roles } = deciding.tx.require('subject', self(deciding));
+        if (!roles.includes(role)) throw new Fault('ROLE_NOT_FOUND');
+        deciding.tx.patch('subject', self(deciding), { roles: roles.filter((one) => one !== role) });
+      },
+    },
+    get_permissions_name_label: {
+      read: (reading) => {
+        const { roles } = reading.view.require('subject', self(reading));
+        const names = roles.map((role) => reading.view.get('role', role)?.name_label);
+        const strongest = listedRoles.filter((role) => names.includes(role)).at(-1);
+        if (strongest === undefined) return [];
+        const classes = [...reading.services.store.schemas.values()].map(({ cls }) => cls);
+        return permissionsOf(classes)
+          .filter(({ role }) => permits(strongest, role))
+          .map(({ name }) => name);
+      },
+    },
+  },
+);
