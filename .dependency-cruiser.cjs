@@ -42,7 +42,7 @@ module.exports = {
     {
       name: 'one class never imports another',
       severity: 'error',
-      from: { path: '^actors/([^/.]+)', pathNot: '^actors/(index|enums)\\.ts$' },
+      from: { path: '^actors/([^/.]+)', pathNot: '^actors/(index|enums|behaviours)\\.ts$' },
       to: { path: '^actors/', pathNot: ['^actors/$1(/|\\.ts$)', '^actors/enums\\.ts$'] },
     },
     {

@@ -1,0 +1,65 @@
+#!/usr/bin/env node
+// The program `xenact`: reads the command line, starts the host and ends with it.
+import { readFile } from 'node:fs/promises';
+import { nodeClock } from './drivers/node/clock.ts';
+import { xenactLog } from './main/log.ts';
+import { readUpOptions, UsageError, upHelp } from './main/options.ts';
+import { StartFailure, up } from './main/up.ts';
+import { version } from './main/version.ts';
+import { StoreUnusable } from './store/lmdb.ts';
+
+const help = `Usage: xenact COMMAND [FLAG ...]
+
+  up        start this host (xenact up --help lists its flags)
+  version   print the version
+`;
+
+const readText = (path: string): Promise<string> => readFile(path, 'utf8');
+
+/** Runs the host until a signal ends it; a restart that a client asked for is a new run in this process. */
+const runUp = async (args: readonly string[]): Promise<void> => {
+  const options = await readUpOptions(args, process.env, readText);
+  const log = xenactLog(options['log-level'] ?? 'warn');
+  for (let again = true; again; ) {
+    const running = await up(options, {
+      log,
+      print: (line) => process.stdout.write(`${line}\n`),
+      environment: process.env,
+    });
+    const stopped = new Promise<'signal'>((resolve) => {
+      process.once('SIGINT', () => resolve('signal'));
+      process.once('SIGTERM', () => resolve('signal'));
+    });
+    again = (await Promise.race([stopped, running.restartAsked])) === 'restart';
+    // A second signal, or a stop that hangs, ends the process at once: nothing acknowledged is lost by it.
+    process.once('SIGINT', () => process.exit(1));
+    nodeClock.after(stopMsMax, () => process.exit(1));
+    await running.stop();
+  }
+};
+
+const stopMsMax = 30_000;
+
+const main = async (args: readonly string[]): Promise<void> => {
+  const [command, ...rest] = args;
+  if (command === 'up') {
+    if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(upHelp());
+    else await runUp(rest);
+  } else if (command === 'version' || command === '--version') {
+    process.stdout.write(`xenact ${version}\n`);
+  } else if (command === undefined || command === '--help' || command === 'help' || command === '-h') {
+    process.stdout.write(help);
+  } else {
+    throw new UsageError(`xenact has no command "${command}".\n\n${help}`);
+  }
+};
+
+main(process.argv.slice(2)).then(
+  () => process.exit(0),
+  (error: unknown) => {
+    const expected =
+      error instanceof UsageError || error instanceof StartFailure || error instanceof StoreUnusable;
+    console.error(expected ? `xenact: ${error.message}` : error);
+    process.exit(error instanceof UsageError ? 2 : 1);
+  },
+);

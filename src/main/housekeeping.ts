@@ -1,0 +1,32 @@
+import { collectSessions } from '../../actors/session/collect.ts';
+import { taskCollector } from '../../actors/task/collect.ts';
+import type { Clock } from '../std/clock.ts';
+import type { Runtime } from './up.ts';
+
+/** What is collected from time to time: ended tasks and idle sessions. */
+export const housekeeping = ({ store, services }: Runtime, clock: Clock): { close(): Promise<void> } => {
+  const collectTasks = taskCollector();
+  const sweep = async (): Promise<void> => {
+    await store.commit((tx) => {
+      collectTasks(tx, clock.now());
+      collectSessions(tx, clock.now());
+    });
+  };
+  let cancel = (): void => {};
+  const again = (): void => {
+    cancel = clock.after(everyMs, () => {
+      sweep()
+        .catch((error: unknown) => services.log.error({ error }, 'Housekeeping failed'))
+        .finally(again);
+    });
+  };
+  again();
+  return {
+    close: async () => {
+      cancel();
+      cancel = () => {};
+    },
+  };
+};
+
+const everyMs = 30_000;

@@ -1,0 +1,231 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { behaviours } from '../../actors/behaviours.ts';
+import { classes } from '../../actors/index.ts';
+import { bootstrap } from '../../actors/pool/bootstrap.ts';
+import { type ScriptStorage, scriptStorage } from '../drivers/storage/script-storage.ts';
+import { serveSmapiv2 } from '../drivers/storage/smapiv2-server.ts';
+import { catalogOf } from '../objects/catalog.ts';
+import { invokerOf } from '../objects/invoke.ts';
+import { deriveRows, type Objects, objectsOf } from '../objects/runtime.ts';
+import type { Services } from '../objects/services.ts';
+import { installPlugins } from '../plugins/install.ts';
+import type { Log } from '../std/log.ts';
+import { lmdbDurable } from '../store/lmdb.ts';
+import { openStore } from '../store/store.ts';
+import { type Closing, closing } from './closing.ts';
+import { fileCredentials } from './credentials.ts';
+import { hostFacts } from './host-facts.ts';
+import { housekeeping } from './housekeeping.ts';
+import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
+import { type Door, openDoors, StartFailure } from './listen.ts';
+import { lockFolder } from './lock.ts';
+import { type Machine, machine } from './machine.ts';
+import type { UpOptions } from './options.ts';
+import { defaultDataFolder, type Paths, pathsOf } from './paths.ts';
+import { prepareRows } from './prepare.ts';
+import { version } from './version.ts';
+
+export { StartFailure };
+
+export interface UpContext {
+  readonly log: Log;
+  /** One line for people, on stdout. */
+  readonly print: (line: string) => void;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Running {
+  /** Resolves when a client asked for a restart of the toolstack. */
+  readonly restartAsked: Promise<'restart'>;
+  /** Stops in order; what was acknowledged is on disk, and guests go on. */
+  stop(): Promise<void>;
+}
+
+const operationWaitMs = 2 * 3_600_000;
+
+/** Starts this host and resolves once clients can use it. On a failure nothing of it is left running. */
+export const up = async (options: UpOptions, context: UpContext): Promise<Running> => {
+  const opened = closing(context.log);
+  try {
+    return await start(options, context, opened);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+};
+
+const start = async (options: UpOptions, context: UpContext, opened: Closing): Promise<Running> => {
+  const { log, print } = context;
+  const paths = pathsOf(options.data ?? defaultDataFolder(context.environment));
+  await makeFolders(paths);
+  opened.add(await lockFolder(machine, paths));
+
+  const credentials = await fileCredentials({
+    ...machine,
+    file: paths.credentials,
+    rootPassword: options['root-password'],
+  });
+  const storage = await openStorage(paths, log, opened);
+  const chosen = await hostHypervisor(options, machine, paths, log);
+  opened.add({ close: () => stopHypervisor(chosen, log) });
+  await chosen.daemon?.ensure();
+
+  const restart = restartSwitch();
+  const runtime = await openRuntime(
+    options,
+    { paths, log, credentials, storage, chosen, restart: restart.ask },
+    opened,
+  );
+  const door = await openDoors(options, { machine, paths, log, runtime });
+  opened.add(door);
+  await prepareRows({ ...runtime, chosen, paths, log });
+  opened.add(housekeeping(runtime, machine.clock));
+  door.open();
+  welcome(print, {
+    options,
+    door,
+    chosen,
+    pool: runtime.poolName(),
+    generated: credentials.generatedPassword,
+  });
+  return { restartAsked: restart.asked, stop: () => opened.close() };
+};
+
+const makeFolders = async (paths: Paths & { readonly run: string }): Promise<void> => {
+  for (const folder of [paths.data, paths.run, paths.store, paths.xenopsdState, paths.isoSr, paths.plugins]) {
+    await machine.disk.makeFolder(folder, 0o700);
+  }
+};
+
+const openStorage = async (paths: Paths, log: Log, opened: Closing): Promise<ScriptStorage> => {
+  const ours = join(paths.data, 'plugins-shipped');
+  const programs = fileURLToPath(new URL('../plugins', import.meta.url));
+  await installPlugins(machine.disk, ours, { programs, node: process.execPath });
+  const storage = await scriptStorage({
+    ...machine,
+    roots: [ours, paths.plugins],
+    stateFolder: paths.storageState,
+    log,
+  });
+  opened.add(storage);
+  opened.add(await serveSmapiv2({ ...machine, endpoint: { socketPath: paths.storageSocket }, storage, log }));
+  return storage;
+};
+
+/** Our daemon is ended with the last guest; while guests run it stays, and the next start finds it. */
+const stopHypervisor = async ({ hypervisor, daemon }: HostHypervisor, log: Log): Promise<void> => {
+  const guests = await hypervisor.list().catch(() => undefined);
+  const live = guests?.filter(({ state }) => state.domids.length > 0).length;
+  await hypervisor.close();
+  if (daemon !== undefined && live === 0) await daemon.stop();
+  if (live !== undefined && live > 0) log.warn({ guests: live }, 'Guests go on; the next start finds them');
+};
+
+const restartSwitch = (): { readonly asked: Promise<'restart'>; readonly ask: () => void } => {
+  let ask = (): void => {};
+  const asked = new Promise<'restart'>((resolve) => {
+    ask = () => resolve('restart');
+  });
+  return { asked, ask };
+};
+
+interface RuntimeParts {
+  readonly paths: Paths;
+  readonly log: Log;
+  readonly credentials: Services['credentials'];
+  readonly storage: ScriptStorage;
+  readonly chosen: HostHypervisor;
+  readonly restart: () => void;
+}
+
+export type Runtime = Awaited<ReturnType<typeof openRuntime>>;
+
+const openRuntime = async (options: UpOptions, parts: RuntimeParts, opened: Closing) => {
+  const { paths, log } = parts;
+  const catalog = catalogOf(classes, behaviours);
+  let objects: Objects | undefined;
+  const freeBytes = async (): Promise<bigint> => (await machine.disk.space(paths.data)).freeBytes;
+  const store = openStore({
+    classes,
+    durable: lmdbDurable(paths.store, freeBytes),
+    log,
+    derive: deriveRows(catalog),
+    onStaged: (changes) => objects?.staged(changes),
+  });
+  opened.add(store);
+  const awake = objectsOf({
+    catalog,
+    view: store.latest,
+    services: { ...machine, log },
+    waitMs: operationWaitMs,
+  });
+  objects = awake;
+  opened.add({ close: async () => awake.stop() });
+  const facts = await hostFacts();
+  const address = options.listen ?? '127.0.0.1';
+  const { host, created } = await bootstrap({
+    store,
+    facts,
+    ...machine,
+    name: options.name ?? 'xenact',
+    address: address === '0.0.0.0' || address === '::' ? '127.0.0.1' : address,
+    version,
+  });
+  let httpsPort = Number(options['https-port']);
+  const services: Services = {
+    ...machine,
+    log,
+    hypervisor: parts.chosen.hypervisor,
+    storage: parts.storage,
+    credentials: parts.credentials,
+    store,
+    host,
+    facts: hostFacts,
+    authority: () => authorityOf(store.latest.get('host', host)?.address ?? address, httpsPort),
+    cancel: (task) => awake.cancel(task),
+    restart: parts.restart,
+  };
+  const invoker = invokerOf({ catalog, store, objects: awake, services });
+  return {
+    catalog,
+    store,
+    objects: awake,
+    services,
+    invoker,
+    created,
+    poolName: () => store.latest.only('pool')[1].name_label,
+    /** Told once it is known: the port may have been any free one. */
+    servedOn: (port: number) => {
+      httpsPort = port;
+    },
+  };
+};
+
+const authorityOf = (address: string, port: number): string => {
+  const host = address.includes(':') ? `[${address}]` : address;
+  return port === 443 ? host : `${host}:${port}`;
+};
+
+const welcome = (
+  print: UpContext['print'],
+  about: {
+    readonly options: UpOptions;
+    readonly door: Door;
+    readonly chosen: HostHypervisor;
+    readonly pool: string;
+    readonly generated: string | undefined;
+  },
+): void => {
+  const { door, chosen, pool, generated } = about;
+  print(chosen.chosen);
+  if (generated !== undefined) print(`password of root: ${generated}   (shown only now)`);
+  print(`xenact ready: ${door.http} ${door.https} pool ${pool}`);
+  print('Try next:');
+  print(
+    `  python3 -c "import xmlrpc.client as x; s = x.ServerProxy('${door.http}'); print(s.session.login_with_password('root', 'PASSWORD'))"`,
+  );
+  print(
+    `  npx xen-api ${door.http.replace('http://', 'http://root:PASSWORD@')}   (Xen Orchestra's own shell)`,
+  );
+};
