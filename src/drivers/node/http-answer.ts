@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { HttpAnswer, HttpBody } from '../http/http.ts';
 import { closeAfterwards, cut, type Exchange, isArriving } from './http-exchange.ts';
 
@@ -23,10 +24,10 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
     response.writeHead(status, headers);
   };
 
-  return {
-    get begun() {
-      return response.headersSent;
-    },
+  const answer: Omit<HttpAnswer, 'begun'> & { readonly response: ServerResponse } = {
+    // @ts-expect-error The compiler does not know this way to give a literal its prototype.
+    __proto__: WITH_BEGUN,
+    response,
 
     send(status, headers, parts) {
       if (early && !response.writableEnded) {
@@ -35,9 +36,13 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
         return;
       }
       start(status, hasBody(status) ? { 'Content-Length': String(sizeOf(parts)), ...headers } : headers);
-      response.cork();
-      for (const piece of pieces(parts)) response.write(piece);
-      response.end();
+      // The last piece goes with the end: Node joins a head and an only text into one write.
+      let last: string | Uint8Array | undefined;
+      for (const piece of pieces(parts)) {
+        if (last !== undefined) response.write(last);
+        last = piece;
+      }
+      response.end(last);
       watchWrites(exchange, rules.idleMs);
     },
 
@@ -58,6 +63,14 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
       early = true;
     },
   };
+  return answer as typeof answer & HttpAnswer;
+};
+
+/** Shared, because an accessor in the literal would be made anew for each answer, dearer than the answer. */
+const WITH_BEGUN = {
+  get begun(): boolean {
+    return (this as unknown as { readonly response: ServerResponse }).response.headersSent;
+  },
 };
 
 const answerBody = (exchange: Exchange, idleMs: number): HttpBody => {

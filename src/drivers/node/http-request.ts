@@ -37,7 +37,7 @@ export const httpRequest = (
   exchange: Exchange,
   options: { readonly idleMs: number; readonly awaited: boolean },
 ): HttpRequest => {
-  const { incoming, response, source } = exchange;
+  const { response } = exchange;
   let { awaited } = options;
   const rules = {
     idleMs: options.idleMs,
@@ -46,21 +46,40 @@ export const httpRequest = (
       awaited = false;
     },
   };
-  let gone: AbortSignal | undefined;
-  return {
-    ...head,
-    get contentLength() {
-      const announced = incoming.headers['content-length'];
-      if (announced !== undefined) return BigInt(announced);
-      return incoming.headers['transfer-encoding'] !== undefined || source !== incoming ? undefined : 0n;
-    },
+  const request: Omit<HttpRequest, 'gone'> & { readonly exchange: Exchange } = {
+    // @ts-expect-error The compiler does not know this way to give a literal its prototype.
+    __proto__: WITH_GONE,
+    exchange,
+    method: head.method,
+    path: head.path,
+    query: head.query,
+    headers: head.headers,
+    httpVersion: head.httpVersion,
+    remoteAddress: head.remoteAddress,
+    secure: head.secure,
+    contentLength: announcedLength(exchange),
     text: (bytesMax) => bodyText(exchange, bytesMax, rules),
     chunks: () => bodyChunks(exchange, rules),
-    get gone() {
-      gone ??= goneSignal(exchange);
-      return gone;
-    },
   };
+  return request as typeof request & HttpRequest;
+};
+
+/**
+ * Most requests are answered before anybody asks for their signal. The accessor is shared, because one
+ * in the literal would be made anew for each request, which was dearer than all else about it.
+ */
+const WITH_GONE = {
+  get gone(): AbortSignal {
+    const { exchange } = this as unknown as { readonly exchange: Exchange };
+    exchange.gone ??= goneSignal(exchange);
+    return exchange.gone;
+  },
+};
+
+const announcedLength = ({ incoming, source }: Exchange): bigint | undefined => {
+  const announced = incoming.headers['content-length'];
+  if (announced !== undefined) return BigInt(announced);
+  return incoming.headers['transfer-encoding'] !== undefined || source !== incoming ? undefined : 0n;
 };
 
 const goneSignal = (exchange: Exchange): AbortSignal => {
