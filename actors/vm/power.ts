@@ -66,14 +66,17 @@ interface Before {
 
 /** The rows of a VM and its devices as they are now, to be put back. */
 const rowsNow = (view: View, self: Ref<'VM'>): Before => {
-  const { VBDs, VIFs, power_state, last_booted_record } = view.require('VM', self);
+  const { VBDs, VIFs, power_state, last_booted_record, guest_metrics } = view.require('VM', self);
+  const agent = view.get('VM_guest_metrics', guest_metrics);
   const vbds = VBDs.map((ref) => [ref, view.require('VBD', ref)] as const);
   const vifs = VIFs.map((ref) => [ref, view.require('VIF', ref)] as const);
   return {
     restore: (tx) => {
       if (tx.get('VM', self) === undefined) return;
       becomeHalted(tx, self);
-      tx.patch('VM', self, { power_state, last_booted_record });
+      tx.delete('VM_guest_metrics', tx.require('VM', self).guest_metrics);
+      if (agent !== undefined) tx.create('VM_guest_metrics', guest_metrics, agent);
+      tx.patch('VM', self, { power_state, last_booted_record, guest_metrics });
       for (const [ref, { currently_attached, device, reserved }] of vbds) {
         if (tx.get('VBD', ref) !== undefined) tx.patch('VBD', ref, { currently_attached, device, reserved });
       }

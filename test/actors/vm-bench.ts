@@ -1,0 +1,397 @@
+import consoleBehaviour from '../../actors/console/behaviour.ts';
+import vbd from '../../actors/vbd/behaviour.ts';
+import { VDI } from '../../actors/vdi/class.ts';
+import vif from '../../actors/vif/behaviour.ts';
+import vm from '../../actors/vm/behaviour.ts';
+import { type VmReports, vmReports } from '../../actors/vm/reports.ts';
+import vmGuestMetrics from '../../actors/vm_guest_metrics/behaviour.ts';
+import vmMetrics from '../../actors/vm_metrics/behaviour.ts';
+import {
+  type DeviceId,
+  type Hypervisor,
+  type VmState,
+  XenopsError,
+  type XenopsMetadata,
+  type XenopsWork,
+} from '../../src/drivers/hypervisor/hypervisor.ts';
+import type { Ref } from '../../src/model/types.ts';
+import { nullRef } from '../../src/model/types.ts';
+import { implement } from '../../src/objects/implement.ts';
+import { silentLog } from '../../src/std/log.ts';
+import type { Tx } from '../../src/store/view.ts';
+import { type World, type WorldOptions, world } from '../world.ts';
+
+type Power = VmState['power_state'];
+
+interface Machine {
+  metadata: XenopsMetadata;
+  power: Power;
+  domid: number;
+  readonly plugged: Set<string>;
+}
+
+export interface FakeHypervisor extends Hypervisor {
+  readonly machines: Map<string, Machine>;
+  /** Every call that changes something, in order. */
+  readonly calls: string[];
+  /** What the next call of that name is refused with. */
+  readonly faults: Map<string, Error>;
+  /** Run as a call of that name begins, and awaited. */
+  readonly hooks: Map<string, () => unknown>;
+  /** What guests did by themselves, or what a daemon forgot. */
+  become(vm: string, power: Power | undefined): Promise<void>;
+  agent: ReadonlyMap<string, string>;
+}
+
+const lost = (): XenopsError => new XenopsError('Failed_to_contact_remote_service', ['gone']);
+
+/** A daemon in process that does at once what it is told, reports it, and fails where a test says so. */
+export const fakeHypervisor = (): FakeHypervisor => {
+  const machines = new Map<string, Machine>();
+  const calls: string[] = [];
+  const faults = new Map<string, Error>();
+  const hooks = new Map<string, () => unknown>();
+  let reports: Parameters<Hypervisor['watch']>[0] | undefined;
+  let reported: Promise<void> = Promise.resolve();
+  let domids = 0;
+
+  const find = (id: string): Machine => {
+    const machine = machines.get(id);
+    if (machine === undefined) throw new XenopsError('Does_not_exist', ['VM', id]);
+    return machine;
+  };
+  const stateOf = (machine: Machine | undefined): VmState | undefined =>
+    machine && {
+      power_state: machine.power,
+      domids: machine.power === 'Running' || machine.power === 'Paused' ? [machine.domid] : [],
+      consoles: [
+        { protocol: 'Rfb', port: 0, path: `/run/${machine.metadata.vm.id}.vnc` },
+        { protocol: 'Vt100', port: 0, path: `/run/${machine.metadata.vm.id}.tty` },
+      ],
+      memory_target: machine.metadata.vm.memory_dynamic_max,
+      memory_actual: machine.metadata.vm.memory_dynamic_max,
+      memory_limit: machine.metadata.vm.memory_static_max,
+      vcpu_target: machine.metadata.vm.vcpus,
+      guest_agent: machine.power === 'Running' ? self.agent : new Map(),
+      xsdata_state: new Map(),
+      pv_drivers_detected: self.agent.size > 0,
+      last_start_time: 1_000_000,
+      hvm: true,
+      nomigrate: false,
+      nested_virt: false,
+      domain_type: 'Domain_HVM',
+      rtc_timeoffset: '0',
+      featureset: '',
+    };
+  const announce = (id: string): void => {
+    reported = reported.then(() => reports?.onVm(id, stateOf(machines.get(id)))).catch(() => {});
+  };
+  const step = async (name: string, work?: XenopsWork): Promise<void> => {
+    calls.push(name);
+    if (work?.signal.aborted === true) throw new XenopsError('Cancelled', ['1']);
+    await hooks.get(name)?.();
+    if (work?.signal.aborted === true) throw new XenopsError('Cancelled', ['1']);
+    const fault = faults.get(name);
+    faults.delete(name);
+    if (fault !== undefined) throw fault;
+  };
+  const move = (id: string, from: readonly Power[], to: Power): void => {
+    const machine = find(id);
+    if (!from.includes(machine.power)) {
+      throw new XenopsError('Bad_power_state', [machine.power, from[0] ?? 'Running']);
+    }
+    machine.power = to;
+    announce(id);
+  };
+  const begin = (id: string, from: Power): void => {
+    domids += 1;
+    find(id).domid = domids;
+    move(id, [from], 'Paused');
+    const { metadata, plugged } = find(id);
+    for (const device of [...metadata.vbds, ...metadata.vifs]) plugged.add(device.id[1]);
+  };
+  const end = (id: string, power: Power): void => {
+    move(id, ['Running', 'Paused', 'Suspended', 'Halted'], power);
+    find(id).plugged.clear();
+  };
+  const plugging =
+    (name: string, change: (plugged: Set<string>, key: string) => void) =>
+    async ([id, key]: DeviceId, ...rest: readonly unknown[]): Promise<void> => {
+      await step(name, rest.at(-1) as XenopsWork);
+      change(find(id).plugged, key);
+    };
+  const statDevice = async ([id, key]: DeviceId): Promise<{ active: boolean; plugged: boolean }> => ({
+    active: true,
+    plugged: find(id).plugged.has(key),
+  });
+
+  const self: FakeHypervisor = {
+    machines,
+    calls,
+    faults,
+    hooks,
+    agent: new Map([
+      ['attr/PVAddons/MajorVersion', '9'],
+      ['control/feature-suspend', '1'],
+    ]),
+    become: async (id, power) => {
+      if (power === undefined) machines.delete(id);
+      else find(id).power = power;
+      announce(id);
+      await reported;
+    },
+    query: async () => ({ name: 'fake', version: '1', features: [], instanceId: '1' }),
+    hostStat: async () => null,
+    importMetadata: async (metadata) => {
+      await step('importMetadata');
+      const known = machines.get(metadata.vm.id);
+      if (known === undefined) {
+        const power = metadata.domains === undefined ? 'Halted' : 'Suspended';
+        machines.set(metadata.vm.id, { metadata, power, domid: -1, plugged: new Set() });
+      } else known.metadata = metadata;
+      announce(metadata.vm.id);
+      return metadata.vm.id;
+    },
+    exportMetadata: async (id) => ({ ...find(id).metadata, domains: `domains of ${id}` }),
+    stat: async (id) => stateOf(machines.get(id)),
+    list: async () => [...machines].map(([id, machine]) => ({ id, state: stateOf(machine) as VmState })),
+    remove: async (id) => {
+      await step('remove');
+      if (find(id).power === 'Running') throw new XenopsError('Bad_power_state', ['Running', 'Halted']);
+      machines.delete(id);
+    },
+    start: async (id, _force, work) => {
+      await step('start', work);
+      begin(id, 'Halted');
+    },
+    unpause: async (id, work) => {
+      await step('unpause', work);
+      move(id, ['Paused'], 'Running');
+    },
+    pause: async (id, work) => {
+      await step('pause', work);
+      move(id, ['Running'], 'Paused');
+    },
+    shutdown: async (id, timeoutS, work) => {
+      await step(timeoutS === undefined ? 'hard' : 'shutdown', work);
+      end(id, 'Halted');
+    },
+    reboot: async (id, _timeoutS, work) => {
+      await step('reboot', work);
+      move(id, ['Running', 'Paused'], 'Running');
+    },
+    suspend: async (id, _into, work) => {
+      await step('suspend', work);
+      end(id, 'Suspended');
+    },
+    resume: async (id, _from, work) => {
+      await step('resume', work);
+      begin(id, 'Suspended');
+    },
+    setVcpus: async (_id, count, work) => step(`setVcpus ${count}`, work),
+    setMemoryDynamicRange: async (_id, minimum, maximum, work) =>
+      step(`setMemory ${minimum} ${maximum}`, work),
+    setXsdata: async (_id, _data, work) => step('setXsdata', work),
+    addVbd: async () => step('addVbd'),
+    removeVbd: async () => step('removeVbd'),
+    plugVbd: plugging('plugVbd', (plugged, key) => plugged.add(key)),
+    unplugVbd: plugging('unplugVbd', (plugged, key) => plugged.delete(key)),
+    insertVbd: async (_id, _disk, work) => step('insertVbd', work),
+    ejectVbd: async (_id, work) => step('ejectVbd', work),
+    statVbd: statDevice,
+    addVif: async () => step('addVif'),
+    removeVif: async () => step('removeVif'),
+    plugVif: plugging('plugVif', (plugged, key) => plugged.add(key)),
+    unplugVif: plugging('unplugVif', (plugged, key) => plugged.delete(key)),
+    moveVif: async (_id, network, work) => step(`moveVif ${network}`, work),
+    statVif: statDevice,
+    watch: (given) => {
+      reports = given;
+    },
+    barrier: async () => {
+      await step('barrier');
+      await reported;
+    },
+    refresh: async (id) => {
+      await step('refresh');
+      announce(id);
+    },
+    close: async () => {},
+  };
+  return self;
+};
+
+export const daemonGone = lost;
+
+let disks = 0;
+
+/** Disks that are rows and nothing else. A test can have any of their messages fail. */
+export const fakeDisks = () => {
+  const faults = new Map<string, Error>();
+  const step = (name: string): void => {
+    const fault = faults.get(name);
+    faults.delete(name);
+    if (fault !== undefined) throw fault;
+  };
+  const add = (tx: Tx, fields: object): Ref<'VDI'> => {
+    disks += 1;
+    const ref = `OpaqueRef:made-${disks}` as Ref<'VDI'>;
+    tx.create('VDI', ref, { ...fields, uuid: `made-${disks}`, location: `made-${disks}`, managed: true });
+    return ref;
+  };
+  const like = (name: string, more: object) => ({
+    work: async (working: any) => {
+      step(name);
+      const { current_operations: _, VBDs: __, ...row } = working.record;
+      return working.commit((tx: Tx) => add(tx, { ...row, ...more }));
+    },
+  });
+  const behaviour = implement(VDI, {}, {
+    create: {
+      on: () => nullRef,
+      decide: ({ tx }: any, fields: object) => {
+        step('create');
+        return add(tx, fields);
+      },
+    },
+    destroy: {
+      decide: ({ tx, self }: any) => {
+        step('destroy');
+        tx.delete('VDI', self);
+      },
+    },
+    snapshot: like('snapshot', { is_a_snapshot: true }),
+    clone: like('clone', { is_a_snapshot: false }),
+    copy: like('copy', {}),
+  } as any);
+  return { behaviour, faults };
+};
+
+export interface Bench extends World {
+  readonly reports: VmReports;
+  readonly sr: Ref<'SR'>;
+  readonly network: Ref<'network'>;
+  /** A halted VM with one disk, an empty CD drive and one card. */
+  newVm(fields?: Record<string, unknown>): Promise<Ref<'VM'>>;
+  state(vm: Ref<'VM'>): string;
+  uuid(vm: Ref<'VM'>): string;
+}
+
+const gib = 1024n * 1024n * 1024n;
+
+/** What a client gives to make a VM: every field that has no default. */
+export const vmFields = (more: Record<string, unknown> = {}): Map<string, unknown> =>
+  new Map(
+    Object.entries({
+      name_label: 'guest',
+      user_version: 1n,
+      is_a_template: false,
+      affinity: nullRef,
+      memory_static_max: gib,
+      memory_dynamic_max: gib,
+      memory_dynamic_min: gib / 2n,
+      memory_static_min: gib / 4n,
+      VCPUs_params: new Map(),
+      VCPUs_max: 2n,
+      VCPUs_at_startup: 1n,
+      actions_after_shutdown: 'destroy',
+      actions_after_reboot: 'restart',
+      actions_after_crash: 'restart',
+      PV_bootloader: '',
+      PV_kernel: '',
+      PV_ramdisk: '',
+      PV_args: '',
+      PV_bootloader_args: '',
+      PV_legacy_args: '',
+      HVM_boot_policy: 'BIOS order',
+      HVM_boot_params: new Map([['order', 'cd']]),
+      platform: new Map(),
+      PCI_bus: '',
+      other_config: new Map(),
+      recommendations: '',
+      ...more,
+    }),
+  );
+
+export const vbdFields = (more: Record<string, unknown>): Map<string, unknown> =>
+  new Map(
+    Object.entries({
+      VDI: nullRef,
+      userdevice: 'autodetect',
+      bootable: true,
+      mode: 'RW',
+      type: 'Disk',
+      empty: false,
+      other_config: new Map(),
+      qos_algorithm_type: '',
+      qos_algorithm_params: new Map(),
+      ...more,
+    }),
+  );
+
+export const vifFields = (more: Record<string, unknown>): Map<string, unknown> =>
+  new Map(
+    Object.entries({
+      device: '0',
+      MAC: '',
+      MTU: 1500n,
+      other_config: new Map(),
+      qos_algorithm_type: '',
+      qos_algorithm_params: new Map(),
+      ...more,
+    }),
+  );
+
+export const bench = async (
+  hypervisor: Hypervisor,
+  options: WorldOptions & { readonly disks?: ReturnType<typeof fakeDisks> } = {},
+): Promise<Bench> => {
+  const sr = 'OpaqueRef:sr' as Ref<'SR'>;
+  const network = 'OpaqueRef:network' as Ref<'network'>;
+  const storage = (options.disks ?? fakeDisks()).behaviour;
+  const made = await world({
+    behaviours: [vm, vbd, vif, consoleBehaviour, vmMetrics, vmGuestMetrics, storage],
+    hypervisor,
+    ...options,
+    rows: (tx) => {
+      tx.create('SR', sr, { uuid: 'sr' });
+      const host = 'OpaqueRef:host' as Ref<'host'>;
+      tx.create('PBD', 'OpaqueRef:pbd' as Ref<'PBD'>, { SR: sr, host, currently_attached: true });
+      tx.create('network', network, { uuid: 'network', bridge: 'xenbr0', MTU: 1500n });
+      tx.patch('pool', 'OpaqueRef:pool' as Ref<'pool'>, { default_SR: sr });
+      options.rows?.(tx);
+    },
+  });
+  const { invoker, store, services } = made;
+  const reports = vmReports({ invoker, store, services, log: silentLog });
+  hypervisor.watch(reports);
+  return {
+    ...made,
+    reports,
+    sr,
+    network,
+    newVm: async (fields = {}) => {
+      const self = await made.call('VM.create', vmFields(fields));
+      const vdi = await made.call(
+        'VDI.create',
+        new Map<string, unknown>([
+          ['SR', sr],
+          ['virtual_size', gib],
+          ['type', 'user'],
+          ['sharable', false],
+          ['read_only', false],
+          ['other_config', new Map()],
+        ]),
+      );
+      await made.call('VBD.create', vbdFields({ VM: self, VDI: vdi, userdevice: '0' }));
+      await made.call(
+        'VBD.create',
+        vbdFields({ VM: self, type: 'CD', mode: 'RO', empty: true, userdevice: '3' }),
+      );
+      await made.call('VIF.create', vifFields({ VM: self, network }));
+      return self;
+    },
+    state: (self) => store.committed.require('VM', self).power_state,
+    uuid: (self) => store.committed.require('VM', self).uuid,
+  };
+};
