@@ -43,7 +43,7 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     ...(options.eventWaitersMax === undefined ? {} : { waitersMax: options.eventWaitersMax }),
   });
   const dispatch = dispatcherOf({ catalog, store, invoker, services, log, events, fragment });
-  const routes = [healthz, ...rpcRoutes(dispatch), ...(options.routes ?? [])].toSorted(
+  const routes = [healthz, ...rpcRoutes(dispatch, services.clock), ...(options.routes ?? [])].toSorted(
     (a, b) => b.path.length - a.path.length,
   );
   const find = <R extends Route>(method: string, path: string): R | undefined =>

@@ -5,9 +5,11 @@ import { DecodeFailure, type DecodeLimits, decodeLimits } from '../codec/limits.
 import { readXmlRpcCall } from '../codec/xmlrpc-reader.ts';
 import { xmlFailure, xmlSuccessParts, xmlText } from '../codec/xmlrpc-writer.ts';
 import { BodyTooLarge, type HttpAnswer, type HttpRequest } from '../drivers/http/http.ts';
+import type { Clock } from '../std/clock.ts';
 import type { Value } from '../std/value.ts';
 import type { CallRequest, Dispatch, Outcome } from './dispatch.ts';
 import type { Format, Parts } from './encoding.ts';
+import { sendParts } from './long-answer.ts';
 import type { RequestRoute } from './route.ts';
 
 /**
@@ -22,9 +24,13 @@ const contentTypes = { xml: 'text/xml', json: 'application/json' } as const;
 const fromAnywhere = { 'Access-Control-Allow-Origin': '*', 'Cache-Control': 'no-cache, no-store' };
 
 /** XML-RPC answers any POST that nobody else does, JSON-RPC has a path of its own. */
-export const rpcRoutes = (dispatch: Dispatch): readonly RequestRoute[] => [
-  { method: 'POST', path: '/', handle: (request, answer) => serve(request, answer, dispatch, 'xml') },
-  { method: 'POST', path: '/jsonrpc', handle: (request, answer) => serve(request, answer, dispatch, 'json') },
+export const rpcRoutes = (dispatch: Dispatch, clock: Clock): readonly RequestRoute[] => [
+  { method: 'POST', path: '/', handle: (request, answer) => serve(request, answer, dispatch, clock, 'xml') },
+  {
+    method: 'POST',
+    path: '/jsonrpc',
+    handle: (request, answer) => serve(request, answer, dispatch, clock, 'json'),
+  },
   { method: 'OPTIONS', path: '/', handle: async (request, answer) => allow(request, answer) },
 ];
 
@@ -46,21 +52,19 @@ const serve = async (
   request: HttpRequest,
   answer: HttpAnswer,
   dispatch: Dispatch,
+  clock: Clock,
   format: Format,
 ): Promise<void> => {
   const call = await readCall(request, format).catch((error: unknown) => refuse(answer, error));
   if (call === undefined) return;
   const outcome = await dispatch(call.method, call.params, callRequest(request, call));
   const parts = format === 'xml' ? await xmlAnswer(outcome) : await jsonAnswer(outcome, call);
-  answer.send(
-    200,
-    {
-      'Content-Type': contentTypes[format],
-      'Access-Control-Allow-Headers': 'X-Requested-With',
-      ...fromAnywhere,
-    },
-    parts,
-  );
+  const headers = {
+    'Content-Type': contentTypes[format],
+    'Access-Control-Allow-Headers': 'X-Requested-With',
+    ...fromAnywhere,
+  };
+  await sendParts(answer, clock, headers, parts);
 };
 
 interface ReadCall {

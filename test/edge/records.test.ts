@@ -1,6 +1,7 @@
 // Goal: whole records go out as the store has them encoded, long lists in pieces, and nobody else waits while they are made.
 // Method: a whole host with thousands of VMs behind the real HTTP server.
 
+import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
@@ -93,4 +94,17 @@ test('a list that is quick to write is written in one go', async () => {
   });
   expect(visited).toBe(3);
   await done;
+});
+
+test('a client that goes away in the middle of a long list is no trouble', async () => {
+  const socket = await host.socket();
+  const call = jsonCall('VM.get_all_records', [root], 1n);
+  socket.write(
+    `POST /jsonrpc HTTP/1.1\r\nHost: h\r\nContent-Length: ${Buffer.byteLength(call)}\r\n\r\n${call}`,
+  );
+  await once(socket, 'data');
+  socket.destroy();
+  await once(socket, 'close');
+  expect(await host.call('VM.get_uuid', root, 'OpaqueRef:1')).toBe('u1');
+  expect(host.errors).toEqual([]);
 });
