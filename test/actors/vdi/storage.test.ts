@@ -4,8 +4,8 @@
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Ref } from '../../../src/model/types.ts';
-import { DiskFull } from '../../../src/store/durable.ts';
 import { useDisk } from '../../../src/objects/disk-use.ts';
+import { DiskFull } from '../../../src/store/durable.ts';
 import { type BuiltPlugins, buildPlugins } from '../../plugins/built-plugins.ts';
 import {
   createSr,
