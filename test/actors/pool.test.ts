@@ -1,0 +1,82 @@
+// Goal: the pool admits what the XenAPI says, and a pool of one host says so of itself.
+// Method: recorded cases against the admission function, and messages by wire name on one host in process.
+import { describe, expect, type TestContext, test } from 'vitest';
+import { poolRefusal } from '../../actors/pool/admission.ts';
+import pool from '../../actors/pool/behaviour.ts';
+import type { Ref } from '../../src/model/types.ts';
+import { conformance } from '../conformance.ts';
+import { world } from '../world.ts';
+
+describe('What a pool admits', () => {
+  const cases = conformance('pool_operation_table.json')?.filter(
+    ({ given }) => given['Clusters'] === undefined,
+  );
+
+  test('agrees with every recorded case that is not about clusters, which are not served', async (ctx: TestContext) => {
+    if (cases === undefined) return ctx.skip('needs ../shared/conformance');
+    const here = await world({ behaviours: [pool] });
+    for (const { given, when, then, name } of cases) {
+      await here.store.commit((tx) =>
+        tx.patch('pool', here.pool, {
+          ha_enabled: given['pool.ha_enabled'] ?? false,
+          ha_cluster_stack: given['pool.ha_cluster_stack'] ?? '',
+          other_config: new Map(Object.entries(given['pool.other_config'] ?? {})) as never,
+          current_operations: new Map(Object.entries(given['pool.current_operations'] ?? {})) as never,
+        }),
+      );
+      const refusal = poolRefusal(here.store.latest, here.pool, when['operation']);
+      const expected = then['error']?.map((param: string) => (param === '<pool>' ? here.pool : param));
+      expect(refusal && [...refusal], name).toEqual(expected);
+    }
+    expect(cases.length).toBeGreaterThan(150);
+    await here.close();
+  });
+
+  test('allowed_operations are those that are not refused', async () => {
+    const here = await world({ behaviours: [pool] });
+    const allowed = here.store.committed.require('pool', here.pool).allowed_operations;
+    expect(allowed).toContain('ha_enable');
+    expect(allowed).not.toContain('ha_disable');
+    await here.close();
+  });
+});
+
+describe('A pool of one host', () => {
+  test('is coordinated by it, and neither in an emergency nor protected from its failure', async () => {
+    const here = await world({ behaviours: [pool] });
+    expect(await here.call('pool.is_slave', here.host)).toBe(false);
+    await expect(here.call('pool.is_slave', 'OpaqueRef:gone')).rejects.toMatchObject({
+      code: 'HANDLE_INVALID',
+    });
+    for (const method of ['pool.emergency_transition_to_master', 'pool.emergency_reset_master']) {
+      await expect(here.call(method, '')).rejects.toMatchObject({ code: 'NOT_IN_EMERGENCY_MODE' });
+    }
+    await expect(here.call('pool.disable_ha')).rejects.toMatchObject({ code: 'HA_NOT_ENABLED' });
+    expect(await here.call('pool.ha_failover_plan_exists', 0n)).toBe(true);
+    expect(await here.call('pool.ha_failover_plan_exists', 1n)).toBe(false);
+    await here.call('pool.designate_new_master', here.host);
+    await here.call('pool.sync_database');
+    await here.close();
+  });
+
+  test('keeps settings of guest agents key by key', async () => {
+    const here = await world({ behaviours: [pool] });
+    await here.call('pool.add_to_guest_agent_config', here.pool, 'k', 'v');
+    await expect(here.call('pool.add_to_guest_agent_config', here.pool, 'k', 'w')).rejects.toMatchObject({
+      code: 'MAP_DUPLICATE_KEY',
+    });
+    await here.call('pool.remove_from_guest_agent_config', here.pool, 'k');
+    await here.call('pool.remove_from_guest_agent_config', here.pool, 'k');
+    expect(
+      here.store.committed.require('pool', 'OpaqueRef:pool' as Ref<'pool'>).guest_agent_config.size,
+    ).toBe(0);
+    await here.close();
+  });
+
+  test.each(['set_local_auth_max_threads', 'set_ext_auth_cache_size'])('%s takes no zero', async (setter) => {
+    const here = await world({ behaviours: [pool] });
+    await expect(here.call(`pool.${setter}`, here.pool, 0n)).rejects.toMatchObject({ code: 'INVALID_VALUE' });
+    await here.call(`pool.${setter}`, here.pool, 3n);
+    await here.close();
+  });
+});
