@@ -2,12 +2,19 @@ import type { Behaviour } from '../src/objects/implement.ts';
 import blob from './blob/behaviour.ts';
 import consoleBehaviour from './console/behaviour.ts';
 import host from './host/behaviour.ts';
+import message from './message/behaviour.ts';
+import network from './network/behaviour.ts';
 import pbd from './pbd/behaviour.ts';
+import pif from './pif/behaviour.ts';
+import pool from './pool/behaviour.ts';
+import role from './role/behaviour.ts';
 import secret from './secret/behaviour.ts';
 import session from './session/behaviour.ts';
 import sm from './sm/behaviour.ts';
 import sr from './sr/behaviour.ts';
+import subject from './subject/behaviour.ts';
 import task from './task/behaviour.ts';
+import user from './user/behaviour.ts';
 import vbd from './vbd/behaviour.ts';
 import vdi from './vdi/behaviour.ts';
 import vif from './vif/behaviour.ts';
@@ -20,12 +27,19 @@ export const behaviours: readonly Behaviour<any>[] = [
   blob,
   consoleBehaviour,
   host,
+  message,
+  network,
   pbd,
+  pif,
+  pool,
+  role,
   secret,
   session,
   sm,
   sr,
+  subject,
   task,
+  user,
   vbd,
   vdi,
   vif,

@@ -62,7 +62,11 @@ const get = async (by: By, request: HttpRequest, answer: HttpAnswer, context: Ht
   await tracked(by, request, async (use) => {
     const vdi = target(by.store, request);
     checkFormat(request);
-    await useDisk(use, vdi, 'read', datapathOf(by), (open, work) => send(request, answer, open, work));
+    const last = await useDisk(use, vdi, 'read', datapathOf(by), (open, work) =>
+      send(request, answer, open, work),
+    );
+    // Only now the disk is closed: a client that has all bytes may destroy it at once.
+    await last();
   });
 };
 
@@ -130,31 +134,40 @@ const receive = async (
   await flush();
 };
 
+/** Sends the disk but for its last block, and answers what sends that one. */
 const send = async (
   request: HttpRequest,
   answer: HttpAnswer,
   open: OpenVolume,
   { progress, signal }: DiskWork,
-): Promise<void> => {
+): Promise<() => Promise<void>> => {
   const body = answer.begin(200, { ...imageHeaders, 'Content-Length': String(open.sizeBytes) });
   try {
-    for (let position = 0n; position < open.sizeBytes; ) {
+    let held: Uint8Array = new Uint8Array(0);
+    for (let position = 0n; position < open.sizeBytes; position += BigInt(held.length)) {
       signal.throwIfAborted();
       request.gone.throwIfAborted();
-      const left = open.sizeBytes - position;
-      const block = Buffer.allocUnsafe(left < BigInt(blockBytes) ? Number(left) : blockBytes);
-      const count = await open.read(block, position);
-      if (count === 0) throw new Fault('VDI_IO_ERROR', [`The disk ends after ${position} bytes`]);
-      await body.write(block.subarray(0, count));
-      position += BigInt(count);
+      if (held.length > 0) await body.write(held);
+      held = await readBlock(open, position);
       progress(Number(position) / Number(open.sizeBytes));
     }
-    await body.end();
+    return async () => {
+      if (held.length > 0) await body.write(held);
+      await body.end();
+    };
   } catch (error) {
     // The head is out: a connection that is cut is the only way to say that bytes are missing.
     body.fail();
     throw error;
   }
+};
+
+const readBlock = async (open: OpenVolume, position: bigint): Promise<Uint8Array> => {
+  const left = open.sizeBytes - position;
+  const block = Buffer.allocUnsafe(left < BigInt(blockBytes) ? Number(left) : blockBytes);
+  const count = await open.read(block, position);
+  if (count === 0) throw new Fault('VDI_IO_ERROR', [`The disk ends after ${position} bytes`]);
+  return block.subarray(0, count);
 };
 
 /** Runs under the client's task where it named one, and gives that task its final state. */

@@ -30,7 +30,7 @@ const fail = (...args: string[]) =>
 describe('xenact up', () => {
   test('is ready with one line, answers /healthz and stops cleanly on SIGTERM', async () => {
     const xenact = await up('--name', 'lab');
-    expect(xenact.printed.at(-1)).toMatch(
+    expect(xenact.printed.find((line) => line.startsWith('xenact ready'))).toMatch(
       /^xenact ready: http:\/\/127\.0\.0\.1:\d+ https:\/\/127\.0\.0\.1:\d+ pool lab$/,
     );
     expect((await fetch(`${xenact.http}/healthz`)).status).toBe(200);
