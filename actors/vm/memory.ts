@@ -91,6 +91,11 @@ export const memory = {
     work: (working, { value }) =>
       setDynamicRange(working, { dynamic_max: value }, 'VM.set_memory_dynamic_max'),
   },
+  set_memory_target_live: {
+    operation: 'changing_dynamic_range',
+    work: (working, { target }) =>
+      setDynamicRange(working, { dynamic_min: target, dynamic_max: target }, 'VM.set_memory_target_live'),
+  },
   set_HVM_shadow_multiplier: changing('changing_shadow_memory', (tx, self, { value }) => {
     if (!(value >= 1)) throw new Fault('INVALID_VALUE', ['HVM_shadow_multiplier', String(value)]);
     tx.patch('VM', self, { HVM_shadow_multiplier: value });

@@ -90,9 +90,10 @@ export const settings = {
   set_shutdown_delay: setting(plain('shutdown_delay', negative)),
   set_order: setting(plain('order', negative)),
   set_actions_after_crash: setting(plain('actions_after_crash')),
-  set_ha_restart_priority: setting(
-    plain('ha_restart_priority', (value) => !restartPriorities.includes(value)),
-  ),
+  set_ha_restart_priority: setting((tx, self, args) => {
+    plain('ha_restart_priority', (value) => !restartPriorities.includes(value))(tx, self, args);
+    tx.patch('VM', self, { ha_always_run: args.value === 'restart' });
+  }),
   set_ha_always_run: setting(plain('ha_always_run')),
   set_is_default_template: setting(plain('is_default_template')),
   set_has_vendor_device: setting((tx, self, args) => {
@@ -123,6 +124,10 @@ export const settings = {
   set_bios_strings: setting((tx, self, { value }) => {
     if (tx.require('VM', self).bios_strings.size > 0) throw new Fault('VM_BIOS_STRINGS_ALREADY_SET');
     tx.patch('VM', self, { bios_strings: biosStrings(value) });
+  }),
+  copy_bios_strings: setting((tx, self, { host }) => {
+    if (tx.require('VM', self).bios_strings.size > 0) throw new Fault('VM_BIOS_STRINGS_ALREADY_SET');
+    tx.patch('VM', self, { bios_strings: tx.require('host', host).bios_strings });
   }),
   update_secureboot_certificates_on_boot: setting((tx, self, { mark }) => {
     const [from, to] = mark

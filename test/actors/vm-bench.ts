@@ -87,10 +87,13 @@ export const fakeHypervisor = (): FakeHypervisor => {
     reported = reported.then(() => reports?.onVm(id, stateOf(machines.get(id)))).catch(() => {});
   };
   const step = async (name: string, work?: XenopsWork): Promise<void> => {
+    const stopIfCancelled = (): void => {
+      if (work?.signal.aborted === true) throw new XenopsError('Cancelled', ['1']);
+    };
     calls.push(name);
-    if (work?.signal.aborted === true) throw new XenopsError('Cancelled', ['1']);
+    stopIfCancelled();
     await hooks.get(name)?.();
-    if (work?.signal.aborted === true) throw new XenopsError('Cancelled', ['1']);
+    stopIfCancelled();
     const fault = faults.get(name);
     faults.delete(name);
     if (fault !== undefined) throw fault;
