@@ -33,38 +33,47 @@ const BODY_EVENTS = ['readable', 'end', 'close', 'error'] as const;
 
 /**
  * The whole body. A body that is announced too large is refused before a byte of it is read. This
- * is the way of every call, so it costs three listeners and one timer, and no step for each chunk.
+ * is the way of every call, so it does without a generator, and without a timer where it can.
  */
 export const bodyText = (exchange: Exchange, bytesMax: number, rules: BodyRules): Promise<string> =>
   new Promise((resolve, reject) => {
     const { source, incoming } = exchange;
-    if (Number(incoming.headers['content-length'] ?? 0) > bytesMax) throw new BodyTooLarge(bytesMax);
-    const chunks: Uint8Array[] = [];
+    const announced = Number(incoming.headers['content-length'] ?? Number.NaN);
+    if (announced > bytesMax) throw new BodyTooLarge(bytesMax);
+    const chunks: Buffer[] = [];
     let sizeBytes = 0;
-    const idle = setTimeout(() => fallSilent(exchange, rules.idleMs), rules.idleMs);
-    const take = (chunk: Uint8Array): void => {
-      chunks.push(chunk);
-      sizeBytes += chunk.length;
-      idle.refresh();
-      if (sizeBytes > bytesMax) settle(new BodyTooLarge(bytesMax));
-    };
-    const look = (): void => {
-      if (!isArriving(exchange)) settle(isWhole(exchange) ? undefined : broken(exchange));
-    };
+    let idle: NodeJS.Timeout | undefined;
+    let settled = false;
     const settle = (error: Error | undefined): void => {
+      if (settled) return;
+      settled = true;
       clearTimeout(idle);
-      source.off('data', take).off('end', look).off('close', look);
-      exchange.wake = () => {};
       if (error) {
         source.pause();
         reject(error);
       } else {
-        resolve(Buffer.concat(chunks, sizeBytes).toString('utf8'));
+        resolve(chunks.length === 1 ? String(chunks[0]) : Buffer.concat(chunks, sizeBytes).toString());
       }
     };
+    const look = (): void => {
+      if (!isArriving(exchange)) settle(isWhole(exchange) ? undefined : broken(exchange));
+    };
     exchange.wake = look;
-    source.on('data', take).on('end', look).on('close', look);
+    source.on('end', look);
+    source.on('close', look);
+    source.on('data', (chunk: Buffer) => {
+      if (settled) return;
+      chunks.push(chunk);
+      sizeBytes += chunk.length;
+      idle?.refresh();
+      if (sizeBytes > bytesMax) settle(new BodyTooLarge(bytesMax));
+    });
     rules.invite();
+    // Most bodies come in one piece with their head and have been taken by then: no timer for them.
+    process.nextTick(() => {
+      if (!settled && sizeBytes !== announced)
+        idle = setTimeout(fallSilent, rules.idleMs, exchange, rules.idleMs);
+    });
   });
 
 const broken = (exchange: Exchange): BodyBroken =>

@@ -42,8 +42,8 @@ Incoming.prototype = Object.create(IncomingMessage.prototype, {
   },
 });
 
-export const isWebSocket = ({ method, headers }: IncomingMessage): boolean =>
-  method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
+export const isWebSocket = (incoming: IncomingMessage): boolean =>
+  incoming.method === 'GET' && incoming.headers.upgrade?.toLowerCase() === 'websocket';
 
 const lastsUntilClosed = (incoming: IncomingMessage): boolean =>
   incoming.method === 'PUT' && incoming.httpVersionMinor === 0 && !announcesBody(incoming);

@@ -5,8 +5,7 @@ import type { Exchange } from './http-exchange.ts';
 
 /** The head of a request; undefined when its target cannot be decoded. */
 export const httpHead = (incoming: IncomingMessage, secure: boolean): HttpHead | undefined => {
-  // Proxies may send the whole address; what comes before the path says nothing that we need.
-  const target = (incoming.url ?? '/').replace(/^https?:\/\/[^/?]*/i, '');
+  const target = pathAndQuery(incoming.url ?? '/');
   const queryAt = target.indexOf('?');
   const path = decoded(queryAt < 0 ? target : target.slice(0, queryAt));
   if (path === undefined) return undefined;
@@ -17,10 +16,18 @@ export const httpHead = (incoming: IncomingMessage, secure: boolean): HttpHead |
     // Only Set-Cookie would be a list, and that is no header of requests.
     headers: incoming.headers as Readonly<Record<string, string | undefined>>,
     httpVersion: incoming.httpVersionMinor === 0 ? '1.0' : '1.1',
-    remoteAddress: incoming.socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? '',
+    remoteAddress: plainAddress(incoming.socket.remoteAddress ?? ''),
     secure,
   };
 };
+
+/** Proxies may send the whole address; what comes before the path says nothing that we need. */
+const pathAndQuery = (target: string): string =>
+  target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?]*/i, '');
+
+/** A socket for both families shows IPv4 clients by IPv6 names. */
+const plainAddress = (address: string): string =>
+  address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 
 const decoded = (path: string): string | undefined => {
   if (!path.includes('%')) return path;

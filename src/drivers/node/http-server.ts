@@ -11,7 +11,7 @@ import type { Duplex } from 'node:stream';
 import type { HttpAnswer, HttpHandler, HttpListen, HttpServer, Refuse } from '../http/http.ts';
 import type { Serving } from '../network.ts';
 import { bind } from './bind.ts';
-import { httpAnswer } from './http-answer.ts';
+import { type AnswerRules, httpAnswer } from './http-answer.ts';
 import {
   cut,
   type Exchange,
@@ -53,7 +53,8 @@ export const nodeHttpServer: HttpServer = {
     server.on(on.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
       connections.set(socket, follow(socket, sockets.size > on.limits.connectionsMax));
     });
-    const context = { on, handler, connections, closing: () => closing };
+    const idleMs = on.limits.bodyIdleMs;
+    const context = { on, handler, connections, idleMs, closing: () => closing };
     serveRequests(server, context);
     serveStreams(server, context);
     server.on('clientError', (error, socket) => failClient(error, socket, connections.get(socket)));
@@ -76,11 +77,10 @@ export const nodeHttpServer: HttpServer = {
   },
 };
 
-interface Context {
+interface Context extends AnswerRules {
   readonly on: HttpListen;
   readonly handler: HttpHandler;
   readonly connections: WeakMap<Duplex, Connection>;
-  readonly closing: () => boolean;
 }
 
 const makeServer = ({ tls, limits }: HttpListen): Server => {
@@ -133,17 +133,19 @@ const respond = async (exchange: Exchange, context: Context, awaited: boolean): 
   // Nothing can be answered any more where our side has ended, so nothing may be done either.
   if (!connection || socket.writableEnded) return;
   connection.exchanges.add(exchange);
-  response.once('finish', () => {
+  response.on('finish', () => {
     // A response also finishes, so to speak, when its connection is destroyed.
     if (!socket.destroyed) connection.exchanges.delete(exchange);
   });
-  const idleMs = context.on.limits.bodyIdleMs;
-  const answer = httpAnswer(exchange, { idleMs, closing: () => connection.refused || context.closing() });
-  if (connection.refused) return say(answer, 503, BUSY);
+  const answer = httpAnswer(exchange, context);
+  if (connection.refused) {
+    response.shouldKeepAlive = false;
+    return say(answer, 503, BUSY);
+  }
   const head = httpHead(incoming, context.on.tls !== undefined);
   if (!head) return say(answer, 400, UNDECODABLE);
   try {
-    await context.handler.request(httpRequest(head, exchange, { idleMs, awaited }), answer);
+    await context.handler.request(httpRequest(head, exchange, { idleMs: context.idleMs, awaited }), answer);
   } catch {
     // Who handles requests says why they fail; here it only must not stay without an end.
     if (answer.begun && !response.writableEnded) cut(exchange);
@@ -152,9 +154,8 @@ const respond = async (exchange: Exchange, context: Context, awaited: boolean): 
 };
 
 const serveStreams = (server: Server, context: Context): void => {
-  const { handler, connections, on } = context;
+  const { handler, connections, on, idleMs } = context;
   const accept = webSockets();
-  const idleMs = on.limits.bodyIdleMs;
   const secure = on.tls !== undefined;
 
   server.on('connect', (incoming, stream, head) => {
