@@ -63,6 +63,19 @@ const create = (
   return ref;
 };
 
+/** Of messages a field that there is not is no error, unlike of other classes: it is equal to nothing. */
+const meets = (expr: string): ((record: Message) => boolean) => {
+  const test = parseWhere(expr);
+  return (record) => {
+    try {
+      return test(record);
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'INVALID_VALUE') return false;
+      throw error;
+    }
+  };
+};
+
 /** What each filter of `destroy_all` leaves of the messages. */
 const filterOf = (key: string, value: string): ((record: Message) => boolean) => {
   if (key === 'priority' && /^-?\d{1,18}$/.test(value)) {
@@ -132,7 +145,7 @@ export default implement(
     },
     get_all_records: { read: ({ view }) => selected(view, () => true) as never },
     get_all_records_where: {
-      read: ({ view }, { expr }) => selected(view, parseWhere(expr)) as never,
+      read: ({ view }, { expr }) => selected(view, meets(expr)) as never,
     },
   },
 );
