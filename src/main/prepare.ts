@@ -4,6 +4,7 @@ import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
 import { nullRef, type Ref } from '../model/types.ts';
+import { deriveAll } from '../objects/derive-all.ts';
 import type { Log } from '../std/log.ts';
 import type { HostHypervisor } from './hypervisor.ts';
 import { machine } from './machine.ts';
@@ -20,6 +21,7 @@ export interface Preparing extends Runtime {
 export const prepareRows = async (given: Preparing): Promise<void> => {
   await endPendingTasks(given.store, machine.clock.now());
   await smRows(given);
+  await deriveAll(given);
   await plugAtStart(given);
   await defaultStorage(given);
   await followGuests(given);
