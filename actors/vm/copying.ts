@@ -35,7 +35,10 @@ export const copyDisks = async (
   for (const [ref, vbd] of disks) {
     working.signal.throwIfAborted();
     const vdi = await copy(vbd.VDI);
-    working.undo(() => destruct(working, 'VDI', vdi));
+    working.undo(async () => {
+      // One that is in a drive by now is somebody's.
+      if (working.view.get('VDI', vdi)?.VBDs.length === 0) await destruct(working, 'VDI', vdi);
+    });
     made.set(ref, vdi);
     working.progress((0.9 * made.size) / disks.length);
   }
@@ -134,9 +137,9 @@ const ownToEach = (): Partial<VmRow> => ({
 });
 
 /** The row of a clone or a full copy. */
-const copyRow = (tx: Tx, services: Services, vm: VmRow, name: string): Ref<'VM'> => {
+const copyRow = (tx: Tx, services: Services, vm: VmRow, target: Ref<'VM'>, name: string): void => {
   const config = [...vm.other_config].filter(([key]) => !notCopied.includes(key));
-  return createVm(tx, services, {
+  createVm(tx, services, target, {
     ...vm,
     ...ownToEach(),
     name_label: name,
@@ -152,8 +155,9 @@ const copyRow = (tx: Tx, services: Services, vm: VmRow, name: string): Ref<'VM'>
   });
 };
 
-const snapshotRow = (tx: Tx, services: Services, self: Ref<'VM'>, vm: VmRow, name: string): Ref<'VM'> => {
-  const snapshot = createVm(tx, services, {
+const snapshotRow = (tx: Tx, services: Services, self: Ref<'VM'>, target: Ref<'VM'>, name: string): void => {
+  const vm = tx.require('VM', self);
+  createVm(tx, services, target, {
     ...vm,
     ...ownToEach(),
     name_label: name,
@@ -167,24 +171,25 @@ const snapshotRow = (tx: Tx, services: Services, self: Ref<'VM'>, vm: VmRow, nam
     ]),
     parent: vm.parent,
   });
-  tx.patch('VM', self, { parent: snapshot });
-  return snapshot;
+  tx.patch('VM', self, { parent: target });
 };
 
 /** The rows of the copy are made in the commit that settles; who it is, is known before. */
-const makeRows = async (working: Vm, make: (tx: Tx) => Ref<'VM'>): Promise<Ref<'VM'>> => {
+const makeRows = (working: Vm, make: (tx: Tx, target: Ref<'VM'>) => void): Ref<'VM'> => {
   working.signal.throwIfAborted();
-  return working.commit(make);
+  const target = newRef<'VM'>(working.services);
+  working.settle((tx) => make(tx, target));
+  return target;
 };
 
 const duplicate = async (working: Vm, name: string, copy: CopyDisk): Promise<Ref<'VM'>> => {
+  const { services, self } = working;
   const disks = await copyDisks(working, working.record, copy);
-  return makeRows(working, (tx) => {
-    const vm = tx.require('VM', working.self);
-    const target = copyRow(tx, working.services, vm, name);
-    copyVbds(tx, working.services, { vm, disks }, target);
-    copyVifs(tx, working.services, vm, target, false);
-    return target;
+  return makeRows(working, (tx, target) => {
+    const vm = tx.require('VM', self);
+    copyRow(tx, services, vm, target, name);
+    copyVbds(tx, services, { vm, disks }, target);
+    copyVifs(tx, services, vm, target, false);
   });
 };
 
@@ -213,12 +218,12 @@ export const copying = {
       const wanted = (vbd: RecordNamed<'VBD'>): boolean => !ignore_vdis.includes(vbd.VDI);
       const take: CopyDisk = (vdi) => working.call('VDI.snapshot', vdi, { driver_params: new Map() });
       const disks = await copyDisks(working, working.record, take, wanted);
-      return makeRows(working, (tx) => {
-        const vm = tx.require('VM', working.self);
-        const snapshot = snapshotRow(tx, working.services, working.self, vm, new_name);
-        copyVbds(tx, working.services, { vm, disks, leaveOut: ignore_vdis }, snapshot);
-        copyVifs(tx, working.services, vm, snapshot, true);
-        return snapshot;
+      const { services, self } = working;
+      return makeRows(working, (tx, target) => {
+        const vm = tx.require('VM', self);
+        snapshotRow(tx, services, self, target, new_name);
+        copyVbds(tx, services, { vm, disks, leaveOut: ignore_vdis }, target);
+        copyVifs(tx, services, vm, target, true);
       });
     },
   },

@@ -20,8 +20,7 @@ export const freshGenerationId = ({ random }: Outside): string => {
 };
 
 /** Makes the row of a VM and that of its figures. */
-export const createVm = (tx: Tx, services: Outside, fields: Partial<VmRow>): Ref<'VM'> => {
-  const self = newRef<'VM'>(services);
+export const createVm = (tx: Tx, services: Outside, self: Ref<'VM'>, fields: Partial<VmRow>): void => {
   const metrics = newRef<'VM_metrics'>(services);
   tx.create('VM_metrics', metrics, {
     uuid: services.random.uuid(),
@@ -34,7 +33,6 @@ export const createVm = (tx: Tx, services: Outside, fields: Partial<VmRow>): Ref
     guest_metrics: nullRef as Ref<'VM_guest_metrics'>,
     domid: -1n,
   });
-  return self;
 };
 
 export const withSeed = (config: ReadonlyMap<string, string>, seed: string): ReadonlyMap<string, string> =>
@@ -67,7 +65,8 @@ export const create: AnyHandler = {
       memory_target: fields.memory_target ?? fields.memory_dynamic_max ?? 0n,
     };
     demand(vcpuRefusal(fields.VCPUs_max ?? 0n, fields.VCPUs_at_startup ?? 0n));
-    const self = createVm(tx, services, made);
+    const self = newRef<'VM'>(services);
+    createVm(tx, services, self, made);
     demand(memoryRefusal(constraintsOf(tx.require('VM', self)), undefined));
     return self;
   },

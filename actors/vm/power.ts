@@ -107,7 +107,8 @@ interface Boot {
   readonly bring: (hypervisor: Hypervisor, uuid: string) => Promise<void>;
 }
 
-const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<void> => {
+/** Answers how to make the guest stay whatever fails from then on. */
+const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<() => void> => {
   const { self, view, services, signal } = working;
   const { hypervisor } = services;
   const { uuid } = working.record;
@@ -116,8 +117,11 @@ const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<void>
   const claimed = working.commit((tx) => attachDevices(tx, self));
   // Nobody has to wait for the disk here: a crash before the end of this is put right by reconciling.
   claimed.catch(() => {});
-  working.undo(() => working.commit((tx) => before.restore(tx)));
-  working.undo(() => withdraw(hypervisor, uuid, method));
+  let stays = false;
+  working.undo(async () => {
+    if (stays) return;
+    await withdraw(hypervisor, uuid, method).finally(() => working.commit((tx) => before.restore(tx)));
+  });
   const how = xenopsWork(working, method);
   await asked(method, hypervisor.importMetadata(metadata, how.debugInfo));
   signal.throwIfAborted();
@@ -127,6 +131,9 @@ const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<void>
   await asked(method, hypervisor.refresh(uuid));
   await asked(method, expectState(working, hypervisor, ['Running', 'Paused']));
   await claimed;
+  return () => {
+    stays = true;
+  };
 };
 
 interface StartArgs {
@@ -167,12 +174,14 @@ const resume = async (working: Vm, { start_paused }: StartArgs, method: string):
   const image = working.record.suspend_VDI;
   const disk = xenopsDisk(view, image);
   assertCanBoot(view, self, services.host);
-  await boot(working, {
+  const keep = await boot(working, {
     method,
     paused: start_paused,
     bring: (hypervisor, uuid) => hypervisor.resume(uuid, disk, xenopsWork(working, method)),
   });
   await working.commit((tx) => tx.patch('VM', self, { suspend_VDI: nullRef as Ref<'VDI'> }));
+  // From here on there is no memory image to go back to.
+  keep();
   await dropImage(working.call, working, image);
 };
 
