@@ -11,6 +11,7 @@ export interface CredentialsOptions {
   readonly file: string;
   /** Becomes root's, also where root has another. Absent: root keeps its own, or gets a new one at the first start. */
   readonly rootPassword?: string | undefined;
+  readonly waitingMax?: number;
 }
 
 export interface OpenedCredentials extends Credentials {
@@ -33,7 +34,7 @@ export const usersMax = 1_000;
 /** Passwords checked at the same time; each takes 16 MiB and some tens of milliseconds of a processor. */
 export const hashesMax = 2;
 /** Checks that wait for their turn. Any more are refused with TOO_MANY_PENDING_TASKS. */
-export const hashesWaitingMax = 64;
+export const hashesWaitingMax = 512;
 
 const fileBytesMax = 1 << 20;
 const cost = { N: 16_384, r: 8, p: 1 } as const;
@@ -51,12 +52,12 @@ interface Kept {
 }
 
 /** Runs a bounded number of hashes at once, the others first come first served. */
-const turnstile = (): (<T>(run: () => Promise<T>) => Promise<T>) => {
+const turnstile = (waitingMax: number): (<T>(run: () => Promise<T>) => Promise<T>) => {
   let running = 0;
   const waiting: (() => void)[] = [];
   return async (run) => {
     if (running >= hashesMax) {
-      if (waiting.length >= hashesWaitingMax) throw new Fault('TOO_MANY_PENDING_TASKS');
+      if (waiting.length >= waitingMax) throw new Fault('TOO_MANY_PENDING_TASKS');
       // Whoever leaves hands its place on, so `running` stays as it is.
       await new Promise<void>((resolve) => waiting.push(resolve));
     } else running += 1;
@@ -104,7 +105,7 @@ const parse = (text: string, file: string): Map<string, Kept> => {
 /** Local users in one file that only this user can read. Passwords are kept as salted scrypt hashes. */
 export const fileCredentials = async (options: CredentialsOptions): Promise<OpenedCredentials> => {
   const { disk, random, file } = options;
-  const inTurn = turnstile();
+  const inTurn = turnstile(options.waitingMax ?? hashesWaitingMax);
   let users = (await disk.exists(file))
     ? parse(await disk.readText(file, fileBytesMax), file)
     : new Map<string, Kept>();
