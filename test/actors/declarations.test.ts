@@ -318,8 +318,10 @@ describe.each(declared)('%s', (_, cls) => {
 /** Codes that the reference implementation raises but does not describe; clients know them all the same. */
 const undescribed = new Set([
   'CLIENT_ERROR',
+  'DESIGNATE_NEW_MASTER_IN_PROGRESS',
   'HOST_CANNOT_SEE_SR',
   'REVERT_ONLY_ALLOWED_ON_SNAPSHOT',
+  'TLS_VERIFICATION_ENABLE_IN_PROGRESS',
   'VBD_MISSING',
   'VDI_IO_ERROR',
   'VDI_IS_SHARABLE',

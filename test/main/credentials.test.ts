@@ -10,7 +10,6 @@ import {
   CredentialsUnusable,
   fileCredentials,
   hashesMax,
-  hashesWaitingMax,
   type OpenedCredentials,
   passwordBytesMax,
 } from '../../src/main/credentials.ts';
@@ -75,15 +74,21 @@ describe('Local users', () => {
   });
 
   test('a flood of logins is refused beyond what may wait, and those that wait are answered', async () => {
-    const credentials = await opened('pw');
-    const over = 5;
+    const [waitingMax, over] = [6, 5];
+    const credentials = await fileCredentials({
+      disk: nodeDisk,
+      random: nodeRandom,
+      file,
+      rootPassword: 'pw',
+      waitingMax,
+    });
     const answers = await Promise.allSettled(
-      Array.from({ length: hashesMax + hashesWaitingMax + over }, () => credentials.verify('root', 'wrong')),
+      Array.from({ length: hashesMax + waitingMax + over }, () => credentials.verify('root', 'wrong')),
     );
     const refused = answers.filter((one) => one.status === 'rejected');
     expect(refused.map((one) => one.reason.code)).toEqual(Array(over).fill('TOO_MANY_PENDING_TASKS'));
     expect(await credentials.verify('root', 'pw')).toBe(true);
-  }, 60_000);
+  });
 
   test('a file that is damaged stops the start with what to do about it', async () => {
     await writeFile(file, '{"users": {"root": {}}}');
