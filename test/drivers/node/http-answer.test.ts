@@ -1,26 +1,10 @@
 // Goal: answers of every size reach every kind of client, at the client's speed, and a cut one is seen as cut.
 // Method: a real server, fetch, and sockets that read slowly or not at all.
 import { once } from 'node:events';
-import { afterEach, expect, test } from 'vitest';
-import { promised, type RawClient, type Running, rawClient, startServer } from './http-client.ts';
+import { expect, test } from 'vitest';
+import { ending, promised } from './http-client.ts';
 
-let ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.reverse()) await end();
-  ends = [];
-});
-
-const start = async (handlers: Parameters<typeof startServer>[0]): Promise<Running> => {
-  const server = await startServer(handlers);
-  ends.push(() => server.close());
-  return server;
-};
-
-const raw = async ({ port }: Running): Promise<RawClient> => {
-  const client = await rawClient(port);
-  ends.push(() => client.socket.destroy());
-  return client;
-};
+const { start, raw } = ending();
 
 test('an answer of many parts of both kinds arrives whole', async () => {
   const parts = Array.from({ length: 20_000 }, (_, index) => {

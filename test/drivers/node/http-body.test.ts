@@ -1,27 +1,11 @@
 // Goal: bodies of every shape that clients of disk images send arrive whole, or break by name.
 // Method: sockets that write raw bytes to a real server, whose handler reads the bodies in chosen ways.
 import { once } from 'node:events';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { BodyBroken, BodyTooLarge, type HttpRequest } from '../../../src/drivers/http/http.ts';
-import { promised, type RawClient, type Running, rawClient, startServer } from './http-client.ts';
+import { ending, promised, type RawClient, type Running, rawClient } from './http-client.ts';
 
-let ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.reverse()) await end();
-  ends = [];
-});
-
-const start = async (handlers: Parameters<typeof startServer>[0]): Promise<Running> => {
-  const server = await startServer(handlers);
-  ends.push(() => server.close());
-  return server;
-};
-
-const raw = async ({ port }: Running): Promise<RawClient> => {
-  const client = await rawClient(port);
-  ends.push(() => client.socket.destroy());
-  return client;
-};
+const { start, raw } = ending();
 
 /** Reads to the end: what arrived, and the error that ended it. */
 const readAll = async (request: HttpRequest): Promise<{ text: string; error: unknown }> => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { afterEach } from 'vitest';
 import type {
   HttpAnswer,
   HttpHandler,
@@ -92,4 +93,25 @@ export const promised = <T>(): { promise: Promise<T>; resolve: (value: T) => voi
     resolve = keep;
   });
   return { promise, resolve };
+};
+
+/** Servers and clients that end with their test; `ends` takes what else is to end with it. */
+export const ending = () => {
+  const ends: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const end of ends.splice(0).reverse()) await end();
+  });
+  return {
+    ends,
+    async start(handlers: Handlers): Promise<Running> {
+      const server = await startServer(handlers);
+      ends.push(() => server.close());
+      return server;
+    },
+    async raw({ port }: Running): Promise<RawClient> {
+      const client = await rawClient(port);
+      ends.push(() => client.socket.destroy());
+      return client;
+    },
+  };
 };

@@ -3,37 +3,13 @@
 import { once } from 'node:events';
 import { request as secureRequest } from 'node:https';
 import { connect as connectSecurely } from 'node:tls';
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { HttpRequest } from '../../../src/drivers/http/http.ts';
 import { makeCertificate } from '../../../src/drivers/node/certificate.ts';
 import { nodeHttpServer } from '../../../src/drivers/node/http-server.ts';
-import {
-  echo,
-  limits,
-  promised,
-  type RawClient,
-  type Running,
-  rawClient,
-  startServer,
-} from './http-client.ts';
+import { echo, ending, limits, promised, startServer } from './http-client.ts';
 
-let ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.reverse()) await end();
-  ends = [];
-});
-
-const start = async (handlers: Parameters<typeof startServer>[0]): Promise<Running> => {
-  const server = await startServer(handlers);
-  ends.push(() => server.close());
-  return server;
-};
-
-const raw = async ({ port }: Running): Promise<RawClient> => {
-  const client = await rawClient(port);
-  ends.push(() => client.socket.destroy());
-  return client;
-};
+const { start, raw } = ending();
 
 const post = (body: string, more = ''): string =>
   `POST /a HTTP/1.1\r\nHost: x\r\n${more}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;

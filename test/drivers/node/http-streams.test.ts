@@ -2,29 +2,13 @@
 // Method: a real server, sockets that write raw bytes, and the client of the `ws` package.
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import type { HttpHead } from '../../../src/drivers/http/http.ts';
 import { makeCertificate } from '../../../src/drivers/node/certificate.ts';
-import { echo, promised, type RawClient, type Running, rawClient, startServer } from './http-client.ts';
+import { echo, ending, promised, type Running } from './http-client.ts';
 
-let ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.reverse()) await end();
-  ends = [];
-});
-
-const start = async (handlers: Parameters<typeof startServer>[0]): Promise<Running> => {
-  const server = await startServer(handlers);
-  ends.push(() => server.close());
-  return server;
-};
-
-const raw = async ({ port }: Running): Promise<RawClient> => {
-  const client = await rawClient(port);
-  ends.push(() => client.socket.destroy());
-  return client;
-};
+const { start, raw, ends } = ending();
 
 const webSocket = (
   server: Running,
