@@ -1,0 +1,20 @@
+/** What a licence or an edition leaves out. */
+export const licences = {
+  ACTIVATION_WHILE_NOT_FREE: [],
+  CANNOT_FIND_OEM_BACKUP_PARTITION: [],
+  FEATURE_RESTRICTED: [],
+  INVALID_EDITION: ['edition'],
+  INVALID_FEATURE_STRING: ['details'],
+  LICENCE_RESTRICTION: ['feature'],
+  LICENSE_CANNOT_DOWNGRADE_WHILE_IN_POOL: [],
+  LICENSE_CHECKOUT_ERROR: ['code', 'message'],
+  LICENSE_DOES_NOT_SUPPORT_POOLING: [],
+  LICENSE_DOES_NOT_SUPPORT_XHA: [],
+  LICENSE_EXPIRED: [],
+  LICENSE_FILE_DEPRECATED: [],
+  LICENSE_HOST_POOL_MISMATCH: [],
+  LICENSE_PROCESSING_ERROR: [],
+  NOT_ALLOWED_ON_OEM_EDITION: ['command'],
+  ONLY_ALLOWED_ON_OEM_EDITION: ['command'],
+  SYSTEM_STATUS_MUST_USE_TAR_ON_OEM: [],
+} as const satisfies Record<string, readonly string[]>;
