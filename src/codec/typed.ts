@@ -42,6 +42,7 @@ const scalars: Readonly<Record<string, Encoder<any>>> = {
 const encoderFor = (type: Type<any>): Encoder<any> => {
   if (type.kind === 'set' && type.item !== undefined) return setEncoder(encoderOf(type.item));
   if (type.kind === 'map' && type.item !== undefined) return mapEncoder(encoderOf(type.item));
+  if (type.kind === 'option' && type.item !== undefined) return encoderOf(type.item);
   const scalar = scalars[type.kind];
   if (scalar === undefined) throw new Error(`The type ${type.name} does not say what it is made of`);
   return scalar;
@@ -82,7 +83,22 @@ const mapEncoder = <T>(item: Encoder<T>): Encoder<ReadonlyMap<unknown, T>> => ({
  * How whole records of a class are written: the fields that are on the wire, in the order they are
  * declared. Lists of ten thousand records pass here, so what is the same in each is made once.
  */
-export const recordEncoder = (fields: Fields): Encoder<Readonly<Record<string, unknown>>> => {
+export const recordEncoder = (fields: Fields): Encoder<Readonly<Record<string, unknown>>> =>
+  Object.values(fields).some((field) => field.type.kind === 'option')
+    ? sparseEncoder(fields)
+    : denseEncoder(fields);
+
+/** For the few classes whose records leave out what is undefined. */
+const sparseEncoder = (fields: Fields): Encoder<Readonly<Record<string, unknown>>> => {
+  const present = (record: Readonly<Record<string, unknown>>) =>
+    denseEncoder(Object.fromEntries(Object.entries(fields).filter(([name]) => record[name] !== undefined)));
+  return {
+    xml: (record) => present(record).xml(record),
+    json: (record) => present(record).json(record),
+  };
+};
+
+const denseEncoder = (fields: Fields): Encoder<Readonly<Record<string, unknown>>> => {
   const members = Object.entries(fields)
     .filter(([, field]) => field.internal !== true)
     .map(([name, field], index) => ({

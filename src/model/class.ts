@@ -33,7 +33,7 @@ export interface FieldOptions<T = any> {
   readonly computed?: true;
   /** Never on the wire. */
   readonly internal?: true;
-  /** Its getter answers MESSAGE_REMOVED; records still carry the field. */
+  /** Its getter and setters answer MESSAGE_REMOVED; records still carry the field. */
   readonly removed?: true;
   /** Least role to set the field; absent: the class's `writeRole`. */
   readonly writeRole?: Role;
@@ -69,7 +69,10 @@ export const dyn = <T>(type: Type<T>, doc: string, options: FieldOptions<NoInfer
   ...options,
 });
 
-/** Type, sentence and, for a parameter that may be left out at the end, its default. */
+/**
+ * Type, sentence and, for a parameter that may be left out at the end, its default. A type made by
+ * `confidential` keeps its values out of logs.
+ */
 export type Param = readonly [type: Type<any>, doc: string, defaultValue?: unknown];
 export type Params = Readonly<Record<string, Param>>;
 
@@ -94,6 +97,8 @@ export interface Message {
   /** Answered by a member of a pool itself, never passed on to its coordinator. */
   readonly onMember?: true;
   readonly hidden?: true;
+  /** None of its arguments is ever shown in logs, the harmless ones included. */
+  readonly secret?: true;
   readonly keyRoles?: KeyRoles;
 }
 
@@ -120,6 +125,8 @@ export interface ClassSpec<F, M> {
   readonly listed?: false;
   /** False: changes are not events. */
   readonly events?: false;
+  /** True: records are no longer served; every implied message about them answers MESSAGE_REMOVED. */
+  readonly removed?: true;
 }
 
 export interface Class<N extends string = string, F = Fields, M = Messages> extends ClassSpec<F, M> {

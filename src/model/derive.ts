@@ -19,6 +19,8 @@ export interface WireMessage {
   /** The first parameter is the object that the message is for. */
   readonly hasSelf: boolean;
   readonly result: Type<unknown>;
+  /** The result is never shown in logs. */
+  readonly secretResult: boolean;
   readonly async: boolean;
   /** Answers MESSAGE_REMOVED. */
   readonly removed: boolean;
@@ -47,6 +49,8 @@ export interface WireParam {
   readonly doc: string;
   readonly optional: boolean;
   readonly defaultValue?: unknown;
+  /** Its values are never shown in logs. Of a record, the types of its fields say which are secret. */
+  readonly secret: boolean;
 }
 
 const param = (name: string, type: Type<unknown>, doc: string): WireParam => ({
@@ -54,6 +58,7 @@ const param = (name: string, type: Type<unknown>, doc: string): WireParam => ({
   type,
   doc,
   optional: false,
+  secret: type.secret === true,
 });
 
 /** Every message of a class, in the order in which `system.listMethods` gives them. */
@@ -87,8 +92,9 @@ const implied = (cls: AnyClass, facts: Facts): WireMessage => ({
   method: `${cls.name}.${facts.name}`,
   required: facts.params.length,
   hasSelf: facts.params[0]?.name === 'self',
+  secretResult: facts.result.secret === true,
   async: false,
-  removed: false,
+  removed: cls.removed === true,
   ...facts,
 });
 
@@ -102,9 +108,11 @@ const explicitMessage = (cls: AnyClass, name: string, message: Message): WireMes
       doc,
       optional: rest.length > 0,
       defaultValue: rest[0],
+      secret: message.secret === true || type.secret === true,
     }),
   );
-  const params = message.self === undefined ? own : [{ ...selfOf(cls), name: message.self }, ...own];
+  const self = { ...selfOf(cls), name: message.self ?? '', secret: message.secret === true };
+  const params = message.self === undefined ? own : [self, ...own];
   return {
     cls,
     name,
@@ -116,6 +124,7 @@ const explicitMessage = (cls: AnyClass, name: string, message: Message): WireMes
     required: params.filter((p) => !p.optional).length,
     hasSelf: message.self !== undefined,
     result: message.result ?? nothing,
+    secretResult: message.result?.secret === true,
     async: message.async === true,
     removed: message.removed === true,
     declared: message,
@@ -201,9 +210,10 @@ const setters = (cls: AnyClass, name: string, field: Field): readonly WireMessag
       name: `${verb}_${name}`,
       kind,
       field: name,
-      params: [selfOf(cls), ...params],
+      params: [selfOf(cls), ...params.map((one) => ({ ...one, secret: field.type.secret === true }))],
       result: nothing,
       role,
+      removed: field.removed === true,
       ...facts,
     });
   const setter = change('set', 'setter', [param('value', field.type, 'The new value.')]);

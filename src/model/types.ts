@@ -27,13 +27,14 @@ export interface Type<T> {
     | 'set'
     | 'map'
     | 'record'
+    | 'option'
     | 'void';
   /** As the XenAPI documents it: `VM ref`, `(string -> string) map`, `enum vm_power_state`. */
   readonly name: string;
   /** Throws a fault that names `path` when `value` is not of this type. */
   readonly read: (value: Value, path: string) => T;
   readonly empty: T;
-  /** Of a set and a map. */
+  /** Of a set, a map and an option. */
   readonly item?: Type<unknown>;
   /** Of a map. */
   readonly key?: Type<unknown>;
@@ -41,6 +42,8 @@ export interface Type<T> {
   readonly values?: readonly string[];
   /** The class that a reference or a record is of. */
   readonly of?: string;
+  /** Values are never shown in logs, audits and names of tasks. */
+  readonly secret?: true;
   readonly [value]?: T;
 }
 
@@ -214,5 +217,17 @@ export const record = <const C extends string>(of: C): Type<ReadonlyMap<string, 
     throw typeFault('bad __structure');
   },
 });
+
+/** A member of a record that is left out where there is nothing to say. */
+export const option = <T>(item: Type<T>): Type<T | undefined> => ({
+  kind: 'option',
+  name: `${item.name} option`,
+  item,
+  empty: undefined,
+  read: item.read,
+});
+
+/** The same type for a password, a key or the like: of a parameter, a result or a field. */
+export const confidential = <T>(type: Type<T>): Type<T> => ({ ...type, secret: true });
 
 export const nothing: Type<void> = { kind: 'void', name: 'void', empty: undefined, read: () => undefined };

@@ -1,0 +1,33 @@
+import { defineClass, dyn, rw } from '../../src/model/class.ts';
+import { datetime, epoch, float, string, stringMap } from '../../src/model/types.ts';
+
+export const VBD_metrics = defineClass('VBD_metrics', {
+  doc: 'Traffic of a virtual drive as it was once kept here; now the round robin databases hold it.',
+  writeRole: 'vm-admin',
+  persist: false,
+  removed: true,
+  fields: {
+    uuid: dyn(string, 'Names it for good.'),
+    io_read_kbs: dyn(float, 'Kilobytes read per second; always 0.', {
+      default: 0,
+      persist: false,
+      removed: true,
+      column: 'io__read_kbs',
+    }),
+    io_write_kbs: dyn(float, 'Kilobytes written per second; always 0.', {
+      default: 0,
+      persist: false,
+      removed: true,
+      column: 'io__write_kbs',
+    }),
+    last_updated: dyn(datetime, 'When the figures were taken.', { default: epoch, removed: true }),
+    other_config: rw(stringMap, 'Free for clients.', { default: new Map(), removed: true }),
+  },
+  messages: {},
+});
+
+declare module '../../src/model/class.ts' {
+  interface Classes {
+    VBD_metrics: typeof VBD_metrics;
+  }
+}
