@@ -40,7 +40,7 @@ const filesBelow = (folder) =>
 
 /** Compiles into dist/, unless nothing has changed since. */
 export const build = () => {
-  const sources = ['src', 'actors', 'test/bench'].filter((folder) => existsSync(join(root, folder)));
+  const sources = ['src', 'actors', 'test'].filter((folder) => existsSync(join(root, folder)));
   const files = [
     ...sources.flatMap(filesBelow),
     join(root, 'tsconfig.json'),

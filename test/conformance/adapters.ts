@@ -1,0 +1,31 @@
+import { vbdOperation, vifOperation } from './devices.ts';
+import { hostOperation, poolOperation } from './pool.ts';
+import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
+import type { Adapter } from './subject.ts';
+import { vmAllowed, vmBeside, vmOperation } from './vm.ts';
+import { deviceNumbers, guestNetworks, macs, memoryConstraints, platformdata } from './vm-values.ts';
+
+/** How the cases of each subject are put to the code, by the name of the subject's file. */
+export const adapters: ReadonlyMap<string, Adapter> = new Map(
+  Object.entries<Adapter>({
+    device_numbers: deviceNumbers,
+    guest_agent_networks: guestNetworks,
+    host_operation_table: hostOperation,
+    memory_constraints: memoryConstraints,
+    migration_no_migrate: vmOperation,
+    platformdata,
+    pool_operation_table: poolOperation,
+    sm_feature_parsing: smFeatures,
+    sr_allowed_operations: srAllowed,
+    sr_operation_table: srOperation,
+    vbd_operation_table: vbdOperation,
+    vdi_allowed_operations: vdiAllowed,
+    vdi_operation_table: vdiOperation,
+    vif_mac_from_seed: macs,
+    vif_operation_table: vifOperation,
+    vm_allowed_operations: vmAllowed,
+    vm_concurrent_operations: vmBeside,
+    vm_operation_table: vmOperation,
+    vm_operations_in_progress: vmOperation,
+  }),
+);

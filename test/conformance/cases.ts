@@ -1,0 +1,40 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** One case of expected behaviour. What stands in the three parts differs from subject to subject. */
+export interface Case {
+  readonly name: string;
+  readonly given: Readonly<Record<string, any>>;
+  readonly when: Readonly<Record<string, any>>;
+  readonly then: Readonly<Record<string, any>>;
+}
+
+/** A file of cases, named after its subject. */
+export interface CaseFile {
+  readonly subject: string;
+  readonly cases: readonly Case[];
+}
+
+const repository = fileURLToPath(new URL('../../', import.meta.url));
+/** The program runs from `dist`, the tests from the sources. */
+const root = repository.endsWith('/dist/') ? join(repository, '..') : repository;
+
+/** Where the cases are unless somebody says otherwise. */
+export const casesFolder = join(root, '..', 'shared', 'conformance');
+
+export const hasCases = (folder = casesFolder): boolean => existsSync(folder);
+
+/** Names of the subjects in a folder, in order; throws what the file system says where it cannot be read. */
+export const subjectsIn = (folder = casesFolder): readonly string[] =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => file.slice(0, -'.json'.length))
+    .sort();
+
+export const readCases = (subject: string, folder = casesFolder): CaseFile => {
+  const path = join(folder, `${subject}.json`);
+  const { cases } = JSON.parse(readFileSync(path, 'utf8'));
+  if (!Array.isArray(cases)) throw new Error(`${path} has no list of cases`);
+  return { subject, cases };
+};

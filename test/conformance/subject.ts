@@ -1,0 +1,82 @@
+import { isDeepStrictEqual } from 'node:util';
+import { Fault } from '../../src/std/fault.ts';
+import type { Case } from './cases.ts';
+
+/**
+ * Puts a case to the real code and tells what came of it in the form of the case's `then`; `against` says
+ * what to compare it with where `then` leaves room, such as an order that does not matter.
+ */
+export type Adapter = (one: Case) => unknown;
+
+const comparison = Symbol('comparison');
+
+/** What was found, and what should have been. */
+export const against = (found: unknown, expected: unknown): unknown => ({
+  [comparison]: true,
+  found,
+  expected,
+});
+
+/** A case that cannot be put to the code: counted and shown, never passed over in silence. */
+export class Skipped extends Error {
+  constructor(reason: string) {
+    super(reason);
+    this.name = 'Skipped';
+  }
+}
+
+export const skip = (reason: string): never => {
+  throw new Skipped(reason);
+};
+
+export type Verdict =
+  | { readonly kind: 'passed' }
+  | { readonly kind: 'failed'; readonly name: string; readonly found: unknown; readonly expected: unknown }
+  | { readonly kind: 'skipped'; readonly name: string; readonly reason: string };
+
+/** Never rejects: an adapter that throws has failed its case. */
+export const judge = async (adapter: Adapter, one: Case): Promise<Verdict> => {
+  try {
+    const came: any = await adapter(one);
+    const compared = typeof came === 'object' && came !== null && came[comparison] === true;
+    const found: unknown = compared ? came.found : came;
+    const expected: unknown = compared ? came.expected : one.then;
+    if (isDeepStrictEqual(found, expected)) return { kind: 'passed' };
+    return { kind: 'failed', name: one.name, found, expected };
+  } catch (error) {
+    if (error instanceof Skipped) return { kind: 'skipped', name: one.name, reason: error.message };
+    const found = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { kind: 'failed', name: one.name, found, expected: one.then };
+  }
+};
+
+/** A fault as cases have it: its code, then its parameters. */
+export const listed = ({ code, params }: Fault): readonly string[] => [code, ...params];
+
+/** The result of a call, or `{ error }` with the fault that it threw. */
+export const outcome = async (run: () => unknown): Promise<unknown> => {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof Fault) return { error: listed(error) };
+    throw error;
+  }
+};
+
+/** One adapter for each `call` of a subject that has several. */
+export const byCall =
+  (adapters: Readonly<Record<string, Adapter>>): Adapter =>
+  (one) => {
+    const call = String(one.when['call']);
+    const adapter = Object.hasOwn(adapters, call) ? adapters[call] : undefined;
+    return adapter === undefined ? skip(`nothing here answers the call "${call}"`) : adapter(one);
+  };
+
+/** Scripts for cases told in prose, found by the name of the case. */
+export const byName =
+  (scripts: Readonly<Record<string, Adapter>>): Adapter =>
+  (one) =>
+    Object.hasOwn(scripts, one.name) ? scripts[one.name]?.(one) : skip('no script is written for it');
+
+export const mapOf = <T = string>(members: Readonly<Record<string, T>> | undefined): Map<string, T> =>
+  new Map(Object.entries(members ?? {}));
