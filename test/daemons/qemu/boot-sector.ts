@@ -11,6 +11,8 @@ export interface BootSector {
   readonly powerButton?: 'obeys' | 'ignores';
   /** While it waits: whether it gives up PCI devices that it is asked for. */
   readonly devices?: 'releases' | 'keeps';
+  /** With `letters`, a byte other than `q` is answered with the next letter from A, and the wait goes on. */
+  readonly answers?: 'nothing' | 'letters';
 }
 
 const SECTOR_BYTES = 512;
@@ -42,6 +44,7 @@ const setUp: Code[] = [
   ...[0x8e, 0xd0], // mov ss, ax
   ...[0xbc, ...word(LOADED_AT)], // mov sp, LOADED_AT
   0xfc, // cld
+  ...[0xb3, 0x41], // mov bl, 'A'
   // Before anything is printed: whoever has seen the line may press the button.
   ...dx(PM_ENABLE),
   ...[0xb8, ...word(0x100)], // mov ax, 1 << 8
@@ -87,7 +90,7 @@ const watchPowerButton: Code[] = [
   jnz('power off'),
 ];
 
-const wait = ({ powerButton = 'obeys', devices = 'releases' }: BootSector): Code[] => [
+const wait = ({ powerButton = 'obeys', devices = 'releases', answers = 'nothing' }: BootSector): Code[] => [
   { label: 'wait' },
   ...[0xfb, 0xf4], // sti; hlt: sleep until the next tick of the BIOS clock
   ...(devices === 'releases' ? releaseDevices : []),
@@ -96,6 +99,20 @@ const wait = ({ powerButton = 'obeys', devices = 'releases' }: BootSector): Code
   0xec, // in al, dx
   ...[0xa8, 0x01], // test al, 1
   jz('wait'),
+  ...(answers === 'letters' ? answerLetters : []),
+];
+
+/** How far it has counted is in `bl`, so that its answers tell a guest that went on from one that began anew. */
+const answerLetters: Code[] = [
+  ...dx(COM1_DATA),
+  0xec, // in al, dx
+  ...[0x3c, 0x71], // cmp al, 'q'
+  jz('end'),
+  ...[0x88, 0xd8], // mov al, bl
+  0xee, // out dx, al
+  ...[0xfe, 0xc3], // inc bl
+  jmp('wait'),
+  { label: 'end' },
 ];
 
 const ends: Readonly<Record<BootSector['ending'], Code[]>> = {
