@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { nodeClock } from './drivers/node/clock.ts';
 import { xenactLog } from './main/log.ts';
 import { readUpOptions, UsageError, upHelp } from './main/options.ts';
-import { StartFailure, up } from './main/up.ts';
+import { StartFailure } from './main/start-failure.ts';
+import { up } from './main/up.ts';
 import { version } from './main/version.ts';
 import { StoreUnusable } from './store/lmdb.ts';
 

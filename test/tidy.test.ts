@@ -69,7 +69,7 @@ describe('source files', () => {
 
   test('are named in kebab case, or after their class', () => {
     const named =
-      /^(src|test)(\/[a-z0-9-]+)*\/[a-z0-9-]+(\.test)?\.ts$|^actors(\/[a-z0-9_-]+)*\/[a-z0-9_-]+\.ts$/;
+      /^(src|test)(\/[a-z0-9-]+)*\/[a-z0-9-]+(\.test|\.d)?\.ts$|^actors(\/[a-z0-9_-]+)*\/[a-z0-9_-]+\.ts$/;
     expect(
       [...sources, ...tests].filter((path) => !named.test(path) && !path.startsWith('test/actors/')),
     ).toEqual([]);

@@ -1,7 +1,7 @@
 import { collectSessions } from '../../actors/session/collect.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
 import type { Clock } from '../std/clock.ts';
-import type { Runtime } from './up.ts';
+import type { Runtime } from './runtime.ts';
 
 /** What is collected from time to time: ended tasks and idle sessions. */
 export const housekeeping = ({ store, services }: Runtime, clock: Clock): { close(): Promise<void> } => {

@@ -9,15 +9,8 @@ import { hostCertificate } from './certificate.ts';
 import type { Machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
 import type { Paths } from './paths.ts';
-import type { Runtime } from './up.ts';
-
-/** A start that cannot succeed as asked; the message says what to do. */
-export class StartFailure extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'StartFailure';
-  }
-}
+import type { Runtime } from './runtime.ts';
+import { StartFailure } from './start-failure.ts';
 
 /** HTTP and HTTPS of this host. Listens at once, so that a busy port is known early, and serves once opened. */
 export interface Door extends Serving {

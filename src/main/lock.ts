@@ -1,7 +1,7 @@
 import { NetworkFailure, type Serving } from '../drivers/network.ts';
-import { StartFailure } from './listen.ts';
 import type { Machine } from './machine.ts';
 import type { Paths } from './paths.ts';
+import { StartFailure } from './start-failure.ts';
 
 const requestBytesMax = 1024;
 

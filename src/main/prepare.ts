@@ -9,7 +9,7 @@ import type { Log } from '../std/log.ts';
 import type { HostHypervisor } from './hypervisor.ts';
 import { machine } from './machine.ts';
 import type { Paths } from './paths.ts';
-import type { Runtime } from './up.ts';
+import type { Runtime } from './runtime.ts';
 
 export interface Preparing extends Runtime {
   readonly chosen: HostHypervisor;

@@ -1,5 +1,6 @@
 // Goal: whatever is asked in whatever order, an object runs no two conflicting operations, answers
-// everything once, and lets the way out through. Method: the pure machine, stepped with random histories.
+// everything once, and lets the way out through.
+// Method: the pure machine, stepped with random histories.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
