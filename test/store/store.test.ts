@@ -94,12 +94,11 @@ describe('a commit', () => {
   test('that throws changes nothing', async () => {
     const store = open();
     await add(store, 'shelf', 's1');
-    expect(() =>
-      store.commit((tx: Loose) => {
-        tx.patch('shelf', 's1', { size: 5n });
-        throw new Error('no');
-      }),
-    ).toThrow('no');
+    const refused = store.commit((tx: Loose) => {
+      tx.patch('shelf', 's1', { size: 5n });
+      throw new Error('no');
+    });
+    await expect(refused).rejects.toThrow('no');
     expect(store.latest.get('shelf', 's1').size).toBe(0n);
     expect(store.generation).toBe(1);
     await store.close();
