@@ -69,6 +69,7 @@ export const fields = {
   wlb_password: dyn(ref('secret'), 'Password of that account.', { internal: true }),
   wlb_enabled: rw(bool, 'True if the workload balancing server is asked where VMs should run.', {
     default: false,
+    certificate: true,
   }),
   wlb_verify_cert: rw(bool, 'True if the certificate of the workload balancing server is checked.', {
     default: false,

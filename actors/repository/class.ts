@@ -12,10 +12,12 @@ export const Repository = defineClass('Repository', {
       default: '',
       column: 'name__label',
     }),
+      certificate: true,
     name_description: rw(string, 'Free text shown beside the name.', {
       default: '',
       column: 'name__description',
     }),
+      certificate: true,
     binary_url: ro(string, 'Address of the packages.', { default: '' }),
     source_url: ro(string, 'Address of the sources of the packages.', { default: '' }),
     update: ro(bool, 'True if it holds updates, with data about each of them.', { default: false }),
@@ -40,6 +42,7 @@ export const Repository = defineClass('Repository', {
       role: 'pool-operator',
       params: {
         name_label: [string, 'Name to show to people, not in use by another.'],
+      certificate: true,
         name_description: [string, 'Text to show beside the name.'],
         binary_url: [string, 'Address of the packages.'],
         source_url: [string, 'Address of the sources.'],
@@ -54,6 +57,7 @@ export const Repository = defineClass('Repository', {
       role: 'pool-operator',
       params: {
         name_label: [string, 'Name to show to people, not in use by another.'],
+      certificate: true,
         name_description: [string, 'Text to show beside the name.'],
       },
       result: ref('Repository'),
@@ -64,6 +68,7 @@ export const Repository = defineClass('Repository', {
       role: 'pool-operator',
       params: {
         name_label: [string, 'Name to show to people, not in use by another.'],
+      certificate: true,
         name_description: [string, 'Text to show beside the name.'],
         binary_url: [string, 'Address at which the other pool serves packages.'],
         certificate: [string, 'Certificate in PEM form that the other pool shows.'],
@@ -76,12 +81,14 @@ export const Repository = defineClass('Repository', {
       role: 'pool-operator',
       self: 'self',
       async: true,
+      certificate: true,
     },
     apply: {
       doc: 'Installs on a host what the enabled repositories hold for it.',
       role: 'pool-operator',
       params: {
         host: [ref('host'), 'Host to update.'],
+      certificate: true,
       },
       async: true,
       poolInternal: true,
@@ -92,6 +99,7 @@ export const Repository = defineClass('Repository', {
       role: 'pool-operator',
       self: 'self',
       params: {
+      certificate: true,
         value: [string, 'File name of the key on the hosts.'],
       },
       async: true,
@@ -101,6 +109,7 @@ export const Repository = defineClass('Repository', {
       role: 'pool-operator',
       params: {
         host: [ref('host'), 'Host to patch.'],
+      certificate: true,
         component: [string, '`xen` or `kernel`.'],
         base_build_id: [string, 'Build identity of the code that is running.'],
         base_version: [string, 'Version that the patch starts from.'],

@@ -12,6 +12,8 @@ import { same } from '../store/version.ts';
 interface Permission {
   readonly name: string;
   readonly role: Role;
+  /** Clients with a certificate hold it too. */
+  readonly certificate?: boolean;
 }
 
 /** Throws RBAC_PERMISSION_DENIED unless the caller may send the message with these arguments. */
@@ -22,20 +24,20 @@ export const assertPermitted = (
   message: WireMessage,
   args: readonly unknown[],
 ): void => {
-  for (const { name, role } of permissionsOf(catalog, store, message, args)) {
-    if (!permits(caller.role, role)) throw denied(name, role);
+  for (const permission of permissionsOf(catalog, store, message, args)) {
+    if (!permits(caller.role, permission.role)) throw denied(permission);
   }
 };
 
 /** The same for a route of HTTP, whose permission is named after it: `http/put_import_raw_vdi`. */
 export const assertRole = (caller: Caller, permission: string, needs: Role): void => {
-  if (!permits(caller.role, needs)) throw denied(permission, needs);
+  if (!permits(caller.role, needs)) throw denied({ name: permission, role: needs });
 };
 
-const denied = (permission: string, needs: Role): Fault =>
+const denied = ({ name, role, certificate }: Permission): Fault =>
   new Fault('RBAC_PERMISSION_DENIED', [
-    permission,
-    `No permission in user session. (Roles with this permission: ${rolesThatPermit(needs).join(', ')})`,
+    name,
+    `No permission in user session. (Roles with this permission: ${rolesThatPermit(role, certificate).join(', ')})`,
   ]);
 
 const permissionsOf = (
@@ -44,11 +46,14 @@ const permissionsOf = (
   message: WireMessage,
   args: readonly unknown[],
 ): readonly Permission[] => {
-  const plain: Permission = { name: message.method.toLowerCase(), role: message.role };
-  const at = message.params.findIndex(({ name }) => name === 'key');
-  if (message.keyRoles !== undefined && at >= 0) {
-    // A guarded key is asked for instead of the message: it may need more than that, or less.
-    return [keyPermission(message, message.keyRoles, String(args[at])) ?? plain];
+  const plain: Permission = {
+    name: message.method.toLowerCase(),
+    role: message.role,
+    certificate: message.certificate,
+  };
+  if (message.keyRoles !== undefined) {
+    const at = message.params.findIndex(({ name }) => name === 'key');
+    if (at >= 0) return [keyPermission(message, message.keyRoles, args[at]) ?? plain];
   }
   const guarded = setterGuards(catalog, message);
   if (guarded === undefined) return [plain];
@@ -56,14 +61,33 @@ const permissionsOf = (
   return [plain, ...keys.flatMap((key) => keyPermission(message, guarded, key) ?? [])];
 };
 
-/** The guard that a key falls under; a trailing `*` stands for any rest. */
-const keyPermission = (message: WireMessage, guards: KeyRoles, key: string): Permission | undefined => {
-  const guard = Object.keys(guards).find((one) =>
-    one.endsWith('*') ? key.startsWith(one.slice(0, -1)) : one === key,
-  );
+/**
+ * The name of the permission that a call needs which names a key of a map, where keys `guards` are
+ * guarded; a trailing `*` stands for any rest. A guarded key is asked for instead of the message: it may
+ * need more than that, or less. Without a key it is a name that nobody holds.
+ */
+export const keyedPermissionName = (
+  method: string,
+  guards: readonly string[],
+  args: ReadonlyMap<string, unknown> | undefined,
+): string => {
+  const plain = method.toLowerCase();
+  if (guards.length === 0) return plain;
+  if (args === undefined) return `${plain}/keyERR:DENY_NOARGS`;
+  if (!args.has('key')) return `${plain}/keyERR:DENY_NOKEY`;
+  const guard = guardOf(guards, String(args.get('key')));
+  return guard === undefined ? plain : `${plain}/key:${guard}`.toLowerCase();
+};
+
+const guardOf = (guards: readonly string[], key: string): string | undefined =>
+  guards.find((one) => (one.endsWith('*') ? key.startsWith(one.slice(0, -1)) : one === key));
+
+const keyPermission = (message: WireMessage, guards: KeyRoles, key: unknown): Permission | undefined => {
+  const names = Object.keys(guards);
+  const guard = guardOf(names, String(key));
   const role = guard === undefined ? undefined : guards[guard];
   if (role === undefined) return undefined;
-  return { name: `${message.method}/key:${guard}`.toLowerCase(), role };
+  return { name: keyedPermissionName(message.method, names, new Map([['key', key]])), role };
 };
 
 const setterField = (message: WireMessage): string | undefined =>

@@ -41,6 +41,8 @@ export interface FieldOptions<T = any> {
   readonly readRole?: Role;
   readonly keyRoles?: KeyRoles;
   /** Name in faults where it differs from the name on the wire: `name__label`. */
+  /** May be set, beside the roles, by clients that prove themselves by a certificate. */
+  readonly certificate?: true;
   readonly column?: string;
 }
 
@@ -91,6 +93,8 @@ export interface Message {
   readonly sessionless?: true;
   readonly removed?: true;
   /** Only hosts of the pool may call it. */
+  /** May be called, beside the roles, by clients that prove themselves by a certificate. */
+  readonly certificate?: true;
   readonly poolInternal?: true;
   /** Answered even in emergency mode. */
   readonly emergency?: true;

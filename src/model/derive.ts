@@ -11,6 +11,8 @@ export interface WireMessage {
   /** Of a getter, setter, adder or remover. */
   readonly field?: string;
   readonly role: Role;
+  /** Clients that prove themselves by a certificate may send it, whatever role it asks for. */
+  readonly certificate: boolean;
   readonly keyRoles?: KeyRoles;
   /** Without the session. */
   readonly params: readonly WireParam[];
@@ -93,6 +95,7 @@ const implied = (cls: AnyClass, facts: Facts): WireMessage => ({
   required: facts.params.length,
   hasSelf: facts.params[0]?.name === 'self',
   secretResult: facts.result.secret === true,
+  certificate: facts.role === 'read-only',
   async: false,
   removed: cls.removed === true,
   ...facts,
@@ -119,6 +122,7 @@ const explicitMessage = (cls: AnyClass, name: string, message: Message): WireMes
     method: `${cls.name}.${name}`,
     kind: 'explicit',
     role: message.role,
+    certificate: message.certificate === true || message.role === 'read-only',
     ...(message.keyRoles === undefined ? {} : { keyRoles: message.keyRoles }),
     params,
     required: params.filter((p) => !p.optional).length,
@@ -213,6 +217,7 @@ const setters = (cls: AnyClass, name: string, field: Field): readonly WireMessag
       params: [selfOf(cls), ...params.map((one) => ({ ...one, secret: field.type.secret === true }))],
       result: nothing,
       role,
+      certificate: field.certificate === true,
       removed: field.removed === true,
       ...facts,
     });
@@ -268,6 +273,15 @@ const rank = (role: Role): number => roles.indexOf(role);
 /** A session with the role `has` may do what asks for `needs`. */
 export const permits = (has: Role, needs: Role): boolean => rank(has) >= rank(needs);
 
-/** The roles that may do what asks for `needs`, strongest first, as an error names them. */
-export const rolesThatPermit = (needs: Role): readonly Role[] =>
-  roles.filter((role) => role !== '_local_root_' && permits(role, needs)).toReversed();
+/**
+ * The roles that may do what asks for `needs`, strongest first, as an error names them. `certificate`:
+ * clients with a certificate may too; they stand between those who change something and those who look.
+ */
+export const rolesThatPermit = (needs: Role, certificate = needs === 'read-only'): readonly string[] =>
+  roles
+    .filter((role) => role !== '_local_root_')
+    .flatMap((role): readonly string[] => {
+      const held = permits(role, needs) ? [role] : [];
+      return role === 'read-only' && certificate ? [...held, 'client-cert'] : held;
+    })
+    .toReversed();

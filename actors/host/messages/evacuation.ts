@@ -60,6 +60,7 @@ export const evacuation = {
   evacuate: {
     doc: 'Move all VMs to other hosts, live.',
     role: 'pool-operator',
+    certificate: true,
     self: 'host',
     params: {
       network: [ref('network'), 'Network to move them over; null for the management network.', nullRef],

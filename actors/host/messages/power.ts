@@ -18,6 +18,7 @@ export const power = {
   disable: {
     doc: 'Let no more VMs start on the host or move there; those that run go on.',
     role: 'pool-operator',
+    certificate: true,
     self: 'host',
     params: { auto_enable: [bool, 'False keeps it so even when the toolstack restarts.', true] },
     async: true,
@@ -25,6 +26,7 @@ export const power = {
   enable: {
     doc: 'Let VMs start on the host and move there again.',
     role: 'pool-operator',
+    certificate: true,
     self: 'host',
     async: true,
   },

@@ -16,6 +16,7 @@ export const updates = {
   apply_updates: {
     doc: 'Install the updates that were fetched; answers warnings, as faults.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: {
       hash: [string, 'Hash that `pool.sync_updates` answered, so that nothing else gets installed.'],

@@ -40,6 +40,7 @@ export const access = {
   install_trusted_certificate: {
     doc: 'Trust a certificate on all hosts, for given purposes.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: {
       ca: [bool, 'True for an authority, false for the certificate of one server.'],
@@ -51,6 +52,7 @@ export const access = {
   uninstall_trusted_certificate: {
     doc: 'No longer trust a certificate on any host.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: { certificate: [ref('Certificate'), 'Certificate that was installed so.'] },
     async: true,
@@ -58,6 +60,7 @@ export const access = {
   sync_trusted_certificates_from: {
     doc: 'Take over certificates that another pool trusts.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: {
       remote_pool: [string, 'Address of the other pool.'],
@@ -71,6 +74,7 @@ export const access = {
   exchange_trusted_certificates_on_join: {
     doc: 'Swap trusted certificates between the pool and a joining host.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: {
       ca: [bool, 'True for authorities, false for certificates of single servers.'],
@@ -84,6 +88,7 @@ export const access = {
   exchange_crls_on_join: {
     doc: 'Swap revocation lists between the pool and a joining host.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: {
       import: [stringMap, 'Lists of the joining host by name.'],

@@ -6,6 +6,7 @@ export const availability = {
   enable_ha: {
     doc: 'Let hosts watch each other through storage and network, and restart protected VMs.',
     role: 'pool-operator',
+    certificate: true,
     params: {
       heartbeat_srs: [set(ref('SR')), 'Shared SRs for the state files; empty lets the pool choose.'],
       configuration: [stringMap, 'Timeouts in seconds by name; empty for the usual ones.'],
@@ -15,6 +16,7 @@ export const availability = {
   disable_ha: {
     doc: 'Stop watching and restarting; VMs go on running.',
     role: 'pool-operator',
+    certificate: true,
     async: true,
   },
   sync_database: {

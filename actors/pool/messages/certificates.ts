@@ -24,12 +24,14 @@ export const certificates = {
   install_ca_certificate: {
     doc: 'Trust a certificate authority on all hosts.',
     role: 'pool-operator',
+    certificate: true,
     params: { name: [string, 'File name to keep it under.'], cert: [string, 'Certificate, PEM.'] },
     async: true,
   },
   uninstall_ca_certificate: {
     doc: 'No longer trust an authority on any host.',
     role: 'pool-operator',
+    certificate: true,
     params: {
       name: [string, 'File name it was installed under.'],
       force: [bool, 'True to forget it although its file is missing or broken.', false],

@@ -7,6 +7,7 @@ export const updates = {
   set_repositories: {
     doc: 'Choose the update repositories; what was fetched before is dropped.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: { value: [set(ref('Repository')), 'All repositories from now on.'] },
     async: true,
@@ -14,6 +15,7 @@ export const updates = {
   add_repository: {
     doc: 'Use one more update repository.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: { value: [ref('Repository'), 'Repository to use.'] },
     async: true,
@@ -21,6 +23,7 @@ export const updates = {
   remove_repository: {
     doc: 'Stop using an update repository.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: { value: [ref('Repository'), 'Repository to leave out.'] },
     async: true,
@@ -28,6 +31,7 @@ export const updates = {
   sync_updates: {
     doc: 'Fetch updates from the repositories and answer a hash of what there is.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: {
       force: [bool, 'True to fetch everything anew.'],
@@ -42,6 +46,7 @@ export const updates = {
   check_update_readiness: {
     doc: 'What stands in the way of updating, one fault each; empty if nothing does.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: { requires_reboot: [bool, 'True if the updates need hosts to restart.'] },
     result: set(set(string)),
@@ -50,6 +55,7 @@ export const updates = {
   enable_client_certificate_auth: {
     doc: 'Let clients log in by a TLS certificate.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: { name: [string, 'Name that their certificates must carry.'] },
     async: true,
@@ -57,12 +63,14 @@ export const updates = {
   disable_client_certificate_auth: {
     doc: 'Stop accepting TLS certificates as logins.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     async: true,
   },
   configure_repository_proxy: {
     doc: 'Reach update repositories through a proxy.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     params: {
       url: [string, 'Address of the proxy.'],
@@ -74,6 +82,7 @@ export const updates = {
   disable_repository_proxy: {
     doc: 'Reach update repositories without a proxy.',
     role: 'pool-operator',
+    certificate: true,
     self: 'self',
     async: true,
   },

@@ -115,6 +115,7 @@ export const lifecycle = {
   start_on: {
     doc: 'Boots the VM on the given host.',
     role: 'vm-power-admin',
+    certificate: true,
     self: 'vm',
     params: {
       host: [ref('host'), 'Host to run on.'],
@@ -158,6 +159,7 @@ export const lifecycle = {
   shutdown: {
     doc: 'Asks the guest to power off, and cuts the power if it does not.',
     role: 'vm-operator',
+    certificate: true,
     self: 'vm',
     errors: ['VM_BAD_POWER_STATE', 'OTHER_OPERATION_IN_PROGRESS', 'OPERATION_NOT_ALLOWED', 'VM_IS_TEMPLATE'],
     async: true,
@@ -192,6 +194,7 @@ export const lifecycle = {
   suspend: {
     doc: 'Writes the memory of the guest to disk and frees its host.',
     role: 'vm-operator',
+    certificate: true,
     self: 'vm',
     errors: ['VM_BAD_POWER_STATE', 'OTHER_OPERATION_IN_PROGRESS', 'OPERATION_NOT_ALLOWED', 'VM_IS_TEMPLATE'],
     async: true,
@@ -237,6 +240,7 @@ export const lifecycle = {
   resume_on: {
     doc: 'Brings a suspended VM back to life on the given host.',
     role: 'vm-power-admin',
+    certificate: true,
     self: 'vm',
     params: {
       host: [ref('host'), 'Host to run on.'],
@@ -249,6 +253,7 @@ export const lifecycle = {
   pool_migrate: {
     doc: 'Moves the running guest to another host of the pool that sees the same storage.',
     role: 'vm-power-admin',
+    certificate: true,
     self: 'vm',
     params: {
       host: [ref('host'), 'Host to move to.'],
@@ -263,6 +268,7 @@ export const lifecycle = {
   pool_migrate_complete: {
     doc: 'Tells the destination that the guest has arrived, so that it takes over the records.',
     role: 'vm-power-admin',
+    certificate: true,
     self: 'vm',
     params: {
       host: [ref('host'), 'Host the guest has arrived on.'],

@@ -222,6 +222,7 @@ export const settings = {
     self: 'self',
     params: {
       mode: [vmUefiMode, 'Mode wanted.'],
+    certificate: true,
     },
     result: string,
     async: true,
