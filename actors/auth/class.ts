@@ -3,6 +3,7 @@ import { set, string, stringMap } from '../../src/model/types.ts';
 
 export const auth = defineClass('auth', {
   doc: 'Questions to the directory service (such as Active Directory) that the pool uses for logins.',
+  since: 'george',
   writeRole: 'read-only',
   inDatabase: false,
   persist: false,

@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, datetime, int, ref, string } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const blob = defineClass('blob', {
   doc: 'Binary data attached to an object and moved over HTTP, outside the database.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity, which also names the file that holds the data.'),

@@ -3,6 +3,7 @@ import { bool, datetime, epoch, float, int, nullRef, ref, set, string } from '..
 
 export const Caller = defineClass('Caller', {
   doc: 'Clients that are counted and limited together, told apart by user agent and address.',
+  since: '26.17.0',
   writeRole: 'pool-admin',
   constructible: true,
   fields: {

@@ -1,11 +1,13 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
 import { datetime, epoch, nullRef, oneOf, ref, set, string } from '../../src/model/types.ts';
 import { certificatePurpose } from '../enums.ts';
+import { since } from './since.ts';
 
 export const certificateType = oneOf('certificate_type', ['ca', 'host', 'host_internal', 'pinned']);
 
 export const Certificate = defineClass('Certificate', {
   doc: 'A TLS certificate that is installed on a host or trusted by the pool.',
+  since,
   writeRole: 'read-only',
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),

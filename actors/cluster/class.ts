@@ -1,10 +1,23 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, float, int, map, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import {
+  bool,
+  confidential,
+  float,
+  int,
+  map,
+  oneOf,
+  ref,
+  set,
+  string,
+  stringMap,
+} from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const clusterOperation = oneOf('cluster_operation', ['add', 'remove', 'enable', 'disable', 'destroy']);
 
 export const Cluster = defineClass('Cluster', {
   doc: 'Hosts that keep watch over each other with a cluster stack, for storage that needs it.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the cluster.'),
@@ -17,7 +30,7 @@ export const Cluster = defineClass('Cluster', {
       'Addresses of members that were declared dead and are not yet forgotten by all.',
       { default: [] },
     ),
-    cluster_token: ro(string, 'Secret that members show to each other.', { default: '' }),
+    cluster_token: ro(confidential(string), 'Secret that members show to each other.', { default: '' }),
     cluster_stack: ro(string, 'Name of the cluster stack, such as `corosync`.', { default: 'corosync' }),
     cluster_stack_version: ro(int, 'Version of the cluster stack.', { default: 2n }),
     is_quorate: dyn(bool, 'True if enough members are alive to act.', { default: false }),

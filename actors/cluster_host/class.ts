@@ -11,11 +11,13 @@ import {
   string,
   stringMap,
 } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const clusterHostOperation = oneOf('cluster_host_operation', ['enable', 'disable', 'destroy']);
 
 export const Cluster_host = defineClass('Cluster_host', {
   doc: 'Membership of one host in a cluster.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the membership.'),

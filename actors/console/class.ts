@@ -5,6 +5,7 @@ export const consoleProtocol = oneOf('console_protocol', ['vt100', 'rfb', 'rdp']
 
 export const console = defineClass('console', {
   doc: 'A way to reach the screen or the terminal of a running VM.',
+  since: 'rio',
   writeRole: 'vm-admin',
   constructible: true,
   fields: {

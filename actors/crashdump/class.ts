@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { ref, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const crashdump = defineClass('crashdump', {
   doc: 'Memory of a guest that crashed, kept on a disk; none are made any more.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

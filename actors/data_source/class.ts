@@ -3,6 +3,7 @@ import { bool, float, string } from '../../src/model/types.ts';
 
 export const data_source = defineClass('data_source', {
   doc: 'A figure that is measured of a VM, host or repository. Only part of other answers.',
+  since: 'orlando',
   writeRole: 'pool-admin',
   inDatabase: false,
   persist: false,

@@ -3,6 +3,7 @@ import { ref, set, string, stringMap } from '../../src/model/types.ts';
 
 export const Diagnostics = defineClass('Diagnostics', {
   doc: 'Questions about the server itself, for those who look after it.',
+  since: 'stockholm',
   writeRole: 'pool-operator',
   inDatabase: false,
   persist: false,

@@ -3,6 +3,7 @@ import { ref, set, string, stringMap } from '../../src/model/types.ts';
 
 export const DR_task = defineClass('DR_task', {
   doc: 'A look into the replicated storage of another site, from which its VMs can be recovered.',
+  since: 'boston',
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -3,6 +3,7 @@ import { bool, float, ref, string } from '../../src/model/types.ts';
 
 export const Driver_variant = defineClass('Driver_variant', {
   doc: 'One variant of a device driver on a host.',
+  since: '25.2.0',
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),

@@ -3,6 +3,7 @@ import { bool, ref, string } from '../../src/model/types.ts';
 
 export const Feature = defineClass('Feature', {
   doc: 'An optional part of the product on a host, which can be on or off.',
+  since: 'falcon',
   writeRole: '_local_root_',
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),

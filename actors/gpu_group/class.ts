@@ -1,10 +1,12 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { int, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const allocationAlgorithm = oneOf('allocation_algorithm', ['breadth_first', 'depth_first']);
 
 export const GPU_group = defineClass('GPU_group', {
   doc: 'Physical GPUs of one kind in the pool; a VM asks a group for a GPU and gets one of any host.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the group.'),

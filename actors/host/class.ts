@@ -11,9 +11,11 @@ import { resources } from './messages/resources.ts';
 import { secrets } from './messages/secrets.ts';
 import { settings } from './messages/settings.ts';
 import { updates } from './messages/updates.ts';
+import { since } from './since.ts';
 
 export const host = defineClass('host', {
   doc: 'A machine of the pool that runs VMs.',
+  since,
   writeRole: 'pool-operator',
   fields,
   messages: {

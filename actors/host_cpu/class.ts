@@ -1,8 +1,10 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { float, int, ref, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const host_cpu = defineClass('host_cpu', {
   doc: 'One logical processor of a host. Superseded by the map `host.cpu_info`.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names this row for good.'),

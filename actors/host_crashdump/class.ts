@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { datetime, int, ref, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const host_crashdump = defineClass('host_crashdump', {
   doc: 'What a host wrote down when it crashed.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -3,6 +3,7 @@ import { nullRef, ref, set, string } from '../../src/model/types.ts';
 
 export const Host_driver = defineClass('Host_driver', {
   doc: 'A device driver on a host that is installed in several variants.',
+  since: '25.2.0',
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),

@@ -1,8 +1,10 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { bool, datetime, int, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const host_metrics = defineClass('host_metrics', {
   doc: 'What changes often about a host. Kept apart, so that watching a host stays cheap.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names this row, not the host.'),

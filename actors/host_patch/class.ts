@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, datetime, int, nullRef, ref, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const host_patch = defineClass('host_patch', {
   doc: 'A patch on one host, from before updates came as disk images.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -3,6 +3,7 @@ import { int, ref, string } from '../../src/model/types.ts';
 
 export const LVHD = defineClass('LVHD', {
   doc: 'Repositories that keep disks as volumes on one block device.',
+  since: 'dundee',
   writeRole: 'pool-admin',
   listed: false,
   fields: {

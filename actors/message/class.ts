@@ -1,5 +1,6 @@
 import { defineClass, dyn } from '../../src/model/class.ts';
 import { datetime, int, map, oneOf, record, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const cls = oneOf('cls', [
   'VM',
@@ -15,6 +16,7 @@ export const cls = oneOf('cls', [
 
 export const message = defineClass('message', {
   doc: 'A notice for people, such as an alarm. Stored beside the database and kept until destroyed.',
+  since,
   writeRole: 'pool-operator',
   inDatabase: false,
   persist: false,

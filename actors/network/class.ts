@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, int, map, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const networkOperations = oneOf('network_operations', ['attaching']);
 export const networkDefaultLockingMode = oneOf('network_default_locking_mode', ['unlocked', 'disabled']);
@@ -7,6 +8,7 @@ export const networkPurpose = oneOf('network_purpose', ['nbd', 'insecure_nbd']);
 
 export const network = defineClass('network', {
   doc: 'A virtual Ethernet of the pool. It spans those hosts that have a PIF on it.',
+  since,
   writeRole: 'vm-admin',
   constructible: true,
   fields: {

@@ -10,6 +10,7 @@ export const sriovConfigurationMode = oneOf('sriov_configuration_mode', [
 
 export const network_sriov = defineClass('network_sriov', {
   doc: 'A card that offers itself many times over, so that guests reach it without passing through the host.',
+  since: 'kolkata',
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -3,6 +3,7 @@ import { bool, ref, set, string, stringMap } from '../../src/model/types.ts';
 
 export const Observer = defineClass('Observer', {
   doc: 'Says which parts of which hosts record traces of their work, and where the traces go.',
+  since: '23.14.0',
   writeRole: 'pool-admin',
   constructible: true,
   fields: {

@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, ref, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const PBD = defineClass('PBD', {
   doc: 'The connection of one host to one storage repository.',
+  since,
   writeRole: 'pool-operator',
   constructible: true,
   fields: {

@@ -1,9 +1,11 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { int, nullRef, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { pciDom0Access } from '../enums.ts';
+import { since } from './since.ts';
 
 export const PCI = defineClass('PCI', {
   doc: 'A device on the PCI bus of a host.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -1,9 +1,11 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, int, map, nullRef, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { pciDom0Access } from '../enums.ts';
+import { since } from './since.ts';
 
 export const PGPU = defineClass('PGPU', {
   doc: 'A graphics processor of a host, which guests can have whole or in shares.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -1,5 +1,6 @@
 import { defineClass, dyn, type Params, ro, rw } from '../../src/model/class.ts';
 import { bool, int, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const ipConfigurationMode = oneOf('ip_configuration_mode', ['None', 'DHCP', 'Static']);
 export const ipv6ConfigurationMode = oneOf('ipv6_configuration_mode', ['None', 'DHCP', 'Static', 'Autoconf']);
@@ -34,6 +35,7 @@ const introduced = {
 
 export const PIF = defineClass('PIF', {
   doc: 'A network interface of a host: a card, a bond, a VLAN or the end of a tunnel.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names the interface for good.'),

@@ -1,8 +1,10 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { bool, datetime, float, int, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const PIF_metrics = defineClass('PIF_metrics', {
   doc: 'What is known of the card behind a network interface of a host, and its link.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -7,9 +7,11 @@ import { directory } from './messages/directory.ts';
 import { membership } from './messages/membership.ts';
 import { settings } from './messages/settings.ts';
 import { updates } from './messages/updates.ts';
+import { since } from './since.ts';
 
 export const pool = defineClass('pool', {
   doc: 'Hosts that share storage, networks and one database. Every host is in exactly one pool.',
+  since,
   writeRole: 'pool-operator',
   fields,
   messages: {

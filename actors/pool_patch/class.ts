@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, int, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const afterApplyGuidance = oneOf('after_apply_guidance', [
   'restartHVM',
@@ -10,6 +11,7 @@ export const afterApplyGuidance = oneOf('after_apply_guidance', [
 
 export const pool_patch = defineClass('pool_patch', {
   doc: 'A patch file from before updates came as disk images; each one stands beside its `pool_update`.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity, chosen by whoever made the patch.'),

@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, int, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const updateAfterApplyGuidance = oneOf('update_after_apply_guidance', [
   'restartHVM',
@@ -15,6 +16,7 @@ export const livepatchStatus = oneOf('livepatch_status', [
 
 export const pool_update = defineClass('pool_update', {
   doc: 'An update of the hosts that comes as a disk image, applied host by host.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity, chosen by whoever made the update.'),

@@ -3,6 +3,7 @@ import { bool, option, record, stringMap } from '../../src/model/types.ts';
 
 export const probe_result = defineClass('probe_result', {
   doc: 'Storage that a driver found at a place. Only part of other answers.',
+  since: 'kolkata',
   writeRole: '_local_root_',
   inDatabase: false,
   persist: false,

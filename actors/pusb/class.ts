@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, float, nullRef, ref, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const PUSB = defineClass('PUSB', {
   doc: 'A USB device that is plugged into a host.',
+  since,
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Identity of the device in this pool.'),

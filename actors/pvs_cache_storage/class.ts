@@ -3,6 +3,7 @@ import { int, nullRef, ref, string } from '../../src/model/types.ts';
 
 export const PVS_cache_storage = defineClass('PVS_cache_storage', {
   doc: 'Where one host keeps what its VMs streamed from one Citrix Provisioning site.',
+  since: 'ely',
   writeRole: 'pool-operator',
   constructible: true,
   fields: {

@@ -11,6 +11,7 @@ export const pvsProxyStatus = oneOf('pvs_proxy_status', [
 
 export const PVS_proxy = defineClass('PVS_proxy', {
   doc: 'Caches on the host what the VM behind a VIF streams from a Citrix Provisioning site.',
+  since: 'ely',
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the proxy.'),

@@ -3,6 +3,7 @@ import { int, nullRef, ref, set, string } from '../../src/model/types.ts';
 
 export const PVS_server = defineClass('PVS_server', {
   doc: 'Addresses and ports of one Citrix Provisioning server.',
+  since: 'ely',
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),

@@ -3,6 +3,7 @@ import { ref, set, string } from '../../src/model/types.ts';
 
 export const PVS_site = defineClass('PVS_site', {
   doc: 'A group of Citrix Provisioning servers, from which VMs stream their disks.',
+  since: 'ely',
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the site in this pool.'),

@@ -3,6 +3,7 @@ import { float, ref, set, string } from '../../src/model/types.ts';
 
 export const Rate_limit = defineClass('Rate_limit', {
   doc: 'An allowance of calls that some callers share; calls beyond it have to wait.',
+  since: '26.17.0',
   writeRole: 'pool-admin',
   constructible: true,
   fields: {

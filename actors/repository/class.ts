@@ -1,10 +1,12 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, oneOf, ref, string } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const origin = oneOf('origin', ['remote', 'bundle', 'remote_pool']);
 
 export const Repository = defineClass('Repository', {
   doc: 'A place from which updates for the hosts are fetched.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the repository.'),

@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
 import { bool, ref, set, string } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const role = defineClass('role', {
   doc: 'A role or, below it, a single permission; both are fixed and built in.',
+  since,
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Follows from the name, hence the same in every pool.'),

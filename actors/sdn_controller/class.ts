@@ -5,6 +5,7 @@ export const sdnControllerProtocol = oneOf('sdn_controller_protocol', ['ssl', 'p
 
 export const SDN_controller = defineClass('SDN_controller', {
   doc: 'A controller that the virtual switches of the pool obey, instead of their own tables.',
+  since: 'falcon',
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),

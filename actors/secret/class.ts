@@ -3,6 +3,7 @@ import { ref, string, stringMap } from '../../src/model/types.ts';
 
 export const secret = defineClass('secret', {
   doc: 'A password or key under a name, so that settings can mention it without showing it.',
+  since: 'midnight-ride',
   readRole: 'pool-operator',
   writeRole: 'pool-operator',
   constructible: true,

@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, datetime, epoch, nullRef, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const session = defineClass('session', {
   doc: 'A login. Its reference is a secret: whoever holds it can call with the rights of its user.',
+  since,
   writeRole: 'pool-admin',
   persist: false,
   listed: false,

@@ -1,10 +1,12 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { int, map, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const imageFormatType = oneOf('image_format_type', ['raw', 'vhd', 'qcow2']);
 
 export const SM = defineClass('SM', {
   doc: 'A storage driver that is installed on the hosts of the pool.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, "Identity of the driver's entry in this pool."),

@@ -12,6 +12,7 @@ import {
   string,
   stringMap,
 } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const storageOperations = oneOf('storage_operations', [
   'scan',
@@ -46,6 +47,7 @@ export const storageOperations = oneOf('storage_operations', [
 
 export const SR = defineClass('SR', {
   doc: 'A place that disks are kept in, reached by each host through a PBD of its own.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity; the storage itself may carry it, so that it survives a reinstallation.'),

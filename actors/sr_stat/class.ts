@@ -5,6 +5,7 @@ export const srHealth = oneOf('sr_health', ['healthy', 'recovering', 'unreachabl
 
 export const sr_stat = defineClass('sr_stat', {
   doc: 'How a storage repository does, as its driver reports it. Only part of other answers.',
+  since: 'kolkata',
   writeRole: '_local_root_',
   inDatabase: false,
   persist: false,

@@ -1,11 +1,13 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
 import { type Ref, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 /** The role `pool-admin`. References of roles follow from their names, so this one never changes. */
 const poolAdmin = 'OpaqueRef:0165f154-ba3e-034e-6b27-5d271af109ba' as Ref<'role'>;
 
 export const subject = defineClass('subject', {
   doc: 'A user or group of the directory who may log in to this pool.',
+  since,
   writeRole: 'pool-admin',
   constructible: true,
   fields: {

@@ -12,6 +12,7 @@ import {
   string,
   stringMap,
 } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const taskAllowedOperations = oneOf('task_allowed_operations', ['cancel', 'destroy']);
 export const taskStatusType = oneOf('task_status_type', [
@@ -24,6 +25,7 @@ export const taskStatusType = oneOf('task_status_type', [
 
 export const task = defineClass('task', {
   doc: 'A call that is running or has ended, and what came of it.',
+  since,
   writeRole: 'pool-operator',
   persist: false,
   survives: true,

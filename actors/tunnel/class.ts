@@ -1,10 +1,12 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { nullRef, oneOf, ref, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const tunnelProtocol = oneOf('tunnel_protocol', ['gre', 'vxlan']);
 
 export const tunnel = defineClass('tunnel', {
   doc: 'A private network among hosts whose packets travel inside those of another network.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -3,6 +3,7 @@ import { ref, set, string, stringMap } from '../../src/model/types.ts';
 
 export const USB_group = defineClass('USB_group', {
   doc: 'Equal USB devices in the pool; a VM asks a group for a device.',
+  since: 'inverness',
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Identity of the group.'),

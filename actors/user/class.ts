@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const user = defineClass('user', {
   doc: 'A local account. Superseded by `subject`; only root is left.',
+  since,
   writeRole: 'pool-admin',
   constructible: true,
   listed: false,

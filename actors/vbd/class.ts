@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, int, map, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const vbdOperations = oneOf('vbd_operations', [
   'attach',
@@ -16,6 +17,7 @@ export const vbdType = oneOf('vbd_type', ['CD', 'Disk', 'Floppy']);
 
 export const VBD = defineClass('VBD', {
   doc: 'A disk or CD drive of a VM, and the disk that is in it.',
+  since,
   writeRole: 'vm-admin',
   constructible: true,
   fields: {

@@ -1,8 +1,10 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { datetime, epoch, float, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const VBD_metrics = defineClass('VBD_metrics', {
   doc: 'Traffic of a virtual drive as it was once kept here; now the round robin databases hold it.',
+  since,
   writeRole: 'vm-admin',
   persist: false,
   removed: true,

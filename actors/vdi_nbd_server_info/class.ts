@@ -1,15 +1,16 @@
 import { defineClass, dyn } from '../../src/model/class.ts';
-import { int, string } from '../../src/model/types.ts';
+import { confidential, int, string } from '../../src/model/types.ts';
 
 export const vdi_nbd_server_info = defineClass('vdi_nbd_server_info', {
   doc: 'How to reach one server that exports a disk over NBD; a result, not an object.',
+  since: 'inverness',
   writeRole: '_local_root_',
   inDatabase: false,
   persist: false,
   listed: false,
   events: false,
   fields: {
-    exportname: dyn(string, 'Name to ask for; it holds a session and is as secret as one.'),
+    exportname: dyn(confidential(string), 'Name to ask for; it holds a session and is as secret as one.'),
     address: dyn(string, 'Host name or IP address to connect to.'),
     port: dyn(int, 'TCP port to connect to.'),
     cert: dyn(string, 'Certificate in PEM form that the server will show.'),

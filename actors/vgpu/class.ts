@@ -1,8 +1,10 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { bool, nullRef, ref, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const VGPU = defineClass('VGPU', {
   doc: 'A GPU as a VM sees it: a slice of a physical GPU, or all of one.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the virtual GPU.'),

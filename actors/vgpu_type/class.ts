@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
 import { bool, int, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const vgpuTypeImplementation = oneOf('vgpu_type_implementation', [
   'passthrough',
@@ -11,6 +12,7 @@ export const vgpuTypeImplementation = oneOf('vgpu_type_implementation', [
 
 export const VGPU_type = defineClass('VGPU_type', {
   doc: 'A kind of virtual GPU: how much of a physical GPU it takes and what it shows to the guest.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the type.'),

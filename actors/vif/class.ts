@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, int, map, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const vifOperations = oneOf('vif_operations', ['attach', 'plug', 'unplug']);
 export const vifLockingMode = oneOf('vif_locking_mode', [
@@ -13,6 +14,7 @@ export const vifIpv6ConfigurationMode = oneOf('vif_ipv6_configuration_mode', ['N
 
 export const VIF = defineClass('VIF', {
   doc: 'A network card of a VM, connected to a network.',
+  since,
   writeRole: 'vm-admin',
   constructible: true,
   fields: {

@@ -1,8 +1,10 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { datetime, float, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const VIF_metrics = defineClass('VIF_metrics', {
   doc: 'Traffic of a virtual card as it was once kept here; now the round robin databases hold it.',
+  since,
   writeRole: 'vm-admin',
   persist: false,
   removed: true,

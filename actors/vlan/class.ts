@@ -1,8 +1,10 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { int, nullRef, ref, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const VLAN = defineClass('VLAN', {
   doc: 'A tag that makes one interface of a host into several, each with its own network.',
+  since,
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -4,9 +4,11 @@ import { lifecycle } from './messages/lifecycle.ts';
 import { placement } from './messages/placement.ts';
 import { resources } from './messages/resources.ts';
 import { settings } from './messages/settings.ts';
+import { since } from './since.ts';
 
 export const VM = defineClass('VM', {
   doc: 'A virtual machine, and also a template, a snapshot or a control domain: flags tell which.',
+  since,
   writeRole: 'vm-admin',
   constructible: true,
   fields,

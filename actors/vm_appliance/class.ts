@@ -1,5 +1,6 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { bool, map, oneOf, ref, set, string } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const vmApplianceOperation = oneOf('vm_appliance_operation', [
   'start',
@@ -10,6 +11,7 @@ export const vmApplianceOperation = oneOf('vm_appliance_operation', [
 
 export const VM_appliance = defineClass('VM_appliance', {
   doc: 'VMs that make up one service and are started, stopped and recovered together, in their order.',
+  since,
   writeRole: 'pool-operator',
   constructible: true,
   fields: {

@@ -5,6 +5,7 @@ export const placementPolicy = oneOf('placement_policy', ['anti_affinity', 'norm
 
 export const VM_group = defineClass('VM_group', {
   doc: 'VMs that are placed with regard to each other.',
+  since: '24.19.1',
   writeRole: 'vm-admin',
   constructible: true,
   fields: {

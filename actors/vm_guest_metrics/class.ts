@@ -1,10 +1,12 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { bool, datetime, oneOf, string, stringMap } from '../../src/model/types.ts';
+import { since } from './since.ts';
 
 export const tristateType = oneOf('tristate_type', ['yes', 'no', 'unspecified']);
 
 export const VM_guest_metrics = defineClass('VM_guest_metrics', {
   doc: 'What the agent inside a guest reports of it. All of it is only as good as that agent.',
+  since,
   writeRole: 'vm-admin',
   fields: {
     uuid: dyn(string, 'Identity of this set of figures, not of the VM.'),

@@ -1,9 +1,11 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, datetime, float, int, map, set, string, stringMap } from '../../src/model/types.ts';
 import { domainType } from '../enums.ts';
+import { since } from './since.ts';
 
 export const VM_metrics = defineClass('VM_metrics', {
   doc: 'What the host measures about a VM. Figures of halted VMs are those of their last run.',
+  since,
   writeRole: 'vm-admin',
   fields: {
     uuid: dyn(string, 'Identity of this set of figures, not of the VM.'),

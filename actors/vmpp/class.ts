@@ -13,6 +13,7 @@ export const vmppArchiveFrequency = oneOf('vmpp_archive_frequency', [
 
 export const VMPP = defineClass('VMPP', {
   doc: 'A plan for protecting VMs by regular snapshots and archives; withdrawn in favour of `VMSS`.',
+  since: 'cowley',
   writeRole: 'pool-operator',
   constructible: true,
   removed: true,

@@ -6,6 +6,7 @@ export const vmssFrequency = oneOf('vmss_frequency', ['hourly', 'daily', 'weekly
 
 export const VMSS = defineClass('VMSS', {
   doc: 'A schedule by which snapshots of its VMs are taken, and the oldest of them removed.',
+  since: 'falcon',
   writeRole: 'pool-operator',
   constructible: true,
   fields: {

@@ -6,6 +6,7 @@ export const persistenceBackend = oneOf('persistence_backend', ['xapi']);
 
 export const VTPM = defineClass('VTPM', {
   doc: 'A virtual trusted platform module of a VM, and what the guest keeps in it.',
+  since: '22.26.0',
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Names it for good.'),

@@ -5,6 +5,7 @@ export const vusbOperations = oneOf('vusb_operations', ['attach', 'plug', 'unplu
 
 export const VUSB = defineClass('VUSB', {
   doc: 'A USB device as a VM sees it, served by a real device of a group.',
+  since: 'inverness',
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Identity of the virtual device.'),

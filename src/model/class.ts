@@ -1,4 +1,5 @@
 import type { FaultCode } from '../std/fault.ts';
+import type { Since } from './releases.ts';
 import type { Infer, Ref, Type } from './types.ts';
 
 /** Least role first: a session may send a message when its rank is at least the message's. */
@@ -111,6 +112,8 @@ export type Messages = Readonly<Record<string, Message>>;
 
 export interface ClassSpec<F, M> {
   readonly doc: string;
+  /** For documentation: when the XenAPI came to have the class and what is in it. */
+  readonly since?: Since;
   readonly fields: F;
   readonly messages: M;
   /** Least role for reading and for the implicit messages. Default: read-only. */

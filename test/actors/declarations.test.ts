@@ -16,19 +16,23 @@ import type {
   ResultOf,
 } from '../../src/model/class.ts';
 import { wireMessages } from '../../src/model/derive.ts';
+import { type Release, releaseOf, releases } from '../../src/model/releases.ts';
 import { nullRef, type Ref, type Type } from '../../src/model/types.ts';
-import { faultCodes } from '../../src/std/fault-codes.ts';
 
 interface ReferenceParam {
   readonly name: string;
   readonly type: string;
   readonly default?: unknown;
 }
+/** What became of something, such as `['published', 'rio']`, oldest first. */
+interface Lived {
+  readonly lifecycle: { readonly transitions: readonly (readonly [change: string, release: Release])[] };
+}
 interface Guard {
   readonly key: string;
   readonly role: string;
 }
-interface ReferenceField {
+interface ReferenceField extends Lived {
   readonly name: string;
   readonly type: string;
   readonly qualifier: 'RW' | 'RO/constructor' | 'RO/runtime';
@@ -43,7 +47,7 @@ interface ReferenceField {
   readonly setter_role: string;
   readonly map_keys_roles?: readonly Guard[];
 }
-interface ReferenceMessage {
+interface ReferenceMessage extends Lived {
   readonly name: string;
   readonly kind: string;
   readonly field?: string;
@@ -60,7 +64,7 @@ interface ReferenceMessage {
   readonly slave_not_forwarded?: boolean;
   readonly hide_from_docs?: boolean;
 }
-interface ReferenceClass {
+interface ReferenceClass extends Lived {
   readonly name: string;
   readonly in_database: boolean;
   readonly persist: boolean;
@@ -73,9 +77,9 @@ interface ReferenceClass {
   readonly messages: readonly ReferenceMessage[];
 }
 interface Reference {
+  readonly releases: readonly { readonly code_name: string | null; readonly branding: string }[];
   readonly classes: readonly ReferenceClass[];
   readonly enums: Readonly<Record<string, readonly string[]>>;
-  readonly errors: Readonly<Record<string, readonly string[]>>;
 }
 
 const referenceFile = new URL('../../../shared/reference/datamodel.json', import.meta.url);
@@ -201,6 +205,16 @@ const referenceMessage = (cls: ReferenceClass, message: ReferenceMessage) => ({
   keyRoles: guards(message.map_keys_roles),
 });
 
+/** The later of two releases: named ones stand in `order`, and versions, which came after them, in their own. */
+const laterOf = (order: readonly (string | null)[], one: Release, other: Release): Release => {
+  const [place, otherPlace] = [order.indexOf(one), order.indexOf(other)];
+  const before =
+    place < 0 && otherPlace < 0
+      ? one.localeCompare(other, 'en', { numeric: true }) < 0
+      : otherPlace < 0 || (place >= 0 && place < otherPlace);
+  return before ? other : one;
+};
+
 const paramsOf = (message: Message): readonly (readonly [string, Param])[] =>
   Object.entries(message.params ?? {});
 
@@ -304,6 +318,24 @@ describe.each(declared)('%s', (_, cls) => {
     }
   });
 
+  test('says in which release each part of it came, no part before the class', (ctx) => {
+    const reference = referenceClass(ctx, cls);
+    const order = referenceOr(ctx).releases.map(({ code_name }) => code_name);
+    const came = ({ lifecycle }: Lived): Release => lifecycle.transitions[0]?.[1] ?? 'rio';
+    const whole = came(reference);
+    const parts = [...reference.fields, ...reference.messages.filter(({ kind }) => kind === 'explicit')];
+    expect([undefined, ...parts.map(({ name }) => name)].map((name) => releaseOf(cls.since!, name))).toEqual([
+      whole,
+      ...parts.map((part) => laterOf(order, whole, came(part))),
+    ]);
+  });
+
+  test('names only parts of itself as later ones', () => {
+    const later =
+      typeof cls.since === 'object' ? Object.values(cls.since.later).flatMap((names) => names ?? []) : [];
+    expect(later.filter((name) => !(name in cls.fields || name in cls.messages))).toEqual([]);
+  });
+
   test('documents every field, message and parameter in sentences', () => {
     const bad = sentencesOf(cls).filter(([, text]) => !/^\S.*[^\s.]\.$/.test(text));
     expect(bad).toEqual([]);
@@ -315,25 +347,11 @@ describe.each(declared)('%s', (_, cls) => {
   });
 });
 
-/** Codes that the reference implementation raises but does not describe; clients know them all the same. */
-const undescribed = new Set([
-  'CLIENT_ERROR',
-  'DESIGNATE_NEW_MASTER_IN_PROGRESS',
-  'HOST_CANNOT_SEE_SR',
-  'REVERT_ONLY_ALLOWED_ON_SNAPSHOT',
-  'TLS_VERIFICATION_ENABLE_IN_PROGRESS',
-  'VBD_MISSING',
-  'VDI_IO_ERROR',
-  'VDI_IS_SHARABLE',
-  'VM_IS_SNAPSHOT',
-]);
-
-test('faults have the codes and parameters of the XenAPI, in alphabetical order', (ctx) => {
-  const { errors } = referenceOr(ctx);
-  const own = Object.entries(faultCodes).filter(([code]) => !undescribed.has(code));
-  expect(own).toEqual(own.map(([code]) => [code, errors[code]]));
-  const codes = Object.keys(faultCodes);
-  expect(codes).toEqual([...codes].sort());
+test('releases have the products of the XenAPI, oldest first', (ctx) => {
+  const theirs = referenceOr(ctx).releases.flatMap(({ code_name, branding }) =>
+    code_name !== null && code_name in releases ? [[code_name, branding]] : [],
+  );
+  expect(Object.entries(releases)).toEqual(theirs);
 });
 
 test('records, arguments and results have the types that the declarations say', () => {

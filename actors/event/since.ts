@@ -1,0 +1,9 @@
+import type { Since } from '../../src/model/releases.ts';
+
+export const since: Since = {
+  release: 'rio',
+  later: {
+    boston: ['from'],
+    tampa: ['inject'],
+  },
+};

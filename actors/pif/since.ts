@@ -1,0 +1,43 @@
+import type { Since } from '../../src/model/releases.ts';
+
+export const since: Since = {
+  release: 'rio',
+  later: {
+    miami: [
+      'physical',
+      'currently_attached',
+      'ip_configuration_mode',
+      'IP',
+      'netmask',
+      'gateway',
+      'DNS',
+      'bond_slave_of',
+      'bond_master_of',
+      'VLAN_master_of',
+      'VLAN_slave_of',
+      'management',
+      'other_config',
+      'reconfigure_ip',
+      'scan',
+      'introduce',
+      'forget',
+      'unplug',
+      'plug',
+    ],
+    orlando: ['disallow_unplug', 'set_disallow_unplug', 'db_introduce', 'db_forget'],
+    cowley: ['tunnel_access_PIF_of', 'tunnel_transport_PIF_of'],
+    tampa: [
+      'ipv6_configuration_mode',
+      'IPv6',
+      'ipv6_gateway',
+      'primary_address_type',
+      'reconfigure_ipv6',
+      'set_primary_address_type',
+    ],
+    'vgpu-productisation': ['managed'],
+    creedence: ['properties', 'set_property'],
+    dundee: ['capabilities'],
+    inverness: ['igmp_snooping_status'],
+    kolkata: ['sriov_physical_PIF_of', 'sriov_logical_PIF_of', 'PCI'],
+  },
+};
