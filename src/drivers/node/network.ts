@@ -147,7 +147,10 @@ const gathered = (message: IncomingMessage, bytesMax: number): Promise<string> =
     message.on('data', take);
     message.once('end', () => resolve(Buffer.concat(chunks, sizeBytes).toString('utf8')));
     message.once('error', reject);
-    message.once('close', () => reject(new NetworkFailure('closed', 'A body ended early')));
+    message.once('close', () => {
+      // After its end every body closes too, and an error with its stack is dearer than all else here.
+      if (!message.readableEnded) reject(new NetworkFailure('closed', 'A body ended early'));
+    });
   });
 
 const serveOne = async (
