@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Value } from '../../src/std/value.ts';
 import { Failure, logIn, type Session } from './client.ts';
-import { looseEnds, newDisk, newDrive, newVm, type Row, rowsOf, text } from './lab.ts';
+import { looseEnds, newDisk, newDrive, newVm, type Row, rowsOf, text, untilEnded } from './lab.ts';
 import { clean, newDataFolder, start, type Xenact } from './xenact.ts';
 
 const changesMin = 1_000;
@@ -76,11 +76,15 @@ const powerCycle =
     expect(now).toBe(halted ? 'Running' : 'Halted');
   };
 
-const startTasks =
-  (vm: string): Client =>
-  async (session, step, { there }) => {
-    there.set((await session.call('Async.VM.clone', vm, `clone ${step}`)) as string, 'task');
+/** One task after another: there is always one that a kill can cut off. */
+const startTasks = (vm: string): Client => {
+  let task: string | undefined;
+  return async (session, step, { there }) => {
+    if (task !== undefined) await untilEnded(session, task);
+    task = (await session.call('Async.VM.clone', vm, `clone ${step}`)) as string;
+    there.set(task, 'task');
   };
+};
 
 const clientsOf = async (session: Session): Promise<readonly Client[]> => {
   const first = async (cls: string): Promise<string> =>
@@ -89,6 +93,8 @@ const clientsOf = async (session: Session): Promise<readonly Client[]> => {
   const disk = await newDisk(session, 1 << 20);
   const runner = await newVm(session, 'runner');
   await newDrive(session, runner, await newDisk(session, 1 << 20));
+  const source = await newVm(session, 'source');
+  await newDrive(session, source, await newDisk(session, 1 << 20));
   const network = (step: number): Value =>
     new Map<string, Value>([
       ['name_label', `network ${step}`],
@@ -108,7 +114,7 @@ const clientsOf = async (session: Session): Promise<readonly Client[]> => {
     createAndDestroy('VBD', (one, step) => newDrive(one, vm, disk, String(step))),
     createAndDestroy('VDI', (one) => newDisk(one, 1 << 20)),
     powerCycle(runner),
-    startTasks(vm),
+    startTasks(source),
   ];
 };
 
