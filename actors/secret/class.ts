@@ -1,5 +1,5 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
-import { ref, string, stringMap } from '../../src/model/types.ts';
+import { confidential, ref, string, stringMap } from '../../src/model/types.ts';
 
 export const secret = defineClass('secret', {
   doc: 'A password or key under a name, so that settings can mention it without showing it.',
@@ -10,7 +10,7 @@ export const secret = defineClass('secret', {
   events: false,
   fields: {
     uuid: dyn(string, 'Name by which settings mention the secret, as in `cifspassword_secret`.'),
-    value: rw(string, 'The secret itself, in plain text.'),
+    value: rw(confidential(string), 'The secret itself, in plain text.'),
     other_config: rw(
       stringMap,
       'Free for clients; visible to every reader, so nothing secret belongs here.',
@@ -23,11 +23,12 @@ export const secret = defineClass('secret', {
       role: 'pool-operator',
       params: {
         uuid: [string, 'Identity to have.'],
-        value: [string, 'The secret itself.'],
+        value: [confidential(string), 'The secret itself.'],
         other_config: [stringMap, 'Settings of clients.', new Map()],
       },
       result: ref('secret'),
       hidden: true,
+      secret: true,
     },
   },
 });

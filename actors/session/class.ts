@@ -1,5 +1,15 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, datetime, epoch, nullRef, ref, set, string, stringMap } from '../../src/model/types.ts';
+import {
+  bool,
+  confidential,
+  datetime,
+  epoch,
+  nullRef,
+  ref,
+  set,
+  string,
+  stringMap,
+} from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const session = defineClass('session', {
@@ -65,13 +75,14 @@ export const session = defineClass('session', {
       role: 'read-only',
       params: {
         uname: [string, 'Account, of the local superuser or of the directory.'],
-        pwd: [string, 'Password in clear text, so use HTTPS.'],
+        pwd: [confidential(string), 'Password in clear text, so use HTTPS.'],
         version: [string, 'API version the client was written for; it changes nothing.', '1.1'],
         originator: [string, 'Name of the client program, as `xen-api-scripts-myapp`.', ''],
       },
-      result: ref('session'),
+      result: confidential(ref('session')),
       errors: ['SESSION_AUTHENTICATION_FAILED', 'HOST_IS_SLAVE'],
       sessionless: true,
+      secret: true,
       onMember: true,
     },
     logout: {
@@ -82,8 +93,8 @@ export const session = defineClass('session', {
       doc: 'Set a new password for the local account of this session.',
       role: '_local_root_',
       params: {
-        old_pwd: [string, 'Present password; the local superuser may leave it empty.'],
-        new_pwd: [string, 'Password to be used from now on.'],
+        old_pwd: [confidential(string), 'Present password; the local superuser may leave it empty.'],
+        new_pwd: [confidential(string), 'Password to be used from now on.'],
       },
     },
     slave_login: {
@@ -91,19 +102,21 @@ export const session = defineClass('session', {
       role: 'pool-admin',
       params: {
         host: [ref('host'), 'Host that logs in.'],
-        psecret: [string, 'Secret that all hosts of the pool share.'],
+        psecret: [confidential(string), 'Secret that all hosts of the pool share.'],
       },
-      result: ref('session'),
+      result: confidential(ref('session')),
       sessionless: true,
+      secret: true,
       onMember: true,
       hidden: true,
     },
     slave_local_login: {
       doc: 'Open a session that works on this host alone, even while the pool is out of reach.',
       role: 'pool-admin',
-      params: { psecret: [string, 'Secret that all hosts of the pool share.'] },
-      result: ref('session'),
+      params: { psecret: [confidential(string), 'Secret that all hosts of the pool share.'] },
+      result: confidential(ref('session')),
       sessionless: true,
+      secret: true,
       emergency: true,
       onMember: true,
       hidden: true,
@@ -111,9 +124,13 @@ export const session = defineClass('session', {
     slave_local_login_with_password: {
       doc: 'Log in to this host alone, for repairs while its pool is out of reach.',
       role: 'pool-admin',
-      params: { uname: [string, 'Local account, commonly root.'], pwd: [string, 'Password in clear text.'] },
-      result: ref('session'),
+      params: {
+        uname: [string, 'Local account, commonly root.'],
+        pwd: [confidential(string), 'Password in clear text.'],
+      },
+      result: confidential(ref('session')),
       sessionless: true,
+      secret: true,
       emergency: true,
       onMember: true,
     },
@@ -121,7 +138,7 @@ export const session = defineClass('session', {
       doc: 'Open a read-only session on a database saved to a file, to look inside a backup.',
       role: '_local_root_',
       params: { filename: [string, 'Path of the file on the host that answers.'] },
-      result: ref('session'),
+      result: confidential(ref('session')),
       async: true,
     },
     local_logout: {

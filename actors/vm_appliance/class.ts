@@ -1,5 +1,5 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
-import { bool, map, oneOf, ref, set, string } from '../../src/model/types.ts';
+import { bool, confidential, map, oneOf, ref, set, string } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const vmApplianceOperation = oneOf('vm_appliance_operation', [
@@ -70,7 +70,7 @@ export const VM_appliance = defineClass('VM_appliance', {
       doc: 'Fail unless another pool has the storage to recover the appliance there.',
       role: 'read-only',
       self: 'self',
-      params: { session_to: [ref('session'), 'Session with the other pool.'] },
+      params: { session_to: [confidential(ref('session')), 'Session with the other pool.'] },
       errors: ['VM_REQUIRES_SR'],
       async: true,
     },
@@ -78,7 +78,7 @@ export const VM_appliance = defineClass('VM_appliance', {
       doc: 'Storage repositories that another pool needs to recover the appliance.',
       role: 'read-only',
       self: 'self',
-      params: { session_to: [ref('session'), 'Session with the other pool.'] },
+      params: { session_to: [confidential(ref('session')), 'Session with the other pool.'] },
       result: set(ref('SR')),
       async: true,
     },
@@ -87,7 +87,7 @@ export const VM_appliance = defineClass('VM_appliance', {
       role: 'read-only',
       self: 'self',
       params: {
-        session_to: [ref('session'), 'Session with the other pool.'],
+        session_to: [confidential(ref('session')), 'Session with the other pool.'],
         force: [bool, 'True to replace VMs of the same identity that are older there.'],
       },
       errors: ['VM_REQUIRES_SR'],

@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
-import { bool, map, nullRef, oneOf, ref, set, string } from '../../src/model/types.ts';
+import { bool, confidential, map, nullRef, oneOf, ref, set, string } from '../../src/model/types.ts';
 
 export const vtpmOperations = oneOf('vtpm_operations', ['destroy']);
 export const persistenceBackend = oneOf('persistence_backend', ['xapi']);
@@ -8,6 +8,8 @@ export const VTPM = defineClass('VTPM', {
   doc: 'A virtual trusted platform module of a VM, and what the guest keeps in it.',
   since: '22.26.0',
   writeRole: 'pool-admin',
+  needs: ['VM'],
+  takes: ['contents'],
   fields: {
     uuid: dyn(string, 'Names it for good.'),
     allowed_operations: dyn(
@@ -50,7 +52,7 @@ export const VTPM = defineClass('VTPM', {
       doc: 'Contents of the module, for the host that runs it.',
       role: '_local_root_',
       self: 'self',
-      result: string,
+      result: confidential(string),
       async: true,
       hidden: true,
       secret: true,
@@ -59,7 +61,7 @@ export const VTPM = defineClass('VTPM', {
       doc: 'Replace the contents of the module, by the host that runs it.',
       role: '_local_root_',
       self: 'self',
-      params: { contents: [string, 'The new contents, in base64.'] },
+      params: { contents: [confidential(string), 'The new contents, in base64.'] },
       async: true,
       hidden: true,
       secret: true,

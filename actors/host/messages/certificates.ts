@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, set, string } from '../../../src/model/types.ts';
+import { bool, confidential, set, string } from '../../../src/model/types.ts';
 
 /** Whom the host trusts, and how it proves itself. */
 export const certificates = {
@@ -87,7 +87,7 @@ export const certificates = {
     self: 'host',
     params: {
       certificate: [string, 'Certificate, PEM.'],
-      private_key: [string, 'Its private key, PEM, without a passphrase.'],
+      private_key: [confidential(string), 'Its private key, PEM, without a passphrase.'],
       certificate_chain: [string, 'Certificates up to the authority, PEM; empty for none.', ''],
     },
     async: true,

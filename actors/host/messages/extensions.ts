@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, datetime, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import { bool, confidential, datetime, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
 
 /** Blobs, plugins, extensions, the clock and directories of users. */
 export const extensions = {
@@ -75,7 +75,7 @@ export const extensions = {
     role: 'pool-admin',
     self: 'host',
     params: {
-      config: [stringMap, 'Settings such as the account that may join hosts.'],
+      config: [confidential(stringMap), 'Settings such as the account that may join hosts.'],
       service_name: [string, 'Directory, such as a domain name.'],
       auth_type: [string, 'Kind of directory, such as `AD`.'],
     },
@@ -85,7 +85,11 @@ export const extensions = {
     role: 'pool-admin',
     self: 'host',
     params: {
-      config: [stringMap, 'Account with which it leaves, if it is to be removed there.', new Map()],
+      config: [
+        confidential(stringMap),
+        'Account with which it leaves, if it is to be removed there.',
+        new Map(),
+      ],
       force: [bool, 'True to leave here even if the directory cannot be told.', false],
     },
   },

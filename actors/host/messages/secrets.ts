@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { string } from '../../../src/model/types.ts';
+import { confidential, string } from '../../../src/model/types.ts';
 import { hostNumaAffinityPolicy, hostSchedGran } from '../enums.ts';
 
 /** Secure Boot keys, the change of the pool secret, and how processors are shared out. */
@@ -23,7 +23,10 @@ export const secrets = {
     doc: 'Have a host accept a new pool secret beside the old one.',
     role: '_local_root_',
     self: 'host',
-    params: { old_ps: [string, 'Secret until now.'], new_ps: [string, 'Secret to come.'] },
+    params: {
+      old_ps: [confidential(string), 'Secret until now.'],
+      new_ps: [confidential(string), 'Secret to come.'],
+    },
     async: true,
     hidden: true,
   },
@@ -31,7 +34,10 @@ export const secrets = {
     doc: 'Have a host use the new pool secret when it calls others.',
     role: '_local_root_',
     self: 'host',
-    params: { old_ps: [string, 'Secret until now.'], new_ps: [string, 'Secret to come.'] },
+    params: {
+      old_ps: [confidential(string), 'Secret until now.'],
+      new_ps: [confidential(string), 'Secret to come.'],
+    },
     async: true,
     hidden: true,
   },
@@ -39,7 +45,10 @@ export const secrets = {
     doc: 'Have a host refuse the old pool secret.',
     role: '_local_root_',
     self: 'host',
-    params: { old_ps: [string, 'Secret no longer valid.'], new_ps: [string, 'Secret from now on.'] },
+    params: {
+      old_ps: [confidential(string), 'Secret no longer valid.'],
+      new_ps: [confidential(string), 'Secret from now on.'],
+    },
     async: true,
     hidden: true,
   },

@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import { bool, confidential, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
 
 /** What the host keeps for itself: secrets, disks, edition, caches. */
 export const settings = {
@@ -7,7 +7,7 @@ export const settings = {
     doc: 'Give a member the secret that all hosts share.',
     role: '_local_root_',
     self: 'host',
-    params: { pool_secret: [string, 'New secret.'] },
+    params: { pool_secret: [confidential(string), 'New secret.'] },
     async: true,
     poolInternal: true,
     hidden: true,
@@ -69,7 +69,7 @@ export const settings = {
     self: 'self',
     params: {
       power_on_mode: [string, 'Way of switching on, empty for none.'],
-      power_on_config: [stringMap, 'Settings of that way; a password is kept as a secret.'],
+      power_on_config: [confidential(stringMap), 'Settings of that way; a password is kept as a secret.'],
     },
     async: true,
   },

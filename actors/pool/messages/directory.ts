@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, int, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import { bool, confidential, int, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
 
 /** Services outside the pool: directories of users and workload balancing. */
 export const directory = {
@@ -8,7 +8,7 @@ export const directory = {
     role: 'pool-admin',
     self: 'pool',
     params: {
-      config: [stringMap, 'Settings such as the account that may join hosts.'],
+      config: [confidential(stringMap), 'Settings such as the account that may join hosts.'],
       service_name: [string, 'Directory, such as a domain name.'],
       auth_type: [string, 'Kind of directory, such as `AD`.'],
     },
@@ -18,7 +18,11 @@ export const directory = {
     role: 'pool-admin',
     self: 'pool',
     params: {
-      config: [stringMap, 'Account with which the hosts leave, if they are to be removed there.', new Map()],
+      config: [
+        confidential(stringMap),
+        'Account with which the hosts leave, if they are to be removed there.',
+        new Map(),
+      ],
     },
   },
   external_auth_set_ldaps: {
@@ -41,9 +45,9 @@ export const directory = {
     params: {
       wlb_url: [string, 'Address and port of that server.'],
       wlb_username: [string, 'Account on that server.'],
-      wlb_password: [string, 'Password of that account.'],
+      wlb_password: [confidential(string), 'Password of that account.'],
       xenserver_username: [string, 'Account by which that server logs in here.'],
-      xenserver_password: [string, 'Password of that account here.'],
+      xenserver_password: [confidential(string), 'Password of that account here.'],
     },
     async: true,
   },

@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, int, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import { bool, confidential, int, ref, set, string, stringMap } from '../../../src/model/types.ts';
 import { helloReturn } from '../enums.ts';
 
 /** Who is in the pool and who coordinates it. */
@@ -10,7 +10,7 @@ export const membership = {
     params: {
       master_address: [string, "Address of the other pool's coordinator."],
       master_username: [string, 'Account there that may add hosts.'],
-      master_password: [string, 'Password of that account.'],
+      master_password: [confidential(string), 'Password of that account.'],
     },
     errors: ['JOINING_HOST_CANNOT_CONTAIN_SHARED_SRS'],
     async: true,
@@ -21,7 +21,7 @@ export const membership = {
     params: {
       master_address: [string, "Address of the other pool's coordinator."],
       master_username: [string, 'Account there that may add hosts.'],
-      master_password: [string, 'Password of that account.'],
+      master_password: [confidential(string), 'Password of that account.'],
     },
     async: true,
   },
@@ -34,7 +34,7 @@ export const membership = {
   initial_auth: {
     doc: 'Secret with which a joining host proves itself to the coordinator.',
     role: 'pool-operator',
-    result: string,
+    result: confidential(string),
     async: true,
     hidden: true,
   },

@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, datetime, int, ref, set, string } from '../../../src/model/types.ts';
+import { bool, confidential, datetime, int, ref, set, string } from '../../../src/model/types.ts';
 import { poolGuestSecurebootReadiness, updateSyncFrequency } from '../enums.ts';
 
 /** Update repositories, and how logins, telemetry and Secure Boot are set up. */
@@ -35,10 +35,10 @@ export const updates = {
     self: 'self',
     params: {
       force: [bool, 'True to fetch everything anew.'],
-      token: [string, 'Token for repositories that ask for one.', ''],
+      token: [confidential(string), 'Token for repositories that ask for one.', ''],
       token_id: [string, 'Name of that token.', ''],
       username: [string, 'Account for a repository that is another pool.', ''],
-      password: [string, 'Password of that account.', ''],
+      password: [confidential(string), 'Password of that account.', ''],
     },
     result: string,
     async: true,
@@ -75,7 +75,7 @@ export const updates = {
     params: {
       url: [string, 'Address of the proxy.'],
       username: [string, 'Account on the proxy, empty if it asks for none.'],
-      password: [string, 'Password of that account.'],
+      password: [confidential(string), 'Password of that account.'],
     },
     async: true,
   },

@@ -1,5 +1,15 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, float, int, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import {
+  bool,
+  confidential,
+  float,
+  int,
+  map,
+  ref,
+  set,
+  string,
+  stringMap,
+} from '../../../src/model/types.ts';
 import { domainType } from '../../enums.ts';
 import { onCrashBehaviour, updateStatus, vmOperations, vmSecurebootReadiness, vmUefiMode } from '../enums.ts';
 
@@ -62,7 +72,7 @@ export const settings = {
     role: 'read-only',
     self: 'self',
     params: {
-      session_to: [ref('session'), 'Session of the pool that would receive it.'],
+      session_to: [confidential(ref('session')), 'Session of the pool that would receive it.'],
     },
     errors: ['VM_IS_PART_OF_AN_APPLIANCE', 'VM_REQUIRES_SR'],
     async: true,
@@ -72,7 +82,7 @@ export const settings = {
     role: 'read-only',
     self: 'self',
     params: {
-      session_to: [ref('session'), 'Session of the pool that would receive it.'],
+      session_to: [confidential(ref('session')), 'Session of the pool that would receive it.'],
     },
     result: set(ref('SR')),
     async: true,
@@ -82,7 +92,7 @@ export const settings = {
     role: 'read-only',
     self: 'self',
     params: {
-      session_to: [ref('session'), 'Session of the pool that receives it.'],
+      session_to: [confidential(ref('session')), 'Session of the pool that receives it.'],
       force: [bool, 'True replaces a VM of the same identity that is already there and newer.'],
     },
     async: true,
@@ -93,7 +103,7 @@ export const settings = {
     params: {
       type: [string, 'Kind of the server.'],
       username: [string, 'User to log in there as.'],
-      password: [string, 'Password of that user.'],
+      password: [confidential(string), 'Password of that user.'],
       sr: [ref('SR'), 'Where the disks go.'],
       remote_config: [stringMap, 'Address of the server, name of the VM and other settings.'],
     },
@@ -212,6 +222,7 @@ export const settings = {
   restart_device_models: {
     doc: 'Replaces the device emulator of a running guest by a fresh one, as after an update.',
     role: 'vm-power-admin',
+    certificate: true,
     self: 'self',
     errors: ['VM_BAD_POWER_STATE', 'OTHER_OPERATION_IN_PROGRESS', 'VM_IS_TEMPLATE', 'OPERATION_NOT_ALLOWED'],
     async: true,
@@ -222,7 +233,6 @@ export const settings = {
     self: 'self',
     params: {
       mode: [vmUefiMode, 'Mode wanted.'],
-    certificate: true,
     },
     result: string,
     async: true,
@@ -276,7 +286,7 @@ export const settings = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      unattend: [string, 'The answer file, as XML.'],
+      unattend: [confidential(string), 'The answer file, as XML.'],
       timeout: [float, 'Seconds to wait for the guest to carry it out.'],
     },
     async: true,
