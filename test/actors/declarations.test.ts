@@ -1,7 +1,6 @@
 // Goal: every declared class says exactly what the XenAPI says of it, in sentences that help a client developer.
 // Method: each declaration and the reference data model are brought into one plain form and compared, whole
 // class by whole class. Without the reference these tests report themselves as skipped.
-import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, expectTypeOf, type TestContext, test } from 'vitest';
 import { classes } from '../../actors/index.ts';
 import type { VM } from '../../actors/vm/class.ts';
@@ -18,6 +17,7 @@ import type {
 import { wireMessages } from '../../src/model/derive.ts';
 import { type Release, releaseOf, releases } from '../../src/model/releases.ts';
 import { nullRef, type Ref, type Type } from '../../src/model/types.ts';
+import { referenceOr as readReference } from './reference.ts';
 
 interface ReferenceParam {
   readonly name: string;
@@ -82,15 +82,7 @@ interface Reference {
   readonly enums: Readonly<Record<string, readonly string[]>>;
 }
 
-const referenceFile = new URL('../../../shared/reference/datamodel.json', import.meta.url);
-const loaded: Reference | undefined = existsSync(referenceFile)
-  ? JSON.parse(readFileSync(referenceFile, 'utf8'))
-  : undefined;
-
-const referenceOr = (ctx: TestContext): Reference => {
-  if (loaded === undefined) return ctx.skip('needs ../shared/reference/datamodel.json');
-  return loaded;
-};
+const referenceOr = (ctx: TestContext): Reference => readReference<Reference>(ctx);
 
 const referenceClass = (ctx: TestContext, cls: AnyClass): ReferenceClass => {
   const found = referenceOr(ctx).classes.find((candidate) => candidate.name === cls.name);

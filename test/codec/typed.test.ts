@@ -111,6 +111,22 @@ test('an encoder is made once for each type', () => {
   expect(encoderOf(type).json([])).toBe('[]');
 });
 
+test('an option that is undefined is left out of its record, wherever it stands', () => {
+  const sparse = recordEncoder({
+    first: dyn(t.option(t.string), ''),
+    size: dyn(t.int, ''),
+    last: dyn(t.option(t.record('VM')), ''),
+  });
+  const written = (record: Record<string, unknown>) => [sparse.xml(record), sparse.json(record)];
+  expect(written({ size: 1n })).toEqual([
+    '<value><struct><member><name>size</name><value>1</value></member></struct></value>',
+    '{"size":1}',
+  ]);
+  expect(sparse.json({ first: 'a', size: 1n, last: new Map([['k', 'v']]) })).toBe(
+    '{"first":"a","size":1,"last":{"k":"v"}}',
+  );
+});
+
 test('names of fields and keys are escaped, and a class without fields is an empty struct', () => {
   const odd = recordEncoder({ 'a<"b"': rw(t.stringMap, '') });
   const record = { 'a<"b"': new Map([['<k>"', '']]) };
