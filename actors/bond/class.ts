@@ -24,7 +24,7 @@ export const Bond = defineClass('Bond', {
     links_up: dyn(int, 'Number of cards that have a link.', { default: 0n }),
     auto_update_mac: dyn(
       bool,
-      'True if the bond takes the hardware address of its primary card after that was replaced.',
+      'True if the bond has the hardware address of its primary card, false if it was given its own.',
       { default: true },
     ),
   },

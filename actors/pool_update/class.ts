@@ -24,7 +24,7 @@ export const pool_update = defineClass('pool_update', {
     name_description: ro(string, 'What the update brings.', { default: '', column: 'name__description' }),
     version: ro(string, 'Version of the update.', { default: '' }),
     installation_size: ro(int, 'Bytes that it needs on the disk of each host.', { default: 0n }),
-    key: ro(string, 'Fingerprint of the key that signed it.', { default: '' }),
+    key: ro(string, 'Key that it was signed with.', { default: '' }),
     after_apply_guidance: ro(
       set(updateAfterApplyGuidance),
       'What has to be restarted before the update takes effect.',

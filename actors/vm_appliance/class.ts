@@ -88,7 +88,7 @@ export const VM_appliance = defineClass('VM_appliance', {
       self: 'self',
       params: {
         session_to: [confidential(ref('session')), 'Session with the other pool.'],
-        force: [bool, 'True to replace VMs of the same identity that are older there.'],
+        force: [bool, 'True replaces VMs of the same identity that are already there and newer.'],
       },
       errors: ['VM_REQUIRES_SR'],
       async: true,

@@ -28,7 +28,9 @@ export const VTPM = defineClass('VTPM', {
     is_unique: ro(bool, 'True if the contents must never exist twice, so that copies of the VM go without.', {
       default: false,
     }),
-    is_protected: dyn(bool, 'True if the contents are kept encrypted.', { default: false }),
+    is_protected: dyn(bool, 'True if the contents are guarded as the specification of such modules asks.', {
+      default: false,
+    }),
     contents: dyn(ref('secret'), 'Secret that holds the contents.', { internal: true }),
   },
   messages: {
@@ -61,7 +63,7 @@ export const VTPM = defineClass('VTPM', {
       doc: 'Replace the contents of the module, by the host that runs it.',
       role: '_local_root_',
       self: 'self',
-      params: { contents: [confidential(string), 'The new contents, in base64.'] },
+      params: { contents: [confidential(string), 'The new contents.'] },
       async: true,
       hidden: true,
       secret: true,
