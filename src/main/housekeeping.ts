@@ -1,16 +1,22 @@
 import { collectSessions } from '../../actors/session/collect.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
+import { collectorOf } from '../objects/collector.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Runtime } from './runtime.ts';
 
-/** What is collected from time to time: ended tasks and idle sessions. */
-export const housekeeping = ({ store, services }: Runtime, clock: Clock): { close(): Promise<void> } => {
+/** What is collected from time to time: ended tasks, idle sessions, and rows that lost what they need. */
+export const housekeeping = (
+  { catalog, store, services }: Runtime,
+  clock: Clock,
+): { close(): Promise<void> } => {
   const collectTasks = taskCollector();
+  const collectRows = collectorOf({ catalog, store, clock });
   const sweep = async (): Promise<void> => {
     await store.commit((tx) => {
       collectTasks(tx, clock.now());
       collectSessions(tx, clock.now());
     });
+    await collectRows();
   };
   let cancel = (): void => {};
   const again = (): void => {

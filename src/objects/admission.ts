@@ -88,12 +88,13 @@ const ended = (state: Underway, id: number): Step<Underway, AdmissionFx> => [
 
 /** Takes the first waiting one that is no longer busy, and leaves the rest to the next step. */
 const retry = (state: Underway, refusal: Refusal): Step<Underway, AdmissionFx> => {
-  const blocked = new Set<string>();
+  const blocked = new Map<string, AdmissionFx>();
   for (const asked of state.waiting) {
     if (blocked.has(asked.ref)) continue;
     const fault = refusal(asked);
     if (fault !== undefined && busy(fault)) {
-      blocked.add(asked.ref);
+      // What it waits for may be another operation by now.
+      blocked.set(asked.ref, { do: 'hold', asked, fault });
       continue;
     }
     const rest = { ...state, waiting: state.waiting.filter((other) => other.id !== asked.id) };
@@ -101,5 +102,5 @@ const retry = (state: Underway, refusal: Refusal): Step<Underway, AdmissionFx> =
     const [next, ...effects] = begin(rest, asked);
     return [next, ...effects, { do: 'again' }];
   }
-  return [state];
+  return [state, ...blocked.values()];
 };

@@ -1,10 +1,9 @@
 import { type ActorGroup, type ActorSystem, actorSystem, type Local } from '../kernel/nact.ts';
 import type { ClassName } from '../model/class.ts';
-import type { WireMessage } from '../model/derive.ts';
 import { nullRef, type Ref } from '../model/types.ts';
-import { asFault, Fault } from '../std/fault.ts';
+import { Fault } from '../std/fault.ts';
 import type { Change } from '../store/version.ts';
-import type { Tx, View } from '../store/view.ts';
+import type { View } from '../store/view.ts';
 import {
   type AdmissionFx,
   type AdmissionMsg,
@@ -56,231 +55,220 @@ type Message = AdmissionMsg | { readonly type: 'turn'; readonly run: () => void 
 type Effect = AdmissionFx | { readonly do: 'run'; readonly run: () => void };
 
 interface Live {
-  readonly actor: Local<Message>;
   readonly key: string;
+  readonly actor: Local<Message>;
 }
 
+/** A job that was asked for and has not ended. */
 interface Pending {
   readonly job: Job;
   readonly owner: string;
   readonly controller: AbortController;
   begun: boolean;
-  expire?: () => void;
+  /** Stops the clock of a job that waits; undefined of one that does not. */
+  stopClock: (() => void) | undefined;
 }
 
-const tooBusy = (): Fault => new Fault('TOO_MANY_PENDING_TASKS');
+interface Runtime extends ObjectsOptions {
+  readonly system: ActorSystem;
+  readonly groups: Map<string, ActorGroup>;
+  readonly live: Map<string, Live>;
+  readonly pending: Map<number, Pending>;
+  readonly byTask: Map<string, Set<number>>;
+  /** Rows that waiting jobs wait for, and the objects to wake when such a row changes. */
+  readonly blockers: Map<string, Set<string>>;
+  lastJob: number;
+}
 
 export const objectsOf = (options: ObjectsOptions): Objects => {
-  const system: ActorSystem = actorSystem('xenact');
-  const groups = new Map<string, ActorGroup>();
-  const live = new Map<string, Live>();
-  const jobs = new Map<number, Pending>();
-  const byTask = new Map<string, Set<number>>();
-  /** Rows that waiting jobs wait for, and the objects to wake when such a row changes. */
-  const blockers = new Map<string, Set<string>>();
-  let lastJob = 0;
-
-  const refusal = (asked: Asked): Fault | undefined => {
-    const job = jobs.get(asked.id)?.job;
-    if (job === undefined) return undefined;
-    const exists = asked.ref === nullRef || options.view.get(job.cls, asked.ref as Ref<any>) !== undefined;
-    if (!exists) return new Fault('HANDLE_INVALID', [job.cls, asked.ref]);
-    const behaviour = options.catalog.behaviour(job.cls);
-    const own =
-      asked.operation === undefined
-        ? undefined
-        : behaviour?.admit?.(options.view, asked.ref as Ref<any>, asked.operation);
-    return own ?? job.unless?.(options.view);
+  const runtime: Runtime = {
+    ...options,
+    system: actorSystem('xenact'),
+    groups: new Map(),
+    live: new Map(),
+    pending: new Map(),
+    byTask: new Map(),
+    blockers: new Map(),
+    lastJob: 0,
   };
-
-  const machine = admission(refusal);
-
-  const forget = (id: number): void => {
-    const known = jobs.get(id);
-    known?.expire?.();
-    const together = known === undefined ? undefined : byTask.get(known.job.task);
-    together?.delete(id);
-    if (known !== undefined && together?.size === 0) byTask.delete(known.job.task);
-    jobs.delete(id);
-  };
-
-  const hold = (asked: Asked, fault: Fault): void => {
-    const known = jobs.get(asked.id);
-    if (known === undefined) return;
-    const blocker = fault.params[1] ?? asked.ref;
-    const sleepers = blockers.get(blocker) ?? new Set();
-    blockers.set(blocker, sleepers.add(known.owner));
-    known.expire ??= options.services.clock.after(options.waitMs, () => withdraw(asked.id, fault));
-  };
-
-  const perform = (effect: Effect): Message | undefined => {
-    if (effect.do === 'run') effect.run();
-    if (effect.do === 'again') return { type: 'retry' };
-    if (effect.do === 'cut') cut(effect.id);
-    if (effect.do === 'hold') hold(effect.asked, effect.fault);
-    if (effect.do === 'begin') {
-      const known = jobs.get(effect.asked.id);
-      if (known === undefined) return undefined;
-      known.expire?.();
-      known.begun = true;
-      known.job.begin(known.controller);
-    }
-    if (effect.do === 'refuse') {
-      const known = jobs.get(effect.asked.id);
-      forget(effect.asked.id);
-      known?.job.refuse(effect.fault);
-    }
-    return undefined;
-  };
-
-  const awaken = (cls: string, ref: string): Live => {
-    const key = `${cls}/${ref}`;
-    const known = live.get(key);
-    if (known !== undefined) return known;
-    const group = groups.get(cls) ?? system.group(cls);
-    groups.set(cls, group);
-    const actor: Local<Message> = group.spawn<Underway, Message, Effect>({
-      name: ref.replaceAll(/[^0-9a-zA-Z-]/g, '_'),
-      initial: idle,
-      machine: (state, message) =>
-        message.type === 'turn' ? [state, { do: 'run', run: message.run }] : machine(state, message),
-      perform,
-      // An object with nothing to do sleeps: the row is the truth, and waking costs microseconds.
-      rested: (state) => {
-        if (state.running.length > 0 || state.waiting.length > 0 || actor.pending > 0) return;
-        live.delete(key);
-        actor.stop();
-      },
-      onBug: (error) => options.services.log.error({ error, cls, ref }, 'An object failed in its turn'),
-    });
-    const awake: Live = { actor, key };
-    live.set(key, awake);
-    return awake;
-  };
-
-  const ownerOf = (cls: ClassName, ref: Ref): Live => {
-    const record = options.view.get(cls, ref as Ref<any>);
-    const owner = record === undefined ? undefined : options.catalog.behaviour(cls)?.owner?.(record as never);
-    return owner === undefined ? awaken(cls, ref) : awaken(owner[0], owner[1]);
-  };
-
-  const tell = (key: string, message: Message): void => {
-    live.get(key)?.actor.tell(message);
-  };
-
-  const withdraw = (id: number, fault: Fault): void => {
-    const known = jobs.get(id);
-    if (known === undefined) return;
-    forget(id);
-    known.job.refuse(fault);
-    tell(known.owner, { type: 'ended', id });
-  };
-
-  const cut = (id: number): void => {
-    const known = jobs.get(id);
-    known?.controller.abort(new Fault('TASK_CANCELLED', [known.job.task]));
-  };
-
   return {
     newJobId: () => {
-      lastJob += 1;
-      return lastJob;
+      runtime.lastJob += 1;
+      return runtime.lastJob;
     },
-    ask: (job) => {
-      const owner = ownerOf(job.cls, job.asked.ref as Ref);
-      jobs.set(job.asked.id, { job, owner: owner.key, controller: new AbortController(), begun: false });
-      if (job.task !== nullRef) byTask.set(job.task, (byTask.get(job.task) ?? new Set()).add(job.asked.id));
-      if (owner.actor.tell({ type: 'ask', asked: job.asked })) return;
-      forget(job.asked.id);
-      job.refuse(tooBusy());
+    ask: (job) => ask(runtime, job),
+    turn: (cls, ref, decide) => turn(runtime, cls, ref, decide),
+    ended: ({ asked: { id } }) => {
+      const owner = forget(runtime, id)?.owner;
+      if (owner !== undefined) tell(runtime, owner, { type: 'ended', id });
     },
-    turn: (cls, ref, decide) =>
-      new Promise((resolve, reject) => {
-        const run = (): void => {
-          try {
-            decide().then(resolve, reject);
-          } catch (error) {
-            reject(error);
-          }
-        };
-        if (!ownerOf(cls, ref).actor.tell({ type: 'turn', run })) reject(tooBusy());
-      }),
-    ended: (job) => {
-      const known = jobs.get(job.asked.id);
-      forget(job.asked.id);
-      if (known !== undefined) tell(known.owner, { type: 'ended', id: job.asked.id });
-    },
-    cancel: (task) => {
-      // A task stands for its own work and for the calls that this work makes.
-      const ids = [...(byTask.get(task) ?? [])];
-      for (const id of ids) {
-        if (jobs.get(id)?.begun === true) cut(id);
-        else withdraw(id, new Fault('TASK_CANCELLED', [task]));
-      }
-      return ids.length > 0;
-    },
-    staged: (changes) => {
-      if (blockers.size === 0) return;
-      for (const { entry } of changes) {
-        const sleepers = blockers.get(entry.ref);
-        if (sleepers === undefined) continue;
-        blockers.delete(entry.ref);
-        for (const key of sleepers) tell(key, { type: 'retry' });
-      }
-    },
+    cancel: (task) => cancel(runtime, task),
+    staged: (changes) => wake(runtime, changes),
     get awake() {
-      return live.size;
+      return runtime.live.size;
     },
-    stop: () => system.stop(),
+    stop: () => runtime.system.stop(),
   };
 };
 
-/** Adds what follows from a commit: the derived fields of its rows and of the rows that depend on them. */
-export const deriveRows =
-  (catalog: Catalog) =>
-  (
-    tx: Tx,
-    drafts: readonly {
-      cls: string;
-      ref: string;
-      before: { record: object } | undefined;
-      record: object | undefined;
-    }[],
-  ): void => {
-    const targets = new Map<string, readonly [ClassName, Ref]>();
-    const add = (cls: ClassName, ref: Ref): void => {
-      if (catalog.behaviour(cls)?.derive !== undefined) targets.set(`${cls}/${ref}`, [cls, ref]);
-    };
-    for (const { cls, ref, before, record } of drafts) {
-      add(cls as ClassName, ref as Ref);
-      const affects = catalog.behaviour(cls)?.affects;
-      if (affects === undefined) continue;
-      for (const one of [before?.record, record]) {
-        if (one !== undefined) for (const [other, otherRef] of affects(one as never)) add(other, otherRef);
-      }
-    }
-    for (const [cls, ref] of targets.values()) {
-      const record = tx.get(cls, ref as Ref<any>);
-      if (record === undefined) continue;
-      tx.patch(
-        cls,
-        ref as Ref<any>,
-        catalog.behaviour(cls)?.derive?.(tx, ref as Ref<any>, record as never) as never,
-      );
-    }
-  };
+const tooBusy = (): Fault => new Fault('TOO_MANY_PENDING_TASKS');
 
-export const internalFault = (
-  error: unknown,
-  message: WireMessage,
-  services: Pick<Services, 'log'>,
-): Fault => {
-  const fault = asFault(error);
-  if (!(error instanceof Fault)) {
-    services.log.error(
-      { error, method: message.method },
-      'A handler failed with something that is not a fault',
-    );
+const ask = (runtime: Runtime, job: Job): void => {
+  const { id, ref } = job.asked;
+  const owner = ownerOf(runtime, job.cls, ref as Ref);
+  const controller = new AbortController();
+  runtime.pending.set(id, { job, owner: owner.key, controller, begun: false, stopClock: undefined });
+  if (job.task !== nullRef) {
+    const together = runtime.byTask.get(job.task) ?? new Set();
+    runtime.byTask.set(job.task, together.add(id));
   }
-  return fault;
+  if (owner.actor.tell({ type: 'ask', asked: job.asked })) return;
+  forget(runtime, id);
+  job.refuse(tooBusy());
+};
+
+const turn = <T>(runtime: Runtime, cls: ClassName, ref: Ref, decide: () => Promise<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const run = (): void => {
+      try {
+        decide().then(resolve, reject);
+      } catch (error) {
+        reject(error);
+      }
+    };
+    if (!ownerOf(runtime, cls, ref).actor.tell({ type: 'turn', run })) reject(tooBusy());
+  });
+
+/** A task stands for its own work and for the calls that this work makes. */
+const cancel = (runtime: Runtime, task: Ref<'task'>): boolean => {
+  const ids = [...(runtime.byTask.get(task) ?? [])];
+  for (const id of ids) {
+    if (runtime.pending.get(id)?.begun === true) cut(runtime, id);
+    else withdraw(runtime, id, new Fault('TASK_CANCELLED', [task]));
+  }
+  return ids.length > 0;
+};
+
+/** Has those try again that wait for a row which has changed. */
+const wake = (runtime: Runtime, changes: readonly Change[]): void => {
+  const { blockers } = runtime;
+  if (blockers.size === 0) return;
+  for (const { entry } of changes) {
+    const sleepers = blockers.get(entry.ref);
+    if (sleepers === undefined) continue;
+    blockers.delete(entry.ref);
+    for (const key of sleepers) tell(runtime, key, { type: 'retry' });
+  }
+};
+
+const tell = ({ live }: Runtime, key: string, message: Message): void => {
+  live.get(key)?.actor.tell(message);
+};
+
+const forget = ({ pending, byTask }: Runtime, id: number): Pending | undefined => {
+  const known = pending.get(id);
+  if (known === undefined) return undefined;
+  known.stopClock?.();
+  pending.delete(id);
+  const together = byTask.get(known.job.task);
+  together?.delete(id);
+  if (together?.size === 0) byTask.delete(known.job.task);
+  return known;
+};
+
+/** Takes back a job that has not begun. */
+const withdraw = (runtime: Runtime, id: number, fault: Fault): void => {
+  const known = forget(runtime, id);
+  if (known === undefined) return;
+  known.job.refuse(fault);
+  tell(runtime, known.owner, { type: 'ended', id });
+};
+
+const cut = ({ pending }: Runtime, id: number): void => {
+  const known = pending.get(id);
+  known?.controller.abort(new Fault('TASK_CANCELLED', [known.job.task]));
+};
+
+const refusal = ({ pending, view, catalog }: Runtime, asked: Asked): Fault | undefined => {
+  const job = pending.get(asked.id)?.job;
+  if (job === undefined) return undefined;
+  const ref = asked.ref as Ref<any>;
+  if (asked.ref !== nullRef && view.get(job.cls, ref) === undefined) {
+    return new Fault('HANDLE_INVALID', [job.cls, asked.ref]);
+  }
+  const admit = asked.operation === undefined ? undefined : catalog.behaviour(job.cls)?.admit;
+  return admit?.(view, ref, asked.operation as string) ?? job.unless?.(view);
+};
+
+const ownerOf = (runtime: Runtime, cls: ClassName, ref: Ref): Live => {
+  const record = runtime.view.get(cls, ref as Ref<any>);
+  const owner = record && runtime.catalog.behaviour(cls)?.owner?.(record as never);
+  return owner === undefined ? awaken(runtime, cls, ref) : awaken(runtime, owner[0], owner[1]);
+};
+
+const awaken = (runtime: Runtime, cls: string, ref: string): Live => {
+  const { live, groups, services } = runtime;
+  const key = `${cls}/${ref}`;
+  const known = live.get(key);
+  if (known !== undefined) return known;
+  const group = groups.get(cls) ?? runtime.system.group(cls);
+  groups.set(cls, group);
+  const admit = admission((asked) => refusal(runtime, asked));
+  const actor: Local<Message> = group.spawn<Underway, Message, Effect>({
+    name: ref.replaceAll(/[^0-9a-zA-Z-]/g, '_'),
+    initial: idle,
+    machine: (state, message) =>
+      message.type === 'turn' ? [state, { do: 'run', run: message.run }] : admit(state, message),
+    perform: (effect) => perform(runtime, effect),
+    // An object with nothing to do sleeps: the row is the truth, and waking costs microseconds.
+    rested: (state) => {
+      if (state.running.length > 0 || state.waiting.length > 0 || actor.pending > 0) return;
+      live.delete(key);
+      actor.stop();
+    },
+    onBug: (error) => services.log.error({ error, cls, ref }, 'An object failed in its turn'),
+  });
+  const awake: Live = { key, actor };
+  live.set(key, awake);
+  return awake;
+};
+
+const perform = (runtime: Runtime, effect: Effect): Message | undefined => {
+  switch (effect.do) {
+    case 'run':
+      effect.run();
+      return undefined;
+    case 'again':
+      return { type: 'retry' };
+    case 'cut':
+      cut(runtime, effect.id);
+      return undefined;
+    case 'hold':
+      hold(runtime, effect.asked, effect.fault);
+      return undefined;
+    case 'refuse':
+      forget(runtime, effect.asked.id)?.job.refuse(effect.fault);
+      return undefined;
+    case 'begin':
+      begin(runtime, effect.asked);
+      return undefined;
+  }
+};
+
+const begin = ({ pending }: Runtime, { id }: Asked): void => {
+  const known = pending.get(id);
+  if (known === undefined) return;
+  known.stopClock?.();
+  known.begun = true;
+  known.job.begin(known.controller);
+};
+
+/** Lets a job wait for the row that its fault names, not longer than it may. */
+const hold = (runtime: Runtime, { id, ref }: Asked, fault: Fault): void => {
+  const known = runtime.pending.get(id);
+  if (known === undefined) return;
+  const blocker = fault.params[1] ?? ref;
+  const sleepers = runtime.blockers.get(blocker) ?? new Set();
+  runtime.blockers.set(blocker, sleepers.add(known.owner));
+  known.stopClock ??= runtime.services.clock.after(runtime.waitMs, () => withdraw(runtime, id, fault));
 };

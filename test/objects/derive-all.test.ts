@@ -7,7 +7,7 @@ import { classes } from '../../actors/index.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
 import { deriveAll } from '../../src/objects/derive-all.ts';
-import { deriveRows } from '../../src/objects/runtime.ts';
+import { deriveRows } from '../../src/objects/derive-rows.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { openStore } from '../../src/store/store.ts';
 import { memoryDisk } from '../world.ts';

@@ -129,6 +129,38 @@ describe('work', () => {
     expect(order).toEqual(['start', 'suspend']);
   });
 
+  test('that waits for another object goes on waiting through changes that do not free it', async () => {
+    const { open: finish, passed } = gate();
+    const other = 'OpaqueRef:other' as Ref<'VM'>;
+    const behaviour = implement(
+      VM,
+      {
+        admit: (view, self) => {
+          const running = [...(view.get('VM', other)?.current_operations.values() ?? [])][0];
+          if (self === other || running === undefined) return undefined;
+          return new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', other, running, '']);
+        },
+      },
+      {
+        start: { operation: 'start', work: () => passed },
+        suspend: { operation: 'suspend', work: async () => {} },
+      },
+    );
+    w = await world({
+      behaviours: [behaviour],
+      rows: (tx) => {
+        for (const ref of [vm, other]) tx.create('VM', ref, { uuid: ref });
+      },
+    });
+    const first = w.call('VM.start', other, false, false);
+    await w.until(() => w.store.committed.require('VM', other).current_operations.size === 1);
+    const second = w.call('VM.suspend', vm);
+    for (const name of ['a', 'b', 'c']) await w.call('VM.set_name_label', other, name);
+    finish();
+    await Promise.all([first, second]);
+    expect(record().current_operations.size).toBe(0);
+  });
+
   test('is cut by the way out, which does not wait for it', async () => {
     await open({ start: ({ signal }) => untilAborted(signal) });
     const first = start();

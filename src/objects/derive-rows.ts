@@ -1,0 +1,29 @@
+import type { ClassName } from '../model/class.ts';
+import type { Ref } from '../model/types.ts';
+import type { Draft } from '../store/transaction.ts';
+import type { Tx } from '../store/view.ts';
+import type { Catalog } from './catalog.ts';
+
+/** Adds what follows from a commit: the derived fields of its rows and of the rows that depend on them. */
+export const deriveRows =
+  (catalog: Catalog) =>
+  (tx: Tx, drafts: readonly Pick<Draft, 'cls' | 'ref' | 'before' | 'record'>[]): void => {
+    const targets = new Map<string, readonly [ClassName, Ref]>();
+    const add = (cls: ClassName, ref: Ref): void => {
+      if (catalog.behaviour(cls)?.derive !== undefined) targets.set(`${cls}/${ref}`, [cls, ref]);
+    };
+    for (const { cls, ref, before, record } of drafts) {
+      add(cls as ClassName, ref as Ref);
+      const affects = catalog.behaviour(cls)?.affects;
+      if (affects === undefined) continue;
+      for (const one of [before?.record, record]) {
+        if (one !== undefined) for (const [other, otherRef] of affects(one as never)) add(other, otherRef);
+      }
+    }
+    for (const [cls, ref] of targets.values()) {
+      const record = tx.get(cls, ref as Ref<any>);
+      if (record === undefined) continue;
+      const derived = catalog.behaviour(cls)?.derive?.(tx, ref as Ref<any>, record as never);
+      tx.patch(cls, ref as Ref<any>, derived as never);
+    }
+  };

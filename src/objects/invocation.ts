@@ -1,0 +1,49 @@
+import type { Call, Role } from '../model/class.ts';
+import { roles } from '../model/class.ts';
+import type { WireMessage } from '../model/derive.ts';
+import { nullRef, type Ref } from '../model/types.ts';
+import { asFault, Fault } from '../std/fault.ts';
+import type { Store } from '../store/store.ts';
+import type { Catalog } from './catalog.ts';
+import type { AnyHandler, Caller } from './implement.ts';
+import type { Objects } from './runtime.ts';
+import type { Services } from './services.ts';
+import type { Watched } from './tasks.ts';
+
+/** One call as the edge or an actor makes it: arguments are trusted and in wire order, `self` first. */
+export interface Invocation {
+  readonly message: WireMessage;
+  readonly args: readonly unknown[];
+  readonly caller: Caller;
+  /** Existing task to report to, or a new one of this kind. */
+  readonly task?: Ref<'task'>;
+  readonly watched: Watched;
+}
+
+/** What calls are made with on this host. */
+export interface InvokerOptions {
+  readonly catalog: Catalog;
+  readonly store: Store;
+  readonly objects: Objects;
+  readonly services: Services;
+}
+
+export type DecideHandler = Extract<AnyHandler, { decide: unknown }>;
+export type WorkHandler = Extract<AnyHandler, { work: unknown }>;
+
+/** Makes the nested calls of work: for the same caller, and reporting to the same task. */
+export type CallFor = (caller: Caller, task: Ref<'task'>) => Call;
+
+/** The host itself: it may do everything and has no session. */
+export const hostCaller: Caller = {
+  session: nullRef as Ref<'session'>,
+  user: 'host',
+  role: roles.at(-1) as Role,
+  originator: 'host',
+};
+
+/** What the client hears of an error; one that is not a fault is a bug and is logged. */
+export const reported = (error: unknown, message: WireMessage, { log }: Pick<Services, 'log'>): Fault => {
+  if (!(error instanceof Fault)) log.error({ error, method: message.method }, 'A handler failed with a bug');
+  return asFault(error);
+};
