@@ -1,0 +1,132 @@
+// Goal: a disk without room, be it the data folder's or a repository's, costs nothing that was there, and
+//   is well again once there is room.
+// Method: the built program with the simulated hypervisor, folders on small file systems of their own;
+//   skipped where mounting is not allowed.
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Value } from '../../src/std/value.ts';
+import { Failure, logIn, type Session } from './client.ts';
+import { defaultSr, diskUrl, looseEnds, newDisk, newVm, rowsOf, text, untilEnded } from './lab.ts';
+import { type SmallDisk, smallDisk } from './small-disk.ts';
+import { clean, newDataFolder, processesOf, start, type Xenact } from './xenact.ts';
+
+const codeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => 'done',
+    (error: unknown) => (error instanceof Failure ? error.code : String(error)),
+  );
+
+describe('with its data folder on a full disk, xenact', () => {
+  let disk: SmallDisk | undefined;
+  let xenact: Xenact;
+  let session: Session;
+  beforeAll(async () => {
+    disk = await smallDisk(24);
+    if (disk === undefined) return;
+    xenact = await start(disk.folder, ['--hypervisor', 'sim']);
+    session = await logIn(xenact.http);
+  });
+  afterAll(async () => {
+    if (disk === undefined) return;
+    await xenact.end('SIGKILL');
+    for (const pid of processesOf(disk.folder)) process.kill(pid, 'SIGKILL');
+    await disk.remove();
+  });
+
+  test('answers reads, refuses changes clearly, and loses nothing that it acknowledged', async (context) => {
+    if (disk === undefined) return context.skip('mounting a tmpfs needs root');
+    const vm = await newVm(session, 'a VM');
+    const kept: string[] = [];
+    const change = async (): Promise<string> => {
+      const key = `key-${kept.length}`;
+      const code = await codeOf(session.call('VM.add_to_other_config', vm, key, 'x'.repeat(4_000)));
+      if (code === 'done') kept.push(key);
+      return code;
+    };
+    expect(await change()).toBe('done');
+    await disk.fill();
+    let refused = 'done';
+    // What the database has left over from before still takes a few.
+    for (let tries = 0; refused === 'done' && tries < 2_000; tries += 1) refused = await change();
+    expect(refused).toBe('OUT_OF_SPACE');
+    const others = [
+      session.call('VM.set_name_label', vm, 'another name'),
+      session.call('VM.clone', vm, 'a clone'),
+      session.call('Async.VM.clone', vm, 'a clone'),
+      session.call('VM.destroy', vm),
+    ];
+    expect(new Set(await Promise.all(others.map(codeOf)))).toEqual(new Set(['OUT_OF_SPACE']));
+    expect(await session.call('VM.get_name_label', vm)).toBe('a VM');
+    expect((await rowsOf(session, 'VM')).size).toBeGreaterThan(1);
+    expect((await fetch(`${xenact.http}/healthz`)).status).toBe(200);
+    expect(await looseEnds(session)).toEqual([]);
+
+    await disk.free();
+    expect(await change()).toBe('done');
+    const clone = (await session.call('VM.clone', vm, 'a clone')) as string;
+    await xenact.end('SIGKILL');
+    xenact = await start(disk.folder, ['--hypervisor', 'sim']);
+    session = await logIn(xenact.http);
+    const config = (await session.call('VM.get_other_config', vm)) as ReadonlyMap<string, Value>;
+    expect(kept.filter((key) => !config.has(key))).toEqual([]);
+    expect(await session.call('VM.get_name_label', clone)).toBe('a clone');
+    expect(await looseEnds(session)).toEqual([]);
+  });
+});
+
+describe('a repository on a full disk', () => {
+  let disk: SmallDisk | undefined;
+  let data: string;
+  let xenact: Xenact;
+  let session: Session;
+  beforeAll(async () => {
+    disk = await smallDisk(8);
+    data = await newDataFolder();
+    xenact = await start(data, ['--hypervisor', 'sim']);
+    session = await logIn(xenact.http);
+  });
+  afterAll(async () => {
+    await xenact.end('SIGKILL');
+    await clean(data);
+    await disk?.remove();
+  });
+
+  test('refuses an image that has no room, frees the disk and leaves no half of one', async (context) => {
+    if (disk === undefined) return context.skip('mounting a tmpfs needs root');
+    const [host] = (await session.call('host.get_all')) as string[];
+    const place = new Map([['location', join(disk.folder, 'sr')]]);
+    const none = new Map<string, Value>();
+    const create = ['small', '', 'file', 'user', false, none] as const;
+    const sr = (await session.call('SR.create', host as string, place, 0n, ...create)) as string;
+    const before = await newDisk(session, 1 << 20, { SR: sr });
+    const bytes = 32 << 20;
+    const vdi = await newDisk(session, bytes, { SR: sr });
+    const task = (await session.call('task.create', 'upload', '')) as string;
+    const image = Buffer.alloc(bytes, 'x');
+    const put = await fetch(diskUrl(xenact, session, 'import', vdi, `&task_id=${task}`), {
+      method: 'PUT',
+      body: image,
+    });
+    expect(put.status).toBe(500);
+    const ended = await untilEnded(session, task);
+    expect(text(ended, 'status')).toBe('failure');
+    expect(String(ended.get('error_info'))).toMatch(/space|ENOSPC|full/i);
+    expect(await looseEnds(session)).toEqual([]);
+
+    await disk.fill();
+    const disks = (await rowsOf(session, 'VDI')).size;
+    expect(await codeOf(newDisk(session, 1 << 20, { SR: sr }))).toMatch(/^SR_BACKEND_FAILURE|SR_FULL|SPACE/);
+    expect(await codeOf(session.call('VDI.snapshot', before))).toMatch(/^SR_BACKEND_FAILURE|SR_FULL|SPACE/);
+    expect((await rowsOf(session, 'VDI')).size).toBe(disks);
+    await session.call('VDI.destroy', vdi);
+    await disk.free();
+    await session.call('SR.scan', sr);
+    expect((await rowsOf(session, 'VDI')).size).toBe(disks - 1);
+    const again = await newDisk(session, 1 << 20, { SR: sr });
+    const small = { method: 'PUT', body: Buffer.alloc(1 << 20, 'y') };
+    expect((await fetch(diskUrl(xenact, session, 'import', again), small)).status).toBe(200);
+    // Others never noticed.
+    await session.call('VDI.destroy', await newDisk(session, 1 << 20, { SR: await defaultSr(session) }));
+    expect(await looseEnds(session)).toEqual([]);
+  });
+});
