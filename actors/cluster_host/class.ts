@@ -19,6 +19,7 @@ export const Cluster_host = defineClass('Cluster_host', {
   doc: 'Membership of one host in a cluster.',
   since,
   writeRole: 'pool-operator',
+  needs: ['cluster', 'host'],
   fields: {
     uuid: dyn(string, 'Identity of the membership.'),
     cluster: ro(ref('Cluster'), 'Cluster that the host is in.', {

@@ -8,6 +8,7 @@ export const console = defineClass('console', {
   since: 'rio',
   writeRole: 'vm-admin',
   constructible: true,
+  needs: ['VM'],
   fields: {
     uuid: dyn(string, 'Identity of the console, which lasts as long as the VM runs.'),
     protocol: dyn(consoleProtocol, 'What is spoken there: `rfb` is VNC, `vt100` a plain terminal.'),

@@ -6,6 +6,7 @@ export const crashdump = defineClass('crashdump', {
   doc: 'Memory of a guest that crashed, kept on a disk; none are made any more.',
   since,
   writeRole: 'pool-operator',
+  needs: ['VM', 'VDI'],
   fields: {
     uuid: dyn(string, 'Names it for good.'),
     VM: ro(ref('VM'), 'VM whose guest crashed.', { inverse: 'VM.crash_dumps' }),

@@ -5,6 +5,7 @@ export const Feature = defineClass('Feature', {
   doc: 'An optional part of the product on a host, which can be on or off.',
   since: 'falcon',
   writeRole: '_local_root_',
+  needs: ['host'],
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),
     name_label: ro(string, 'Name of the feature, for people and for programs that look for it.', {

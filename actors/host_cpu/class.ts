@@ -6,6 +6,7 @@ export const host_cpu = defineClass('host_cpu', {
   doc: 'One logical processor of a host. Superseded by the map `host.cpu_info`.',
   since,
   writeRole: 'pool-operator',
+  needs: ['host'],
   fields: {
     uuid: dyn(string, 'Names this row for good.'),
     host: dyn(ref('host'), 'Host that the processor is part of.', { inverse: 'host.host_CPUs' }),

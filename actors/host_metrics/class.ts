@@ -6,6 +6,7 @@ export const host_metrics = defineClass('host_metrics', {
   doc: 'What changes often about a host. Kept apart, so that watching a host stays cheap.',
   since,
   writeRole: 'pool-operator',
+  needs: ['host.metrics'],
   fields: {
     uuid: dyn(string, 'Names this row, not the host.'),
     memory_total: dyn(

@@ -6,6 +6,7 @@ export const host_patch = defineClass('host_patch', {
   doc: 'A patch on one host, from before updates came as disk images.',
   since,
   writeRole: 'pool-operator',
+  needs: ['host', 'pool_patch'],
   fields: {
     uuid: dyn(string, 'Names it for good.'),
     name_label: ro(string, 'Name shown to people.', { default: '', column: 'name__label' }),

@@ -7,6 +7,7 @@ export const PBD = defineClass('PBD', {
   since,
   writeRole: 'pool-operator',
   constructible: true,
+  needs: ['host', 'SR'],
   fields: {
     uuid: dyn(string, 'Identity of the connection.'),
     host: ro(ref('host'), 'Host at one end.', { inverse: 'host.PBDs' }),

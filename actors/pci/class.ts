@@ -7,6 +7,7 @@ export const PCI = defineClass('PCI', {
   doc: 'A device on the PCI bus of a host.',
   since,
   writeRole: 'pool-operator',
+  needs: ['host'],
   fields: {
     uuid: dyn(string, 'Names it for good.'),
     class_id: ro(string, 'Kind of device by its PCI number.', { default: '' }),

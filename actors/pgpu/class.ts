@@ -7,6 +7,7 @@ export const PGPU = defineClass('PGPU', {
   doc: 'A graphics processor of a host, which guests can have whole or in shares.',
   since,
   writeRole: 'pool-operator',
+  needs: ['host'],
   fields: {
     uuid: dyn(string, 'Names it for good.'),
     PCI: ro(ref('PCI'), 'Device that the processor is on the PCI bus.', { default: nullRef }),

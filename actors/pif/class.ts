@@ -37,6 +37,8 @@ export const PIF = defineClass('PIF', {
   doc: 'A network interface of a host: a card, a bond, a VLAN or the end of a tunnel.',
   since,
   writeRole: 'pool-operator',
+  needs: ['host', 'network'],
+  takes: ['metrics', 'bond_master_of', 'VLAN_master_of', 'tunnel_access_PIF_of', 'sriov_logical_PIF_of'],
   fields: {
     uuid: dyn(string, 'Names the interface for good.'),
     device: ro(string, "Name of the interface in the host's kernel, such as `eth0`."),

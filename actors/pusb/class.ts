@@ -6,6 +6,7 @@ export const PUSB = defineClass('PUSB', {
   doc: 'A USB device that is plugged into a host.',
   since,
   writeRole: 'pool-admin',
+  needs: ['host', 'USB_group'],
   fields: {
     uuid: dyn(string, 'Identity of the device in this pool.'),
     USB_group: ro(ref('USB_group'), 'Group of equal devices that it is in.', {

@@ -1,11 +1,20 @@
-import type { Ref } from '../../src/model/types.ts';
+import type { RecordNamed } from '../../src/model/class.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
 import { implement } from '../../src/objects/implement.ts';
 import { demand, faultFrom } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
+import type { Tx } from '../../src/store/view.ts';
 import { type VbdOperation, vbdAllowedOperations, vbdRefusal } from './admission.ts';
 import { VBD } from './class.ts';
 import { create, destroy } from './creating.ts';
 import { eject, insert, plug, unplug } from './plugging.ts';
+
+/** An empty drive needs no disk, and a CD drive outlives its disk; neither outlives its VM. */
+const leaveDrive = (tx: Tx, self: Ref<'VBD'>, { VM, type, empty }: RecordNamed<'VBD'>): boolean => {
+  if (tx.get('VM', VM) === undefined) return false;
+  if (!empty && type === 'CD') tx.patch('VBD', self, { VDI: nullRef as Ref<'VDI'>, empty: true });
+  return empty || type === 'CD';
+};
 
 export default implement(
   VBD,
@@ -17,6 +26,7 @@ export default implement(
       ['VM', VM],
       ['VDI', VDI],
     ],
+    spare: leaveDrive,
   },
   {
     create,

@@ -20,6 +20,8 @@ export const VBD = defineClass('VBD', {
   since,
   writeRole: 'vm-admin',
   constructible: true,
+  needs: ['VM', 'VDI'],
+  takes: ['metrics'],
   fields: {
     uuid: dyn(string, 'Identity of the drive, not of the disk in it.'),
     allowed_operations: dyn(

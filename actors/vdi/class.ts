@@ -8,6 +8,7 @@ export const VDI = defineClass('VDI', {
   since,
   writeRole: 'vm-admin',
   constructible: true,
+  needs: ['SR'],
   fields,
   messages,
 });

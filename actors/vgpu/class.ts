@@ -6,6 +6,7 @@ export const VGPU = defineClass('VGPU', {
   doc: 'A GPU as a VM sees it: a slice of a physical GPU, or all of one.',
   since,
   writeRole: 'pool-operator',
+  needs: ['VM', 'GPU_group'],
   fields: {
     uuid: dyn(string, 'Identity of the virtual GPU.'),
     VM: dyn(ref('VM'), 'Machine that it belongs to.', { inverse: 'VM.VGPUs' }),

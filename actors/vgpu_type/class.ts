@@ -14,6 +14,7 @@ export const VGPU_type = defineClass('VGPU_type', {
   doc: 'A kind of virtual GPU: how much of a physical GPU it takes and what it shows to the guest.',
   since,
   writeRole: 'pool-operator',
+  needs: [['supported_on_PGPUs', 'VGPUs']],
   fields: {
     uuid: dyn(string, 'Identity of the type.'),
     vendor_name: ro(string, 'Who makes GPUs of this type.', { default: '' }),

@@ -17,6 +17,8 @@ export const VIF = defineClass('VIF', {
   since,
   writeRole: 'vm-admin',
   constructible: true,
+  needs: ['VM', 'network'],
+  takes: ['metrics'],
   fields: {
     uuid: dyn(string, 'Identity of the card, not to be confused with its hardware address.'),
     allowed_operations: dyn(

@@ -41,9 +41,9 @@ export interface FieldOptions<T = any> {
   /** Least role to read the field; absent: the class's `readRole`. */
   readonly readRole?: Role;
   readonly keyRoles?: KeyRoles;
-  /** Name in faults where it differs from the name on the wire: `name__label`. */
   /** May be set, beside the roles, by clients that prove themselves by a certificate. */
   readonly certificate?: true;
+  /** Name in faults where it differs from the name on the wire: `name__label`. */
   readonly column?: string;
 }
 
@@ -93,9 +93,9 @@ export interface Message {
   /** Needs no session. */
   readonly sessionless?: true;
   readonly removed?: true;
-  /** Only hosts of the pool may call it. */
   /** May be called, beside the roles, by clients that prove themselves by a certificate. */
   readonly certificate?: true;
+  /** Only hosts of the pool may call it. */
   readonly poolInternal?: true;
   /** Answered even in emergency mode. */
   readonly emergency?: true;
@@ -126,6 +126,13 @@ export interface ClassSpec<F, M> {
   readonly persist?: false;
   /** True: its durable rows are kept here all the same, so that work is not forgotten with the program. */
   readonly survives?: true;
+  /**
+   * What an object cannot be without: its own fields that name rows (`VM`), or fields of others that name
+   * it (`host.metrics`). Of a list, one is enough. The collector removes an object that has lost one.
+   */
+  readonly needs?: readonly (string | readonly string[])[];
+  /** Fields whose rows go with an object that the collector removes. */
+  readonly takes?: readonly string[];
   /** True: served with `create` and `destroy`. */
   readonly constructible?: true;
   /** False: no `get_all` and its kin. */

@@ -15,7 +15,7 @@ export interface CollectorOptions {
 /** A pass lets others have their turn after this long, however many rows there are. */
 const sliceMsMax = 5;
 /** Rows that one commit removes. */
-export const removedAtOnceMax = 500;
+export const removedAtOnceMax = 100;
 
 type Row = readonly [cls: AnyClass, ref: Ref];
 
