@@ -2,7 +2,7 @@ import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, int, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
-export const bondMode = oneOf('bond_mode', ['balance-slb', 'active-backup', 'lacp']);
+export const bondMode = oneOf('bond_mode', ['balance-slb', 'active-backup', 'lacp'], 'exact');
 
 export const Bond = defineClass('Bond', {
   doc: 'Several cards of a host joined into one interface, for more bandwidth or against failures.',

@@ -2,7 +2,7 @@ import { defineClass, ro } from '../../src/model/class.ts';
 import { datetime, float, int, oneOf, record, set, string } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
-export const eventOperation = oneOf('event_operation', ['add', 'del', 'mod']);
+export const eventOperation = oneOf('event_operation', ['add', 'del', 'mod'], 'exact');
 
 export const event = defineClass('event', {
   doc: 'A change of one object, as told to clients that watch the pool. Events are not stored.',

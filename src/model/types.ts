@@ -164,16 +164,24 @@ export const ref = <const C extends string>(of: C): Type<Ref<C>> => ({
   },
 });
 
-/** Case is ignored on the way in, as clients of older servers rely on it. */
-export const oneOf = <const V extends string>(name: string, values: readonly V[]): Type<V> => {
-  const byLowerCase = new Map(values.map((v) => [v.toLowerCase(), v]));
+/**
+ * Case is ignored on the way in, as clients of older servers rely on it; `exact` is for the few
+ * enumerations where it never was.
+ */
+export const oneOf = <const V extends string>(
+  name: string,
+  values: readonly V[],
+  matching: 'ignoring case' | 'exact' = 'ignoring case',
+): Type<V> => {
+  const folded = (text: string): string => (matching === 'exact' ? text : text.toLowerCase());
+  const byText = new Map(values.map((v) => [folded(v), v]));
   return {
     kind: 'enum',
     name: `enum ${name}`,
     values,
     empty: values[0] as V,
     read: (v) => {
-      const found = typeof v === 'string' ? byLowerCase.get(v.toLowerCase()) : undefined;
+      const found = typeof v === 'string' ? byText.get(folded(v)) : undefined;
       if (found !== undefined) return found;
       throw typeFault('Unknown tag/contents');
     },
