@@ -1,4 +1,6 @@
 import { vbdOperation, vifOperation } from './devices.ts';
+import { haArithmetic, haBinpack } from './ha-packing.ts';
+import { antiAffinity, placementSelection, placementTables } from './placement.ts';
 import { hostOperation, poolOperation } from './pool.ts';
 import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
 import type { Adapter } from './subject.ts';
@@ -10,6 +12,8 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
   Object.entries<Adapter>({
     device_numbers: deviceNumbers,
     guest_agent_networks: guestNetworks,
+    ha_binpack: haBinpack,
+    ha_planner_arithmetic: haArithmetic,
     host_operation_table: hostOperation,
     memory_constraints: memoryConstraints,
     migration_no_migrate: vmOperation,
@@ -24,8 +28,11 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     vif_mac_from_seed: macs,
     vif_operation_table: vifOperation,
     vm_allowed_operations: vmAllowed,
+    vm_anti_affinity_ranking: antiAffinity,
     vm_concurrent_operations: vmBeside,
     vm_operation_table: vmOperation,
     vm_operations_in_progress: vmOperation,
+    vm_placement_selection: placementSelection,
+    vm_placement_tables: placementTables,
   }),
 );
