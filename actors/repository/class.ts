@@ -12,14 +12,14 @@ export const Repository = defineClass('Repository', {
     uuid: dyn(string, 'Identity of the repository.'),
     name_label: rw(string, 'Name shown to people; it must be unique.', {
       default: '',
+      certificate: true,
       column: 'name__label',
     }),
-      certificate: true,
     name_description: rw(string, 'Free text shown beside the name.', {
       default: '',
+      certificate: true,
       column: 'name__description',
     }),
-      certificate: true,
     binary_url: ro(string, 'Address of the packages.', { default: '' }),
     source_url: ro(string, 'Address of the sources of the packages.', { default: '' }),
     update: ro(bool, 'True if it holds updates, with data about each of them.', { default: false }),
@@ -42,9 +42,9 @@ export const Repository = defineClass('Repository', {
     introduce: {
       doc: 'Adds a repository that is fetched over the Internet.',
       role: 'pool-operator',
+      certificate: true,
       params: {
         name_label: [string, 'Name to show to people, not in use by another.'],
-      certificate: true,
         name_description: [string, 'Text to show beside the name.'],
         binary_url: [string, 'Address of the packages.'],
         source_url: [string, 'Address of the sources.'],
@@ -57,9 +57,9 @@ export const Repository = defineClass('Repository', {
     introduce_bundle: {
       doc: 'Adds a repository that is filled by uploading a file.',
       role: 'pool-operator',
+      certificate: true,
       params: {
         name_label: [string, 'Name to show to people, not in use by another.'],
-      certificate: true,
         name_description: [string, 'Text to show beside the name.'],
       },
       result: ref('Repository'),
@@ -68,9 +68,9 @@ export const Repository = defineClass('Repository', {
     introduce_remote_pool: {
       doc: 'Adds a repository that is served by the coordinator of another pool.',
       role: 'pool-operator',
+      certificate: true,
       params: {
         name_label: [string, 'Name to show to people, not in use by another.'],
-      certificate: true,
         name_description: [string, 'Text to show beside the name.'],
         binary_url: [string, 'Address at which the other pool serves packages.'],
         certificate: [string, 'Certificate in PEM form that the other pool shows.'],
@@ -81,16 +81,16 @@ export const Repository = defineClass('Repository', {
     forget: {
       doc: 'Removes a repository that the pool does not use.',
       role: 'pool-operator',
+      certificate: true,
       self: 'self',
       async: true,
-      certificate: true,
     },
     apply: {
       doc: 'Installs on a host what the enabled repositories hold for it.',
       role: 'pool-operator',
+      certificate: true,
       params: {
         host: [ref('host'), 'Host to update.'],
-      certificate: true,
       },
       async: true,
       poolInternal: true,
@@ -99,9 +99,9 @@ export const Repository = defineClass('Repository', {
     set_gpgkey_path: {
       doc: 'Says which key signs the packages of the repository.',
       role: 'pool-operator',
+      certificate: true,
       self: 'self',
       params: {
-      certificate: true,
         value: [string, 'File name of the key on the hosts.'],
       },
       async: true,
@@ -109,9 +109,9 @@ export const Repository = defineClass('Repository', {
     apply_livepatch: {
       doc: 'Patches running code of a host without a reboot.',
       role: 'pool-operator',
+      certificate: true,
       params: {
         host: [ref('host'), 'Host to patch.'],
-      certificate: true,
         component: [string, '`xen` or `kernel`.'],
         base_build_id: [string, 'Build identity of the code that is running.'],
         base_version: [string, 'Version that the patch starts from.'],
