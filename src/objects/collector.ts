@@ -17,7 +17,13 @@ const sliceMsMax = 5;
 /** Rows that one commit removes. */
 export const removedAtOnceMax = 100;
 
-type Row = readonly [cls: AnyClass, ref: Ref];
+/** A class with needs, and whether one of its rows has them all. */
+interface Needy {
+  readonly cls: AnyClass;
+  has(view: View, ref: Ref, record: AnyRecord): boolean;
+}
+
+type Row = readonly [needy: Needy, ref: Ref];
 
 /**
  * Makes the pass that removes rows that have lost what their class says they need: deleting a row leaves
@@ -25,7 +31,7 @@ type Row = readonly [cls: AnyClass, ref: Ref];
  * answers how many it removed.
  */
 export const collectorOf = ({ catalog, store, clock }: CollectorOptions): (() => Promise<number>) => {
-  const needy = catalog.classes.filter(({ needs }) => needs !== undefined);
+  const classes = catalog.classes.filter(({ needs }) => needs !== undefined).map(needyOf);
 
   /** What was found without its needs may have got them since, so the commit looks again. */
   const remove = (rows: readonly Row[]): Promise<number> =>
@@ -35,9 +41,9 @@ export const collectorOf = ({ catalog, store, clock }: CollectorOptions): (() =>
     let removed = 0;
     let bereft: Row[] = [];
     let began = clock.monotonicMs();
-    for (const cls of needy) {
-      for (const [ref, record] of store.latest.all(cls.name as ClassName)) {
-        if (lacks(store.latest, cls, ref, record as AnyRecord)) bereft.push([cls, ref]);
+    for (const needy of classes) {
+      for (const [ref, record] of store.latest.all(needy.cls.name as ClassName)) {
+        if (!needy.has(store.latest, ref, record as AnyRecord)) bereft.push([needy, ref]);
         if (clock.monotonicMs() - began < sliceMsMax && bereft.length < removedAtOnceMax) continue;
         if (bereft.length > 0) removed += await remove(bereft);
         bereft = [];
@@ -50,33 +56,45 @@ export const collectorOf = ({ catalog, store, clock }: CollectorOptions): (() =>
 };
 
 /** True if the row has gone. */
-const removeFrom = (tx: Tx, catalog: Catalog, [cls, ref]: Row): boolean => {
+const removeFrom = (tx: Tx, catalog: Catalog, [{ cls, has }, ref]: Row): boolean => {
   const name = cls.name as ClassName;
   const record = tx.get(name, ref as Ref<any>) as AnyRecord | undefined;
-  if (record === undefined || !lacks(tx, cls, ref, record)) return false;
+  if (record === undefined || has(tx, ref, record)) return false;
   if (catalog.behaviour(name)?.spare?.(tx, ref as Ref<any>, record as never) === true) return false;
   for (const field of cls.takes ?? []) {
-    for (const [other, otherRef] of named(cls, field, record)) tx.delete(other, otherRef);
+    const of = classNamed(cls, field);
+    for (const taken of named(record[field])) tx.delete(of, taken as Ref<any>);
   }
   tx.delete(name, ref as Ref<any>);
   return true;
 };
 
-const lacks = (view: View, cls: AnyClass, ref: Ref, record: AnyRecord): boolean =>
-  (cls.needs ?? []).some((need) => ![need].flat().some((field) => holds(view, cls, ref, record, field)));
+const needyOf = (cls: AnyClass): Needy => {
+  const needs = (cls.needs ?? []).map((need) => [need].flat().map((field) => holder(cls, field)));
+  return {
+    cls,
+    has: (view, ref, record) => needs.every((ways) => ways.some((holds) => holds(view, ref, record))),
+  };
+};
 
-/** `field` of the row names a row that there is; or, as `host.metrics`, that field of some row names this one. */
-const holds = (view: View, cls: AnyClass, ref: Ref, record: AnyRecord, field: string): boolean => {
+/** `VM`: the field names a row that there is. `host.metrics`: that field of some row names this one. */
+const holder = (cls: AnyClass, field: string): Needy['has'] => {
   const [other = '', far] = field.split('.');
-  if (far === undefined)
-    return named(cls, field, record).some(([of, one]) => view.get(of, one) !== undefined);
-  for (const [, row] of view.all(other as ClassName)) if ((row as AnyRecord)[far] === ref) return true;
-  return false;
+  if (far !== undefined) {
+    return (view, ref) => {
+      for (const [, row] of view.all(other as ClassName)) if ((row as AnyRecord)[far] === ref) return true;
+      return false;
+    };
+  }
+  const of = classNamed(cls, field);
+  return (view, _, record) => named(record[field]).some((one) => view.get(of, one as Ref<any>) !== undefined);
 };
 
 /** The rows that a reference or a set of references names. */
-const named = (cls: AnyClass, field: string, record: AnyRecord): readonly (readonly [any, Ref<any>])[] => {
+const named = (value: unknown): readonly string[] =>
+  typeof value === 'string' ? [value] : (value as readonly string[]);
+
+const classNamed = (cls: AnyClass, field: string): ClassName => {
   const type = cls.fields[field]?.type;
-  const of = type?.of ?? type?.item?.of;
-  return [record[field]].flat().map((ref) => [of, ref as Ref<any>]);
+  return (type?.of ?? type?.item?.of) as ClassName;
 };
