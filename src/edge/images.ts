@@ -54,7 +54,8 @@ const put = async (by: By, request: HttpRequest, answer: HttpAnswer, context: Ht
       await receive(request, vdi, open, work);
     });
   });
-  if (!answer.begun) answer.send(200, imageHeaders, []);
+  // Where 200 was said early, this is the end of it.
+  answer.send(200, imageHeaders, []);
 };
 
 const get = async (by: By, request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void> => {
@@ -112,8 +113,7 @@ const receive = async (
     progress(Number(position) / Number(open.sizeBytes || 1n));
   };
   try {
-    for await (const chunk of request.chunks()) {
-      signal.throwIfAborted();
+    for await (const chunk of unlessAborted(request.chunks(), signal)) {
       for (let from = 0; from < chunk.length; ) {
         const count = Math.min(chunk.length - from, blockBytes - filled);
         block.set(chunk.subarray(from, from + count), filled);
@@ -134,6 +134,26 @@ const receive = async (
   await flush();
 };
 
+/** The items until the signal is aborted, also while there is none for long. */
+async function* unlessAborted<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = items[Symbol.asyncIterator]();
+  const next = (): Promise<IteratorResult<T>> =>
+    new Promise((resolve, reject) => {
+      const abort = (): void => reject(signal.reason);
+      if (signal.aborted) return abort();
+      // One listener for each item: one promise for all of them would remember every item that raced it.
+      signal.addEventListener('abort', abort, { once: true });
+      const settle = (): void => signal.removeEventListener('abort', abort);
+      iterator.next().then(resolve, reject).finally(settle);
+    });
+  try {
+    for (let item = await next(); item.done !== true; item = await next()) yield item.value;
+  } finally {
+    // Not awaited: what it waits for comes or ends with the connection.
+    iterator.return?.().catch(() => undefined);
+  }
+}
+
 /** Sends the disk but for its last block, and answers what sends that one. */
 const send = async (
   request: HttpRequest,
@@ -142,6 +162,8 @@ const send = async (
   { progress, signal }: DiskWork,
 ): Promise<() => Promise<void>> => {
   const body = answer.begin(200, { ...imageHeaders, 'Content-Length': String(open.sizeBytes) });
+  // A client that takes nothing would otherwise hold what was cancelled.
+  signal.addEventListener('abort', body.fail, { once: true });
   try {
     let held: Uint8Array = new Uint8Array(0);
     for (let position = 0n; position < open.sizeBytes; position += BigInt(held.length)) {
