@@ -1,0 +1,245 @@
+// Goal: disk images go in and out for every way in which known clients speak HTTP, and a transfer that is
+//   cut says so, and leaves the disk free.
+// Method: raw sockets to the built program, byte for byte what the clients send.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { logIn, type Session } from './client.ts';
+import { diskUrl, looseEnds, newDisk, text, untilEnded } from './lab.ts';
+import { clean, newDataFolder, password, start, type Xenact } from './xenact.ts';
+
+const bytes = 3 << 20;
+const image = Buffer.alloc(bytes, 'every byte of it, ');
+
+let data: string;
+let xenact: Xenact;
+let session: Session;
+let vdi: string;
+beforeAll(async () => {
+  data = await newDataFolder();
+  xenact = await start(data, ['--hypervisor', 'sim']);
+  session = await logIn(xenact.http);
+});
+afterAll(async () => {
+  await xenact.end('SIGKILL');
+  await clean(data);
+});
+beforeEach(async () => {
+  vdi = await newDisk(session, bytes);
+});
+
+interface Raw {
+  readonly socket: Socket;
+  /** Resolves with all that came so far once that passes. */
+  until(passes: (seen: string) => boolean): Promise<string>;
+  /** Resolves with all that came once the server has closed. */
+  readonly whole: Promise<Buffer>;
+}
+
+const raw = async (head: readonly string[]): Promise<Raw> => {
+  const { port } = new URL(xenact.http);
+  // Half-open: closing our side must not close the other.
+  const socket = connect({ host: '127.0.0.1', port: Number(port), allowHalfOpen: true });
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+  });
+  socket.on('error', () => {});
+  const whole = new Promise<Buffer>((resolve) => {
+    socket.on('end', () => {
+      resolve(Buffer.concat(chunks));
+      socket.end();
+    });
+    socket.on('close', () => resolve(Buffer.concat(chunks)));
+  });
+  await once(socket, 'connect');
+  socket.write(`${head.join('\r\n')}\r\n\r\n`);
+  const until = async (passes: (seen: string) => boolean): Promise<string> => {
+    for (;;) {
+      const seen = Buffer.concat(chunks).toString('latin1');
+      if (passes(seen)) return seen;
+      await Promise.race([
+        once(socket, 'data'),
+        whole.then(() => {
+          throw new Error(`It ended after: ${seen}`);
+        }),
+      ]);
+    }
+  };
+  return { socket, until, whole };
+};
+
+const path = (what: 'import' | 'export', more = ''): string => {
+  const url = new URL(diskUrl(xenact, session, what, vdi, more));
+  return `${url.pathname}${url.search}`;
+};
+
+const newTask = async (): Promise<string> => (await session.call('task.create', 'a transfer', '')) as string;
+
+const contents = async (): Promise<Buffer> =>
+  Buffer.from(await (await fetch(diskUrl(xenact, session, 'export', vdi))).arrayBuffer());
+
+const isFree = async (): Promise<void> => {
+  expect(await looseEnds(session)).toEqual([]);
+  await session.call('VDI.destroy', vdi);
+};
+
+describe('an image is taken', () => {
+  test('from XenCenter, which speaks HTTP/1.0 and sends nothing before it has seen 200', async () => {
+    const task = await newTask();
+    const { socket, until, whole } = await raw([
+      `PUT ${path('import', `&task_id=${task}`)} HTTP/1.0`,
+      `Content-Length: ${bytes}`,
+    ]);
+    expect(await until((seen) => seen.includes('\r\n\r\n'))).toMatch(/^HTTP\/1\.[01] 200 /);
+    socket.write(image);
+    await whole;
+    expect(text(await untilEnded(session, task), 'status')).toBe('success');
+    expect((await contents()).equals(image)).toBe(true);
+    await isFree();
+  });
+
+  test('of HTTP/1.0 without a length, until the client closes its side', async () => {
+    const task = await newTask();
+    const { socket, until, whole } = await raw([`PUT ${path('import', `&task_id=${task}`)} HTTP/1.0`]);
+    await until((seen) => seen.includes('\r\n\r\n'));
+    socket.end(image);
+    await whole;
+    expect(text(await untilEnded(session, task), 'status')).toBe('success');
+    expect((await contents()).equals(image)).toBe(true);
+    await isFree();
+  });
+
+  test('in chunks of HTTP/1.1, whatever their sizes, and the connection goes on', async () => {
+    const { socket, until } = await raw([
+      `PUT ${path('import')} HTTP/1.1`,
+      'Host: 127.0.0.1',
+      'Transfer-Encoding: chunked',
+    ]);
+    for (let from = 0, size = 1; from < bytes; from += size, size = size * 3 + 1) {
+      const chunk = image.subarray(from, from + size);
+      socket.write(`${chunk.length.toString(16)}\r\n`);
+      socket.write(chunk);
+      socket.write('\r\n');
+    }
+    socket.write('0\r\n\r\n');
+    expect(await until((seen) => seen.includes('\r\n\r\n'))).toMatch(/^HTTP\/1\.1 200 /);
+    socket.write('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    await until((seen) => seen.split('HTTP/1.1 200 ').length === 3);
+    socket.destroy();
+    expect((await contents()).equals(image)).toBe(true);
+    await isFree();
+  });
+
+  test('as far as it goes from a client that says 1 PiB because it does not know', async () => {
+    const { socket, whole } = await raw([
+      `PUT ${path('import')} HTTP/1.1`,
+      'Host: 127.0.0.1',
+      `Content-Length: ${2 ** 50}`,
+    ]);
+    socket.end(image);
+    await whole;
+    expect((await contents()).equals(image)).toBe(true);
+    await isFree();
+  });
+
+  test('only after a probe without a body, as Xen Orchestra sends one, that changes nothing', async () => {
+    const probe = await fetch(diskUrl(xenact, session, 'import', vdi), {
+      method: 'PUT',
+      headers: { 'Content-Length': '0' },
+    });
+    expect(probe.status).toBe(200);
+    expect((await contents()).every((byte) => byte === 0)).toBe(true);
+    await isFree();
+  });
+});
+
+describe('who asks is known', () => {
+  const ask = async (headers: Record<string, string>): Promise<number> => {
+    const answer = await fetch(`${xenact.http}/export_raw_vdi?vdi=${vdi}`, { headers });
+    await answer.arrayBuffer();
+    return answer.status;
+  };
+  const basic = (name: string, secret: string): Record<string, string> => ({
+    Authorization: `Basic ${Buffer.from(`${name}:${secret}`).toString('base64')}`,
+  });
+
+  test('by name and password, by a cookie, or is told 401', async () => {
+    expect(await ask(basic('root', password))).toBe(200);
+    expect(await ask({ Cookie: `other=1; session_id=${session.ref}` })).toBe(200);
+    expect(await ask({})).toBe(401);
+    expect(await ask({ Cookie: 'session_id=OpaqueRef:none' })).toBe(401);
+    expect(await ask(basic('root', 'wrong'))).toBe(401);
+    await isFree();
+  });
+});
+
+describe('an image is given', () => {
+  test('over HTTP/1.0, and the connection ends with it', async () => {
+    await fetch(diskUrl(xenact, session, 'import', vdi), { method: 'PUT', body: image });
+    const { whole } = await raw([`GET ${path('export')} HTTP/1.0`]);
+    const answer = await whole;
+    const head = answer.indexOf('\r\n\r\n');
+    expect(answer.subarray(0, head).toString()).toMatch(/^HTTP\/1\.[01] 200 /);
+    expect(answer.subarray(head + 4).equals(image)).toBe(true);
+    await isFree();
+  });
+
+  test('up to where its client goes away, and then its disk is free and its task failed', async () => {
+    vdi = await newDisk(session, 64 << 20);
+    const task = await newTask();
+    const { socket } = await raw([`GET ${path('export', `&task_id=${task}`)} HTTP/1.1`, 'Host: 127.0.0.1']);
+    await once(socket, 'data');
+    socket.destroy();
+    expect(text(await untilEnded(session, task), 'status')).toBe('failure');
+    await isFree();
+  });
+});
+
+describe('a transfer is cancelled by its task', () => {
+  test('also when the client neither takes bytes nor leaves', async () => {
+    vdi = await newDisk(session, 64 << 20);
+    const task = await newTask();
+    const { socket, whole } = await raw([
+      `GET ${path('export', `&task_id=${task}`)} HTTP/1.1`,
+      'Host: 127.0.0.1',
+    ]);
+    await once(socket, 'data');
+    socket.pause();
+    await session.call('task.cancel', task);
+    expect(text(await untilEnded(session, task), 'status')).toBe('cancelled');
+    socket.resume();
+    expect((await whole).length).toBeLessThan(64 << 20);
+    await isFree();
+  });
+
+  test('also when the client neither sends nor leaves', async () => {
+    const task = await newTask();
+    const { socket, whole } = await raw([
+      `PUT ${path('import', `&task_id=${task}`)} HTTP/1.0`,
+      `Content-Length: ${bytes}`,
+    ]);
+    await once(socket, 'data');
+    socket.write(image.subarray(0, 100_000));
+    await session.call('task.cancel', task);
+    expect(text(await untilEnded(session, task), 'status')).toBe('cancelled');
+    await whole;
+    await isFree();
+  });
+});
+
+describe('an image that ends early', () => {
+  test.each(['1.0', '1.1'])('over HTTP/%s fails its task, and its disk is free', async (version) => {
+    const task = await newTask();
+    const { socket } = await raw([
+      `PUT ${path('import', `&task_id=${task}`)} HTTP/${version}`,
+      'Host: 127.0.0.1',
+      `Content-Length: ${bytes}`,
+    ]);
+    socket.write(image.subarray(0, 100_000), () => socket.destroy());
+    const ended = await untilEnded(session, task);
+    expect(text(ended, 'status')).toBe('failure');
+    expect(ended.get('error_info')).toEqual(['VDI_IO_ERROR', expect.stringContaining('send it again')]);
+    await isFree();
+  });
+});
