@@ -1,5 +1,6 @@
 import { vbdOperation, vifOperation } from './devices.ts';
 import { haArithmetic, haBinpack } from './ha-packing.ts';
+import { haPlanning } from './ha-planning.ts';
 import { antiAffinity, placementSelection, placementTables } from './placement.ts';
 import { hostOperation, poolOperation } from './pool.ts';
 import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
@@ -14,6 +15,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     guest_agent_networks: guestNetworks,
     ha_binpack: haBinpack,
     ha_planner_arithmetic: haArithmetic,
+    ha_planning: haPlanning,
     host_operation_table: hostOperation,
     memory_constraints: memoryConstraints,
     migration_no_migrate: vmOperation,
