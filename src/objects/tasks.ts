@@ -58,8 +58,13 @@ const finish = (tx: Tx, task: Ref<'task'>, services: Services, changes: object):
 export const succeedTask = (tx: Tx, task: Ref<'task'>, services: Services, result: string): void =>
   finish(tx, task, services, { status: 'success', result });
 
+/** That a task was cancelled is its status; it has no error then. */
 export const failTask = (tx: Tx, task: Ref<'task'>, services: Services, fault: Fault): void =>
-  finish(tx, task, services, {
-    status: fault.code === 'TASK_CANCELLED' ? 'cancelled' : 'failure',
-    error_info: [fault.code, ...fault.params],
-  });
+  finish(
+    tx,
+    task,
+    services,
+    fault.code === 'TASK_CANCELLED'
+      ? { status: 'cancelled' }
+      : { status: 'failure', error_info: [fault.code, ...fault.params] },
+  );

@@ -223,7 +223,7 @@ describe('a task', () => {
     expect(w.services.cancel(cancelled)).toBe(true);
     expect(await w.finished(cancelled)).toMatchObject({
       status: 'cancelled',
-      error_info: ['TASK_CANCELLED', cancelled],
+      error_info: [],
     });
     expect(record().current_operations.size).toBe(0);
   });
