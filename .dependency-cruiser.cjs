@@ -11,6 +11,7 @@ const rooms = {
     rooms: ['src/std', 'src/model', 'src/codec', 'src/store', 'src/objects', 'src/drivers'],
     npm: [],
   },
+  'src/cli': { rooms: ['src/std'], npm: [] },
   'src/daemons': { rooms: ['src/std', 'src/codec', 'src/drivers'], npm: [] },
   'src/plugins': { rooms: ['src/std', 'src/drivers'], npm: [] },
   actors: { rooms: ['src/std', 'src/model', 'src/store', 'src/objects', 'src/drivers'], npm: [] },

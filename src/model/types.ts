@@ -124,7 +124,17 @@ export const float: Type<number> = {
   },
 };
 
-const dateForm = /^(\d{4})-?(\d\d)-?(\d\d)T(\d\d):(\d\d):(\d\d)(Z|[+-]\d\d:?\d\d|)$/;
+const dateForm = /^(\d{4})-?(\d\d)-?(\d\d)T(\d\d):(\d\d):(\d\d)(Z|[+-]\d\d:\d\d|)$/;
+
+/** A day that the month has, at a time that the day has. */
+const isOnTheClock = ([year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0]: number[]): boolean =>
+  month >= 1 &&
+  month <= 12 &&
+  day >= 1 &&
+  day <= new Date(Date.UTC(year, month, 0)).getUTCDate() &&
+  hour < 24 &&
+  minute < 60 &&
+  second < 60;
 
 /** Hyphens and the zone may be missing; without a zone it is UTC. Kept in the compact form clients expect. */
 export const datetime: Type<DateTime> = {
@@ -137,6 +147,7 @@ export const datetime: Type<DateTime> = {
     const parts = dateForm.exec(text);
     if (parts === null) throw typeFault(`Date.of_iso8601: ${text}`);
     const [, year, month, day, hour, minute, second, zone] = parts;
+    if (!isOnTheClock(parts.slice(1, 7).map(Number))) throw typeFault(`Date.of_iso8601: ${text}`);
     return `${year}${month}${day}T${hour}:${minute}:${second}${zone || 'Z'}` as DateTime;
   },
 };

@@ -1,8 +1,21 @@
 import { vbdOperation, vifOperation } from './devices.ts';
 import { haArithmetic, haBinpack } from './ha-packing.ts';
 import { haPlanning } from './ha-planning.ts';
+import { networkValues } from './network-values.ts';
+import {
+  commandLines,
+  cpuFeatures,
+  dates,
+  featureRestrictions,
+  ids,
+  loggedArguments,
+  mapKeys,
+  versions,
+  vifDevices,
+  wlbUrls,
+} from './parsing.ts';
 import { antiAffinity, placementSelection, placementTables } from './placement.ts';
-import { hostOperation, poolOperation } from './pool.ts';
+import { clusterOperation, hostOperation, poolOperation } from './pool.ts';
 import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
 import type { Adapter } from './subject.ts';
 import { vmAllowed, vmBeside, vmOperation } from './vm.ts';
@@ -11,22 +24,32 @@ import { deviceNumbers, guestNetworks, macs, memoryConstraints, platformdata } f
 /** How the cases of each subject are put to the code, by the name of the subject's file. */
 export const adapters: ReadonlyMap<string, Adapter> = new Map(
   Object.entries<Adapter>({
+    cluster_operation_table: clusterOperation,
+    cpu_features: cpuFeatures,
+    datetime_parsing: dates,
     device_numbers: deviceNumbers,
+    feature_restrictions: featureRestrictions,
     guest_agent_networks: guestNetworks,
     ha_binpack: haBinpack,
     ha_planner_arithmetic: haArithmetic,
     ha_planning: haPlanning,
     host_operation_table: hostOperation,
+    log_argument_filter: loggedArguments,
+    map_key_checks: mapKeys,
     memory_constraints: memoryConstraints,
     migration_no_migrate: vmOperation,
+    network_value_checks: networkValues,
     platformdata,
     pool_operation_table: poolOperation,
     sm_feature_parsing: smFeatures,
     sr_allowed_operations: srAllowed,
     sr_operation_table: srOperation,
+    uuid_and_ref_parsing: ids,
     vbd_operation_table: vbdOperation,
     vdi_allowed_operations: vdiAllowed,
     vdi_operation_table: vdiOperation,
+    version_comparison: versions,
+    vif_device: vifDevices,
     vif_mac_from_seed: macs,
     vif_operation_table: vifOperation,
     vm_allowed_operations: vmAllowed,
@@ -36,5 +59,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     vm_operations_in_progress: vmOperation,
     vm_placement_selection: placementSelection,
     vm_placement_tables: placementTables,
+    wlb_url: wlbUrls,
+    xe_cli_parsing: commandLines,
   }),
 );

@@ -1,3 +1,5 @@
+import { clusterRefusal } from '../../actors/cluster/admission.ts';
+import { memberRefusal } from '../../actors/cluster_host/admission.ts';
 import { hostRefusal } from '../../actors/host/admission.ts';
 import { poolRefusal } from '../../actors/pool/admission.ts';
 import type { Ref } from '../../src/model/types.ts';
@@ -42,4 +44,25 @@ export const poolOperation: Adapter = ({ given, when }) => {
     Cluster: Object.fromEntries(clusters),
   });
   return answer(poolRefusal(view, pool, when['operation']), pool, '<pool>');
+};
+
+const cluster = 'OpaqueRef:cluster' as Ref<'Cluster'>;
+const member = 'OpaqueRef:member' as Ref<'Cluster_host'>;
+
+/** The operation is named with its class: `Cluster.add`, `Cluster_host.enable`. */
+export const clusterOperation: Adapter = ({ given, when }) => {
+  const view = viewOfRows({
+    pool: { [pool]: { other_config: mapOf(given['pool.other_config']) } },
+    Cluster: { [cluster]: { current_operations: mapOf(given['Cluster.current_operations']) } },
+    Cluster_host: {
+      [member]: {
+        joined: given['Cluster_host.joined'] ?? true,
+        current_operations: mapOf(given['Cluster_host.current_operations']),
+      },
+    },
+  });
+  const [cls, operation] = String(when['operation']).split('.');
+  return cls === 'Cluster'
+    ? answer(clusterRefusal(view, cluster, operation as never), cluster, '<cluster>')
+    : answer(memberRefusal(view, member, operation as never), member, '<cluster_host>');
 };
