@@ -2,11 +2,10 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { HttpHead } from '../drivers/http/http.ts';
 import type { Network } from '../drivers/network.ts';
-import { type ConsoleSources, consoleEndpoint } from '../objects/consoles.ts';
+import { type ConsoleSources, consoleEndpoint, isOfHost } from '../objects/consoles.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import { Unauthorised } from './authenticate.ts';
-import { assertRole } from './permissions.ts';
 import type { HttpContext, Route } from './route.ts';
 
 export interface ConsoleOptions extends ConsoleSources {
@@ -33,12 +32,13 @@ export const consoleRoutes = (options: ConsoleOptions): readonly Route[] => {
       guest.destroy();
     }
   };
-  const dial = async (request: HttpHead, context: HttpContext): Promise<Duplex> => {
-    assertRole(await context.caller(), 'http/connect_console', 'vm-operator');
+  const dial = async (request: HttpHead, context: HttpContext, hostPart: string): Promise<Duplex> => {
+    await context.caller();
     if (open >= consolesMax) throw new Fault('TOO_MANY_PENDING_TASKS');
     const name = request.query.get('ref') ?? request.query.get('uuid');
     if (name === null)
       throw new Fault('INVALID_VALUE', ['uuid', 'Name the console: ?uuid=<uuid> or ?ref=<reference>']);
+    if (isOfHost(options.store.committed, name)) await context.caller(hostPart);
     const { path, port } = await consoleEndpoint(options, name);
     const endpoint = path === '' ? { host: '127.0.0.1', port } : { socketPath: path };
     return options.network.connect(endpoint, { timeoutMs: dialMs });
@@ -47,10 +47,11 @@ export const consoleRoutes = (options: ConsoleOptions): readonly Route[] => {
     {
       method: 'CONNECT',
       path: '/console',
+      action: 'connect_console',
       connect: async (request, socket, context) => {
         let guest: Duplex;
         try {
-          guest = await dial(request, context);
+          guest = await dial(request, context, 'host_console');
         } catch (error) {
           const { status, text } = refusalOf(error);
           socket.end(`HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n${text}\n`);
@@ -65,10 +66,11 @@ export const consoleRoutes = (options: ConsoleOptions): readonly Route[] => {
     {
       method: 'UPGRADE',
       path: '/console',
+      action: 'connect_console_ws',
       upgrade: async (request, accept, refuse, context) => {
         let guest: Duplex;
         try {
-          guest = await dial(request, context);
+          guest = await dial(request, context, 'host_console_ws');
         } catch (error) {
           const { status, text } = refusalOf(error);
           refuse(Number.parseInt(status, 10), { 'Content-Type': 'text/plain' }, `${text}\n`);

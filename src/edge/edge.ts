@@ -10,6 +10,7 @@ import { authenticate, type HttpIdentity, Unauthorised } from './authenticate.ts
 import { dispatcherOf } from './dispatch.ts';
 import { fragmentOf } from './encoding.ts';
 import { eventsOf } from './events.ts';
+import { assertAction } from './permissions.ts';
 import type { ConnectRoute, HttpContext, RequestRoute, Route, UpgradeRoute } from './route.ts';
 import { rpcRoutes } from './rpc.ts';
 
@@ -50,14 +51,20 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     routes.find((route) => route.method === method && path.startsWith(route.path)) as R | undefined;
 
   /** Runs a handler as whoever the request says it is, and ends what that opened. */
-  const within = async (head: HttpHead, handle: (context: HttpContext) => Promise<void>): Promise<void> => {
+  const within = async (
+    head: HttpHead,
+    { action }: Route,
+    handle: (context: HttpContext) => Promise<void>,
+  ): Promise<void> => {
     let identity: Promise<HttpIdentity> | undefined;
     const by = { catalog, store, clock: services.clock, invoker };
     try {
       await handle({
-        caller: async () => {
+        caller: async (part) => {
           identity ??= authenticate(head, by);
-          return (await identity).caller;
+          const { caller } = await identity;
+          if (action !== undefined) assertAction(caller, action, part);
+          return caller;
         },
       });
     } finally {
@@ -73,10 +80,10 @@ export const edgeOf = (options: EdgeOptions): Edge => {
         return say(answer, notServed(served, request));
       }
       try {
-        await within(request, (context) => route.handle(request, answer, context));
+        await within(request, route, (context) => route.handle(request, answer, context));
       } catch (error) {
         const refusal = refusalOf(error, request, log);
-        if (!answer.begun) return say(answer, refusal);
+        if (!answer.begun()) return say(answer, refusal);
         // Too late to say so: the driver cuts the connection.
         throw error;
       }
@@ -85,7 +92,7 @@ export const edgeOf = (options: EdgeOptions): Edge => {
       const route = find<ConnectRoute>('CONNECT', request.path);
       if (route === undefined) return sayRaw(socket, notServed(true, request));
       try {
-        await within(request, (context) => route.connect(request, socket, context));
+        await within(request, route, (context) => route.connect(request, socket, context));
       } catch (error) {
         sayRaw(socket, refusalOf(error, request, log));
       }
@@ -95,7 +102,7 @@ export const edgeOf = (options: EdgeOptions): Edge => {
       const turnAway = ({ status, headers, body }: Refusal): void => refuse(status, headers, body);
       if (route === undefined) return turnAway(notServed(true, request));
       try {
-        await within(request, (context) => route.upgrade(request, accept, refuse, context));
+        await within(request, route, (context) => route.upgrade(request, accept, refuse, context));
       } catch (error) {
         turnAway(refusalOf(error, request, log));
       }

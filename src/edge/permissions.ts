@@ -2,8 +2,10 @@ import type { ClassName, KeyRoles, Role } from '../model/class.ts';
 import { permits, rolesThatPermit, type WireMessage } from '../model/derive.ts';
 import type { Ref } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
+import { type HttpActionName, httpPermission } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
+import { isStruct, type Struct } from '../std/value.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { same } from '../store/version.ts';
@@ -29,9 +31,10 @@ export const assertPermitted = (
   }
 };
 
-/** The same for a route of HTTP, whose permission is named after it: `http/put_import_raw_vdi`. */
-export const assertRole = (caller: Caller, permission: string, needs: Role): void => {
-  if (!permits(caller.role, needs)) throw denied({ name: permission, role: needs });
+/** The same for what is asked for by HTTP, or for a part of it that needs more. */
+export const assertAction = (caller: Caller, action: HttpActionName, part?: string): void => {
+  const permission = httpPermission(action, part);
+  if (!permits(caller.role, permission.role)) throw denied(permission);
 };
 
 const denied = ({ name, role, certificate }: Permission): Fault =>
@@ -55,6 +58,7 @@ const permissionsOf = (
     const at = message.params.findIndex(({ name }) => name === 'key');
     if (at >= 0) return [keyPermission(message, message.keyRoles, args[at]) ?? plain];
   }
+  if (message.kind === 'constructor') return [plain, ...keysGiven(catalog, message, args[0] as Struct)];
   const guarded = setterGuards(catalog, message);
   if (guarded === undefined) return [plain];
   const keys = changedKeys(store, message, args);
@@ -101,6 +105,15 @@ const setterGuards = (catalog: Catalog, message: WireMessage): KeyRoles | undefi
   if (field === undefined || message.params[1]?.type.kind !== 'map') return undefined;
   return catalog.find(`${message.cls.name}.add_to_${field}`)?.keyRoles;
 };
+
+/** Nor must making an object: each guarded key that it is given is asked for as if it were added later. */
+const keysGiven = (catalog: Catalog, { cls }: WireMessage, fields: Struct): readonly Permission[] =>
+  [...fields].flatMap(([field, value]) => {
+    const adder = isStruct(value) ? catalog.find(`${cls.name}.add_to_${field}`) : undefined;
+    const guards = adder?.keyRoles;
+    if (adder === undefined || guards === undefined) return [];
+    return [...(value as Struct).keys()].flatMap((key) => keyPermission(adder, guards, key) ?? []);
+  });
 
 /** Keys that a setter adds, takes away or gives another value. */
 const changedKeys = (

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { HttpAnswer, HttpHead, HttpRequest, Refuse } from '../drivers/http/http.ts';
+import type { HttpActionName } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 
 /** What every HTTP handler of the edge is given beside its request. */
@@ -7,29 +8,33 @@ export interface HttpContext {
   /**
    * Who asks: by the query or cookie `session_id`, else by HTTP Basic. Throws `Unauthorised`, which is
    * answered 401, and SESSION_INVALID, which is answered 401 too. What was opened for the request ends with it.
+   * Throws RBAC_PERMISSION_DENIED where the role does not allow the route's action, or the part of it.
    */
-  caller(): Promise<Caller>;
+  caller(part?: string): Promise<Caller>;
+}
+
+interface AnyRoute {
+  readonly path: string;
+  /** What is asked for here, and with it who may; absent: whoever has a session. */
+  readonly action?: HttpActionName;
 }
 
 /** A request by method and path; `path` also takes the longer paths below it where nobody names them. */
-export interface RequestRoute {
+export interface RequestRoute extends AnyRoute {
   readonly method: string;
-  readonly path: string;
   /** May throw a `Fault`: it is answered as plain text with the status that fits. */
   handle(request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void>;
 }
 
 /** `CONNECT path`: the socket is the handler's once it has been let in. */
-export interface ConnectRoute {
+export interface ConnectRoute extends AnyRoute {
   readonly method: 'CONNECT';
-  readonly path: string;
   connect(request: HttpHead, socket: Duplex, context: HttpContext): Promise<void>;
 }
 
 /** A WebSocket. */
-export interface UpgradeRoute {
+export interface UpgradeRoute extends AnyRoute {
   readonly method: 'UPGRADE';
-  readonly path: string;
   upgrade(
     request: HttpHead,
     accept: (protocol: string | undefined) => Promise<Duplex>,

@@ -31,6 +31,10 @@ const wantedOf = (view: View, name: string): Wanted => {
   throw new Fault('HANDLE_INVALID', ['console', name]);
 };
 
+/** The console of a host, which is its control domain's, and not of a guest. */
+export const isOfHost = (view: View, name: string): boolean =>
+  view.get('VM', wantedOf(view, name).vm)?.is_control_domain === true;
+
 /**
  * Where the bytes of a console are on this host: `name` is the reference or the uuid of a console or of
  * a VM. The hypervisor is asked each time, since sockets move with each boot of the guest.

@@ -3,6 +3,7 @@ import type { AnyClass, Role } from '../model/class.ts';
 import { roles } from '../model/class.ts';
 import { wireMessages } from '../model/derive.ts';
 import type { Ref } from '../model/types.ts';
+import { httpPermissions } from './http-actions.ts';
 
 /** A right to send one message, or to use one guarded key of it. Named in lower case. */
 export interface Permission {
@@ -24,16 +25,20 @@ export const roleUuid = (name: string): string =>
 
 export const roleRef = (name: string): Ref<'role'> => `OpaqueRef:${roleUuid(name)}` as Ref<'role'>;
 
-/** Every permission that the classes ask for, in the order of their messages. */
-export const permissionsOf = (classes: readonly AnyClass[]): readonly Permission[] =>
-  classes.flatMap(wireMessages).flatMap((message) => {
+const permission = (name: string, role: Role): Permission => ({ name, ref: roleRef(name), role });
+
+/** Role that may touch everybody's tasks. */
+export const anyTask = permission('task.destroy/any', 'pool-operator');
+
+/** Every permission: those that the classes ask for, in the order of their messages, and those of HTTP. */
+export const permissionsOf = (classes: readonly AnyClass[]): readonly Permission[] => [
+  ...classes.flatMap(wireMessages).flatMap((message) => {
     const method = message.method.toLowerCase();
-    const keys = Object.entries(message.keyRoles ?? {}).map(
-      ([key, role]) => [`${method}/key:${key.toLowerCase()}`, role] as const,
+    const keys = Object.entries(message.keyRoles ?? {}).map(([key, role]) =>
+      permission(`${method}/key:${key.toLowerCase()}`, role),
     );
-    return [[method, message.role] as const, ...keys].map(([name, role]) => ({
-      name,
-      ref: roleRef(name),
-      role,
-    }));
-  });
+    return [permission(method, message.role), ...keys];
+  }),
+  ...httpPermissions().map(({ name, role }) => permission(name, role)),
+  anyTask,
+];

@@ -4,6 +4,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { VM } from '../../actors/vm/class.ts';
+import { constructorFields } from '../../src/model/derive.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Deciding, implement } from '../../src/objects/implement.ts';
 import { struct, type Value } from '../../src/std/value.ts';
@@ -254,6 +255,23 @@ describe('rights', () => {
     expect((await refusal('VM.set_other_config', vmAdmin, vm, map({ pci: '0/1' })))[1]).toBe(denied);
     expect((await refusal('VM.set_other_config', reader, vm, map({})))[1]).toBe('vm.set_other_config');
   });
+});
+
+test('rights on guarded keys hold also where they are given to a new object', async () => {
+  const record = Object.fromEntries(
+    constructorFields(VM).flatMap(([name, field]): [string, Value][] =>
+      field.default === undefined ? [[name, field.type.empty as Value]] : [],
+    ),
+  );
+  const create = (session: string, key: string) =>
+    refusal(
+      'VM.create',
+      session,
+      new Map(Object.entries({ ...record, other_config: new Map([[key, '1']]) })),
+    );
+  expect((await create(vmAdmin, 'pci'))[1]).toBe('vm.add_to_other_config/key:pci');
+  expect((await create(vmAdmin, 'mine'))[0]).not.toBe('RBAC_PERMISSION_DENIED');
+  expect((await create(root, 'pci'))[0]).not.toBe('RBAC_PERMISSION_DENIED');
 });
 
 describe('names', () => {
