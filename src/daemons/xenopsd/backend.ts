@@ -8,6 +8,8 @@ export interface Backend {
   readonly name: string;
   readonly version: string;
   readonly features: readonly string[];
+  /** What every guest can be asked for, with or without an agent in it, in the words of an agent. */
+  readonly guestFeatures?: ReadonlyMap<string, string>;
   /** Finds the guests that outlived the daemon. Called once, before anything else. */
   recover(known: readonly Vm[], report: Report): Promise<readonly Guest[]>;
   /** Builds the guest with its devices and leaves it paused. On failure nothing of it is left. */

@@ -50,7 +50,7 @@ export const followGuests = (core: Core): Guests => {
     const machine = core.machines.get(vm);
     if (machine === undefined || machine.domid === undefined) return;
     if (typeof what === 'object') {
-      machine.guestAgent = what.guestAgent;
+      machine.guestAgent = new Map([...(core.backend.guestFeatures ?? []), ...what.guestAgent]);
       announceVm(core, machine);
     } else if (machine.exited === undefined) {
       machine.exited = what;
@@ -73,6 +73,7 @@ export const followGuests = (core: Core): Guests => {
       return;
     }
     machine.guest = guest === undefined ? goneGuest() : liveGuest(guest);
+    machine.guestAgent = new Map(core.backend.guestFeatures);
     // Whatever ended it, nobody was there to see it.
     if (guest === undefined) machine.exited ??= 'poweroff';
     if (machine.exited !== undefined) deal(machine);

@@ -33,6 +33,13 @@ export interface QemuOptions {
 const RELEASE_MS_MAX = 10_000;
 const CPU_INFO_MAX = 16 * 1024 * 1024;
 
+/** The machine has a power button, and saving its memory is the emulator's work: no guest needs tools for it. */
+const guestFeatures: ReadonlyMap<string, string> = new Map([
+  ['control/feature-poweroff', '1'],
+  ['control/feature-reboot', '1'],
+  ['control/feature-suspend', '1'],
+]);
+
 export const qemuBackend = (options: QemuOptions): Backend => {
   checkStateFolder(options.state);
   const guests = new Map<string, LiveGuest>();
@@ -67,6 +74,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     name: 'xenopsd-qemu',
     version: '1',
     features: ['suspend', 'hotplug'],
+    guestFeatures,
     recover: async (known, reports) => {
       report = reports;
       const found = await recoverGuests(host, new Set(known.map((vm) => vm.id)));
