@@ -2,6 +2,7 @@
 // The program `xenact`: reads the command line, starts the host and ends with it.
 import { readFile } from 'node:fs/promises';
 import { nodeClock } from './drivers/node/clock.ts';
+import { CredentialsUnusable } from './main/credentials.ts';
 import { xenactLog } from './main/log.ts';
 import { readUpOptions, UsageError, upHelp } from './main/options.ts';
 import { StartFailure } from './main/start-failure.ts';
@@ -58,9 +59,10 @@ const main = async (args: readonly string[]): Promise<void> => {
 main(process.argv.slice(2)).then(
   () => process.exit(0),
   (error: unknown) => {
-    const expected =
-      error instanceof UsageError || error instanceof StartFailure || error instanceof StoreUnusable;
-    console.error(expected ? `xenact: ${error.message}` : error);
+    const expected = [UsageError, StartFailure, StoreUnusable, CredentialsUnusable].some(
+      (kind) => error instanceof kind,
+    );
+    console.error(expected ? `xenact: ${(error as Error).message}` : error);
     process.exit(error instanceof UsageError ? 2 : 1);
   },
 );

@@ -7,6 +7,7 @@ import { type Clock, sleep } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import { struct } from '../std/value.ts';
 import type { Paths } from './paths.ts';
+import { StartFailure } from './start-failure.ts';
 
 /** Our own xenopsd, in a process that outlives this one: guests go on while xenact restarts. */
 export interface Daemon {
@@ -69,7 +70,7 @@ export const xenopsdDaemon = (options: DaemonOptions): Daemon => {
       await sleep(clock, pollMs);
     }
     if (await answers()) return;
-    throw new Error(
+    throw new StartFailure(
       `The hypervisor daemon xenopsd-${options.backend} does not start; see ${paths.xenopsdLog}`,
     );
   };

@@ -80,10 +80,9 @@ const busy = (error: unknown, flag: string, host: string, port: string | undefin
       `Port ${port} of ${host} is taken. Give another with --${flag}, or 0 for any free one.`,
     );
   }
-  const { code, message } = error as { code?: string; message?: string };
-  return code === undefined
-    ? error
-    : new StartFailure(`Cannot listen on port ${port} of ${host}: ${message}`);
+  return error instanceof NetworkFailure
+    ? new StartFailure(`${error.message}. Give another address with --listen or another port with --${flag}.`)
+    : error;
 };
 
 /** Says that the host is starting until it is open. */

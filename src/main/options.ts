@@ -77,6 +77,10 @@ const fromFile = (text: string, file: string): Readonly<Record<string, string>> 
       `The config file ${file} has the unknown key "${unknown}"; xenact up --help lists the keys`,
     );
   }
+  const odd = Object.entries(parsed).find(([, value]) => !['string', 'number'].includes(typeof value));
+  if (odd !== undefined) {
+    throw new UsageError(`The config file ${file} must give "${odd[0]}" as a text or a number`);
+  }
   return Object.fromEntries(Object.entries(parsed).map(([key, value]) => [key, String(value)]));
 };
 
@@ -117,6 +121,9 @@ const readConfig = async (path: string, readFile: (path: string) => Promise<stri
 };
 
 const check = (options: UpOptions): void => {
+  // An empty folder would be the current one, and an empty address would be all of them.
+  const empty = Object.entries(options).find(([, value]) => value === '');
+  if (empty !== undefined) throw new UsageError(`--${empty[0]} must not be empty`);
   for (const name of ['http-port', 'https-port'] as const) {
     const port = Number(options[name]);
     if (!Number.isInteger(port) || port < 0 || port > 65535) {
@@ -132,5 +139,4 @@ const check = (options: UpOptions): void => {
   if (!['debug', 'info', 'warn', 'error'].includes(options['log-level'] ?? '')) {
     throw new UsageError(`--log-level must be debug, info, warn or error, not "${options['log-level']}"`);
   }
-  if (options['root-password'] === '') throw new UsageError('--root-password must not be empty');
 };

@@ -15,6 +15,7 @@ import type { UpOptions } from './options.ts';
 import { defaultDataFolder, type Paths, pathsOf } from './paths.ts';
 import { prepareRows } from './prepare.ts';
 import { openRuntime } from './runtime.ts';
+import { StartFailure } from './start-failure.ts';
 
 export interface UpContext {
   readonly log: Log;
@@ -54,8 +55,8 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   });
   const storage = await openStorage(paths, log, opened);
   const chosen = await hostHypervisor(options, machine, paths, log);
-  opened.add({ close: () => stopHypervisor(chosen, log) });
-  await chosen.daemon?.ensure();
+  opened.add({ close: () => stopHypervisor(chosen, print) });
+  await answering(chosen);
 
   const restart = restartSwitch();
   const runtime = await openRuntime(
@@ -69,9 +70,9 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   opened.add(housekeeping(runtime, machine.clock));
   door.open();
   welcome(print, {
-    options,
     door,
     chosen,
+    paths,
     pool: runtime.poolName(),
     generated: credentials.generatedPassword,
   });
@@ -79,8 +80,21 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
 };
 
 const makeFolders = async (paths: Paths & { readonly run: string }): Promise<void> => {
-  for (const folder of [paths.data, paths.run, paths.store, paths.xenopsdState, paths.isoSr, paths.plugins]) {
-    await machine.disk.makeFolder(folder, 0o700);
+  try {
+    for (const folder of [
+      paths.data,
+      paths.run,
+      paths.store,
+      paths.xenopsdState,
+      paths.isoSr,
+      paths.plugins,
+    ]) {
+      await machine.disk.makeFolder(folder, 0o700);
+    }
+  } catch (error) {
+    throw new StartFailure(
+      `The data folder ${paths.data} cannot be used (${(error as Error).message}). Give another with --data.`,
+    );
   }
 };
 
@@ -99,13 +113,26 @@ const openStorage = async (paths: Paths, log: Log, opened: Closing): Promise<Scr
   return storage;
 };
 
+/** Starts our daemon unless it runs. One that is somebody else's must be there already. */
+const answering = async ({ hypervisor, daemon, chosen }: HostHypervisor): Promise<void> => {
+  if (daemon !== undefined) return daemon.ensure();
+  await hypervisor.list().catch((error: unknown) => {
+    throw new StartFailure(
+      `There is no xenopsd (${chosen}): ${(error as Error).message}. Start it, or choose with --hypervisor.`,
+    );
+  });
+};
+
 /** Our daemon is ended with the last guest; while guests run it stays, and the next start finds it. */
-const stopHypervisor = async ({ hypervisor, daemon }: HostHypervisor, log: Log): Promise<void> => {
+const stopHypervisor = async (
+  { hypervisor, daemon }: HostHypervisor,
+  print: UpContext['print'],
+): Promise<void> => {
   const guests = await hypervisor.list().catch(() => undefined);
   const live = guests?.filter(({ state }) => state.domids.length > 0).length;
   await hypervisor.close();
   if (daemon !== undefined && live === 0) await daemon.stop();
-  if (live !== undefined && live > 0) log.warn({ guests: live }, 'Guests go on; the next start finds them');
+  if (live !== undefined && live > 0) print(`Guests that go on: ${live}. The next start finds them.`);
 };
 
 const restartSwitch = (): { readonly asked: Promise<'restart'>; readonly ask: () => void } => {
@@ -119,22 +146,22 @@ const restartSwitch = (): { readonly asked: Promise<'restart'>; readonly ask: ()
 const welcome = (
   print: UpContext['print'],
   about: {
-    readonly options: UpOptions;
     readonly door: Door;
     readonly chosen: HostHypervisor;
+    readonly paths: Paths;
     readonly pool: string;
     readonly generated: string | undefined;
   },
 ): void => {
-  const { door, chosen, pool, generated } = about;
+  const { door, chosen, paths, pool, generated } = about;
   print(chosen.chosen);
+  print(`data in ${paths.data}; put CD images (*.iso) into ${paths.isoSr}, then scan "CD images"`);
   if (generated !== undefined) print(`password of root: ${generated}   (shown only now)`);
   print(`xenact ready: ${door.http} ${door.https} pool ${pool}`);
-  print('Try next:');
+  print('Try next, in another terminal (both ask for the password of root):');
+  print(`  npx xen-api ${door.http} root`);
   print(
-    `  python3 -c "import xmlrpc.client as x; s = x.ServerProxy('${door.http}'); print(s.session.login_with_password('root', 'PASSWORD'))"`,
+    `  python3 -c "import xmlrpc.client as x, getpass as g; print(x.ServerProxy('${door.http}').session.login_with_password('root', g.getpass()))"`,
   );
-  print(
-    `  npx xen-api ${door.http.replace('http://', 'http://root:PASSWORD@')}   (Xen Orchestra's own shell)`,
-  );
+  print('README.md has a first session that boots a guest. Ctrl-C stops xenact; guests go on.');
 };

@@ -67,7 +67,7 @@ export const nodeDisk: Disk = {
   },
 
   async makeFolder(path, mode = 0o700) {
-    await mkdir(path, { recursive: true, mode });
+    await makeFolder(path, mode);
   },
 
   /** A file, or a folder that is empty. */
@@ -149,6 +149,23 @@ const sizeOf = async (found: BigIntStats): Promise<bigint> => {
   const major = ((found.rdev >> 8n) & 0xfffn) | ((found.rdev >> 32n) & ~0xfffn);
   const minor = (found.rdev & 0xffn) | ((found.rdev >> 12n) & ~0xffn);
   return BigInt((await readFile(`/sys/dev/block/${major}:${minor}/size`, 'utf8')).trim()) * SECTOR_BYTES;
+};
+
+/**
+ * The folder and those above it. Not Node's own way of doing so, which never ends where a folder is there
+ * but takes no new ones, such as /proc.
+ */
+const makeFolder = async (path: string, mode: number): Promise<void> => {
+  const isFolder = async (): Promise<boolean> =>
+    (await stat(path).catch(() => undefined))?.isDirectory() === true;
+  if (await isFolder()) return;
+  if (dirname(path) !== path) await makeFolder(dirname(path), mode);
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    // Somebody else may have made it meanwhile.
+    if (!(await isFolder())) throw error;
+  }
 };
 
 /** A rename lasts only when its folder is on disk too. */
