@@ -15,8 +15,11 @@ export interface Batch {
 }
 
 export interface Batches {
-  /** What changed since a generation. Throws EVENTS_LOST when that cannot be told any more. */
-  read(subscription: Subscription, position: number): Batch;
+  /**
+   * What changed since a generation, and of messages since one of their own; they come first. Throws
+   * EVENTS_LOST when that cannot be told any more.
+   */
+  read(subscription: Subscription, position: number, messagesPosition?: number): Batch;
   /** Something has changed: what was read so far is of no use to anyone else. */
   forget(): void;
   /** The name that events of a class go by, in lower case; undefined for a class that has none. */
@@ -45,20 +48,32 @@ export const batchesOf = ({ catalog, store, clock, fragment }: BatchesOptions): 
     store.feed.since(position) === undefined &&
     forgotten.some((cls) => all || classes.has(cls) || [...objects].some((one) => one.startsWith(`${cls}/`)));
 
-  const make = (subscription: Subscription, position: number): Batch => {
-    const events = changesSince(store, position, (cls, ref) => {
+  const since = (subscription: Subscription, position: number): readonly RowEvent[] => {
+    const wants = (cls: string, ref: string): boolean => {
       const name = names.get(cls);
       return name !== undefined && delivers(subscription, name, ref);
-    });
+    };
+    // A message that came and went is still told of: clients that were asked to show it take it back.
+    const events = changesSince(store, position, wants, isMessage);
     if (events === undefined || missesDeletions(subscription, position)) throw new Fault('EVENTS_LOST');
+    return events;
+  };
+
+  const make = (subscription: Subscription, position: number, messagesPosition: number): Batch => {
+    const newer = since(subscription, position);
+    const messages = messagesPosition === position ? newer : since(subscription, messagesPosition);
+    const events = [
+      ...messages.filter(({ cls }) => isMessage(cls)),
+      ...newer.filter(({ cls }) => !isMessage(cls)),
+    ];
     return { events, generation: store.generation, list: once(eventsEncoding(events, fragment, clock)) };
   };
 
   return {
-    read: (subscription, position) => {
+    read: (subscription, position, messagesPosition = position) => {
       if (position > store.generation) throw new Fault('EVENTS_LOST');
-      const key = `${position} ${subscription.key}`;
-      const batch = shared.get(key) ?? make(subscription, position);
+      const key = `${position} ${messagesPosition} ${subscription.key}`;
+      const batch = shared.get(key) ?? make(subscription, position, messagesPosition);
       // Single objects are watched by one client each.
       if (subscription.objects.size > 0 || batch.events.length === 0) return batch;
       if (shared.size >= sharedMax) shared.clear();
@@ -69,6 +84,9 @@ export const batchesOf = ({ catalog, store, clock, fragment }: BatchesOptions): 
     toldAs: (cls) => names.get(cls),
   };
 };
+
+/** Messages for people have a place of their own in tokens, as other servers keep them apart. */
+const isMessage = (cls: string): boolean => cls === 'message';
 
 /** Encodes for each language once, whoever asks for it. */
 const once = (encoding: Encoding): Encoding => {

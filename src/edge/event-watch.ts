@@ -12,6 +12,8 @@ export interface Listening {
   readonly subscription: Subscription;
   /** The generation up to which the caller has heard everything. */
   readonly position: number;
+  /** The same of messages, where the caller has heard another part of them. */
+  readonly messagesPosition?: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
@@ -83,16 +85,18 @@ export const eventWatchOf = (options: EventWatchOptions): EventWatch => {
     const leftMs = (): number => deadlineMs - clock.monotonicMs();
     // Whoever waits for a result wants it at once, and who asks for all there is gains nothing by waiting.
     const delayMs = subscription.tasksOnly ? 0 : batchMs;
-    let { position } = listening;
+    let { position, messagesPosition } = listening;
     for (let fresh = position === 0; ; fresh = false) {
       const pauseMs = Math.min(delayMs, leftMs());
-      if (!fresh && pauseMs > 0 && position < store.generation) await sleep(clock, pauseMs);
+      const behind = Math.min(position, messagesPosition ?? position) < store.generation;
+      if (!fresh && pauseMs > 0 && behind) await sleep(clock, pauseMs);
       if (store.tables.get('session')?.committed(session) === undefined) {
         throw new Fault('SESSION_INVALID', [session]);
       }
-      const batch = batches.read(subscription, position);
+      const batch = batches.read(subscription, position, messagesPosition);
       const waitMs = leftMs();
       if (batch.events.length > 0 || waitMs <= 0 || signal.aborted || stopped) return batch;
+      messagesPosition = undefined;
       position = await changed({ ...listening, position: batch.generation }, waitMs);
     }
   };

@@ -6,7 +6,14 @@ import { type Encoding, typedEncoding } from './encoding.ts';
 import { type BatchesOptions, batchesOf } from './event-batches.ts';
 import { batchEncoding } from './event-encoding.ts';
 import { eventWatchOf } from './event-watch.ts';
-import { entriesOf, parseToken, type Subscription, subscriptionOf, tokenText } from './subscriptions.ts';
+import {
+  delivers,
+  entriesOf,
+  parseToken,
+  type Subscription,
+  subscriptionOf,
+  tokenText,
+} from './subscriptions.ts';
 
 /** What the messages of the class `event` do. They are of the edge, for they are about its connections. */
 export interface Events {
@@ -54,9 +61,15 @@ export const eventsOf = (options: EventsOptions): Events => {
     if (position > store.generation) throw new Fault('EVENTS_LOST');
     // A timeout that makes no sense is a long one.
     const timeoutMs = timeoutS >= 0 ? Math.min(timeoutS * 1_000, timeoutMsMax) : timeoutMsMax;
-    const batch = await watch.collect({ session, subscription, position, timeoutMs, signal });
+    const hearsMessages =
+      delivers(subscription, 'message', '') || [...subscription.objects].some(isOfMessage);
+    // A number from another server may be ahead of ours, and says nothing about our messages.
+    const messagesPosition = hearsMessages ? Number(clamp(messages, store.generation)) : position;
+    const heard = { session, subscription, position, messagesPosition, timeoutMs, signal };
+    const batch = await watch.collect(heard);
     const counts = [...spelled].map(([cls, name]) => [cls, store.tables.get(name)?.count ?? 0] as const);
-    return batchEncoding(batch.list, counts, tokenText({ generation: batch.generation, messages }));
+    const told = hearsMessages ? BigInt(batch.generation) : messages;
+    return batchEncoding(batch.list, counts, tokenText({ generation: batch.generation, messages: told }));
   };
 
   const registered = ({ session }: Caller): Registration => {
@@ -132,3 +145,9 @@ export const eventsOf = (options: EventsOptions): Events => {
     stop: watch.stop,
   };
 };
+
+/** Names a single message, or an object of any class, which may be one. */
+const isOfMessage = (entry: string): boolean => entry.startsWith('message/') || entry.startsWith('*/');
+
+const clamp = (position: bigint, max: number): bigint =>
+  position < 0n ? 0n : position > BigInt(max) ? BigInt(max) : position;

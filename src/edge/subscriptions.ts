@@ -3,7 +3,7 @@ import { Fault } from '../std/fault.ts';
 /** Where a watcher of events has got to. */
 export interface Token {
   readonly generation: number;
-  /** Clients of other servers hold a second number, for messages. Ours have no generation of their own. */
+  /** The same for messages, so that a client can begin to hear of them later. Kept while it does not. */
   readonly messages: bigint;
 }
 

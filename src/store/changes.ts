@@ -16,16 +16,19 @@ type Wants = (cls: string, ref: string) => boolean;
 
 /**
  * Rows that differ from what they were at `generation`, each once: added ones, then changed ones, then
- * deleted ones. A row made and deleted since is left out. Undefined when deletions that far back are
- * no longer known, so that the reader must start afresh.
+ * deleted ones. A row made and deleted since is left out, unless its class is one that `tellsAll`.
+ * Undefined when deletions that far back are no longer known, so that the reader must start afresh.
  */
 export const changesSince = (
   store: Store,
   generation: number,
   wants: Wants,
+  tellsAll: (cls: string) => boolean = () => false,
 ): readonly RowEvent[] | undefined => {
   const items = store.feed.since(generation);
-  const events = items === undefined ? scan(store, generation, wants) : new Map<string, RowEvent>();
+  const missed = (cls: string, created: number): boolean =>
+    created <= generation || (generation > 0 && tellsAll(cls));
+  const events = items === undefined ? scan(store, generation, wants, missed) : new Map<string, RowEvent>();
   if (events === undefined) return undefined;
   for (const { entry, generation: at, deletedCreated } of items ?? []) {
     if (!wants(entry.cls, entry.ref)) continue;
@@ -34,7 +37,7 @@ export const changesSince = (
     if (version !== undefined) {
       const operation = version.created > generation ? 'add' : 'mod';
       events.set(key, { cls: entry.cls, ref: entry.ref, operation, generation: version.modified, version });
-    } else if (deletedCreated !== undefined && deletedCreated <= generation) {
+    } else if (deletedCreated !== undefined && missed(entry.cls, deletedCreated)) {
       events.set(key, { cls: entry.cls, ref: entry.ref, operation: 'del', generation: at, version });
     } else {
       events.delete(key);
@@ -49,7 +52,12 @@ const ordered = (events: readonly RowEvent[]): readonly RowEvent[] =>
   events.toSorted((a, b) => ranks[a.operation] - ranks[b.operation] || a.generation - b.generation);
 
 /** For a token older than the feed: every row is looked at, and deletions come from the tombstones. */
-const scan = (store: Store, generation: number, wants: Wants): Map<string, RowEvent> | undefined => {
+const scan = (
+  store: Store,
+  generation: number,
+  wants: Wants,
+  missed: (cls: string, created: number) => boolean,
+): Map<string, RowEvent> | undefined => {
   // Whoever starts from nothing has no rows that could have been deleted.
   if (generation > 0 && generation < store.horizon) return undefined;
   const events = new Map<string, RowEvent>();
@@ -68,7 +76,7 @@ const scan = (store: Store, generation: number, wants: Wants): Map<string, RowEv
     }
   }
   for (const { cls, ref, created, generation: at } of store.tombstones) {
-    if (at <= generation || created > generation || !wants(cls, ref)) continue;
+    if (at <= generation || !missed(cls, created) || !wants(cls, ref)) continue;
     events.set(`${cls}/${ref}`, { cls, ref, operation: 'del', generation: at, version: undefined });
   }
   return events;

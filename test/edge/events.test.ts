@@ -208,6 +208,36 @@ describe('event.from', () => {
     expect(tokenOf(batch)).toMatch(/,00000000000000000007$/);
   });
 
+  test('puts messages before the rest, and tells of one that has come and gone', async () => {
+    const [kept, gone] = ['m-kept' as Ref<'message'>, 'm-gone' as Ref<'message'>];
+    const token = tokenOf(await from(['*'], '', 0));
+    await create('net');
+    await host.world.store.commit((tx) => {
+      for (const ref of [kept, gone]) tx.create('message', ref, { uuid: ref });
+    });
+    await host.world.store.commit((tx) => tx.delete('message', gone));
+    const batch = await from(['*'], token);
+    expect(briefly(batch)).toEqual(['add message m-kept', 'del message m-gone', 'add network net']);
+    expect(briefly(await from(['message'], '', 0))).toEqual(['add message m-kept']);
+  });
+
+  test('has a place of its own for messages: who begins to hear of them hears of them all', async () => {
+    await host.world.store.commit((tx) => tx.create('message', 'm1' as Ref<'message'>, { uuid: 'm1' }));
+    const token = tokenOf(await from(['network'], '', 0));
+    expect(token).toMatch(/,0{20}$/);
+    await create('net');
+    const batch = await from(['network', 'message'], token);
+    expect(briefly(batch)).toEqual(['add message m1', 'add network net']);
+    await host.world.store.commit((tx) => tx.create('message', 'm2' as Ref<'message'>, { uuid: 'm2' }));
+    expect(briefly(await from(['message'], tokenOf(batch)))).toEqual(['add message m2']);
+    // Another server's number, far ahead of ours.
+    const foreign = tokenOf(batch).replace(/,.*/, ',01700000000000000000');
+    const waits = from(['message'], foreign);
+    await waiting(1);
+    await host.world.store.commit((tx) => tx.create('message', 'm3' as Ref<'message'>, { uuid: 'm3' }));
+    expect(briefly(await waits)).toEqual(['add message m3']);
+  });
+
   test('refuses what is no token', async () => {
     expect(await host.json('event.from', root, ['VM'], 'nonsense', 1)).toEqual({
       error: ['EVENT_FROM_TOKEN_PARSE_FAILURE', 'nonsense'],
