@@ -1,0 +1,102 @@
+// Goal: what the README tells people to type works as it is printed.
+// Method: the two programs of its first session are taken out of it and run against the built program
+//   with QEMU; its flags and links, and those of the other pages, are looked up.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { upFlags } from '../../src/main/options.ts';
+import { clean, has, newDataFolder, password, start, type Xenact } from './xenact.ts';
+
+const readme = readFileSync('README.md', 'utf8');
+
+const programIn = (language: string): string => {
+  const found = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].filter(([, one]) => one === language);
+  expect(found, `programs in ${language}`).toHaveLength(1);
+  return found[0]?.[2] as string;
+};
+
+const ranTo = async (program: string, args: readonly string[], cwd: string) => {
+  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+  }
+  const [code] = await once(child, 'close');
+  return { code, said: said.replaceAll('\r', '') };
+};
+
+const noQemu = !(has('qemu-system-x86_64') && has('qemu-img') && has('qemu-nbd'));
+
+describe.skipIf(noQemu)('with QEMU installed, the first session', () => {
+  let folder: string;
+  let xenact: Xenact;
+  beforeAll(async () => {
+    folder = await newDataFolder();
+    // Where a user saves the programs, their packages are.
+    await mkdir(join(folder, 'clone'));
+    await symlink(join(process.cwd(), 'node_modules'), join(folder, 'clone', 'node_modules'));
+    xenact = await start(join(folder, 'data'), ['--hypervisor', 'qemu']);
+  });
+  afterAll(async () => {
+    await xenact?.end('SIGTERM');
+    if (folder !== undefined) await clean(folder);
+  });
+
+  const session = async (program: string, file: string, language: string) => {
+    await writeFile(join(folder, 'clone', file), programIn(language));
+    return ranTo(program, [file, xenact.http, password], join(folder, 'clone'));
+  };
+  const done = { code: 0, said: 'Running\nHello from the guest\n' };
+
+  test('boots a guest from Node', async () => {
+    expect(await session(process.execPath, 'first.mjs', 'js')).toEqual(done);
+  });
+
+  test.skipIf(!has('python3'))('boots a guest from Python', async () => {
+    expect(await session('python3', 'first.py', 'python')).toEqual(done);
+  });
+});
+
+describe('the pages', () => {
+  const pages = [
+    ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md', 'docs/house.md'],
+    ...readdirSync('docs/decisions').map((name) => `docs/decisions/${name}`),
+  ];
+
+  test('link to what is there', () => {
+    const broken = pages.flatMap((page) =>
+      [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
+        .map(([, link = '']) => link)
+        .filter((link) => !existsSync(join(dirname(page), link)))
+        .map((link) => `${page} -> ${link}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test('name paths of the tree that are there', () => {
+    const named = /`((?:src|actors|test|scripts|docs)\/[\w./-]+)`/g;
+    const missing = pages.flatMap((page) =>
+      [...readFileSync(page, 'utf8').matchAll(named)]
+        .map(([, path = '']) => path)
+        .filter((path) => !existsSync(path))
+        .map((path) => `${page}: ${path}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  test('name flags and commands that are there', () => {
+    const flags = [...readme.matchAll(/`[^`\n]*?--([a-z][a-z-]+)/g)].map(([, flag]) => flag);
+    expect(flags.length).toBeGreaterThan(3);
+    expect(flags.filter((flag) => flag !== 'help' && !Object.hasOwn(upFlags, flag as string))).toEqual([]);
+    const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
+    const commands = [...readme.matchAll(/npm (?:run )?(start|test|[a-z]+)\b(?= |`|\n)/g)].map(
+      ([, name]) => name,
+    );
+    expect(commands.filter((name) => !Object.hasOwn(scripts, name as string))).toEqual([]);
+  });
+});
