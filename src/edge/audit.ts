@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import type { AnyClass } from '../model/class.ts';
+import type { WireMessage } from '../model/derive.ts';
+import type { Type } from '../model/types.ts';
+import type { Catalog } from '../objects/catalog.ts';
+import type { Caller } from '../objects/implement.ts';
+import type { Clock } from '../std/clock.ts';
+import { isDateTime } from '../std/value.ts';
+
+/** Where lines of the audit log are kept. */
+export interface AuditTrail {
+  /** Takes a line without its end. Never fails and never waits. */
+  add(line: string): void;
+  /** Every line that is still kept, oldest first. */
+  read(): AsyncIterable<Uint8Array>;
+}
+
+export interface Audited {
+  readonly caller: Caller;
+  /** Address of the client. */
+  readonly from: string;
+  /** Name of the message, or the permission of an HTTP action. */
+  readonly method: string;
+  readonly args: object;
+  readonly task?: string;
+  /** `success`, `started` of a call that answers with a task, or the code of a fault. */
+  readonly outcome: string;
+}
+
+export interface Audit {
+  /** Whether the message may change something, and is written down. */
+  wants(message: WireMessage): boolean;
+  /** Arguments as they may be shown: secrets are hidden, long texts and lists are cut. */
+  shown(message: WireMessage, args: readonly unknown[]): object;
+  add(audited: Audited): void;
+}
+
+export interface AuditOptions {
+  readonly catalog: Catalog;
+  readonly trail: Pick<AuditTrail, 'add'>;
+  readonly clock: Clock;
+}
+
+/** Characters of one text, members of one list or map, and characters of all arguments of a call. */
+export const shownCharsMax = 256;
+export const shownMembersMax = 64;
+export const shownArgsCharsMax = 8_192;
+
+const hidden = '(hidden)';
+
+const changing: ReadonlySet<WireMessage['kind']> = new Set([
+  'setter',
+  'adder',
+  'remover',
+  'constructor',
+  'destructor',
+]);
+
+/** Writes down who changed what: one line of JSON for each call that may change something. */
+export const auditOf = ({ catalog, trail, clock }: AuditOptions): Audit => {
+  const wanted = new Set(catalog.messages.filter((message) => mayChange(catalog, message)));
+  const show = shower(new Map(catalog.classes.map((cls) => [cls.name, cls])));
+  return {
+    wants: (message) => wanted.has(message),
+    shown: ({ params }, args) =>
+      Object.fromEntries(
+        params.map(({ name, type, secret }, i) => [name, secret ? hidden : show(type, args[i])]),
+      ),
+    add: ({ caller, from, method, args, task, outcome }) => {
+      const text = JSON.stringify(args);
+      trail.add(
+        JSON.stringify({
+          at: new Date(clock.now()).toISOString(),
+          user: caller.user,
+          session: sessionMark(caller.session),
+          originator: cut(caller.originator),
+          from,
+          method,
+          args: text.length > shownArgsCharsMax ? `(${text.length} characters)` : args,
+          task,
+          outcome,
+        }),
+      );
+    },
+  };
+};
+
+/** Tells sessions apart without giving them away: a reference to a session is all that a thief needs. */
+export const sessionMark = (session: string): string =>
+  createHash('sha256').update(session).digest('hex').slice(0, 16);
+
+const mayChange = (catalog: Catalog, message: WireMessage): boolean => {
+  if (message.cls.name === 'event' || message.removed) return false;
+  const handler = catalog.handler(message);
+  if (handler !== undefined) return !('read' in handler);
+  return changing.has(message.kind);
+};
+
+const cut = (text: string): string =>
+  text.length > shownCharsMax ? `${text.slice(0, shownCharsMax)}...` : text;
+
+/** Members of free maps have no type that says so: here their names do. */
+const secretName = /passw|pwd|secret|token|private/i;
+
+type Show = (type: Type<any>, value: any) => unknown;
+
+const shower = (classes: ReadonlyMap<string, AnyClass>): Show => {
+  const members = (entries: Iterable<readonly [string, unknown]>): object =>
+    Object.fromEntries([...entries].slice(0, shownMembersMax));
+  const show: Show = (type, value) => {
+    if (type.secret === true) return hidden;
+    if (value === undefined || value === null) return undefined;
+    if (type.of === 'session' && type.kind === 'ref') return sessionMark(value);
+    if (type.kind === 'set')
+      return value.slice(0, shownMembersMax).map((one: unknown) => show(item(type), one));
+    if (type.kind === 'map') {
+      return members(
+        [...value].map(([key, one]) => [String(key), secretName.test(key) ? hidden : show(item(type), one)]),
+      );
+    }
+    if (type.kind === 'record') {
+      const fields = classes.get(type.of ?? '')?.fields ?? {};
+      return members(
+        [...value].flatMap(([name, one]) =>
+          name in fields ? [[name, given(show, fields[name]!.type, one)]] : [],
+        ),
+      );
+    }
+    if (type.kind === 'option') return show(item(type), value);
+    if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+    if (isDateTime(value)) return value.dateTime;
+    return typeof value === 'string' ? cut(value) : value;
+  };
+  return show;
+};
+
+/** A member of a constructor's struct, which is not yet what its type says. */
+const given = (show: Show, type: Type<unknown>, value: unknown): unknown =>
+  type.secret === true ? hidden : show(type, type.read(value as never, ''));
+
+const item = (type: Type<any>): Type<unknown> => type.item as Type<unknown>;
