@@ -73,7 +73,8 @@ export const scriptVolumes = (given: {
   return {
     createVolume: (sr, { name, description, sizeBytes, sharable, type }, call) =>
       datapaths.withSr(sr, call, async () => {
-        const args = { name, description, size: sizeBytes, sharable };
+        // The interface has no type: plugins that know one save a call, and may lay the volume out for it.
+        const args = { name, description, size: sizeBytes, sharable, type };
         const made = await srs.run(sr, 'Volume.create', args, call, readVolume);
         if (made.virtualSizeBytes < sizeBytes) {
           await destroy(sr, made.key, call);

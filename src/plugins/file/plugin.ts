@@ -208,13 +208,16 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
       const folder = folderOf(args);
       const sr = await folder.notes.readSr();
       if (sr === undefined) throw failure('There is no SR in the folder', folder.path);
+      const type = args['type'] === undefined ? undefined : textOf(args, 'type');
       const note = {
         name: textOf(args, 'name'),
         description: textOf(args, 'description'),
         sharable: flagOf(args, 'sharable'),
-        keys: {},
+        keys: type === undefined ? {} : { [VDI_TYPE]: type },
       };
-      const image = await folder.images.create(sr.imageFormat, sizeOf(args, 'size'));
+      // A guest's memory is written by who knows no image formats.
+      const format = type === 'suspend' ? 'raw' : sr.imageFormat;
+      const image = await folder.images.create(format, sizeOf(args, 'size'));
       return stat(folder, await add(folder, { ...note, image }));
     },
     'Volume.snapshot': duplicate,
