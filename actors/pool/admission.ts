@@ -71,6 +71,7 @@ export const poolRefusal = (view: View, self: Ref<'pool'>, operation: string): R
     case 'ha_disable':
       return pool.ha_enabled ? undefined : ['HA_NOT_ENABLED'];
     case 'cluster_create':
+      if ([...view.all('Cluster')].length > 0) return ['CLUSTER_ALREADY_EXISTS'];
       if (pool.ha_enabled) return ['INCOMPATIBLE_CLUSTER_STACK_ACTIVE', pool.ha_cluster_stack];
       return upgrading ? ['NOT_SUPPORTED_DURING_UPGRADE'] : undefined;
     case 'tls_verification_enable':

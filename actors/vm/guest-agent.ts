@@ -62,10 +62,16 @@ const addressOf = (path: string, value: string): Address | undefined => {
   return { card, family: index === undefined ? '4' : '6', index: Number(index ?? 0), value, current: false };
 };
 
-/** Addresses by card and kind: `0/ip`, `0/ipv4/0`, `0/ipv6/0`. */
+const unnumbered = /^attr\/vif\/(\d+)\/ipv([46])\/(?!\d{1,4}$)/;
+
+/** Addresses by card and kind: `0/ip`, `0/ipv4/0`, `0/ipv6/0`. An agent that numbers them by other than numbers is not believed. */
 export const networksOf = (agent: Agent): ReadonlyMap<string, string> => {
+  const disbelieved = new Set(
+    entries(agent).flatMap(([path]) => unnumbered.exec(path)?.slice(1).join('/') ?? []),
+  );
   const all = entries(agent)
     .flatMap(([path, value]) => addressOf(path, value) ?? [])
+    .filter(({ card, family, current }) => !current || !disbelieved.has(`${card}/${family}`))
     .sort((a, b) => a.index - b.index);
   const current = new Set(all.filter((one) => one.current).map(({ card }) => card));
   const found = new Map<string, string>();

@@ -7,6 +7,7 @@ import type { Invoker } from '../objects/invoke.ts';
 import type { Clock } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
+import { cookieNamed } from './cookies.ts';
 
 /** A session says when it was last used only this coarsely, so that reads do not become writes. */
 export const lastActiveMs = 600_000;
@@ -78,7 +79,7 @@ export interface HttpAuthentication {
 
 /** The user of an HTTP request: by `session_id` in the query or a cookie, else by Basic. Throws `Unauthorised`. */
 export const authenticate = async (head: HttpHead, by: HttpAuthentication): Promise<HttpIdentity> => {
-  const session = head.query.get('session_id') ?? cookie(head, 'session_id');
+  const session = head.query.get('session_id') ?? cookieNamed(head.headers['cookie'] ?? '', 'session_id');
   if (session !== undefined) return { caller: callerOf(by, session), end: async () => {} };
   const basic = basicOf(head.headers['authorization']);
   if (basic === undefined)
@@ -134,16 +135,8 @@ const send = async (
   return invoker.invoke({ message, args, caller, watched: 'untracked' });
 };
 
-const cookie = (head: HttpHead, name: string): string | undefined => {
-  for (const pair of (head.headers['cookie'] ?? '').split(/; ?/)) {
-    const at = pair.indexOf('=');
-    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).replace(/^"(.*)"$/, '$1');
-  }
-  return undefined;
-};
-
 /** User and password; a password may hold colons, a user may not. */
-const basicOf = (header: string | undefined): readonly [string, string] | undefined => {
+export const basicOf = (header: string | undefined): readonly [string, string] | undefined => {
   const encoded = /^Basic +([A-Za-z0-9+/=_-]+) *$/i.exec(header ?? '')?.[1];
   if (encoded === undefined) return undefined;
   const text = Buffer.from(encoded, 'base64').toString('utf8');

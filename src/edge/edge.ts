@@ -10,7 +10,8 @@ import { authenticate, type HttpIdentity, Unauthorised } from './authenticate.ts
 import { dispatcherOf } from './dispatch.ts';
 import { fragmentOf } from './encoding.ts';
 import { eventsOf } from './events.ts';
-import { assertAction } from './permissions.ts';
+import { longestFirst, routeAt } from './longest-path.ts';
+import { actionRefusal } from './permissions.ts';
 import type { ConnectRoute, HttpContext, RequestRoute, Route, UpgradeRoute } from './route.ts';
 import { rpcRoutes } from './rpc.ts';
 
@@ -43,12 +44,14 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     fragment,
     ...(options.eventWaitersMax === undefined ? {} : { waitersMax: options.eventWaitersMax }),
   });
-  const dispatch = dispatcherOf({ catalog, store, invoker, services, log, events, fragment });
-  const routes = [healthz, ...rpcRoutes(dispatch, services.clock), ...(options.routes ?? [])].toSorted(
-    (a, b) => b.path.length - a.path.length,
-  );
+  const dispatch = dispatcherOf({ ...options, events, fragment });
+  const routes = longestFirst<Route>([
+    healthz,
+    ...rpcRoutes(dispatch, services.clock),
+    ...(options.routes ?? []),
+  ]);
   const find = <R extends Route>(method: string, path: string): R | undefined =>
-    routes.find((route) => route.method === method && path.startsWith(route.path)) as R | undefined;
+    routeAt(routes, path, (route) => route.method === method) as R | undefined;
 
   /** Runs a handler as whoever the request says it is, and ends what that opened. */
   const within = async (

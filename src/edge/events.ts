@@ -57,8 +57,9 @@ export const eventsOf = (options: EventsOptions): Events => {
     signal: AbortSignal,
   ): Promise<Encoding> => {
     const subscription = subscriptionOf(classes);
-    const { generation: position, messages } = parseToken(token);
-    if (position > store.generation) throw new Fault('EVENTS_LOST');
+    const { generation, messages } = parseToken(token);
+    if (generation > store.generation) throw new Fault('EVENTS_LOST');
+    const position = Number(clamp(generation, store.generation));
     // A timeout that makes no sense is a long one.
     const timeoutMs = timeoutS >= 0 ? Math.min(timeoutS * 1_000, timeoutMsMax) : timeoutMsMax;
     const hearsMessages =
@@ -69,7 +70,11 @@ export const eventsOf = (options: EventsOptions): Events => {
     const batch = await watch.collect(heard);
     const counts = [...spelled].map(([cls, name]) => [cls, store.tables.get(name)?.count ?? 0] as const);
     const told = hearsMessages ? BigInt(batch.generation) : messages;
-    return batchEncoding(batch.list, counts, tokenText({ generation: batch.generation, messages: told }));
+    return batchEncoding(
+      batch.list,
+      counts,
+      tokenText({ generation: BigInt(batch.generation), messages: told }),
+    );
   };
 
   const registered = ({ session }: Caller): Registration => {
@@ -115,7 +120,7 @@ export const eventsOf = (options: EventsOptions): Events => {
     if (table?.latest(ref) === undefined) throw new Fault('HANDLE_INVALID', [given, ref]);
     await store.commit((tx) => tx.touch(cls as ClassName, ref as Ref<any>));
     const touched = table.committed(ref)?.modified ?? store.generation;
-    return tokenText({ generation: touched - 1, messages: 0n });
+    return tokenText({ generation: BigInt(touched - 1), messages: 0n });
   };
 
   const done = (_: void): Encoding => typedEncoding(nothing, undefined);

@@ -2,7 +2,8 @@ import { Fault } from '../std/fault.ts';
 
 /** Where a watcher of events has got to. */
 export interface Token {
-  readonly generation: number;
+  /** May be any that a client makes up, and is then before the start or in the future. */
+  readonly generation: bigint;
   /** The same for messages, so that a client can begin to hear of them later. Kept while it does not. */
   readonly messages: bigint;
 }
@@ -12,21 +13,21 @@ const int64Max = 2n ** 63n - 1n;
 
 /** Throws EVENT_FROM_TOKEN_PARSE_FAILURE. An empty token is the start of everything. */
 export const parseToken = (text: string): Token => {
-  if (text === '') return { generation: 0, messages: 0n };
+  if (text === '') return { generation: 0n, messages: 0n };
   const [generation, messages] = (tokenForm.exec(text) ?? [])
     .slice(1)
     .map((digits) => BigInt(digits.replaceAll('_', '')));
   if (generation === undefined || messages === undefined || !isInt64(generation) || !isInt64(messages)) {
     throw new Fault('EVENT_FROM_TOKEN_PARSE_FAILURE', [text]);
   }
-  return { generation: Math.max(0, Number(generation)), messages };
+  return { generation, messages };
 };
 
 const isInt64 = (n: bigint): boolean => n <= int64Max && n >= -int64Max - 1n;
 
 /** Of one length, so that tokens can be compared as texts. */
 export const tokenText = ({ generation, messages }: Token): string =>
-  `${padded(BigInt(generation))},${padded(messages)}`;
+  `${padded(generation)},${padded(messages)}`;
 
 const padded = (n: bigint): string =>
   n < 0n ? `-${String(-n).padStart(19, '0')}` : String(n).padStart(20, '0');

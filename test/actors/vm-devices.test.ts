@@ -2,12 +2,10 @@
 // Method: the real behaviours over a scripted daemon; what the daemon heard and what the rows say is compared.
 
 import { afterEach, describe, expect, test } from 'vitest';
-import { networksOf } from '../../actors/vm/guest-agent.ts';
 import { XenopsError } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { consoleEndpoint } from '../../src/objects/consoles.ts';
 import { type Bench, bench, type FakeHypervisor, fakeHypervisor, vbdFields, vifFields } from './vm-bench.ts';
-import { conformance } from './vm-rows.ts';
 
 let hypervisor: FakeHypervisor;
 let made: Bench | undefined;
@@ -165,19 +163,4 @@ describe('Consoles', () => {
     await at.call('VM.hard_shutdown', vm);
     await expect(path(vm)).rejects.toMatchObject({ code: 'VM_BAD_POWER_STATE' });
   });
-});
-
-test('The addresses that an agent reports are told by card and kind', (context) => {
-  const cases = conformance('guest_agent_networks');
-  context.skip(cases === undefined, '../shared/conformance/guest_agent_networks.json is not there');
-  for (const { name, given, then } of cases ?? []) {
-    const pairs: [string, string][] = then['(xenstore path read, networks key) in this order'];
-    // A path that stands for others that the guest has as well: only what was found can be told.
-    const present: string[] = given['xenstore keys present under the guest'];
-    const expected = new Map(
-      pairs.filter(([path]) => present.includes(path)).map(([path, key]) => [key, path]),
-    );
-    const found = networksOf(new Map(present.map((path) => [path, path])));
-    if (present.every((path) => /\d$|ip$|addr$/.test(path))) expect([name, found]).toEqual([name, expected]);
-  }
 });

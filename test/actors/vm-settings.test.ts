@@ -4,7 +4,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Ref } from '../../src/model/types.ts';
 import { type Bench, bench, fakeHypervisor } from './vm-bench.ts';
-import { conformance } from './vm-rows.ts';
 
 let made: Bench | undefined;
 afterEach(() => made?.close());
@@ -101,21 +100,6 @@ describe('Templates', () => {
       code: 'VM_BAD_POWER_STATE',
     });
   });
-});
-
-test('Secure Boot certificates are marked and unmarked only where there is something to mark', async (context) => {
-  const cases = (conformance('vm_misc_setters') ?? []).filter(({ when }) => when['mark'] !== undefined);
-  context.skip(cases.length === 0, '../shared/conformance/vm_misc_setters.json is not there');
-  const [at, vm] = await setUp();
-  for (const { name, given, when, then } of cases) {
-    const secureboot_certificates_state = given['VM.secureboot_certificates_state'];
-    await at.store.commit((tx) => tx.patch('VM', vm, { secureboot_certificates_state }));
-    const found = await at.call(when['call'], vm, when['mark']).then(
-      () => ({ 'VM.secureboot_certificates_state': row(at, vm).secureboot_certificates_state }),
-      ({ code, params }) => ({ error: [code, ...params] }),
-    );
-    expect([name, found]).toEqual([name, then]);
-  }
 });
 
 test('BIOS strings are set once', async () => {

@@ -1,6 +1,7 @@
 import { vbdOperation, vifOperation } from './devices.ts';
 import { haArithmetic, haBinpack } from './ha-packing.ts';
 import { haPlanning } from './ha-planning.ts';
+import { httpMisc, requestHeads } from './http.ts';
 import { networkValues } from './network-values.ts';
 import {
   commandLines,
@@ -16,10 +17,19 @@ import {
 } from './parsing.ts';
 import { antiAffinity, placementSelection, placementTables } from './placement.ts';
 import { clusterOperation, hostOperation, poolOperation } from './pool.ts';
+import { httpRoles, keyPermissions, messageRoles } from './rights.ts';
 import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
 import type { Adapter } from './subject.ts';
 import { vmAllowed, vmBeside, vmOperation } from './vm.ts';
-import { deviceNumbers, guestNetworks, macs, memoryConstraints, platformdata } from './vm-values.ts';
+import {
+  deviceNumbers,
+  guestNetworks,
+  macs,
+  memoryConstraints,
+  miscSetters,
+  platformdata,
+} from './vm-values.ts';
+import { eventClasses, expressions, tokensAndSubscriptions } from './watching.ts';
 
 /** How the cases of each subject are put to the code, by the name of the subject's file. */
 export const adapters: ReadonlyMap<string, Adapter> = new Map(
@@ -28,12 +38,17 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     cpu_features: cpuFeatures,
     datetime_parsing: dates,
     device_numbers: deviceNumbers,
+    event_classes: eventClasses,
+    event_tokens_and_subscriptions: tokensAndSubscriptions,
     feature_restrictions: featureRestrictions,
+    get_all_records_where_expressions: expressions,
     guest_agent_networks: guestNetworks,
     ha_binpack: haBinpack,
     ha_planner_arithmetic: haArithmetic,
     ha_planning: haPlanning,
     host_operation_table: hostOperation,
+    http_misc: httpMisc,
+    http_request_parsing: requestHeads,
     log_argument_filter: loggedArguments,
     map_key_checks: mapKeys,
     memory_constraints: memoryConstraints,
@@ -41,6 +56,9 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     network_value_checks: networkValues,
     platformdata,
     pool_operation_table: poolOperation,
+    rbac_http: httpRoles,
+    rbac_key_permission: keyPermissions,
+    rbac_messages: messageRoles,
     sm_feature_parsing: smFeatures,
     sr_allowed_operations: srAllowed,
     sr_operation_table: srOperation,
@@ -55,6 +73,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     vm_allowed_operations: vmAllowed,
     vm_anti_affinity_ranking: antiAffinity,
     vm_concurrent_operations: vmBeside,
+    vm_misc_setters: miscSetters,
     vm_operation_table: vmOperation,
     vm_operations_in_progress: vmOperation,
     vm_placement_selection: placementSelection,

@@ -1,3 +1,4 @@
+import vm from '../../actors/vm/behaviour.ts';
 import { biosStrings } from '../../actors/vm/bios-strings.ts';
 import { networksOf } from '../../actors/vm/guest-agent.ts';
 import {
@@ -10,9 +11,11 @@ import {
   type PinnedBecause,
 } from '../../actors/vm/memory-constraints.ts';
 import { isOn, isSwitch, platformForGuest, restrictionRefusal } from '../../actors/vm/platform.ts';
+import type { Ref } from '../../src/model/types.ts';
 import { deviceNumberOf, linuxDevice, xenstoreKey } from '../../src/objects/device-numbers.ts';
 import { macFromSeed } from '../../src/objects/mac.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
+import { world } from '../world.ts';
 import { type Adapter, against, byCall, mapOf, outcome, skip } from './subject.ts';
 
 type Numbers = Readonly<Record<string, number>>;
@@ -97,5 +100,29 @@ export const guestNetworks: Adapter = ({ given, then }) => {
   return against(networksOf(new Map(present.map((path) => [path, path]))), new Map(expected));
 };
 
-export const biosStringsOf: Adapter = ({ when }) =>
-  outcome(() => ({ 'VM.bios_strings': Object.fromEntries(biosStrings(mapOf(when['value']))) }));
+/** Setters of VMs, by their names, against a VM in the state that a case gives it. */
+const secureBootMark: Adapter = async ({ given, when }) => {
+  const here = await world({ behaviours: [vm] });
+  try {
+    const self = 'OpaqueRef:vm' as Ref<'VM'>;
+    await here.store.commit((tx) =>
+      tx.create('VM', self, {
+        uuid: 'vm',
+        secureboot_certificates_state: given['VM.secureboot_certificates_state'],
+      }),
+    );
+    return await outcome(async () => {
+      await here.call(when['call'], self, when['mark']);
+      const { secureboot_certificates_state } = here.store.committed.require('VM', self);
+      return { 'VM.secureboot_certificates_state': secureboot_certificates_state };
+    });
+  } finally {
+    await here.close();
+  }
+};
+
+export const miscSetters = byCall({
+  'VM.set_bios_strings': ({ when }) =>
+    outcome(() => ({ 'VM.bios_strings': Object.fromEntries(biosStrings(mapOf(when['value']))) })),
+  'VM.update_secureboot_certificates_on_boot': secureBootMark,
+});

@@ -3,8 +3,10 @@ import type { HttpHead, HttpRequest } from '../http/http.ts';
 import { bodyChunks, bodyText } from './http-body.ts';
 import type { Exchange } from './http-exchange.ts';
 
-/** The head of a request; undefined when its target cannot be decoded. */
+/** The head of a request; undefined when its target cannot be decoded or it is not HTTP/1. */
 export const httpHead = (incoming: IncomingMessage, secure: boolean): HttpHead | undefined => {
+  // A line without a version is HTTP/0.9, which knows neither headers nor a status.
+  if (incoming.httpVersionMajor !== 1) return undefined;
   const target = pathAndQuery(incoming.url ?? '/');
   const queryAt = target.indexOf('?');
   const path = decoded(queryAt < 0 ? target : target.slice(0, queryAt));
@@ -21,9 +23,17 @@ export const httpHead = (incoming: IncomingMessage, secure: boolean): HttpHead |
   };
 };
 
-/** Proxies may send the whole address; what comes before the path says nothing that we need. */
-const pathAndQuery = (target: string): string =>
-  target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?]*/i, '');
+/** Most requests have none. */
+const NO_QUERY = new URLSearchParams();
+
+/** Proxies may send the whole address, browsers a fragment: what is around path and query says nothing that we need. */
+const pathAndQuery = (target: string): string => {
+  const [local = ''] = (target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '')).split(
+    '#',
+    1,
+  );
+  return local;
+};
 
 /** A socket for both families shows IPv4 clients by IPv6 names. */
 const plainAddress = (address: string): string =>

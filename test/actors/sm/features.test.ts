@@ -1,23 +1,12 @@
-// Goal: what drivers claim to be able to do is read as the recorded cases say.
-// Method: each recorded list of claims is parsed, and driver rows follow the plugins that are there.
+// Goal: rows of storage drivers follow the plugins that are there.
+// Method: a fake storage loses its plugin while a repository needs it, and after.
 
-import { afterEach, describe, expect, test } from 'vitest';
-import { parseFeatures } from '../../../actors/sm/features.ts';
+import { afterEach, expect, test } from 'vitest';
 import { smRows } from '../../../actors/sm/rows.ts';
 import type { Ref } from '../../../src/model/types.ts';
 import type { World } from '../../world.ts';
 import { fakeStorage } from '../fake-storage.ts';
-import { casesOf } from '../storage-cases.ts';
 import { storageWorld } from '../storage-world.ts';
-
-const cases = casesOf('sm_feature_parsing.json');
-
-describe.skipIf(cases === undefined)('features of drivers (needs ../shared)', () => {
-  test.each(cases ?? [])('$name', ({ when, then }) => {
-    const parsed = [...parseFeatures(when['features'])].map(([name, version]) => [name, Number(version)]);
-    expect(parsed).toEqual(Object.values(then)[0]);
-  });
-});
 
 let w: World | undefined;
 afterEach(() => w?.close());
