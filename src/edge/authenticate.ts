@@ -1,5 +1,5 @@
 import type { HttpHead } from '../drivers/http/http.ts';
-import { type Role, roles } from '../model/class.ts';
+import { type RecordNamed, type Role, roles } from '../model/class.ts';
 import { dateTimeOf, millisecondsOf, nullRef, type Ref } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import type { Caller } from '../objects/implement.ts';
@@ -42,10 +42,19 @@ export const sessionCaller = (store: Store, clock: Clock, session: string): Call
   };
 };
 
+/** Read once for each version of a session: every call of it asks. */
+const activeMs = (session: SessionRecord): number => {
+  const known = activities.get(session) ?? millisecondsOf(session.last_active);
+  activities.set(session, known);
+  return known;
+};
+type SessionRecord = RecordNamed<'session'>;
+const activities = new WeakMap<SessionRecord, number>();
+
 const refresh = (store: Store, clock: Clock, session: Ref<'session'>): void => {
   const nowMs = clock.now();
   const latest = store.latest.get('session', session);
-  if (latest === undefined || nowMs - millisecondsOf(latest.last_active) < lastActiveMs) return;
+  if (latest === undefined || nowMs - activeMs(latest) < lastActiveMs) return;
   // Nobody waits for it: a session that is ended meanwhile has nothing left to refresh.
   store
     .commit((tx) => {

@@ -1,6 +1,7 @@
 import { jsonValue } from '../codec/jsonrpc-writer.ts';
 import { encoderOf } from '../codec/typed.ts';
 import { xmlValue } from '../codec/xmlrpc-writer.ts';
+import type { HttpRequest } from '../drivers/http/http.ts';
 import type { WireMessage } from '../model/derive.ts';
 import { set, string } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
@@ -37,10 +38,8 @@ export type Outcome =
     };
 
 export interface CallRequest {
-  readonly remoteAddress: string;
-  readonly userAgent?: string;
-  /** Aborted when the client went away. */
-  readonly signal: AbortSignal;
+  /** What it came with. `gone` is made when it is first read, which only calls that wait do. */
+  readonly http: Pick<HttpRequest, 'gone' | 'headers' | 'remoteAddress'>;
   /** The text of the call was not UTF-8, and every U+FFFD in it stands for what could not be read. */
   readonly garbled?: boolean;
 }
@@ -195,7 +194,8 @@ const permitted = (options: DispatcherOptions, call: Admitted): Promise<Encoding
 
 const perform = async (options: DispatcherOptions, call: Admitted): Promise<Encoding> => {
   const { message, args, caller, request } = call;
-  if (message.cls.name === 'event') return options.events.answer(message.name, args, caller, request.signal);
+  if (message.cls.name === 'event')
+    return options.events.answer(message.name, args, caller, request.http.gone());
   const rows = recordRows(options, message, args);
   if (rows !== undefined) return rows;
   const watched = message.async ? 'while-running' : 'untracked';

@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { type JsonRpcCall, readJsonRpcCall } from '../codec/jsonrpc-reader.ts';
 import { jsonFailure, jsonSuccessParts, jsonValue } from '../codec/jsonrpc-writer.ts';
 import { DecodeFailure, type DecodeLimits, decodeLimits } from '../codec/limits.ts';
@@ -7,7 +7,7 @@ import { xmlFailure, xmlSuccessParts, xmlText } from '../codec/xmlrpc-writer.ts'
 import { BodyTooLarge, type HttpAnswer, type HttpRequest } from '../drivers/http/http.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Value } from '../std/value.ts';
-import type { CallRequest, Dispatch, Outcome } from './dispatch.ts';
+import type { Dispatch, Outcome } from './dispatch.ts';
 import type { Format, Parts } from './encoding.ts';
 import { sendParts } from './long-answer.ts';
 import type { RequestRoute } from './route.ts';
@@ -19,9 +19,12 @@ import type { RequestRoute } from './route.ts';
 export const rpcBodyBytesMax = 16 * 1024 * 1024;
 const rpcLimits: DecodeLimits = { ...decodeLimits, textMax: rpcBodyBytesMax };
 
-const contentTypes = { xml: 'text/xml', json: 'application/json' } as const;
-
 const fromAnywhere = { 'Access-Control-Allow-Origin': '*', 'Cache-Control': 'no-cache, no-store' };
+const scriptHeaders = { 'Access-Control-Allow-Headers': 'X-Requested-With', ...fromAnywhere };
+const answerHeaders = {
+  xml: { 'Content-Type': 'text/xml', ...scriptHeaders },
+  json: { 'Content-Type': 'application/json', ...scriptHeaders },
+} as const;
 
 /** XML-RPC answers any POST that nobody else does, JSON-RPC has a path of its own. */
 export const rpcRoutes = (dispatch: Dispatch, clock: Clock): readonly RequestRoute[] => [
@@ -57,14 +60,9 @@ const serve = async (
 ): Promise<void> => {
   const call = await readCall(request, format).catch((error: unknown) => refuse(answer, error));
   if (call === undefined) return;
-  const outcome = await dispatch(call.method, call.params, callRequest(request, call));
+  const outcome = await dispatch(call.method, call.params, { http: request, garbled: call.garbled });
   const parts = format === 'xml' ? await xmlAnswer(outcome) : await jsonAnswer(outcome, call);
-  const headers = {
-    'Content-Type': contentTypes[format],
-    'Access-Control-Allow-Headers': 'X-Requested-With',
-    ...fromAnywhere,
-  };
-  await sendParts(answer, clock, headers, parts);
+  await sendParts(answer, clock, answerHeaders[format], parts);
 };
 
 interface ReadCall {
@@ -75,25 +73,19 @@ interface ReadCall {
   readonly id: JsonRpcCall['id'];
 }
 
-const readCall = async (request: HttpRequest, format: Format): Promise<ReadCall> => {
-  const bytes = await bodyOf(request);
-  const text = new TextDecoder().decode(bytes);
-  const garbled = !isUtf8(bytes);
-  if (format === 'json') return { ...readJsonRpcCall(text, rpcLimits), garbled };
-  return { ...readXmlRpcCall(text, rpcLimits), garbled, version: 2, id: 0n };
-};
+/** A byte order mark is left out, and U+FFFD stands for what is not UTF-8. */
+const utf8 = new TextDecoder();
 
-/** The bytes, and not the text that the request could give: whether they were UTF-8 must be told. */
-const bodyOf = async (request: HttpRequest): Promise<Uint8Array> => {
-  if ((request.contentLength ?? 0n) > BigInt(rpcBodyBytesMax)) throw new BodyTooLarge(rpcBodyBytesMax);
-  const chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of request.chunks()) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > rpcBodyBytesMax) throw new BodyTooLarge(rpcBodyBytesMax);
-    chunks.push(chunk);
+const readCall = async (request: HttpRequest, format: Format): Promise<ReadCall> => {
+  const bytes = await request.bytes(rpcBodyBytesMax);
+  const text = isAscii(bytes) ? bytes.toString('latin1') : utf8.decode(bytes);
+  const garbled = !isUtf8(bytes);
+  if (format === 'json') {
+    const { method, params, version, id } = readJsonRpcCall(text, rpcLimits);
+    return { method, params, garbled, version, id };
   }
-  return Buffer.concat(chunks, sizeBytes);
+  const { method, params } = readXmlRpcCall(text, rpcLimits);
+  return { method, params, garbled, version: 2, id: 0n };
 };
 
 /** What is not a call is no call that failed: clients are used to a page of HTML here. */
@@ -107,16 +99,6 @@ const page = (answer: HttpAnswer, status: number, sentence: string): void =>
   answer.send(status, { 'Content-Type': 'text/html', ...fromAnywhere }, [
     `<html><body><p>${xmlText(sentence)}.</p></body></html>\n`,
   ]);
-
-const callRequest = (request: HttpRequest, { garbled }: ReadCall): CallRequest => {
-  const userAgent = request.headers['user-agent'];
-  return {
-    remoteAddress: request.remoteAddress,
-    ...(userAgent === undefined ? {} : { userAgent }),
-    signal: request.gone,
-    garbled,
-  };
-};
 
 const bareParts = [
   '<?xml version="1.0"?><methodResponse><params><param>',

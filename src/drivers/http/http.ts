@@ -29,7 +29,11 @@ export interface HttpHandler {
   /** `CONNECT path HTTP/1.x`, as clients of consoles send it: the socket is the handler's from here on. */
   connect(request: HttpHead, socket: Duplex): Promise<void>;
   /** A WebSocket handshake. `accept` answers it with the subprotocol and gives a stream of binary messages. */
-  upgrade(request: HttpHead, accept: (protocol: string | undefined) => Promise<Duplex>, refuse: Refuse): Promise<void>;
+  upgrade(
+    request: HttpHead,
+    accept: (protocol: string | undefined) => Promise<Duplex>,
+    refuse: Refuse,
+  ): Promise<void>;
 }
 
 export type Refuse = (status: number, headers: Readonly<Record<string, string>>, body: string) => void;
@@ -49,17 +53,21 @@ export interface HttpHead {
 export interface HttpRequest extends HttpHead {
   /** Undefined: chunked, or HTTP/1.0 data until the client closes. */
   readonly contentLength: bigint | undefined;
-  /** The whole body as UTF-8 text; rejects with `BodyTooLarge` past the limit and with `BodyBroken` when it ends early. */
-  text(bytesMax: number): Promise<string>;
+  /** The whole body; rejects with `BodyTooLarge` past the limit and with `BodyBroken` when it ends early. */
+  bytes(bytesMax: number): Promise<Buffer>;
   /** The body as it arrives. Ends early with `BodyBroken` when the client goes away before its Content-Length. */
   chunks(): AsyncIterable<Uint8Array>;
-  /** Aborted when the client goes away before it was answered. */
-  readonly gone: AbortSignal;
+  /** Aborted when the client goes away before it was answered. Made for the first who asks: few requests need it. */
+  gone(): AbortSignal;
 }
 
 export interface HttpAnswer {
   /** A whole answer at once; Content-Length is set. Parts are written without joining them first. */
-  send(status: number, headers: Readonly<Record<string, string>>, parts: readonly (string | Uint8Array)[]): void;
+  send(
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    parts: readonly (string | Uint8Array)[],
+  ): void;
   /**
    * An answer in pieces: Content-Length when `headers` has it, else chunked for HTTP/1.1 and until
    * the end of the connection for HTTP/1.0.
@@ -70,7 +78,8 @@ export interface HttpAnswer {
    * body only after they have seen it. The connection closes after the body.
    */
   early(status: number, headers: Readonly<Record<string, string>>): void;
-  readonly begun: boolean;
+  /** True once a head has been sent. */
+  begun(): boolean;
 }
 
 export interface HttpBody {

@@ -24,10 +24,8 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
     response.writeHead(status, headers);
   };
 
-  const answer: Omit<HttpAnswer, 'begun'> & { readonly response: ServerResponse } = {
-    // @ts-expect-error The compiler does not know this way to give a literal its prototype.
-    __proto__: WITH_BEGUN,
-    response,
+  return {
+    begun: () => response.headersSent,
 
     send(status, headers, parts) {
       if (early && !response.writableEnded) {
@@ -58,14 +56,6 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
       early = true;
     },
   };
-  return answer as typeof answer & HttpAnswer;
-};
-
-/** Shared, because an accessor in the literal would be made anew for each answer, dearer than the answer. */
-const WITH_BEGUN = {
-  get begun(): boolean {
-    return (this as unknown as { readonly response: ServerResponse }).response.headersSent;
-  },
 };
 
 const answerBody = (exchange: Exchange, idleMs: number): HttpBody => {

@@ -35,7 +35,7 @@ const BODY_EVENTS = ['readable', 'end', 'close', 'error'] as const;
  * The whole body. A body that is announced too large is refused before a byte of it is read. This
  * is the way of every call, so it does without a generator, and without a timer where it can.
  */
-export const bodyText = (exchange: Exchange, bytesMax: number, rules: BodyRules): Promise<string> =>
+export const bodyBytes = (exchange: Exchange, bytesMax: number, rules: BodyRules): Promise<Buffer> =>
   new Promise((resolve, reject) => {
     const { source, incoming } = exchange;
     const announced = Number(incoming.headers['content-length'] ?? Number.NaN);
@@ -52,7 +52,7 @@ export const bodyText = (exchange: Exchange, bytesMax: number, rules: BodyRules)
         source.pause();
         reject(error);
       } else {
-        resolve(chunks.length === 1 ? String(chunks[0]) : Buffer.concat(chunks, sizeBytes).toString());
+        resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, sizeBytes));
       }
     };
     const look = (): void => {

@@ -18,8 +18,6 @@ export interface Exchange {
   wake: () => void;
   /** Set by whoever wants to know that the client went away. */
   leave: () => void;
-  /** Made when first asked for. */
-  gone: AbortSignal | undefined;
 }
 
 /**
@@ -86,7 +84,6 @@ const exchange = (
   broken: undefined,
   wake() {},
   leave() {},
-  gone: undefined,
 });
 
 /** True when all of the body has been received, read or not. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { HttpHead, HttpRequest } from '../http/http.ts';
-import { bodyChunks, bodyText } from './http-body.ts';
+import { bodyBytes, bodyChunks } from './http-body.ts';
 import type { Exchange } from './http-exchange.ts';
 
 /** The head of a request; undefined when its target cannot be decoded or it is not HTTP/1. */
@@ -14,7 +14,7 @@ export const httpHead = (incoming: IncomingMessage, secure: boolean): HttpHead |
   return {
     method: incoming.method ?? '',
     path: path === '' ? '/' : path,
-    query: new URLSearchParams(queryAt < 0 ? '' : target.slice(queryAt + 1)),
+    query: queryAt < 0 ? NO_QUERY : new URLSearchParams(target.slice(queryAt + 1)),
     // Only Set-Cookie would be a list, and that is no header of requests.
     headers: incoming.headers as Readonly<Record<string, string | undefined>>,
     httpVersion: incoming.httpVersionMinor === 0 ? '1.0' : '1.1',
@@ -63,10 +63,8 @@ export const httpRequest = (
       awaited = false;
     },
   };
-  const request: Omit<HttpRequest, 'gone'> & { readonly exchange: Exchange } = {
-    // @ts-expect-error The compiler does not know this way to give a literal its prototype.
-    __proto__: WITH_GONE,
-    exchange,
+  let gone: AbortSignal | undefined;
+  return {
     method: head.method,
     path: head.path,
     query: head.query,
@@ -75,22 +73,13 @@ export const httpRequest = (
     remoteAddress: head.remoteAddress,
     secure: head.secure,
     contentLength: announcedLength(exchange),
-    text: (bytesMax) => bodyText(exchange, bytesMax, rules),
+    bytes: (bytesMax) => bodyBytes(exchange, bytesMax, rules),
     chunks: () => bodyChunks(exchange, rules),
+    gone() {
+      gone ??= goneSignal(exchange);
+      return gone;
+    },
   };
-  return request as typeof request & HttpRequest;
-};
-
-/**
- * Most requests are answered before anybody asks for their signal. The accessor is shared, because one
- * in the literal would be made anew for each request, which was dearer than all else about it.
- */
-const WITH_GONE = {
-  get gone(): AbortSignal {
-    const { exchange } = this as unknown as { readonly exchange: Exchange };
-    exchange.gone ??= goneSignal(exchange);
-    return exchange.gone;
-  },
 };
 
 const announcedLength = ({ incoming, source }: Exchange): bigint | undefined => {

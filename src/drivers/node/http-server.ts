@@ -148,9 +148,9 @@ const respond = async (exchange: Exchange, context: Context, awaited: boolean): 
     await context.handler.request(httpRequest(head, exchange, { idleMs: context.idleMs, awaited }), answer);
   } catch {
     // Who handles requests says why they fail; here it only must not stay without an end.
-    if (answer.begun && !response.writableEnded) cut(exchange);
+    if (answer.begun() && !response.writableEnded) cut(exchange);
   }
-  if (!answer.begun && !socket.destroyed) say(answer, 500, 'The request failed for an internal reason');
+  if (!answer.begun() && !socket.destroyed) say(answer, 500, 'The request failed for an internal reason');
 };
 
 const serveStreams = (server: Server, context: Context): void => {

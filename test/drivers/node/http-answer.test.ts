@@ -145,7 +145,7 @@ test.each([
   const server = await start({
     limits: { bodyIdleMs: 100 },
     async request(request, answer) {
-      const left = once(request.gone, 'abort');
+      const left = once(request.gone(), 'abort');
       const all = Buffer.alloc(50_000_000);
       if (how === 'send') answer.send(200, {}, [all]);
       else

@@ -44,7 +44,7 @@ export const startServer = async (handlers: Handlers): Promise<Running> => {
 
 /** Answers what it was sent. */
 export const echo = async (request: HttpRequest, answer: HttpAnswer): Promise<void> => {
-  const body = await request.text(10_000_000);
+  const body = String(await request.bytes(10_000_000));
   answer.send(200, { 'content-type': 'text/plain' }, [`${request.method} ${request.path} ${body}`]);
 };
 
