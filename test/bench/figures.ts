@@ -28,3 +28,27 @@ export const inParallel = async (
   };
   await Promise.all(Array.from({ length: atOnce }, (_, number) => worker(number)));
 };
+
+/** How a figure is held against its target. */
+export interface Target {
+  readonly name: string;
+  readonly values: readonly number[];
+  readonly digits?: number;
+  readonly unit?: string;
+  readonly atLeast?: number;
+  readonly atMost?: number;
+}
+
+/** One line: the figure, its target, and by how much it is missed where it is. */
+export const verdict = ({ name, values, digits = 2, unit = '', atLeast, atMost }: Target): string => {
+  const middle = quantile(values, 0.5);
+  const target = atLeast ?? atMost ?? Number.NaN;
+  const met = atLeast === undefined ? middle <= target : middle >= target;
+  const wanted = `${atLeast === undefined ? 'at most' : 'at least'} ${target}${unit}`;
+  const missed = `MISSED by ${((Math.abs(middle - target) / target) * 100).toFixed(0)} %`;
+  return `  ${name.padEnd(58)}${`${spread(values, digits)}${unit}`.padEnd(26)}${wanted.padEnd(16)}${met ? 'met' : missed}`;
+};
+
+/** A figure without a target. */
+export const figure = (name: string, values: readonly number[], digits = 0, unit = ''): string =>
+  `  ${name.padEnd(58)}${spread(values, digits)}${unit}`;

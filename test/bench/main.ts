@@ -1,7 +1,9 @@
 // `npm run bench`: every figure beside what it is compared with, measured in the same run.
+import { allRecords } from './all-records.ts';
+import { smallCalls } from './small-calls.ts';
 import { vmStart } from './vm-start.ts';
 
-const benchmarks = { 'vm-start': vmStart } as const;
+const benchmarks = { 'small-calls': smallCalls, 'all-records': allRecords, 'vm-start': vmStart } as const;
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.find((name) => !(name in benchmarks));
