@@ -17,14 +17,17 @@ export interface Preparing extends Runtime {
   readonly log: Log;
 }
 
-/** Brings the rows in line with what is really there, before the first client is let in. */
-export const prepareRows = async (given: Preparing): Promise<void> => {
+/**
+ * Brings the rows in line with what is really there, before the first client is let in. Until it is
+ * closed, what comes back keeps the hypervisor's daemon running.
+ */
+export const prepareRows = async (given: Preparing): Promise<{ close(): Promise<void> }> => {
   await endPendingTasks(given.store, machine.clock.now());
   await smRows(given);
   await deriveAll(given);
   await plugAtStart(given);
   await defaultStorage(given);
-  await followGuests(given);
+  return followGuests(given);
 };
 
 /** A first pool can hold disks and CD images at once. */
@@ -62,27 +65,57 @@ const defaultStorage = async ({ store, invoker, services, paths, log }: Preparin
 };
 
 /** From here on what guests do by themselves reaches their rows, and a daemon that dies is started again. */
-const followGuests = async (given: Preparing): Promise<void> => {
+const followGuests = async (given: Preparing): Promise<Reviving> => {
   const { services, chosen, log } = given;
   const reports = vmReports(given);
   await reports.reconcile();
-  let retryMs = retryMsMin;
+  const reviving = revivingOf(chosen, log);
   services.hypervisor.watch({
     ...reports,
     onReconnect: async () => {
-      retryMs = retryMsMin;
       await reports.onReconnect();
+      reviving.back();
     },
     onLost: (error) => {
       log.warn({ error: String(error) }, 'The hypervisor daemon is away');
-      machine.clock.after(retryMs, () => {
-        chosen.daemon
-          ?.ensure()
-          .catch((failure: unknown) => log.error({ error: failure }, 'It does not start again'));
-      });
-      retryMs = Math.min(retryMs * 2, retryMsMax);
+      reviving.away();
     },
   });
+  return reviving;
+};
+
+/** Starts our daemon while it is away, and again when that one dies before it was of any use. */
+interface Reviving {
+  away(): void;
+  back(): void;
+  close(): Promise<void>;
+}
+
+const revivingOf = ({ daemon }: HostHypervisor, log: Log): Reviving => {
+  let retryMs = retryMsMin;
+  let cancel = (): void => {};
+  const stop = (): void => {
+    cancel();
+    cancel = () => {};
+  };
+  const again = (): void => {
+    stop();
+    cancel = machine.clock.after(retryMs, () => {
+      retryMs = Math.min(retryMs * 2, retryMsMax);
+      again();
+      daemon
+        ?.ensure()
+        .catch((error: unknown) => log.error({ error }, 'The hypervisor daemon does not start again'));
+    });
+  };
+  return {
+    away: again,
+    back: () => {
+      retryMs = retryMsMin;
+      stop();
+    },
+    close: async () => stop(),
+  };
 };
 
 const retryMsMin = 100;

@@ -66,7 +66,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   );
   const door = await openDoors(options, { machine, paths, log, runtime });
   opened.add(door);
-  await prepareRows({ ...runtime, chosen, paths, log });
+  opened.add(await prepareRows({ ...runtime, chosen, paths, log }));
   opened.add(housekeeping(runtime, machine.clock));
   door.open();
   welcome(print, {
