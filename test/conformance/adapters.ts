@@ -18,6 +18,7 @@ import {
 import { antiAffinity, placementSelection, placementTables } from './placement.ts';
 import { clusterOperation, hostOperation, poolOperation } from './pool.ts';
 import { httpRoles, keyPermissions, messageRoles } from './rights.ts';
+import { eventSemantics } from './scripts/events.ts';
 import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
 import type { Adapter } from './subject.ts';
 import { vmAllowed, vmBeside, vmOperation } from './vm.ts';
@@ -39,6 +40,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     datetime_parsing: dates,
     device_numbers: deviceNumbers,
     event_classes: eventClasses,
+    event_semantics: eventSemantics,
     event_tokens_and_subscriptions: tokensAndSubscriptions,
     feature_restrictions: featureRestrictions,
     get_all_records_where_expressions: expressions,
