@@ -121,6 +121,7 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
       throw new Error('The test has no facts of a machine');
     },
     authority: () => '127.0.0.1',
+    standing: () => ({}),
     cancel: (task) => awake.cancel(task),
     restart: () => {},
     ...options.services,

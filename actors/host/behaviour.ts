@@ -61,7 +61,7 @@ export default implement(
   {
     get_servertime: { read: ({ services }) => dateTimeOf(services.clock.now()) },
     get_server_localtime: { read: ({ services }) => localTime(services.clock.now()) },
-    is_in_emergency_mode: { read: () => false },
+    is_in_emergency_mode: { read: ({ services }) => services.standing().emergency !== undefined },
     list_methods: { read: ({ services }) => methodsOf(services.store) },
     compute_free_memory: { read: ({ view, self: ref }) => freeMemory(view, ref as Ref<'host'>) },
     compute_memory_overhead: {

@@ -29,7 +29,11 @@ export default implement(
   {},
   {
     login_with_password: {
-      work: (working, { uname, pwd, originator }) => login(working, uname, pwd, originator),
+      work: (working, { uname, pwd, originator }) => {
+        const { coordinator } = working.services.standing();
+        if (coordinator !== undefined) throw new Fault('HOST_IS_SLAVE', [coordinator]);
+        return login(working, uname, pwd, originator);
+      },
     },
     slave_local_login_with_password: {
       work: (working, { uname, pwd }) => login(working, uname, pwd, ''),

@@ -1,7 +1,6 @@
-import { permits } from '../../src/model/derive.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
 import { type Caller, type Deciding, implement } from '../../src/objects/implement.ts';
-import { createTask, newRef } from '../../src/objects/tasks.ts';
+import { createTask, mayTouch, newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { task } from './class.ts';
@@ -10,15 +9,8 @@ import { destroyMark, isOpen } from './collect.ts';
 /** Tasks of all kinds. At the limit clients cannot make more by hand. */
 export const tasksMax = 10_000;
 
-/** Role that may touch everybody's tasks. */
-const anyTask = 'pool-operator';
-
-/** A task belongs to the user whose session started it, whichever session he comes with now. */
 const assertOwner = (view: View, self: Ref<'task'>, caller: Caller, permission: string): void => {
-  const owner = view.get('session', view.require('task', self).session);
-  const asking = view.get('session', caller.session);
-  if (permits(caller.role, anyTask)) return;
-  if (owner !== undefined && owner.auth_user_sid === asking?.auth_user_sid) return;
+  if (mayTouch(view, self, caller)) return;
   throw new Fault('RBAC_PERMISSION_DENIED', [
     permission,
     'The task was started by somebody else. (Roles with this permission: pool-admin, pool-operator)',

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
+import type { HttpHead } from '../drivers/http/http.ts';
 import type { AnyClass } from '../model/class.ts';
 import type { WireMessage } from '../model/derive.ts';
-import type { Type } from '../model/types.ts';
+import { nullRef, type Type } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
+import { type HttpActionName, httpActions } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 import type { Clock } from '../std/clock.ts';
+import type { Fault } from '../std/fault.ts';
 import { isDateTime } from '../std/value.ts';
 
 /** Where lines of the audit log are kept. */
@@ -33,6 +36,8 @@ export interface Audit {
   /** Arguments as they may be shown: secrets are hidden, long texts and lists are cut. */
   shown(message: WireMessage, args: readonly unknown[]): object;
   add(audited: Audited): void;
+  /** The same for what was asked for by HTTP; what only reads is left out. */
+  addAction(action: HttpActionName, head: HttpHead, caller: Caller, fault: Fault | undefined): void;
 }
 
 export interface AuditOptions {
@@ -60,27 +65,38 @@ const changing: ReadonlySet<WireMessage['kind']> = new Set([
 export const auditOf = ({ catalog, trail, clock }: AuditOptions): Audit => {
   const wanted = new Set(catalog.messages.filter((message) => mayChange(catalog, message)));
   const show = shower(new Map(catalog.classes.map((cls) => [cls.name, cls])));
+  const add: Audit['add'] = ({ caller, from, method, args, task, outcome }) => {
+    const text = JSON.stringify(args);
+    trail.add(
+      JSON.stringify({
+        at: new Date(clock.now()).toISOString(),
+        user: caller.user,
+        session: caller.session === nullRef ? undefined : sessionMark(caller.session),
+        originator: cut(caller.originator),
+        from,
+        method,
+        args: text.length > shownArgsCharsMax ? `(${text.length} characters)` : args,
+        task,
+        outcome,
+      }),
+    );
+  };
   return {
+    add,
     wants: (message) => wanted.has(message),
     shown: ({ params }, args) =>
       Object.fromEntries(
         params.map(({ name, type, secret }, i) => [name, secret ? hidden : show(type, args[i])]),
       ),
-    add: ({ caller, from, method, args, task, outcome }) => {
-      const text = JSON.stringify(args);
-      trail.add(
-        JSON.stringify({
-          at: new Date(clock.now()).toISOString(),
-          user: caller.user,
-          session: sessionMark(caller.session),
-          originator: cut(caller.originator),
-          from,
-          method,
-          args: text.length > shownArgsCharsMax ? `(${text.length} characters)` : args,
-          task,
-          outcome,
-        }),
+    addAction: (action, { query, remoteAddress }, caller, fault) => {
+      if (httpActions[action].method === 'GET' && !action.startsWith('connect_')) return;
+      const args = Object.fromEntries(
+        [...query]
+          .slice(0, shownMembersMax)
+          .map(([name, value]) => [name, name === 'session_id' ? hidden : cut(value)]),
       );
+      const outcome = fault?.code ?? 'success';
+      add({ caller, from: remoteAddress, method: `http/${action}`, args, outcome });
     },
   };
 };

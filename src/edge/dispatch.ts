@@ -7,7 +7,7 @@ import { set, string } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import { readConstructor } from '../objects/fields.ts';
 import type { Caller } from '../objects/implement.ts';
-import type { Invoker } from '../objects/invoke.ts';
+import type { Invocation, Invoker } from '../objects/invoke.ts';
 import { rowsOf } from '../objects/reads.ts';
 import type { Services } from '../objects/services.ts';
 import { createTask, failTask, newRef, succeedTask } from '../objects/tasks.ts';
@@ -16,7 +16,9 @@ import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import { isDateTime, isStruct, type Struct, type Value } from '../std/value.ts';
 import type { Store } from '../store/store.ts';
+import type { Audit } from './audit.ts';
 import { nobody, sessionCaller } from './authenticate.ts';
+import { callTaskOf } from './call-task.ts';
 import { type Encoding, type Fragment, type Row, recordsEncoding, typedEncoding } from './encoding.ts';
 import type { Events } from './events.ts';
 import { assertPermitted } from './permissions.ts';
@@ -55,6 +57,7 @@ export interface DispatcherOptions {
   readonly log: Log;
   readonly events: Events;
   readonly fragment: Fragment;
+  readonly audit?: Audit;
 }
 
 /** A call that has passed every check but those of its implementation. */
@@ -75,6 +78,9 @@ const failure = ({ code, params }: Fault): Outcome => ({ kind: 'failure', code, 
 export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
   const { catalog, store, services, log } = options;
   const methods = catalog.messages.map(({ method }) => method);
+  const forEmergencies = new Set(
+    catalog.messages.filter(({ declared }) => declared?.emergency === true).map(({ method }) => method),
+  );
 
   const system = (method: string, params: readonly Value[]): Outcome | undefined => {
     if (method === 'system.listMethods') {
@@ -99,19 +105,23 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
     if (message.declared?.sessionless === true) {
       const args = readArgs(message, name, params, params.length);
       if (asynchronous) throw noAsyncMode(message);
-      return success(await perform(options, { message, args, caller: nobody, request }));
+      return success(await recorded(options, { message, args, caller: nobody, request }, perform));
     }
     const args = readArgs(message, name, params.slice(1), params.length - 1, params[0]);
     const caller = sessionCaller(store, services.clock, params[0] as string);
     assertInternal(store, message, caller);
+    assertCoordinator(options, message, caller);
     if (message.removed) throw new Fault('MESSAGE_REMOVED');
     if (asynchronous && !message.async) throw noAsyncMode(message);
     const admitted: Admitted = { message, args, caller, request };
-    return success(await (asynchronous ? begin(options, admitted) : permitted(options, admitted)));
+    return success(await (asynchronous ? begin(options, admitted) : recorded(options, admitted, permitted)));
   };
 
   return async (method, params, request) => {
     try {
+      const { emergency } = services.standing();
+      if (emergency !== undefined && !forEmergencies.has(method))
+        return { ...failure(emergency), early: true };
       const unreadable = request.garbled === true ? params.find(isGarbled) : undefined;
       if (unreadable !== undefined) return { ...failure(garbledFault(unreadable)), early: true };
       return await dispatch(method, params, request);
@@ -175,6 +185,17 @@ const assertInternal = (store: Store, message: WireMessage, { session }: Caller)
   ]);
 };
 
+/** What a member of a pool does not do by itself is for its coordinator, but hosts of the pool know what they do. */
+const assertCoordinator = (
+  { store, services }: DispatcherOptions,
+  message: WireMessage,
+  { session }: Caller,
+): void => {
+  const { coordinator } = services.standing();
+  if (coordinator === undefined || message.declared?.onMember === true) return;
+  if (store.committed.get('session', session)?.pool !== true) throw new Fault('HOST_IS_SLAVE', [coordinator]);
+};
+
 /** An unknown name may be an extension that is installed on a host, so it is guarded as those are. */
 const unknownMethod = (options: DispatcherOptions, name: string, params: readonly Value[]): Fault => {
   const { catalog, store, services } = options;
@@ -185,6 +206,45 @@ const unknownMethod = (options: DispatcherOptions, name: string, params: readonl
   const extension = catalog.find('host.call_extension');
   if (extension !== undefined) assertPermitted(catalog, store, caller, extension, []);
   return unknown;
+};
+
+/** Writes down a line of the audit log about a call; undefined for one that changes nothing. */
+const recorderOf = (
+  { audit }: DispatcherOptions,
+  { message, args, caller, request }: Admitted,
+): ((fault: Fault | undefined | 'started', task?: string) => void) | undefined => {
+  if (audit?.wants(message) !== true) return undefined;
+  const { method } = message;
+  // Of a login it says who came, as nobody has a session yet.
+  const at = caller === nobody ? message.params.findIndex(({ name }) => name === 'uname') : -1;
+  const who = at < 0 ? caller : { ...caller, user: String(args[at]) };
+  const call = { caller: who, from: request.http.remoteAddress, method, args: audit.shown(message, args) };
+  return (fault, task) =>
+    audit.add({
+      ...call,
+      ...(task !== undefined && { task }),
+      outcome: fault === 'started' ? fault : (fault?.code ?? 'success'),
+    });
+};
+
+const recorded = (
+  options: DispatcherOptions,
+  call: Admitted,
+  run: (options: DispatcherOptions, call: Admitted) => Promise<Encoding> | Encoding,
+): Promise<Encoding> | Encoding => {
+  const record = recorderOf(options, call);
+  return record === undefined ? run(options, call) : noting(record, async () => run(options, call));
+};
+
+const noting = async <T>(record: (fault: Fault | undefined) => void, run: () => Promise<T>): Promise<T> => {
+  try {
+    const value = await run();
+    record(undefined);
+    return value;
+  } catch (error) {
+    record(asFault(error));
+    throw error;
+  }
 };
 
 const permitted = (options: DispatcherOptions, call: Admitted): Promise<Encoding> | Encoding => {
@@ -198,9 +258,18 @@ const perform = async (options: DispatcherOptions, call: Admitted): Promise<Enco
     return options.events.answer(message.name, args, caller, request.http.gone());
   const rows = recordRows(options, message, args);
   if (rows !== undefined) return rows;
-  const watched = message.async ? 'while-running' : 'untracked';
-  const result = await options.invoker.invoke({ message, args, caller, watched });
+  const result = await options.invoker.invoke({ message, args, caller, ...watchOf(options, call) });
   return typedEncoding(message.result, result);
+};
+
+/** A call makes a task of its own while it runs, unless its head names one. */
+const watchOf = (
+  { store }: DispatcherOptions,
+  { message, caller, request }: Admitted,
+): Pick<Invocation, 'watched' | 'task' | 'about'> => {
+  if (!message.async) return { watched: 'untracked' };
+  const { task, about } = callTaskOf(store, caller, request.http.headers);
+  return task === undefined ? { watched: 'while-running', about } : { watched: 'untracked', task };
 };
 
 /** Whole records are answered from what the store has encoded, unless the class has its own way. */
@@ -227,16 +296,21 @@ const recordRows = (
 /** Answers with a task at once. What the caller may not do fails in the task. */
 const begin = async (options: DispatcherOptions, call: Admitted): Promise<Encoding> => {
   const { catalog, store, invoker } = options;
-  const { message, args, caller } = call;
+  const { message, args, caller, request } = call;
+  const { about } = callTaskOf(store, caller, request.http.headers);
+  const record = recorderOf(options, call);
   const refusal = caught(() => assertPermitted(catalog, store, caller, message, args));
   if (refusal === undefined && message.cls.name !== 'event') {
-    return typedEncoding(
-      string,
-      await invoker.invokeAsync({ message, args, caller, watched: 'until-destroyed' }),
-    );
+    const ended = (fault: Fault | undefined): void => void task.then((ref) => record?.(fault, ref));
+    const invocation = { message, args, caller, about, ended, watched: 'until-destroyed' } as const;
+    const task = invoker.invokeAsync(invocation);
+    void task.then((ref) => record?.('started', ref)).catch(() => {});
+    return typedEncoding(string, await task);
   }
-  const ended = refusal ?? (await perform(options, call).then(() => undefined, asFault));
-  return typedEncoding(string, await endedTask(options, call, ended));
+  const fault = refusal ?? (await perform(options, call).then(() => undefined, asFault));
+  const task = await endedTask(options, call, fault);
+  record?.(fault, task);
+  return typedEncoding(string, task);
 };
 
 const caught = (check: () => void): Fault | undefined => {

@@ -3,9 +3,10 @@ import { BodyBroken, type HttpAnswer, type HttpHandler, type HttpHead } from '..
 import type { Catalog } from '../objects/catalog.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import type { Services } from '../objects/services.ts';
-import { Fault } from '../std/fault.ts';
+import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
+import type { Audit } from './audit.ts';
 import { authenticate, type HttpIdentity, Unauthorised } from './authenticate.ts';
 import { dispatcherOf } from './dispatch.ts';
 import { fragmentOf } from './encoding.ts';
@@ -24,6 +25,8 @@ export interface EdgeOptions {
   /** Disk images, consoles and what else is served beside calls. */
   readonly routes?: readonly Route[];
   readonly eventWaitersMax?: number;
+  /** Where it is written down who changed what. */
+  readonly audit?: Audit;
 }
 
 export interface Edge extends HttpHandler {
@@ -61,17 +64,28 @@ export const edgeOf = (options: EdgeOptions): Edge => {
   ): Promise<void> => {
     let identity: Promise<HttpIdentity> | undefined;
     const by = { catalog, store, clock: services.clock, invoker };
+    let fault: Fault | undefined;
     try {
       await handle({
         caller: async (part) => {
           identity ??= authenticate(head, by);
           const { caller } = await identity;
-          if (action !== undefined) assertAction(caller, action, part);
+          fault = action === undefined ? undefined : actionRefusal(caller, action, part);
+          if (fault !== undefined) throw fault;
           return caller;
         },
       });
+    } catch (error) {
+      fault = asFault(error);
+      throw error;
     } finally {
-      await identity?.then(({ end }) => end()).catch(() => {});
+      await identity?.then(
+        ({ caller, end }) => {
+          if (action !== undefined) options.audit?.addAction(action, head, caller, fault);
+          return end();
+        },
+        () => {},
+      );
     }
   };
 

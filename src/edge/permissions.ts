@@ -31,10 +31,10 @@ export const assertPermitted = (
   }
 };
 
-/** The same for what is asked for by HTTP, or for a part of it that needs more. */
-export const assertAction = (caller: Caller, action: HttpActionName, part?: string): void => {
+/** Why a caller may not do what is asked for by HTTP, or the part of it that needs more. */
+export const actionRefusal = (caller: Caller, action: HttpActionName, part?: string): Fault | undefined => {
   const permission = httpPermission(action, part);
-  if (!permits(caller.role, permission.role)) throw denied(permission);
+  return permits(caller.role, permission.role) ? undefined : denied(permission);
 };
 
 const denied = ({ name, role, certificate }: Permission): Fault =>

@@ -65,10 +65,11 @@ export const openAuditFile = async (
   };
 
   const write = async (lines: readonly string[]): Promise<void> => {
-    const bytes = Buffer.from(`${lines.join('\n')}\n`);
+    const bytes = Buffer.from(`${current.torn ? '\n' : ''}${lines.join('\n')}\n`);
     if (current.sizeBytes > 0 && current.sizeBytes + bytes.length > limits.fileBytes) await rotate();
     await current.file.write(bytes, BigInt(current.sizeBytes));
     current.sizeBytes += bytes.length;
+    current.torn = false;
   };
 
   const flush = (): Promise<void> => {
@@ -123,9 +124,11 @@ interface Current {
   readonly number: number;
   readonly file: OpenFile;
   sizeBytes: number;
+  /** A crash cut the last line short: it is ended before the next. */
+  torn: boolean;
 }
 
-/** Opens a file to append to, and makes it when it is not there. A line that a crash cut short is ended. */
+/** Opens a file to append to, and makes it when it is not there. */
 const openNewest = async (
   disk: Disk,
   pathOf: (number: number) => string,
@@ -134,13 +137,10 @@ const openNewest = async (
   const path = pathOf(number);
   if (!(await disk.exists(path))) await disk.replaceText(path, '', 0o600);
   const file = await disk.open(path, 'write');
-  const current = { number, file, sizeBytes: Number(file.sizeBytes) };
-  const last = new Uint8Array(1);
-  if (current.sizeBytes > 0 && (await file.read(last, file.sizeBytes - 1n)) === 1 && last[0] !== newline) {
-    await file.write(Uint8Array.of(newline), file.sizeBytes);
-    current.sizeBytes += 1;
-  }
-  return current;
+  const sizeBytes = Number(file.sizeBytes);
+  const last = Uint8Array.of(newline);
+  if (sizeBytes > 0) await file.read(last, file.sizeBytes - 1n);
+  return { number, file, sizeBytes, torn: last[0] !== newline };
 };
 
 /** A file that was removed meanwhile, because newer ones took its place, is passed over. */

@@ -1,6 +1,8 @@
 import type { HttpHandler } from '../drivers/http/http.ts';
 import { NetworkFailure, type Serving } from '../drivers/network.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
+import { auditOf } from '../edge/audit.ts';
+import { auditLogRoute } from '../edge/audit-log.ts';
 import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
 import { imageRoutes } from '../edge/images.ts';
@@ -35,7 +37,9 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
   const edge = edgeOf({
     ...runtime,
     log,
+    audit: auditOf({ catalog: runtime.catalog, trail: runtime.audit, clock: machine.clock }),
     routes: [
+      auditLogRoute(runtime.audit),
       ...imageRoutes(runtime),
       ...consoleRoutes({ ...machine, store: runtime.store, hypervisor: runtime.services.hypervisor, log }),
     ],

@@ -8,6 +8,8 @@ export interface Paths {
   readonly store: string;
   readonly credentials: string;
   readonly certificate: string;
+  /** The folder of the audit log. */
+  readonly audit: string;
   readonly xenopsdState: string;
   readonly storageState: string;
   readonly defaultSr: string;
@@ -42,6 +44,7 @@ export const pathsOf = (dataFolder: string): Paths & { readonly run: string } =>
     store: join(data, 'store'),
     credentials: join(data, 'credentials.json'),
     certificate: join(data, 'certificate.json'),
+    audit: join(data, 'audit'),
     xenopsdState: join(data, 'xenopsd'),
     storageState: join(run, 'sm'),
     defaultSr: join(data, 'sr'),

@@ -10,6 +10,7 @@ import type { Services } from '../objects/services.ts';
 import type { Log } from '../std/log.ts';
 import { lmdbDurable } from '../store/lmdb.ts';
 import { openStore } from '../store/store.ts';
+import { openAuditFile } from './audit-file.ts';
 import type { Closing } from './closing.ts';
 import { hostFacts } from './host-facts.ts';
 import type { HostHypervisor } from './hypervisor.ts';
@@ -35,6 +36,9 @@ export type Runtime = Awaited<ReturnType<typeof openRuntime>>;
 export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opened: Closing) => {
   const { paths, log } = parts;
   const catalog = catalogOf(classes, behaviours);
+  await machine.disk.makeFolder(paths.audit);
+  const audit = await openAuditFile({ ...machine, log, folder: paths.audit });
+  opened.add(audit);
   let objects: Objects | undefined;
   const freeBytes = async (): Promise<bigint> => (await machine.disk.space(paths.data)).freeBytes;
   const store = openStore({
@@ -74,6 +78,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     host,
     facts: hostFacts,
     authority: () => authorityOf(store.latest.get('host', host)?.address ?? address, httpsPort),
+    standing: () => ({}),
     cancel: (task) => awake.cancel(task),
     restart: parts.restart,
   };
@@ -85,6 +90,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     services,
     invoker,
     created,
+    audit,
     poolName: () => store.latest.only('pool')[1].name_label,
     /** Told once it is known: the port may have been any free one. */
     servedOn: (port: number) => {

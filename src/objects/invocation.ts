@@ -8,7 +8,7 @@ import type { Catalog } from './catalog.ts';
 import type { AnyHandler, Caller } from './implement.ts';
 import type { Objects } from './runtime.ts';
 import type { Services } from './services.ts';
-import type { Watched } from './tasks.ts';
+import type { NewTask, Watched } from './tasks.ts';
 
 /** One call as the edge or an actor makes it: arguments are trusted and in wire order, `self` first. */
 export interface Invocation {
@@ -18,6 +18,10 @@ export interface Invocation {
   /** Existing task to report to, or a new one of this kind. */
   readonly task?: Ref<'task'>;
   readonly watched: Watched;
+  /** What a new task of the call is told: the task that it is a part of, and settings of its own. */
+  readonly about?: Pick<NewTask, 'parent' | 'otherConfig'>;
+  /** Told once how a call ended that answered with its task. */
+  readonly ended?: (fault: Fault | undefined) => void;
 }
 
 /** What calls are made with on this host. */

@@ -69,12 +69,14 @@ const isWork = ({ catalog }: InvokerOptions, message: WireMessage): boolean => {
 
 const taskOf = async (options: InvokerOptions, invocation: Invocation): Promise<Ref<'task'>> => {
   const { store, services } = options;
-  const { message, caller, watched } = invocation;
+  const { message, caller, watched, about } = invocation;
   if (invocation.task !== undefined) return invocation.task;
   const task = newRef<'task'>(services);
   const label = watched === 'until-destroyed' ? `Async.${message.method}` : message.method;
   const cancellable = isWork(options, message);
-  await store.commit((tx) => createTask(tx, task, services, { label, cancellable, watched, caller }));
+  await store.commit((tx) =>
+    createTask(tx, task, services, { ...about, label, cancellable, watched, caller }),
+  );
   return task;
 };
 
@@ -92,8 +94,15 @@ const invokeAsync = async (
   };
   answer(options, { ...invocation, task }, task, callFor)
     .then(
-      (result) => settle((tx) => succeedTask(tx, task, services, encoderOf(message.result).xml(result))),
-      (error) => settle((tx) => failTask(tx, task, services, reported(error, message, services))),
+      async (result) => {
+        await settle((tx) => succeedTask(tx, task, services, encoderOf(message.result).xml(result)));
+        invocation.ended?.(undefined);
+      },
+      async (error) => {
+        const fault = reported(error, message, services);
+        invocation.ended?.(fault);
+        await settle((tx) => failTask(tx, task, services, fault));
+      },
     )
     .catch((error) => services.log.error({ error, task }, 'A task could not be settled'));
   return task;

@@ -6,6 +6,7 @@ import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Credentials } from './credentials.ts';
 import type { HostFacts } from './host-facts.ts';
+import type { Standing } from './standing.ts';
 
 /** What the domain may use of the outside world, on this host. */
 export interface Services {
@@ -22,6 +23,8 @@ export interface Services {
   readonly facts: () => Promise<HostFacts>;
   /** Where this host's HTTPS is reached, as in a URL: `10.0.0.5`, or `127.0.0.1:8443` with a port of its own. */
   readonly authority: () => string;
+  /** How this host stands in its pool at this moment. */
+  readonly standing: () => Standing;
   /** Cancels the work, running or waiting, that reports to a task. False when there is none. */
   readonly cancel: (task: Ref<'task'>) => boolean;
   /** Stops this process in an orderly way and, where it is supervised, has it started again. */

@@ -1,7 +1,9 @@
+import { permits } from '../model/derive.ts';
 import { dateTimeOf, nullRef, type Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
-import type { Tx } from '../store/view.ts';
+import type { Tx, View } from '../store/view.ts';
 import type { Caller } from './implement.ts';
+import { anyTask } from './roles.ts';
 import type { Services } from './services.ts';
 
 /** How a call is watched: not at all, by a row that lives as long as the call, or by one that the client destroys. */
@@ -13,6 +15,9 @@ export interface NewTask {
   readonly cancellable: boolean;
   readonly watched: Watched;
   readonly caller: Caller;
+  /** The task that this one is a part of. One that there is not is left out. */
+  readonly parent?: Ref<'task'>;
+  readonly otherConfig?: ReadonlyMap<string, string>;
 }
 
 /** A reference fit for a new row: nobody has it yet and nobody can guess it. */
@@ -20,6 +25,7 @@ export const newRef = <C extends string>(services: Pick<Services, 'random'>): Re
   `OpaqueRef:${services.random.uuid()}` as Ref<C>;
 
 export const createTask = (tx: Tx, task: Ref<'task'>, services: Services, spec: NewTask): void => {
+  const parent = spec.parent ?? (nullRef as Ref<'task'>);
   tx.create(
     'task',
     task,
@@ -34,10 +40,18 @@ export const createTask = (tx: Tx, task: Ref<'task'>, services: Services, spec: 
       progress: 0,
       type: '<none/>',
       allowed_operations: spec.cancellable ? ['cancel'] : [],
-      subtask_of: nullRef,
+      subtask_of: tx.get('task', parent) === undefined ? nullRef : parent,
+      other_config: spec.otherConfig ?? new Map(),
     },
     { durable: spec.watched === 'until-destroyed' },
   );
+};
+
+/** A task belongs to the user whose session started it, whichever session he comes with; some may touch all. */
+export const mayTouch = (view: View, task: Ref<'task'>, caller: Caller): boolean => {
+  if (permits(caller.role, anyTask.role)) return true;
+  const owner = view.get('session', view.require('task', task).session);
+  return owner !== undefined && owner.auth_user_sid === view.get('session', caller.session)?.auth_user_sid;
 };
 
 /** Final states stick: only a task that is not done yet is changed. */

@@ -7,6 +7,7 @@ import { errorOf } from '../../src/codec/rpclib.ts';
 import { readXmlRpcResponse } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import { nodeHttpServer } from '../../src/drivers/node/http-server.ts';
+import { type AuditTrail, auditOf } from '../../src/edge/audit.ts';
 import { type Edge, edgeOf } from '../../src/edge/edge.ts';
 import type { Route } from '../../src/edge/route.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
@@ -55,6 +56,8 @@ export interface HttpOptions {
 export interface ServedOptions extends WorldOptions {
   readonly routes?: readonly Route[];
   readonly eventWaitersMax?: number;
+  /** Takes the lines of the audit log. */
+  readonly trail?: Pick<AuditTrail, 'add'>;
 }
 
 const limits = { connectionsMax: 2_048, headMs: 10_000, bodyIdleMs: 30_000, headBytesMax: 16_384 };
@@ -86,6 +89,9 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
     services,
     log,
     ...(options.routes === undefined ? {} : { routes: options.routes }),
+    ...(options.trail === undefined
+      ? {}
+      : { audit: auditOf({ catalog, trail: options.trail, clock: services.clock }) }),
     ...(options.eventWaitersMax === undefined ? {} : { eventWaitersMax: options.eventWaitersMax }),
   });
   const serving = await nodeHttpServer.listen({ host: '127.0.0.1', port: 0, limits }, edge);

@@ -1,0 +1,52 @@
+import type { Ref } from '../model/types.ts';
+import type { Caller } from '../objects/implement.ts';
+import { anyTask } from '../objects/roles.ts';
+import { mayTouch } from '../objects/tasks.ts';
+import { Fault } from '../std/fault.ts';
+import type { Store } from '../store/store.ts';
+
+/** What the head of a request says of the task of its call. */
+export interface CallTask {
+  /** An existing task to report to. Whoever made it ends it. */
+  readonly task?: Ref<'task'>;
+  /** For the task that the call makes. */
+  readonly about: { readonly parent?: Ref<'task'>; readonly otherConfig: ReadonlyMap<string, string> };
+}
+
+type Headers = Readonly<Record<string, string | undefined>>;
+
+const configHeader = 'x-http-other-config-';
+/** Settings that one call can give its task, and characters of each. */
+export const configEntriesMax = 32;
+export const configCharsMax = 1_024;
+
+/**
+ * Reads `task-id`, `subtask-of` and `x-http-other-config-<key>`. A task that there is not is passed over,
+ * as clients name tasks of other hosts; somebody else's is refused.
+ */
+export const callTaskOf = (store: Store, caller: Caller, headers: Headers): CallTask => {
+  const task = taskNamed(store, caller, headers['task-id']);
+  const parent = taskNamed(store, caller, headers['subtask-of']);
+  const config = Object.entries(headers).filter(([name]) => name.startsWith(configHeader));
+  return {
+    ...(task && { task }),
+    about: {
+      ...(parent && { parent }),
+      otherConfig: new Map(
+        config
+          .slice(0, configEntriesMax)
+          .map(([name, value]) => [
+            `http:${name.slice(configHeader.length)}`,
+            (value ?? '').slice(0, configCharsMax),
+          ]),
+      ),
+    },
+  };
+};
+
+const taskNamed = (store: Store, caller: Caller, name: string | undefined): Ref<'task'> | undefined => {
+  const task = name as Ref<'task'> | undefined;
+  if (task === undefined || store.latest.get('task', task) === undefined) return undefined;
+  if (mayTouch(store.latest, task, caller)) return task;
+  throw new Fault('RBAC_PERMISSION_DENIED', [anyTask.name, 'The task was started by somebody else.']);
+};

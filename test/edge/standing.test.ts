@@ -1,0 +1,66 @@
+// Goal: a host that cannot do its part says so to every call but those for emergencies; a member sends clients to its coordinator.
+// Method: a whole host behind the real HTTP server whose standing in its pool the test sets.
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import hostBehaviour from '../../actors/host/behaviour.ts';
+import pool from '../../actors/pool/behaviour.ts';
+import type { Standing } from '../../src/objects/standing.ts';
+import { Fault } from '../../src/std/fault.ts';
+import { conformance } from '../conformance.ts';
+import { type Served, served } from './served.ts';
+
+let standing: Standing;
+let host: Served;
+let root: string;
+beforeEach(async () => {
+  standing = {};
+  host = await served({ behaviours: [hostBehaviour, pool], services: { standing: () => standing } });
+  root = await host.session();
+});
+afterEach(() => host.close());
+
+describe('in an emergency', () => {
+  beforeEach(() => {
+    standing = { emergency: new Fault('HOST_STILL_BOOTING') };
+  });
+
+  const cases = conformance('forwarding_and_emergency.json')?.filter(({ name }) =>
+    name.startsWith('emergency mode'),
+  );
+  test.skipIf(cases === undefined)('exactly the recorded calls are let in', async () => {
+    for (const { when, then } of cases ?? []) {
+      const reply = await host.json(when['call'], root);
+      const refused = 'error' in reply && reply.error[0] === 'HOST_STILL_BOOTING';
+      expect(refused, when['call']).toBe(then['admitted'] !== true);
+    }
+  });
+
+  test('it is answered before anything is looked at, unknown names and asynchronous forms included', async () => {
+    for (const method of ['no.such', 'Async.pool.emergency_reset_master', 'system.listMethods', 'VM.start']) {
+      expect(await host.json(method), method).toEqual({ error: ['HOST_STILL_BOOTING'] });
+    }
+    expect(await host.call('host.is_in_emergency_mode', root)).toBe(true);
+    standing = {};
+    expect(await host.call('host.is_in_emergency_mode', root)).toBe(false);
+  });
+});
+
+describe('a member of a pool', () => {
+  beforeEach(() => {
+    standing = { coordinator: '10.0.0.1' };
+  });
+  const slave = { error: ['HOST_IS_SLAVE', '10.0.0.1'] };
+
+  test('names its coordinator to whoever calls or logs in', async () => {
+    expect(await host.json('VM.get_all', root)).toEqual(slave);
+    expect(await host.json('session.login_with_password', 'root', 'pa:ss', '1.0', '')).toEqual(slave);
+    expect(await host.json('VM.get_all', 'OpaqueRef:bad')).toEqual({
+      error: ['SESSION_INVALID', 'OpaqueRef:bad'],
+    });
+  });
+
+  test('serves other hosts of the pool, and everybody what is its own to answer', async () => {
+    const pooled = await host.session({ pool: true });
+    expect(await host.call('VM.get_all', pooled)).toEqual([]);
+    expect(await host.call('host.is_in_emergency_mode', root)).toBe(false);
+  });
+});
