@@ -23,12 +23,13 @@ export const defaultSr = async (session: Session): Promise<string> => {
 
 const struct = (fields: Readonly<Record<string, Value>>): Struct => new Map(Object.entries(fields));
 
-export const newDisk = async (
+/** What VDI.create is given. */
+export const diskRecord = async (
   session: Session,
   bytes: number,
   fields: Readonly<Record<string, Value>> = {},
-): Promise<string> => {
-  const record = struct({
+): Promise<Struct> =>
+  struct({
     name_label: 'a disk',
     name_description: '',
     SR: fields['SR'] ?? (await defaultSr(session)),
@@ -39,8 +40,9 @@ export const newDisk = async (
     other_config: new Map(),
     ...fields,
   });
-  return (await session.call('VDI.create', record)) as string;
-};
+
+export const newDisk = async (...disk: Parameters<typeof diskRecord>): Promise<string> =>
+  (await disk[0].call('VDI.create', await diskRecord(...disk))) as string;
 
 export const newDrive = async (session: Session, vm: string, vdi: string, device = '0'): Promise<string> => {
   const drive = struct({ VM: vm, VDI: vdi, userdevice: device, bootable: true, mode: 'RW', type: 'Disk' });
