@@ -67,7 +67,10 @@ export const queries = {
   },
   assert_agile: {
     read: ({ view, self }) => {
-      for (const ref of view.require('VM', vm(self)).VBDs) {
+      const row = view.require('VM', vm(self));
+      // A virtual GPU is cut from a card that sits in one host.
+      if (row.VGPUs.length > 0) throw new Fault('VM_HAS_VGPU', [self]);
+      for (const ref of row.VBDs) {
         const vbd = view.require('VBD', ref);
         const sr = vbd.empty ? undefined : view.require('VDI', vbd.VDI).SR;
         if (sr !== undefined && !view.require('SR', sr).shared)

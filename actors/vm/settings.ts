@@ -57,6 +57,9 @@ const whileHalted = (tx: Tx, self: Ref<'VM'>): void => {
     throw new Fault('VM_BAD_POWER_STATE', [self, 'halted', power_state.toLowerCase()]);
 };
 
+/** Placement groups of one VM: rules of several could contradict each other. */
+const groupsMax = 1;
+
 const restartPriorities: readonly string[] = ['', 'restart', 'best-effort'];
 
 /** A template becomes a VM that one may start at the moment of its installation, and never while it runs. */
@@ -86,6 +89,19 @@ export const settings = {
   set_NVRAM: changing('changing_NVRAM', replacing('NVRAM')),
   add_to_NVRAM: changing('changing_NVRAM', adding('NVRAM')),
   remove_from_NVRAM: changing('changing_NVRAM', removing('NVRAM')),
+  set_NVRAM_EFI_variables: setting((tx, self, { value, update }) => {
+    const vm = tx.require('VM', self);
+    tx.patch('VM', self, { NVRAM: new Map([...vm.NVRAM, ['EFI-variables', value]]) });
+    if (update === 'no') tx.patch('VM', self, { secureboot_certificates_state: 'ok' });
+    if (update === 'yes' && vm.secureboot_certificates_state === 'ok') {
+      tx.patch('VM', self, { secureboot_certificates_state: 'update_available' });
+    }
+  }),
+  set_groups: setting((tx, self, { value }) => {
+    if (new Set(value).size > groupsMax) throw new Fault('TOO_MANY_GROUPS');
+    for (const group of value) tx.require('VM_group', group);
+    tx.patch('VM', self, { groups: value });
+  }),
   set_start_delay: setting(plain('start_delay', negative)),
   set_shutdown_delay: setting(plain('shutdown_delay', negative)),
   set_order: setting(plain('order', negative)),

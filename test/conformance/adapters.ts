@@ -18,7 +18,10 @@ import {
 import { antiAffinity, placementSelection, placementTables } from './placement.ts';
 import { clusterOperation, hostOperation, poolOperation } from './pool.ts';
 import { httpRoles, keyPermissions, messageRoles } from './rights.ts';
+import { databaseSemantics } from './scripts/database.ts';
 import { eventSemantics } from './scripts/events.ts';
+import { placingCalls } from './scripts/placing-calls.ts';
+import { bondMacs, vmAndPool } from './scripts/pool-and-vm.ts';
 import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
 import type { Adapter } from './subject.ts';
 import { vmAllowed, vmBeside, vmOperation } from './vm.ts';
@@ -35,14 +38,17 @@ import { eventClasses, expressions, tokensAndSubscriptions } from './watching.ts
 /** How the cases of each subject are put to the code, by the name of the subject's file. */
 export const adapters: ReadonlyMap<string, Adapter> = new Map(
   Object.entries<Adapter>({
+    bond_mac: bondMacs,
     cluster_operation_table: clusterOperation,
     cpu_features: cpuFeatures,
+    database_semantics: databaseSemantics,
     datetime_parsing: dates,
     device_numbers: deviceNumbers,
     event_classes: eventClasses,
     event_semantics: eventSemantics,
     event_tokens_and_subscriptions: tokensAndSubscriptions,
     feature_restrictions: featureRestrictions,
+    forwarding_and_emergency: placingCalls,
     get_all_records_where_expressions: expressions,
     guest_agent_networks: guestNetworks,
     ha_binpack: haBinpack,
@@ -73,6 +79,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     vif_mac_from_seed: macs,
     vif_operation_table: vifOperation,
     vm_allowed_operations: vmAllowed,
+    vm_and_pool_scenarios: vmAndPool,
     vm_anti_affinity_ranking: antiAffinity,
     vm_concurrent_operations: vmBeside,
     vm_misc_setters: miscSetters,
