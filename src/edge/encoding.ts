@@ -9,8 +9,8 @@ import type { Version } from '../store/version.ts';
 /** The two languages of the edge, named as the fragments of a row are. */
 export type Format = 'xml' | 'json';
 
-/** Pieces of text that follow one another. A list of records is too long to be one string. */
-export type Parts = readonly string[];
+/** Pieces of text that follow one another. A list of records is too long to be one. */
+export type Parts = readonly (string | Uint8Array)[];
 
 /** A result on its way out. What it costs is paid only for the language that the caller speaks. */
 export type Encoding = (format: Format) => Parts | Promise<Parts>;
@@ -19,8 +19,11 @@ export const typedEncoding =
   (type: Type<any>, value: unknown): Encoding =>
   (format) => [encoderOf(type)[format](value)];
 
-/** A row as it goes over the wire: encoded once for each version, whoever asks and however often. */
-export type Fragment = (cls: string, version: Version, format: Format) => string;
+/**
+ * A row as it goes over the wire: encoded once for each version, whoever asks and however often. Kept as
+ * bytes, which lie outside the heap of JavaScript: its collector need not carry hundreds of megabytes.
+ */
+export type Fragment = (cls: string, version: Version, format: Format) => Uint8Array;
 
 export const fragmentOf = (classes: readonly AnyClass[]): Fragment => {
   const encoders = new Map(classes.map((cls) => [cls.name, recordEncoder(cls.fields)]));
@@ -29,7 +32,7 @@ export const fragmentOf = (classes: readonly AnyClass[]): Fragment => {
     if (known !== undefined) return known;
     const encoder = encoders.get(cls);
     if (encoder === undefined) throw new Error(`There is no class ${cls} to encode a record of`);
-    const made = encoder[format](version.record);
+    const made = Buffer.from(encoder[format](version.record));
     version[format] = made;
     return made;
   };
@@ -37,18 +40,33 @@ export const fragmentOf = (classes: readonly AnyClass[]): Fragment => {
 
 const sliceMsMax = 10;
 
+/** Between the steps of long work: others have their turn whenever the steps since the last rest took long. */
+export interface Pace {
+  isOver(): boolean;
+  rest(): Promise<void>;
+}
+
+export const paceOf = (clock: Clock): Pace => {
+  let began = clock.monotonicMs();
+  return {
+    isOver: () => clock.monotonicMs() - began >= sliceMsMax,
+    rest: async () => {
+      await sleep(clock, 0);
+      began = clock.monotonicMs();
+    },
+  };
+};
+
 /** Visits each item, and lets others have their turn when that takes long. */
 export const inSlices = async <T>(
   clock: Clock,
   items: readonly T[],
   visit: (item: T) => void,
 ): Promise<void> => {
-  let began = clock.monotonicMs();
+  const pace = paceOf(clock);
   for (const item of items) {
     visit(item);
-    if (clock.monotonicMs() - began < sliceMsMax) continue;
-    await sleep(clock, 0);
-    began = clock.monotonicMs();
+    if (pace.isOver()) await pace.rest();
   }
 };
 
@@ -71,7 +89,7 @@ export const recordsEncoding =
   (cls: string, rows: readonly Row[], fragment: Fragment, clock: Clock): Encoding =>
   async (format) => {
     const { open, before, after, between, close } = structs[format];
-    const parts: string[] = [];
+    const parts: (string | Uint8Array)[] = [];
     let glue: string = open;
     await inSlices(clock, rows, ([ref, version]) => {
       parts.push(glue + before(ref), fragment(cls, version, format));

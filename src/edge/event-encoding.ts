@@ -12,7 +12,7 @@ export const eventsEncoding =
   (events: readonly RowEvent[], fragment: Fragment, clock: Clock): Encoding =>
   async (format) => {
     const { open, between, event, close } = format === 'xml' ? xml : json;
-    const parts: string[] = [];
+    const parts: (string | Uint8Array)[] = [];
     let glue: string = open;
     await inSlices(clock, events, (one) => {
       const [before, after] = event(one);

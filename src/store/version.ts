@@ -10,8 +10,8 @@ export interface Version {
   /** False: the row is gone after a restart. */
   readonly durable: boolean;
   /** The record as it goes over the wire, made by the first reader that wants it. */
-  xml?: string;
-  json?: string;
+  xml?: Uint8Array;
+  json?: Uint8Array;
 }
 
 /** A row: what readers see and what the next decision builds on. They differ while a commit is on its way to disk. */

@@ -33,9 +33,12 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
         response.end();
         return;
       }
-      start(status, hasBody(status) ? { 'Content-Length': String(sizeOf(parts)), ...headers } : headers);
-      if (parts.length < 2) response.end(parts[0]);
-      else endWith(response, parts);
+      const pieces = piecesOf(parts);
+      start(status, hasBody(status) ? { 'Content-Length': String(sizeOf(pieces)), ...headers } : headers);
+      const last = pieces.pop();
+      for (const piece of pieces) response.write(piece);
+      // The last piece goes with the end, which saves a write.
+      response.end(last);
       watchWrites(exchange, rules.idleMs);
     },
 
@@ -122,39 +125,33 @@ const clientLeft = (): Error => new Error('The client went away before the end o
 
 const hasBody = (status: number): boolean => status !== 204 && status !== 304;
 
-const sizeOf = (parts: readonly (string | Uint8Array)[]): number => {
+type Part = string | Uint8Array;
+
+const sizeOf = (parts: readonly Part[]): number => {
   let sizeBytes = 0;
   for (const part of parts) sizeBytes += typeof part === 'string' ? Buffer.byteLength(part) : part.length;
   return sizeBytes;
 };
 
-/** The last piece goes with the end, which saves a write. */
-const endWith = (response: ServerResponse, parts: readonly (string | Uint8Array)[]): void => {
-  let last: string | Uint8Array | undefined;
-  for (const piece of pieces(parts)) {
-    if (last !== undefined) response.write(last);
-    last = piece;
-  }
-  response.end(last);
-};
-
-/** A record list has thousands of parts: one write for each costs more than joining them bit by bit. */
-function* pieces(parts: readonly (string | Uint8Array)[]): Generator<string | Uint8Array> {
-  let gathered: (string | Uint8Array)[] = [];
+/** A list may have thousands of parts: one write for each costs more than joining them bit by bit. */
+const piecesOf = (parts: readonly Part[]): Part[] => {
+  const pieces: Part[] = [];
+  let gathered: Part[] = [];
   let size = 0;
   for (const part of parts) {
     gathered.push(part);
     size += part.length;
     if (size < PIECE_BYTES_MAX) continue;
-    yield joined(gathered);
+    pieces.push(joined(gathered));
     gathered = [];
     size = 0;
   }
-  if (gathered.length > 0) yield joined(gathered);
-}
+  if (gathered.length > 0) pieces.push(joined(gathered));
+  return pieces;
+};
 
-const joined = (parts: readonly (string | Uint8Array)[]): string | Uint8Array => {
-  if (parts.length === 1) return parts[0] as string | Uint8Array;
+const joined = (parts: readonly Part[]): Part => {
+  if (parts.length === 1) return parts[0] as Part;
   if (parts.every((part) => typeof part === 'string')) return parts.join('');
   return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
 };
