@@ -20,8 +20,11 @@ import { clusterOperation, hostOperation, poolOperation } from './pool.ts';
 import { httpRoles, keyPermissions, messageRoles } from './rights.ts';
 import { databaseSemantics } from './scripts/database.ts';
 import { eventSemantics } from './scripts/events.ts';
+import { sessionsAndAuth } from './scripts/logins.ts';
+import { networkPreconditions } from './scripts/networks.ts';
 import { placingCalls } from './scripts/placing-calls.ts';
 import { bondMacs, vmAndPool } from './scripts/pool-and-vm.ts';
+import { tasks } from './scripts/tasks.ts';
 import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
 import type { Adapter } from './subject.ts';
 import { vmAllowed, vmBeside, vmOperation } from './vm.ts';
@@ -61,15 +64,18 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     map_key_checks: mapKeys,
     memory_constraints: memoryConstraints,
     migration_no_migrate: vmOperation,
+    network_preconditions: networkPreconditions,
     network_value_checks: networkValues,
     platformdata,
     pool_operation_table: poolOperation,
     rbac_http: httpRoles,
     rbac_key_permission: keyPermissions,
     rbac_messages: messageRoles,
+    sessions_and_auth: sessionsAndAuth,
     sm_feature_parsing: smFeatures,
     sr_allowed_operations: srAllowed,
     sr_operation_table: srOperation,
+    tasks,
     uuid_and_ref_parsing: ids,
     vbd_operation_table: vbdOperation,
     vdi_allowed_operations: vdiAllowed,

@@ -1,16 +1,55 @@
 import { classes } from '../../../actors/index.ts';
+import { epoch, type Type } from '../../../src/model/types.ts';
 import { catalogOf } from '../../../src/objects/catalog.ts';
-import { type Adapter, skip } from '../subject.ts';
+import type { Standing } from '../../../src/objects/standing.ts';
+import { Fault, type FaultCode } from '../../../src/std/fault.ts';
+import type { Value } from '../../../src/std/value.ts';
+import { type Adapter, against, skip } from '../subject.ts';
+import { live } from './live.ts';
 
 const catalog = catalogOf(classes, []);
 
+/** Something of a type, for calls of which only matters whether they are let in. */
+const anything = ({ kind, empty }: Type<unknown>): Value => {
+  if (kind === 'datetime') return { dateTime: epoch };
+  return empty as Value;
+};
+
+const argumentsOf = (method: string): readonly Value[] =>
+  (catalog.find(method)?.params ?? []).map(({ type }) => anything(type));
+
+/** What a host that stands so in its pool answers a call of the superuser. */
+const answering = (standing: Standing, then: unknown): Adapter =>
+  live(
+    async ({ host, root }, { when }) => {
+      const method: string = when['call'];
+      const sessionless = catalog.find(method)?.declared?.sessionless === true;
+      const args = argumentsOf(method);
+      return against(await host.json(method, ...(sessionless ? args : [root, ...args])), then);
+    },
+    { services: { standing: () => standing } },
+  );
+
+const coordinator = '192.0.2.7';
+
+const refused: Adapter = (one) => {
+  const [code, ...params]: readonly string[] = one.then['error'];
+  if (one.given['session'] !== undefined) {
+    const error = [code, ...params.map((param) => param.replace('<coordinator address>', coordinator))];
+    return answering({ coordinator }, { error })(one);
+  }
+  return answering({ emergency: new Fault(code as FaultCode, params) }, { error: [code, ...params] })(one);
+};
+
 /**
- * Which calls a member answers itself is declared with each message. That a member forwards the others, and
- * what one in an emergency answers, needs a pool of several hosts.
+ * Which calls a host in an emergency answers, and which a member answers itself, is declared with each
+ * message. Where a call is carried out needs a pool of several hosts.
  */
-export const placingCalls: Adapter = ({ when, then }) => {
+export const placingCalls: Adapter = (one) => {
+  const { when, then } = one;
+  if (then['error'] !== undefined) return refused(one);
   if (then['admitted'] === undefined && then['handled'] === undefined) {
-    return skip('a pool of one host has no members that forward calls or lose their coordinator');
+    return skip('a pool of one host has no other hosts to carry calls out on');
   }
   const message = catalog.find(when['call']);
   if (message === undefined) return { undeclared: when['call'] };
