@@ -96,9 +96,9 @@ describe('test files', () => {
   });
 
   test('wait for events, never for time', () => {
-    expect(offenders(tests, (source) => /\bsleep\(\s*\d|setTimeout\(\s*resolve\s*,\s*\d{2,}/.test(source))).toEqual(
-      [],
-    );
+    expect(
+      offenders(tests, (source) => /\bsleep\(\s*\d|setTimeout\(\s*resolve\s*,\s*\d{2,}/.test(source)),
+    ).toEqual([]);
   });
 });
 

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { classes } from '../../actors/index.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { silentLog } from '../../src/std/log.ts';
-import { struct } from '../../src/std/value.ts';
 import { lmdbDurable } from '../../src/store/lmdb.ts';
 import { openStore } from '../../src/store/store.ts';
 import { inParallel, quantile, secondsOf, spread } from './figures.ts';

@@ -146,7 +146,9 @@ describe('a commit', () => {
 
 describe('a restart', () => {
   test('brings back any text, any int64 and any map key exactly', async () => {
-    const anyText = fc.string({ unit: 'binary', maxLength: 40 }).filter((text) => !/\p{Surrogate}/u.test(text));
+    const anyText = fc
+      .string({ unit: 'binary', maxLength: 40 })
+      .filter((text) => !/\p{Surrogate}/u.test(text));
     await fc.assert(
       fc.asyncProperty(
         anyText,
