@@ -19,7 +19,7 @@ import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
 import { nobody, sessionCaller } from './authenticate.ts';
 import { callTaskOf } from './call-task.ts';
-import { type Encoding, type Fragment, type Row, recordsEncoding, typedEncoding } from './encoding.ts';
+import { type Encoding, type Fragments, type Row, recordsEncoding, typedEncoding } from './encoding.ts';
 import type { Events } from './events.ts';
 import { assertPermitted } from './permissions.ts';
 
@@ -56,7 +56,7 @@ export interface DispatcherOptions {
   readonly services: Services;
   readonly log: Log;
   readonly events: Events;
-  readonly fragment: Fragment;
+  readonly fragments: Fragments;
   readonly audit?: Audit;
 }
 
@@ -274,7 +274,7 @@ const watchOf = (
 
 /** Whole records are answered from what the store has encoded, unless the class has its own way. */
 const recordRows = (
-  { catalog, store, services, fragment }: DispatcherOptions,
+  { catalog, store, services, fragments }: DispatcherOptions,
   message: WireMessage,
   [first]: readonly unknown[],
 ): Encoding | undefined => {
@@ -283,14 +283,14 @@ const recordRows = (
   if (message.kind === 'get_record') {
     const version = store.tables.get(cls)?.committed(String(first));
     if (version === undefined) throw new Fault('HANDLE_INVALID', [cls, String(first)]);
-    return (format) => [fragment(cls, version, format)];
+    return (format) => [fragments.record(cls, [String(first), version], format)];
   }
   if (message.kind !== 'get_all_records' && message.kind !== 'get_all_records_where') return undefined;
   const passes = message.kind === 'get_all_records' ? undefined : parseWhere(String(first));
   const rows = rowsOf(store, cls, passes).flatMap(({ ref, committed }): readonly Row[] =>
     committed === undefined ? [] : [[ref, committed]],
   );
-  return recordsEncoding(cls, rows, fragment, services.clock);
+  return recordsEncoding(cls, rows, fragments, services.clock);
 };
 
 /** Answers with a task at once. What the caller may not do fails in the task. */

@@ -9,7 +9,7 @@ import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
 import { authenticate, type HttpIdentity, Unauthorised } from './authenticate.ts';
 import { dispatcherOf } from './dispatch.ts';
-import { fragmentOf } from './encoding.ts';
+import { fragmentsOf } from './encoding.ts';
 import { eventsOf } from './events.ts';
 import { longestFirst, routeAt } from './longest-path.ts';
 import { actionRefusal } from './permissions.ts';
@@ -39,15 +39,15 @@ export interface Edge extends HttpHandler {
 /** Everything that comes in by HTTP. The longest path that a request's path begins with has it. */
 export const edgeOf = (options: EdgeOptions): Edge => {
   const { catalog, store, invoker, services, log } = options;
-  const fragment = fragmentOf(catalog.classes);
+  const fragments = fragmentsOf(catalog.classes);
   const events = eventsOf({
     catalog,
     store,
     clock: services.clock,
-    fragment,
+    fragments,
     ...(options.eventWaitersMax === undefined ? {} : { waitersMax: options.eventWaitersMax }),
   });
-  const dispatch = dispatcherOf({ ...options, events, fragment });
+  const dispatch = dispatcherOf({ ...options, events, fragments });
   const routes = longestFirst<Route>([
     healthz,
     ...rpcRoutes(dispatch, services.clock),

@@ -10,7 +10,7 @@ import type { Version } from '../store/version.ts';
 export type Format = 'xml' | 'json';
 
 /** Pieces of text that follow one another. A list of records is too long to be one. */
-export type Parts = readonly (string | Uint8Array)[];
+export type Parts = readonly (string | Buffer)[];
 
 /** A result on its way out. What it costs is paid only for the language that the caller speaks. */
 export type Encoding = (format: Format) => Parts | Promise<Parts>;
@@ -20,21 +20,49 @@ export const typedEncoding =
   (format) => [encoderOf(type)[format](value)];
 
 /**
- * A row as it goes over the wire: encoded once for each version, whoever asks and however often. Kept as
+ * Rows as they go over the wire: encoded once for each version, whoever asks and however often. Kept as
  * bytes, which lie outside the heap of JavaScript: its collector need not carry hundreds of megabytes.
  */
-export type Fragment = (cls: string, version: Version, format: Format) => Uint8Array;
+export interface Fragments {
+  /** A record with its reference before it, as a member of a struct of records. */
+  member(cls: string, row: Row, format: Format): Buffer;
+  /** The record alone, which is a part of the same bytes. */
+  record(cls: string, row: Row, format: Format): Buffer;
+}
 
-export const fragmentOf = (classes: readonly AnyClass[]): Fragment => {
+export type Row = readonly [ref: string, version: Version];
+
+/** How a struct is written around its values. */
+const structs = {
+  xml: {
+    open: '<value><struct>',
+    before: (name: string) => `<member><name>${xmlText(name)}</name>`,
+    after: '</member>',
+    between: '',
+    close: '</struct></value>',
+  },
+  json: { open: '{', before: (name: string) => `${jsonString(name)}:`, after: '', between: ',', close: '}' },
+} as const;
+
+export const fragmentsOf = (classes: readonly AnyClass[]): Fragments => {
   const encoders = new Map(classes.map((cls) => [cls.name, recordEncoder(cls.fields)]));
-  return (cls, version, format) => {
+  const member = (cls: string, [ref, version]: Row, format: Format): Buffer => {
     const known = version[format];
     if (known !== undefined) return known;
     const encoder = encoders.get(cls);
     if (encoder === undefined) throw new Error(`There is no class ${cls} to encode a record of`);
-    const made = Buffer.from(encoder[format](version.record));
+    const { before, after } = structs[format];
+    const made = Buffer.from(before(ref) + encoder[format](version.record) + after);
     version[format] = made;
     return made;
+  };
+  return {
+    member,
+    record: (cls, row, format) => {
+      const whole = member(cls, row, format);
+      const { before, after } = structs[format];
+      return whole.subarray(Buffer.byteLength(before(row[0])), whole.length - after.length);
+    },
   };
 };
 
@@ -70,31 +98,17 @@ export const inSlices = async <T>(
   }
 };
 
-/** How a struct is written around its values. */
-const structs = {
-  xml: {
-    open: '<value><struct>',
-    before: (name: string) => `<member><name>${xmlText(name)}</name>`,
-    after: '</member>',
-    between: '',
-    close: '</struct></value>',
-  },
-  json: { open: '{', before: (name: string) => `${jsonString(name)}:`, after: '', between: ',', close: '}' },
-} as const;
-
-export type Row = readonly [ref: string, version: Version];
-
 /** A struct of records by reference, as `get_all_records` answers. */
 export const recordsEncoding =
-  (cls: string, rows: readonly Row[], fragment: Fragment, clock: Clock): Encoding =>
+  (cls: string, rows: readonly Row[], fragments: Fragments, clock: Clock): Encoding =>
   async (format) => {
-    const { open, before, after, between, close } = structs[format];
-    const parts: (string | Uint8Array)[] = [];
-    let glue: string = open;
-    await inSlices(clock, rows, ([ref, version]) => {
-      parts.push(glue + before(ref), fragment(cls, version, format));
-      glue = after + between;
+    const { open, between, close } = structs[format];
+    const separator = Buffer.from(between);
+    const parts: (string | Buffer)[] = [open];
+    await inSlices(clock, rows, (row) => {
+      if (parts.length > 1 && separator.length > 0) parts.push(separator);
+      parts.push(fragments.member(cls, row, format));
     });
-    parts.push(rows.length === 0 ? open + close : after + close);
+    parts.push(close);
     return parts;
   };

@@ -3,7 +3,7 @@ import type { Clock } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import { changesSince, type RowEvent } from '../store/changes.ts';
 import type { Store } from '../store/store.ts';
-import type { Encoding, Format, Fragment, Parts } from './encoding.ts';
+import type { Encoding, Format, Fragments, Parts } from './encoding.ts';
 import { eventsEncoding } from './event-encoding.ts';
 import { delivers, type Subscription } from './subscriptions.ts';
 
@@ -30,13 +30,13 @@ export interface BatchesOptions {
   readonly catalog: Catalog;
   readonly store: Store;
   readonly clock: Clock;
-  readonly fragment: Fragment;
+  readonly fragments: Fragments;
 }
 
 /** Answers kept for clients that ask for the same at the same time. */
 const sharedMax = 8;
 
-export const batchesOf = ({ catalog, store, clock, fragment }: BatchesOptions): Batches => {
+export const batchesOf = ({ catalog, store, clock, fragments }: BatchesOptions): Batches => {
   const told = catalog.classes.filter(({ events }) => events !== false);
   const names = new Map(told.map(({ name }) => [name, name.toLowerCase()]));
   const forgotten = told.filter(({ persist }) => persist === false).map(({ name }) => name.toLowerCase());
@@ -66,7 +66,7 @@ export const batchesOf = ({ catalog, store, clock, fragment }: BatchesOptions): 
       ...messages.filter(({ cls }) => isMessage(cls)),
       ...newer.filter(({ cls }) => !isMessage(cls)),
     ];
-    return { events, generation: store.generation, list: once(eventsEncoding(events, fragment, clock)) };
+    return { events, generation: store.generation, list: once(eventsEncoding(events, fragments, clock)) };
   };
 
   return {

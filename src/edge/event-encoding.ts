@@ -2,22 +2,22 @@ import { jsonString } from '../codec/jsonrpc-writer.ts';
 import { xmlText } from '../codec/xmlrpc-writer.ts';
 import type { Clock } from '../std/clock.ts';
 import type { RowEvent } from '../store/changes.ts';
-import { type Encoding, type Fragment, inSlices, type Parts } from './encoding.ts';
+import { type Encoding, type Fragments, inSlices, type Parts } from './encoding.ts';
 
 /** Number of rows of each class, whose names are in lower case. */
 export type RefCounts = readonly (readonly [cls: string, count: number])[];
 
 /** Events as a list, as `event.next` answers. The snapshots are the fragments of the rows. */
 export const eventsEncoding =
-  (events: readonly RowEvent[], fragment: Fragment, clock: Clock): Encoding =>
+  (events: readonly RowEvent[], fragments: Fragments, clock: Clock): Encoding =>
   async (format) => {
     const { open, between, event, close } = format === 'xml' ? xml : json;
-    const parts: (string | Uint8Array)[] = [];
+    const parts: (string | Buffer)[] = [];
     let glue: string = open;
     await inSlices(clock, events, (one) => {
       const [before, after] = event(one);
       if (one.version === undefined) parts.push(glue + before + after);
-      else parts.push(glue + before, fragment(one.cls, one.version, format), after);
+      else parts.push(glue + before, fragments.record(one.cls, [one.ref, one.version], format), after);
       glue = between;
     });
     parts.push(events.length === 0 ? open + close : close);

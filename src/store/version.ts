@@ -9,9 +9,9 @@ export interface Version {
   readonly modified: number;
   /** False: the row is gone after a restart. */
   readonly durable: boolean;
-  /** The record as it goes over the wire, made by the first reader that wants it. */
-  xml?: Uint8Array;
-  json?: Uint8Array;
+  /** The row as it goes over the wire, made by the first reader that wants it. */
+  xml?: Buffer;
+  json?: Buffer;
 }
 
 /** A row: what readers see and what the next decision builds on. They differ while a commit is on its way to disk. */

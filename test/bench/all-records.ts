@@ -50,7 +50,7 @@ const measured = async (print: (line: string) => void, vmCount: number) => {
     const cold = await load.ask('fetch', { target: list, meanwhile });
     const same: Target = { port: await bare.ask('mirror', list), request: list.request };
     const fetch = async (target: Target): Promise<number> => (await load.ask('fetch', { target })).ms;
-    for (const target of [list, same]) for (let i = 0; i < 2; i++) await fetch(target);
+    for (const target of [list, same]) for (let i = 0; i < 6; i++) await fetch(target);
     const [ours, theirs, changed, pauses]: number[][] = [[], [], [], []] as const;
     for (let round = 0; round < rounds; round++) {
       ours.push(await fetch(list));

@@ -7,7 +7,7 @@ import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
 import { readXmlRpcResponse } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
-import { fragmentOf } from '../../src/edge/encoding.ts';
+import { fragmentsOf } from '../../src/edge/encoding.ts';
 import { type Events, eventsOf } from '../../src/edge/events.ts';
 import { tokenText } from '../../src/edge/subscriptions.ts';
 import type { Ref } from '../../src/model/types.ts';
@@ -373,7 +373,7 @@ describe('a watcher that comes back after a restart', () => {
     };
     const store = openStore({ classes, durable, log: silentLog });
     const catalog = catalogOf(classes, []);
-    return { store, events: eventsOf({ catalog, store, clock: nodeClock, fragment: fragmentOf(classes) }) };
+    return { store, events: eventsOf({ catalog, store, clock: nodeClock, fragments: fragmentsOf(classes) }) };
   };
 
   const ask = async (cls: string, generation: number): Promise<string> => {

@@ -83,7 +83,10 @@ export interface HttpAnswer {
 }
 
 export interface HttpBody {
-  /** Resolves when the client is ready for more; rejects when it went away. */
+  /**
+   * Resolves when all of it was handed on and the client is ready for more: the memory of the chunk may
+   * then be used again. Rejects when the client went away.
+   */
   write(chunk: Uint8Array): Promise<void>;
   end(): Promise<void>;
   /** Cuts the connection so that the client sees that something is missing. */

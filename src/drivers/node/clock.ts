@@ -8,6 +8,11 @@ export const nodeClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   after(delayMs, run) {
+    // A timer would wait for a millisecond at least; this is the very next turn.
+    if (delayMs <= 0) {
+      const soon = setImmediate(run);
+      return () => clearImmediate(soon);
+    }
     const dueMs = performance.now() + delayMs;
     let timer: NodeJS.Timeout;
     const arm = (waitMs: number): void => {
@@ -20,7 +25,7 @@ export const nodeClock: Clock = {
       if (leftMs > 0) arm(leftMs);
       else run();
     };
-    arm(Math.max(0, delayMs));
+    arm(delayMs);
     return () => clearTimeout(timer);
   },
 };

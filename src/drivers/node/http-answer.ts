@@ -66,7 +66,7 @@ const answerBody = (exchange: Exchange, idleMs: number): HttpBody => {
   return {
     async write(chunk) {
       if (hasLeft(exchange)) throw clientLeft();
-      if (!response.write(chunk)) await settled(exchange, 'drain', idleMs);
+      await taken(exchange, idleMs, (done) => response.write(chunk, done));
     },
 
     async end() {
@@ -78,38 +78,41 @@ const answerBody = (exchange: Exchange, idleMs: number): HttpBody => {
         cut(exchange);
         throw error;
       }
-      if (!response.writableFinished) await settled(exchange, 'finish', idleMs);
+      // Before the server's own listener, which sets the time that the connection may stay idle.
+      if (!response.writableFinished)
+        await taken(exchange, idleMs, (done) => response.prependOnceListener('finish', done));
     },
 
     fail: () => cut(exchange),
   };
 };
 
-/** Resolves with the event; rejects when the client goes away or takes nothing for too long. */
-const settled = (exchange: Exchange, event: 'drain' | 'finish', idleMs: number): Promise<void> =>
+/** Resolves when what `begin` asks for is done; rejects when the client goes away or takes nothing for too long. */
+const taken = (
+  { response, socket }: Exchange,
+  idleMs: number,
+  begin: (done: (error?: Error | null) => void) => void,
+): Promise<void> =>
   new Promise((resolve, reject) => {
-    const { response, socket } = exchange;
     const settle = (): void => {
-      response.off(event, done);
       response.off('close', left);
       socket.off('close', left);
-    };
-    const done = (): void => {
-      settle();
-      socket.setTimeout(0);
-      // A response also finishes, so to speak, when its connection is destroyed.
-      if (socket.destroyed) reject(clientLeft());
-      else resolve();
     };
     const left = (): void => {
       settle();
       reject(clientLeft());
     };
+    const done = (error?: Error | null): void => {
+      settle();
+      socket.setTimeout(0);
+      // A response also finishes, so to speak, when its connection is destroyed.
+      if (error || socket.destroyed) reject(clientLeft());
+      else resolve();
+    };
     socket.setTimeout(idleMs);
-    // Before the server's own listener, which sets the time that the connection may stay idle.
-    response.prependListener(event, done);
     response.once('close', left);
     socket.once('close', left);
+    begin(done);
   });
 
 /** The rest of an answer that was given as a whole is written while nobody waits for it. */

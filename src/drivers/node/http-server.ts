@@ -244,7 +244,8 @@ const clientFailure = (error: ClientError): [status: number, sentence: string] =
 
 const PLAIN = { 'Content-Type': 'text/plain; charset=utf-8' };
 const BUSY = 'Too many connections are open: close some or try again later';
-const UNDECODABLE = 'The path of the request is not valid percent-encoded UTF-8, or it is not HTTP/1.0 or HTTP/1.1';
+const UNDECODABLE =
+  'The path of the request is not valid percent-encoded UTF-8, or it is not HTTP/1.0 or HTTP/1.1';
 
 const say = (answer: HttpAnswer, status: number, sentence: string): void =>
   answer.send(status, PLAIN, [`${sentence}.\n`]);
