@@ -45,7 +45,8 @@ export const verdict = ({ name, values, digits = 2, unit = '', atLeast, atMost }
   const target = atLeast ?? atMost ?? Number.NaN;
   const met = atLeast === undefined ? middle <= target : middle >= target;
   const wanted = `${atLeast === undefined ? 'at most' : 'at least'} ${target}${unit}`;
-  const missed = `MISSED by ${((Math.abs(middle - target) / target) * 100).toFixed(0)} %`;
+  const missed =
+    target === 0 ? 'MISSED' : `MISSED by ${((Math.abs(middle - target) / target) * 100).toFixed(0)} %`;
   return `  ${name.padEnd(58)}${`${spread(values, digits)}${unit}`.padEnd(26)}${wanted.padEnd(16)}${met ? 'met' : missed}`;
 };
 

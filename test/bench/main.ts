@@ -1,9 +1,21 @@
 // `npm run bench`: every figure beside what it is compared with, measured in the same run.
 import { allRecords } from './all-records.ts';
+import { durable } from './durable.ts';
+import { events } from './events.ts';
+import { fragments } from './fragments.ts';
+import { restart } from './restart.ts';
 import { smallCalls } from './small-calls.ts';
 import { vmStart } from './vm-start.ts';
 
-const benchmarks = { 'small-calls': smallCalls, 'all-records': allRecords, 'vm-start': vmStart } as const;
+const benchmarks = {
+  'small-calls': smallCalls,
+  'all-records': allRecords,
+  fragments,
+  events,
+  restart,
+  durable,
+  'vm-start': vmStart,
+} as const;
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.find((name) => !(name in benchmarks));

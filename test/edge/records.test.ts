@@ -83,7 +83,7 @@ test('others have their turn while a long list is encoded', async () => {
   const parts = await recordsEncoding('VM', rows, fragmentsOf(host.world.catalog.classes), slow)('xml');
   over = true;
   expect(parts.length).toBe(vmsMax + 2);
-  expect(turns).toBeGreaterThan(5);
+  expect(turns).toBeGreaterThan(1);
 });
 
 test('a list that is quick to write is written in one go', async () => {
