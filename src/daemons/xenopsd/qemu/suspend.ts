@@ -12,6 +12,8 @@ import { readImage, writeImage } from './memory-image.ts';
 import { asObject, type Qmp } from './qmp.ts';
 
 const POLL_MS = 50;
+/** How long an emulator that closed its socket may take to end. */
+const ENDING_MS_MAX = 1_000;
 const CONNECT_MS_MAX = 10_000;
 /** Of a guest that stands still there is nobody to leave bandwidth to; this is as good as no limit. */
 const BANDWIDTH_BYTES_MAX = 2 ** 50;
@@ -112,6 +114,15 @@ const cancelMigration = async (host: Host, qmp: Qmp): Promise<void> => {
   await migrated(host, qmp, forever, () => {}).catch(() => {});
 };
 
+/** Whether the emulator is gone, or goes within a moment: its socket closes before its process ends. */
+const endsSoon = async ({ disk, clock }: Host, { record }: LiveGuest): Promise<boolean> => {
+  for (let waitedMs = 0; await isEmulator(disk, record.pid, record.name); waitedMs += POLL_MS) {
+    if (waitedMs >= ENDING_MS_MAX) return false;
+    await sleep(clock, POLL_MS);
+  }
+  return true;
+};
+
 /** Starts an emulator with the memory that `save` wrote. */
 export const restore = async (
   host: Host,
@@ -138,10 +149,10 @@ export const restore = async (
       await migrated(host, guest.link.qmp(), work.signal, () => {});
       return guest;
     } catch (error) {
-      await release(guest);
       // An emulator that cannot read the state ends, and only its log says what was wrong.
-      const { pid, name } = guest.record;
-      const reason = (await isEmulator(host.disk, pid, name)) ? error : await lastWords(host, guest.folder);
+      const gone = !work.signal.aborted && (await endsSoon(host, guest));
+      await release(guest);
+      const reason = gone ? await lastWords(host, guest.folder) : error;
       await removeRemains(host, guest.folder);
       throw reason;
     }
