@@ -8,9 +8,11 @@ import type { Catalog } from './catalog.ts';
 export const deriveRows =
   (catalog: Catalog) =>
   (tx: Tx, drafts: readonly Pick<Draft, 'cls' | 'ref' | 'before' | 'record'>[]): void => {
-    const targets = new Map<string, readonly [ClassName, Ref]>();
+    const targets = new Map<ClassName, Set<Ref>>();
     const add = (cls: ClassName, ref: Ref): void => {
-      if (catalog.behaviour(cls)?.derive !== undefined) targets.set(`${cls}/${ref}`, [cls, ref]);
+      if (catalog.behaviour(cls)?.derive === undefined) return;
+      const ofClass = targets.get(cls) ?? new Set();
+      targets.set(cls, ofClass.add(ref));
     };
     for (const { cls, ref, before, record } of drafts) {
       add(cls as ClassName, ref as Ref);
@@ -20,10 +22,12 @@ export const deriveRows =
         if (one !== undefined) for (const [other, otherRef] of affects(one as never)) add(other, otherRef);
       }
     }
-    for (const [cls, ref] of targets.values()) {
-      const record = tx.get(cls, ref as Ref<any>);
-      if (record === undefined) continue;
-      const derived = catalog.behaviour(cls)?.derive?.(tx, ref as Ref<any>, record as never);
-      tx.patch(cls, ref as Ref<any>, derived as never);
+    for (const [cls, refs] of targets) {
+      for (const ref of refs) {
+        const record = tx.get(cls, ref as Ref<any>);
+        if (record === undefined) continue;
+        const derived = catalog.behaviour(cls)?.derive?.(tx, ref as Ref<any>, record as never);
+        tx.patch(cls, ref as Ref<any>, derived as never);
+      }
     }
   };

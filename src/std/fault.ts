@@ -11,7 +11,11 @@ export class Fault extends Error {
   readonly params: readonly string[];
 
   constructor(code: FaultCode, params: readonly string[] = []) {
+    // An answer needs no stack, and taking one is dearer than most calls: `allowed_operations` makes many.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(`${code}(${params.join(', ')})`);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'Fault';
     this.code = code;
     this.params = params;

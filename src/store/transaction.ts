@@ -33,7 +33,8 @@ type Tables = ReadonlyMap<string, Table>;
 const invalid = (cls: string, ref: string): Fault => new Fault('HANDLE_INVALID', [cls, ref]);
 
 export const drafting = (tables: Tables): Drafting => {
-  const drafts = new Map<string, Draft>();
+  const drafts = new Map<string, Map<string, Draft>>();
+  const inOrder: Draft[] = [];
 
   const tableOf = (cls: string): Table => {
     const table = tables.get(cls);
@@ -41,9 +42,13 @@ export const drafting = (tables: Tables): Drafting => {
     return table;
   };
 
+  const keep = (draft: Draft): void => {
+    const ofClass = drafts.get(draft.cls) ?? new Map<string, Draft>();
+    drafts.set(draft.cls, ofClass.set(draft.ref, draft));
+  };
+
   const find = (cls: string, ref: string): Draft | undefined => {
-    const key = `${cls}/${ref}`;
-    const known = drafts.get(key);
+    const known = drafts.get(cls)?.get(ref);
     if (known !== undefined) return known;
     const before = tables.get(cls)?.latest(ref);
     if (before === undefined) return undefined;
@@ -57,7 +62,8 @@ export const drafting = (tables: Tables): Drafting => {
       touched: false,
       durable: before.durable,
     };
-    drafts.set(key, draft);
+    keep(draft);
+    inOrder.push(draft);
     return draft;
   };
 
@@ -107,14 +113,13 @@ export const drafting = (tables: Tables): Drafting => {
 
   return {
     read: (cls, ref) => {
-      const draft = drafts.get(`${cls}/${ref}`);
+      const draft = drafts.get(cls)?.get(ref);
       return draft === undefined ? tables.get(cls)?.latest(ref)?.record : draft.record;
     },
     create: (cls, ref, fields, durable) => {
       const { schema } = tableOf(cls);
-      const key = `${cls}/${ref}`;
       const existing = find(cls, ref);
-      if (existing?.record !== undefined) throw new Error(`${key} exists already`);
+      if (existing?.record !== undefined) throw new Error(`${cls}/${ref} exists already`);
       const draft: Draft = {
         cls,
         ref,
@@ -125,7 +130,9 @@ export const drafting = (tables: Tables): Drafting => {
         touched: true,
         durable: durable && schema.persist,
       };
-      drafts.set(key, draft);
+      keep(draft);
+      if (existing === undefined) inOrder.push(draft);
+      else inOrder[inOrder.indexOf(existing)] = draft;
       change(draft, schema, fields);
     },
     patch: (cls, ref, changes) => {
@@ -146,7 +153,7 @@ export const drafting = (tables: Tables): Drafting => {
       draft.touched = true;
     },
     drafts: () =>
-      [...drafts.values()].filter((draft) =>
+      inOrder.filter((draft) =>
         draft.record === undefined ? draft.before !== undefined : draft.touched || draft.changed.size > 0,
       ),
   };
