@@ -79,13 +79,15 @@ export const edgeOf = (options: EdgeOptions): Edge => {
       fault = asFault(error);
       throw error;
     } finally {
-      await identity?.then(
-        ({ caller, end }) => {
-          if (action !== undefined) options.audit?.addAction(action, head, caller, fault);
-          return end();
-        },
-        () => {},
-      );
+      // Most requests ask for nobody.
+      if (identity !== undefined)
+        await identity.then(
+          ({ caller, end }) => {
+            if (action !== undefined) options.audit?.addAction(action, head, caller, fault);
+            return end();
+          },
+          () => {},
+        );
     }
   };
 

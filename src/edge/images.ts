@@ -37,7 +37,7 @@ type By = Omit<DiskUse, 'task'>;
 const put = async (by: By, request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void> => {
   await context.caller();
   // An empty PUT asks whether this is the right host; the image follows in another.
-  if (request.contentLength === 0n && request.query.get('task_id') === null) {
+  if (request.contentLength() === 0n && request.query.get('task_id') === null) {
     answer.send(200, imageHeaders, []);
     return;
   }
@@ -45,7 +45,7 @@ const put = async (by: By, request: HttpRequest, answer: HttpAnswer, context: Ht
     const vdi = target(by.store, request);
     checkFormat(request);
     const { virtual_size } = by.store.committed.require('VDI', vdi);
-    const length = request.contentLength === unknownLength ? undefined : request.contentLength;
+    const length = request.contentLength() === unknownLength ? undefined : request.contentLength();
     if (length !== undefined && length > virtual_size) {
       throw new Fault('VDI_TOO_SMALL', [vdi, String(length)]);
     }
@@ -126,7 +126,7 @@ const receive = async (
   } catch (error) {
     if (!(error instanceof BodyBroken)) throw error;
     // Without a length of its own the image ends where the client stops.
-    if (request.contentLength !== unknownLength) {
+    if (request.contentLength() !== unknownLength) {
       throw new Fault('VDI_IO_ERROR', [
         `The image ended after ${position + BigInt(filled)} bytes; send it again`,
       ]);

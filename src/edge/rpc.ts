@@ -8,7 +8,7 @@ import { BodyTooLarge, type HttpAnswer, type HttpRequest } from '../drivers/http
 import type { Clock } from '../std/clock.ts';
 import type { Value } from '../std/value.ts';
 import type { Dispatch, Outcome } from './dispatch.ts';
-import type { Format, Parts } from './encoding.ts';
+import type { Format } from './encoding.ts';
 import { sendParts } from './long-answer.ts';
 import type { RequestRoute } from './route.ts';
 
@@ -58,11 +58,21 @@ const serve = async (
   clock: Clock,
   format: Format,
 ): Promise<void> => {
-  const call = await readCall(request, format).catch((error: unknown) => refuse(answer, error));
-  if (call === undefined) return;
+  let call: ReadCall;
+  try {
+    call = readCall(await request.bytes(rpcBodyBytesMax), format);
+  } catch (error) {
+    refuse(answer, error);
+    return;
+  }
   const outcome = await dispatch(call.method, call.params, { http: request, garbled: call.garbled });
-  const parts = format === 'xml' ? await xmlAnswer(outcome) : await jsonAnswer(outcome, call);
-  await sendParts(answer, clock, answerHeaders[format], parts);
+  if (outcome.kind === 'failure') {
+    answer.send(200, answerHeaders[format], [failureText(format, outcome, call)]);
+    return;
+  }
+  const [before, after] = around(format, outcome, call);
+  const result = await outcome.encode(format);
+  await sendParts(answer, clock, answerHeaders[format], [before, ...result, after]);
 };
 
 interface ReadCall {
@@ -76,8 +86,7 @@ interface ReadCall {
 /** A byte order mark is left out, and U+FFFD stands for what is not UTF-8. */
 const utf8 = new TextDecoder();
 
-const readCall = async (request: HttpRequest, format: Format): Promise<ReadCall> => {
-  const bytes = await request.bytes(rpcBodyBytesMax);
+const readCall = (bytes: Buffer, format: Format): ReadCall => {
   const text = isAscii(bytes) ? bytes.toString('latin1') : utf8.decode(bytes);
   const garbled = !isUtf8(bytes);
   if (format === 'json') {
@@ -89,7 +98,7 @@ const readCall = async (request: HttpRequest, format: Format): Promise<ReadCall>
 };
 
 /** What is not a call is no call that failed: clients are used to a page of HTML here. */
-const refuse = (answer: HttpAnswer, error: unknown): undefined => {
+const refuse = (answer: HttpAnswer, error: unknown): void => {
   if (error instanceof BodyTooLarge) page(answer, 413, error.message);
   else if (error instanceof DecodeFailure) page(answer, 500, `The request is not a call. ${error.message}`);
   else throw error;
@@ -105,18 +114,22 @@ const bareParts = [
   '</param></params></methodResponse>',
 ] as const;
 
-const xmlAnswer = async (outcome: Outcome): Promise<Parts> => {
-  if (outcome.kind === 'failure') return [xmlFailure(outcome.code, outcome.params)];
-  const [before, after] = outcome.bare === true ? bareParts : xmlSuccessParts;
-  return [before, ...(await outcome.encode('xml')), after];
+/** What comes before and after a result. */
+const around = (
+  format: Format,
+  { bare }: Outcome & { kind: 'success' },
+  { version, id }: ReadCall,
+): readonly [before: string, after: string] => {
+  if (format === 'json') return jsonSuccessParts(version, id);
+  return bare === true ? bareParts : xmlSuccessParts;
 };
 
-const jsonAnswer = async (outcome: Outcome, { version, id }: ReadCall): Promise<Parts> => {
-  if (outcome.kind === 'success') {
-    const [before, after] = jsonSuccessParts(version, id);
-    return [before, ...(await outcome.encode('json')), after];
-  }
-  const { code, params, early } = outcome;
-  if (early === true) return [`{"jsonrpc":"2.0","error":${jsonValue([code, ...params])},"id":0}`];
-  return [jsonFailure(version, id, code, params)];
+const failureText = (
+  format: Format,
+  { code, params, early }: Outcome & { kind: 'failure' },
+  { version, id }: ReadCall,
+): string => {
+  if (format === 'xml') return xmlFailure(code, params);
+  if (early === true) return `{"jsonrpc":"2.0","error":${jsonValue([code, ...params])},"id":0}`;
+  return jsonFailure(version, id, code, params);
 };

@@ -52,7 +52,7 @@ export interface HttpHead {
 
 export interface HttpRequest extends HttpHead {
   /** Undefined: chunked, or HTTP/1.0 data until the client closes. */
-  readonly contentLength: bigint | undefined;
+  contentLength(): bigint | undefined;
   /** The whole body; rejects with `BodyTooLarge` past the limit and with `BodyBroken` when it ends early. */
   bytes(bytesMax: number): Promise<Buffer>;
   /** The body as it arrives. Ends early with `BodyBroken` when the client goes away before its Content-Length. */

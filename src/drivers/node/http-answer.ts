@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { HttpAnswer, HttpBody } from '../http/http.ts';
 import { closeAfterwards, cut, type Exchange, isArriving } from './http-exchange.ts';
 

@@ -72,7 +72,7 @@ export const httpRequest = (
     httpVersion: head.httpVersion,
     remoteAddress: head.remoteAddress,
     secure: head.secure,
-    contentLength: announcedLength(exchange),
+    contentLength: () => announcedLength(exchange),
     bytes: (bytesMax) => bodyBytes(exchange, bytesMax, rules),
     chunks: () => bodyChunks(exchange, rules),
     gone() {
