@@ -38,6 +38,17 @@ export interface Deciding {
   readonly services: Services;
 }
 
+/** What the choice of a place is given: a decision of the object at its present home. */
+export interface Placing extends Deciding {}
+
+/** How work comes to the host that does it, where this is not simply where its object lives. */
+export interface Placement<A> {
+  /** Answers the host, having noted it in the rows so that the object's home is there. */
+  readonly choose: (placing: Placing, args: A) => Ref<'host'>;
+  /** Takes the note back after work that could not begin, or failed. Asked when it may be gone already. */
+  readonly release: (tx: Tx, self: Ref, host: Ref<'host'>) => void;
+}
+
 /** What work is given. It runs outside the mailbox and may take as long as it needs. */
 export interface Working<C extends ClassName> {
   readonly self: Ref<C>;
@@ -66,7 +77,13 @@ export interface Working<C extends ClassName> {
  * commit in one turn; `work` is admitted, runs, and settles in one commit.
  */
 export type Handler<C extends ClassName, A, R> =
-  | { readonly read: (reading: Reading, args: A) => R | Promise<R> }
+  | {
+      readonly read: (reading: Reading, args: A) => R | Promise<R>;
+      /** Looks at the machine where the object lives, and not only at rows. */
+      readonly at?: 'home';
+      /** The row whose home that is, where the message has no `self`. */
+      readonly on?: (args: A, view: View) => Ref;
+    }
   | {
       readonly decide: (deciding: Deciding, args: A) => R;
       /** The row whose actor decides, where the message has no `self`. */
@@ -79,6 +96,7 @@ export type Handler<C extends ClassName, A, R> =
       readonly cuts?: readonly string[];
       /** The row that does the work, where the message has no `self`. */
       readonly on?: (args: A, view: View) => Ref;
+      readonly at?: Placement<A>;
       /** Refusals that depend on the arguments. Pure, asked at admission. */
       readonly unless?: (view: View, self: Ref<C>, args: A) => Fault | undefined;
     };
@@ -110,6 +128,11 @@ export interface Behaviour<N extends ClassName = ClassName> {
   readonly cls: AnyClass;
   /** The row whose actor owns a row of this class, where it is not the row itself. */
   readonly owner?: (record: RecordNamed<N>) => readonly [cls: ClassName, ref: Ref];
+  /**
+   * The host where the actor of a row lives: the coordinator where nothing is said. Only asked of rows that
+   * own themselves.
+   */
+  readonly home?: (view: View, self: Ref<N>, record: RecordNamed<N>) => Ref<'host'> | undefined;
   /**
    * Why an operation of `current_operations` may not begin, from rows alone. OTHER_OPERATION_IN_PROGRESS
    * makes the caller wait, everything else is the answer.

@@ -6,6 +6,7 @@ import { asFault, Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
 import type { Catalog } from './catalog.ts';
 import type { AnyHandler, Caller } from './implement.ts';
+import type { Places } from './places.ts';
 import type { Objects } from './runtime.ts';
 import type { Services } from './services.ts';
 import type { NewTask, Watched } from './tasks.ts';
@@ -30,9 +31,15 @@ export interface InvokerOptions {
   readonly store: Store;
   readonly objects: Objects;
   readonly services: Services;
+  /** Absent: this host is alone. */
+  readonly places?: Places;
 }
 
+/** The same where the places of the pool are known. */
+export type RoutedOptions = InvokerOptions & { readonly places: Places };
+
 export type DecideHandler = Extract<AnyHandler, { decide: unknown }>;
+export type ReadHandler = Extract<AnyHandler, { read: unknown }>;
 export type WorkHandler = Extract<AnyHandler, { work: unknown }>;
 
 /** Makes the nested calls of work: for the same caller, and reporting to the same task. */
@@ -44,6 +51,11 @@ export const hostCaller: Caller = {
   user: 'host',
   role: roles.at(-1) as Role,
   originator: 'host',
+};
+
+export const isWork = ({ catalog }: Pick<InvokerOptions, 'catalog'>, message: WireMessage): boolean => {
+  const handler = catalog.handler(message);
+  return handler !== undefined && 'work' in handler;
 };
 
 /** What the client hears of an error; one that is not a fault is a bug and is logged. */

@@ -1,13 +1,23 @@
 import { encoderOf } from '../codec/typed.ts';
 import type { Call, ClassName } from '../model/class.ts';
-import type { WireMessage } from '../model/derive.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { Tx } from '../store/view.ts';
 import { handlerArgs, selfOf } from './arguments.ts';
 import { decide } from './decide.ts';
-import { type CallFor, hostCaller, type Invocation, type InvokerOptions, reported } from './invocation.ts';
+import {
+  type CallFor,
+  hostCaller,
+  type Invocation,
+  type InvokerOptions,
+  isWork,
+  type ReadHandler,
+  type RoutedOptions,
+  reported,
+} from './invocation.ts';
+import { alone, type Carried } from './places.ts';
 import { implicitRead } from './reads.ts';
+import { assertHome, atHome, received, routed } from './route.ts';
 import { createTask, failTask, newRef, succeedTask } from './tasks.ts';
 import { work } from './work.ts';
 
@@ -18,13 +28,18 @@ export interface Invoker {
   invoke(invocation: Invocation): Promise<unknown>;
   /** Answers with the task at once; the call goes on. */
   invokeAsync(invocation: Invocation): Promise<Ref<'task'>>;
+  /** Does what another host was asked for; rejects with `Moved` when the object does not live here. */
+  carry(call: Carried): Promise<unknown>;
   /** `call` for code that acts on nobody's behalf: reports of the hypervisor, the start of the host. */
   readonly call: Call;
   /** A decision in the turn of the object that owns the row, made by the host itself. */
   decide<T>(cls: ClassName, ref: Ref, make: (tx: Tx) => T): Promise<T>;
 }
 
-export const invokerOf = (options: InvokerOptions): Invoker => {
+const noTask = nullRef as Ref<'task'>;
+
+export const invokerOf = (given: InvokerOptions): Invoker => {
+  const options = { ...given, places: given.places ?? alone(given.services.host) };
   const { store, objects } = options;
   const callFor: CallFor = (caller, task) => (method, self, args) =>
     answer(options, nested(options, { method, self, args, caller, task }), task, callFor) as Promise<never>;
@@ -32,39 +47,59 @@ export const invokerOf = (options: InvokerOptions): Invoker => {
     invoke: async (invocation) => {
       const tracked = invocation.watched !== 'untracked' && isWork(options, invocation.message);
       const task = tracked ? await taskOf(options, invocation) : invocation.task;
-      return answer(options, invocation, task ?? (nullRef as Ref<'task'>), callFor);
+      return answer(options, invocation, task ?? noTask, callFor);
     },
     invokeAsync: (invocation) => invokeAsync(options, { ...invocation, watched: 'until-destroyed' }, callFor),
-    call: callFor(hostCaller, nullRef as Ref<'task'>),
+    carry: async (call) => {
+      const invocation = received(options, call);
+      assertHome(options, invocation);
+      return atHome(options, invocation, call.placed, (one) => here(options, one, call.task, callFor));
+    },
+    call: callFor(hostCaller, noTask),
     decide: (cls, ref, make) => objects.turn(cls, ref, () => store.commit(make)),
   };
 };
 
-/** Does what a message asks for in the way that its class says: by reading, by a decision or by work. */
-const answer = async (
-  options: InvokerOptions,
+/** Does what a message asks for, where its object lives. */
+const answer = (
+  options: RoutedOptions,
   invocation: Invocation,
   task: Ref<'task'>,
   callFor: CallFor,
 ): Promise<unknown> => {
-  const { catalog, store, services } = options;
-  const { message, args, caller } = invocation;
-  if (message.removed === true) throw new Fault('MESSAGE_REMOVED');
+  const { catalog, store } = options;
+  const { message, args } = invocation;
   const handler = catalog.handler(message);
-  if (handler === undefined) {
+  if (handler === undefined && message.removed !== true) {
     const read = implicitRead(message, store);
-    return read === undefined ? decide(options, invocation, undefined) : read(args);
+    if (read !== undefined) return Promise.resolve(read(args));
   }
+  return routed(options, { ...invocation, task }, (placed) => here(options, placed, task, callFor));
+};
+
+/** Does it on this host, in the way that its class says: by reading, by a decision or by work. */
+const here = async (
+  options: RoutedOptions,
+  invocation: Invocation,
+  task: Ref<'task'>,
+  callFor: CallFor,
+): Promise<unknown> => {
+  const { message } = invocation;
+  if (message.removed === true) throw new Fault('MESSAGE_REMOVED');
+  const handler = options.catalog.handler(message);
+  if (handler === undefined || 'decide' in handler) return decide(options, invocation, handler);
   if ('work' in handler) return work(options, invocation, handler, task, callFor);
-  if ('decide' in handler) return decide(options, invocation, handler);
+  return read(options, invocation, handler);
+};
+
+const read = (
+  { store, services }: InvokerOptions,
+  { message, args, caller }: Invocation,
+  handler: ReadHandler,
+): unknown => {
   const self = selfOf(message, args);
   if (message.hasSelf) store.committed.require(message.cls.name as ClassName, self as Ref<any>);
   return handler.read({ view: store.committed, self, caller, services }, handlerArgs(message, args));
-};
-
-const isWork = ({ catalog }: InvokerOptions, message: WireMessage): boolean => {
-  const handler = catalog.handler(message);
-  return handler !== undefined && 'work' in handler;
 };
 
 const taskOf = async (options: InvokerOptions, invocation: Invocation): Promise<Ref<'task'>> => {
@@ -81,7 +116,7 @@ const taskOf = async (options: InvokerOptions, invocation: Invocation): Promise<
 };
 
 const invokeAsync = async (
-  options: InvokerOptions,
+  options: RoutedOptions,
   invocation: Invocation,
   callFor: CallFor,
 ): Promise<Ref<'task'>> => {

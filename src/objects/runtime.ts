@@ -47,6 +47,8 @@ export interface ObjectsOptions {
   readonly catalog: Catalog;
   readonly view: View;
   readonly services: Pick<Services, 'clock' | 'log'>;
+  /** Says that a row lives on another host by now. */
+  readonly elsewhere?: (cls: ClassName, ref: Ref) => Fault | undefined;
   /** How long a job may wait for others to end before it is refused with what it waits for. */
   readonly waitMs: number;
 }
@@ -189,13 +191,15 @@ const cut = ({ pending }: Runtime, id: number): void => {
   known?.controller.abort(new Fault('TASK_CANCELLED', [known.job.task]));
 };
 
-const refusal = ({ pending, view, catalog }: Runtime, asked: Asked): Fault | undefined => {
+const refusal = ({ pending, view, catalog, elsewhere }: Runtime, asked: Asked): Fault | undefined => {
   const job = pending.get(asked.id)?.job;
   if (job === undefined) return undefined;
   const ref = asked.ref as Ref<any>;
   if (asked.ref !== nullRef && view.get(job.cls, ref) === undefined) {
     return new Fault('HANDLE_INVALID', [job.cls, asked.ref]);
   }
+  const moved = asked.ref === nullRef ? undefined : elsewhere?.(job.cls, ref);
+  if (moved !== undefined) return moved;
   const admit = asked.operation === undefined ? undefined : catalog.behaviour(job.cls)?.admit;
   return admit?.(view, ref, asked.operation as string) ?? job.unless?.(view);
 };

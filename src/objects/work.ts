@@ -3,7 +3,6 @@ import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
 import { type Undo, undoStack } from '../std/undo.ts';
-import type { AnyRecord } from '../store/schema.ts';
 import type { Tx } from '../store/view.ts';
 import { classOf, handlerArgs, selfOf } from './arguments.ts';
 import { faultOf } from './driver-faults.ts';
@@ -12,15 +11,17 @@ import {
   type CallFor,
   type Invocation,
   type InvokerOptions,
+  type RoutedOptions,
   reported,
   type WorkHandler,
 } from './invocation.ts';
+import { Moved } from './places.ts';
 import type { Job } from './runtime.ts';
-import { failTask, succeedTask } from './tasks.ts';
+import { endTask, failTask, mark, succeedTask, unmark } from './tasks.ts';
 
 /** One piece of work from its admission to its settling. */
 interface Run {
-  readonly options: InvokerOptions;
+  readonly options: RoutedOptions;
   readonly invocation: Invocation;
   readonly handler: WorkHandler;
   readonly callFor: CallFor;
@@ -32,7 +33,7 @@ interface Run {
 
 /** Asks the object for the work and answers once it has settled. */
 export const work = (
-  options: InvokerOptions,
+  options: RoutedOptions,
   invocation: Invocation,
   handler: WorkHandler,
   task: Ref<'task'>,
@@ -41,6 +42,8 @@ export const work = (
   new Promise((resolve, reject) => {
     const { message, args } = invocation;
     const refuse = (fault: Fault): void => {
+      // It is asked for again elsewhere, so nothing has ended.
+      if (fault instanceof Moved) return reject(fault);
       const refused = (): void => reject(fault);
       settleTask(options, invocation, task, (tx) => failTask(tx, task, options.services, fault)).then(
         refused,
@@ -72,7 +75,11 @@ const jobOf = (
     task,
     ...(unless && { unless: (view) => unless(view, self as Ref<any>, given) }),
     begin: (controller) => {
-      perform(run, job, controller).then(resolve, reject);
+      perform(run, job, controller).then(resolve, (error: unknown) => {
+        // It queues up again, behind whoever was first.
+        if (error instanceof NotAdmitted) options.objects.ask(jobOf(run, resolve, reject, refuse));
+        else reject(error);
+      });
     },
     refuse,
   };
@@ -85,18 +92,17 @@ const perform = async (run: Run, job: Job, controller: AbortController): Promise
   const undo = undoStack();
   const settles: ((tx: Tx) => void)[] = [];
   try {
-    // Not awaited: it is in the latest rows at once, and the answer comes after a later commit.
-    if (job.asked.operation !== undefined) void store.commit((tx) => mark(tx, job, true)).catch(() => {});
+    await claim(run, job);
     const result = await handler.work(workingOf(run, controller.signal, undo, settles), run.given);
     await store.commit((tx) => {
       for (const settle of settles) settle(tx);
-      mark(tx, job, false);
+      leaveMark(tx, job);
       const text = (): string => encoderOf(invocation.message.result).xml(result);
-      endTask(tx, invocation, task, () => succeedTask(tx, task, services, text()));
+      endTask(tx, invocation.watched, task, () => succeedTask(tx, task, services, text()));
     });
     return result;
   } catch (error) {
-    throw await takeBack(run, job, undo, error);
+    throw error instanceof NotAdmitted ? error : await takeBack(run, job, undo, error);
   } finally {
     objects.ended(job);
   }
@@ -115,32 +121,42 @@ const takeBack = async (run: Run, job: Job, undo: Undo, error: unknown): Promise
   );
   await store
     .commit((tx) => {
-      mark(tx, job, false);
-      endTask(tx, invocation, task, () => failTask(tx, task, services, fault));
+      leaveMark(tx, job);
+      endTask(tx, invocation.watched, task, () => failTask(tx, task, services, fault));
     })
     // With a full disk the task cannot be settled on it, but the object must not stay busy in memory.
-    .catch(() => store.commit((tx) => mark(tx, job, false)))
+    .catch(() => store.commit((tx) => leaveMark(tx, job)))
     .catch(() => undefined);
   return fault;
 };
 
-/** Puts the operation into `current_operations` of its row, or takes it out. */
-const mark = (tx: Tx, { asked, cls, task }: Job, running: boolean): void => {
-  const record = tx.get(cls, asked.ref as Ref<any>) as AnyRecord | undefined;
-  const operations = record?.['current_operations'] as ReadonlyMap<string, string> | undefined;
-  if (asked.operation === undefined || operations === undefined) return;
-  const key = task === nullRef ? `DummyRef:|${asked.id}|` : task;
-  const others = [...operations].filter(([one]) => one !== key);
-  const now = running ? [...others, [key, asked.operation] as const] : others;
-  tx.patch(cls, asked.ref as Ref<any>, { current_operations: new Map(now) } as never);
+/** What the operation is known by in `current_operations`. */
+const markOf = ({ asked, task }: Job): string => (task === nullRef ? `DummyRef:|${asked.id}|` : task);
+
+const leaveMark = (tx: Tx, job: Job): void => unmark(tx, job.cls, job.asked.ref as Ref, markOf(job));
+
+/**
+ * Notes that the work runs, in the latest rows at once where this host decides. A member's rows may be behind
+ * those of the coordinator, so there the work is admitted once more, by the commit itself, and waits for it.
+ */
+const claim = ({ options }: Run, job: Job): Promise<void> | undefined => {
+  const { catalog, store, services, places } = options;
+  const { operation, ref } = job.asked;
+  if (operation === undefined) return undefined;
+  const leads = places.coordinator() === services.host;
+  const claimed = store.commit((tx) => {
+    const refusal = leads ? undefined : catalog.behaviour(job.cls)?.admit?.(tx, ref as Ref<any>, operation);
+    if (refusal !== undefined) throw new NotAdmitted(refusal.message);
+    mark(tx, job.cls, ref as Ref, markOf(job), operation);
+  });
+  if (!leads) return claimed;
+  // Not awaited: the answer comes after a later commit.
+  claimed.catch(() => {});
+  return undefined;
 };
 
-/** Ends the row of a task: a call that somebody waited for leaves none behind, a nested one has none. */
-const endTask = (tx: Tx, { watched }: Invocation, task: Ref<'task'>, final: (tx: Tx) => void): void => {
-  if (task === nullRef || watched === 'untracked') return;
-  if (watched === 'while-running') tx.delete('task', task);
-  else final(tx);
-};
+/** Somebody else was first. */
+class NotAdmitted extends Error {}
 
 const settleTask = async (
   { store }: InvokerOptions,
@@ -148,7 +164,7 @@ const settleTask = async (
   task: Ref<'task'>,
   final: (tx: Tx) => void,
 ): Promise<void> => {
-  if (task !== nullRef) await store.commit((tx) => endTask(tx, invocation, task, final));
+  if (task !== nullRef) await store.commit((tx) => endTask(tx, invocation.watched, task, () => final(tx)));
 };
 
 /** Finer steps of progress would only be events that nobody can see. */
