@@ -6,7 +6,12 @@ const rooms = {
   'src/kernel': { rooms: ['src/std'], npm: ['nact'] },
   'src/store': { rooms: ['src/std', 'src/model'], npm: ['lmdb', 'msgpackr'] },
   'src/drivers': { rooms: ['src/std', 'src/codec'], npm: ['ws', 'xmlrpc', 'selfsigned'] },
+  'src/mesh': { rooms: ['src/std', 'src/drivers'], npm: ['msgpackr'] },
   'src/objects': { rooms: ['src/std', 'src/model', 'src/codec', 'src/kernel', 'src/store', 'src/drivers'], npm: [] },
+  'src/pool': {
+    rooms: ['src/std', 'src/model', 'src/store', 'src/objects', 'src/mesh', 'src/drivers'],
+    npm: [],
+  },
   'src/edge': {
     rooms: ['src/std', 'src/model', 'src/codec', 'src/store', 'src/objects', 'src/drivers'],
     npm: [],
@@ -62,9 +67,9 @@ module.exports = {
       },
     },
     {
-      name: 'classes, objects and the edge see driver interfaces, never a driver',
+      name: 'classes, objects, the edge, the mesh and the pool see driver interfaces, never a driver',
       severity: 'error',
-      from: { path: '^(actors|src/objects|src/edge)/' },
+      from: { path: '^(actors|src/(objects|edge|mesh|pool))/' },
       to: { path: '^src/drivers/([^/]+)/(?!\\1\\.ts$)' },
     },
     { name: 'shipped code never imports tests', severity: 'error', from: { path: '^(src|actors)/' }, to: { path: '^test/' } },

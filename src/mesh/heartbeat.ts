@@ -1,0 +1,51 @@
+import type { Clock } from '../std/clock.ts';
+import type { MeshLimits } from './limits.ts';
+import type { Outbox } from './outbox.ts';
+
+/** Keeps a link from being silent, and notices when the other side is. */
+export interface Heartbeat {
+  /** Any frame came. */
+  heard(): void;
+  pong(id: number): void;
+  roundTripMs(): number | undefined;
+  stop(): void;
+}
+
+export const heartbeatOf = (given: {
+  readonly clock: Clock;
+  readonly limits: MeshLimits;
+  readonly outbox: Outbox;
+  readonly silent: (ms: number) => void;
+}): Heartbeat => {
+  const { clock, limits, outbox, silent } = given;
+  /** Beats since a frame came. Counted, not timed: while this process stands still nobody is silent. */
+  let unheard = 0;
+  let pingedAtMs = 0;
+  let lastId = 0;
+  let roundTripMs: number | undefined;
+  let cancel = (): void => {};
+
+  const beat = (): void => {
+    if (unheard * limits.heartbeatMs > limits.silenceMsMax) {
+      silent(limits.silenceMsMax);
+      return;
+    }
+    unheard += 1;
+    cancel = clock.after(limits.heartbeatMs, beat);
+    lastId += 1;
+    pingedAtMs = clock.monotonicMs();
+    outbox.put(['ping', lastId]);
+  };
+  beat();
+
+  return {
+    heard: () => {
+      unheard = 0;
+    },
+    pong: (id) => {
+      if (id === lastId) roundTripMs = clock.monotonicMs() - pingedAtMs;
+    },
+    roundTripMs: () => roundTripMs,
+    stop: () => cancel(),
+  };
+};

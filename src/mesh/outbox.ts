@@ -1,0 +1,82 @@
+import type { Wire } from '../drivers/mesh-wire.ts';
+import { MeshFailure } from './failure.ts';
+import { encodeFrame, type Frame, type Item } from './frame.ts';
+import type { MeshLimits } from './limits.ts';
+import { FrameFailure } from './scan.ts';
+
+/** What goes to one host. Everything put in during one turn goes in one frame. */
+export interface Outbox {
+  /** `sent` is told once the item is in a frame, or why it can never be in one. */
+  put(item: Item, sent?: Sent): void;
+  /** Goes on after the wire was full. */
+  drained(): void;
+  close(): void;
+}
+
+export type Sent = (failure?: MeshFailure) => void;
+
+interface Waiting {
+  readonly item: Item;
+  readonly sent: Sent | undefined;
+}
+
+export interface OutboxContext {
+  readonly wire: Wire;
+  readonly limits: MeshLimits;
+  /** Version and epoch of a frame that is made now. */
+  readonly head: () => Omit<Frame, 'items'>;
+  readonly onFrame: (sizeBytes: number) => void;
+}
+
+export const outboxOf = ({ wire, limits, head, onFrame }: OutboxContext): Outbox => {
+  let waiting: Waiting[] = [];
+  let planned = false;
+  let closed = false;
+
+  const flush = (): void => {
+    planned = false;
+    while (!closed && waiting.length > 0 && wire.bufferedBytes() <= limits.bufferedBytesMax) {
+      const batch = waiting.length <= limits.itemsMax ? waiting : waiting.slice(0, limits.itemsMax);
+      waiting = batch === waiting ? [] : waiting.slice(limits.itemsMax);
+      send(batch);
+    }
+  };
+
+  const plan = (): void => {
+    if (planned || closed) return;
+    planned = true;
+    queueMicrotask(flush);
+  };
+
+  /** What does not fit into one frame goes in two halves; what does not fit alone never goes. */
+  const send = (batch: readonly Waiting[]): void => {
+    let bytes: Uint8Array;
+    try {
+      bytes = encodeFrame({ ...head(), items: batch.map(({ item }) => item) }, limits);
+    } catch (error) {
+      if (!(error instanceof FrameFailure)) throw error;
+      const half = batch.length >> 1;
+      if (half === 0) batch[0]?.sent?.(new MeshFailure('unsendable', error.message));
+      else for (const part of [batch.slice(0, half), batch.slice(half)]) send(part);
+      return;
+    }
+    wire.send(bytes);
+    onFrame(bytes.length);
+    for (const { sent } of batch) sent?.();
+  };
+
+  return {
+    put: (item, sent) => {
+      if (closed) return;
+      waiting.push({ item, sent });
+      plan();
+    },
+    drained: () => {
+      if (waiting.length > 0) plan();
+    },
+    close: () => {
+      closed = true;
+      waiting = [];
+    },
+  };
+};

@@ -1,0 +1,46 @@
+import type { Clock } from '../std/clock.ts';
+import type { LazyAbort } from './abort.ts';
+import type { MeshLimits } from './limits.ts';
+
+export interface Execution {
+  readonly outcome: Promise<unknown>;
+  readonly abort: LazyAbort;
+}
+
+/**
+ * What was asked under a request id, for one host that asks: a repeated request joins the first execution while it
+ * runs, and has its outcome for a while after. Of outcomes beyond the limit the oldest are forgotten.
+ */
+export interface Requests {
+  once(id: string, begin: () => Execution): Execution;
+}
+
+export const requestsOf = (clock: Clock, limits: MeshLimits): Requests => {
+  const running = new Map<string, Execution>();
+  const settled = new Map<string, { readonly execution: Execution; readonly atMs: number }>();
+
+  const forget = (): void => {
+    const oldestMs = clock.monotonicMs() - limits.rememberedMsMax;
+    for (const [id, { atMs }] of settled) {
+      if (atMs > oldestMs && settled.size <= limits.requestsRememberedMax) break;
+      settled.delete(id);
+    }
+  };
+
+  return {
+    once: (id, begin) => {
+      forget();
+      const known = running.get(id) ?? settled.get(id)?.execution;
+      if (known !== undefined) return known;
+      const execution = begin();
+      running.set(id, execution);
+      const settle = (): void => {
+        running.delete(id);
+        settled.set(id, { execution, atMs: clock.monotonicMs() });
+        forget();
+      };
+      execution.outcome.then(settle, settle);
+      return execution;
+    },
+  };
+};
