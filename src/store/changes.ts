@@ -76,7 +76,8 @@ const scan = (
     }
   }
   for (const { cls, ref, created, generation: at } of store.tombstones) {
-    if (at <= generation || !missed(cls, created) || !wants(cls, ref)) continue;
+    // A deletion that is on disk may still wait for other hosts, and is not seen before they have it.
+    if (at <= generation || at > store.generation || !missed(cls, created) || !wants(cls, ref)) continue;
     events.set(`${cls}/${ref}`, { cls, ref, operation: 'del', generation: at, version: undefined });
   }
   return events;

@@ -1,3 +1,4 @@
+import type { Epochs } from './epochs.ts';
 import type { AnyRecord } from './schema.ts';
 
 /**
@@ -34,6 +35,11 @@ export interface Loaded {
   readonly horizon: number;
   /** The store goes on above this one. */
   readonly generation: number;
+  /** The host followed another one, which may have handed out generations up to `reserved`. */
+  readonly follows?: boolean;
+  readonly reserved?: number;
+  /** Absent: those of a host that was always alone. */
+  readonly epochs?: Epochs;
 }
 
 export interface WriteGroup {
@@ -44,6 +50,13 @@ export interface WriteGroup {
   readonly horizon: number;
   /** No generation above this one is handed out before the next group is on disk. */
   readonly generationMax: number;
+  /** Newest commit of the group, and whose log it is part of. */
+  readonly generation: number;
+  readonly epochs: Epochs;
+  /** Another host decided it. */
+  readonly follows: boolean;
+  /** No tombstone of before is of any use. */
+  readonly afresh?: boolean;
 }
 
 /** The data folder's disk has no room for a group; rows that are there stay readable. */

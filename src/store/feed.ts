@@ -6,6 +6,8 @@ export interface FeedItem {
   readonly entry: Entry;
   /** Of a deletion: the generation in which the row had been made. */
   readonly deletedCreated: number | undefined;
+  /** Of a deletion: the row was on disk. */
+  readonly deletedDurable: boolean;
 }
 
 /** The latest changes in order, so that a watcher pays for what is new and not for what there is. */
@@ -13,6 +15,8 @@ export interface Feed {
   add(item: FeedItem): void;
   /** Everything after `generation`, oldest first, or undefined when that is further back than the feed goes. */
   since(generation: number): readonly FeedItem[] | undefined;
+  /** Forgets all: what comes next does not go on from what was there. */
+  restart(generation: number): void;
 }
 
 export const feedItemsMax = 65_536;
@@ -38,6 +42,10 @@ export const feed = (start: number, itemsMax = feedItemsMax): Feed => {
         else high = middle;
       }
       return items.slice(low);
+    },
+    restart: (generation) => {
+      items = [];
+      begins = generation;
     },
   };
 };

@@ -1,5 +1,6 @@
 import { open, type RootDatabase } from 'lmdb';
 import { DiskFull, type Durable, type Loaded, type StoredRow, type Tombstone } from './durable.ts';
+import { type Epochs, firstEpochs } from './epochs.ts';
 import { formatVersion, migrate } from './migrations.ts';
 
 /** A data folder that this version cannot or must not open. */
@@ -21,6 +22,10 @@ interface Meta {
   format: number;
   generationMax: number;
   horizon: number;
+  /** These came with format 2. */
+  generation?: number;
+  epochs?: Epochs;
+  follows?: boolean;
 }
 
 /**
@@ -54,13 +59,14 @@ export const lmdbDurable = (folder: string, freeBytes: FreeBytes = async () => r
       const transaction = root.transaction(() => {
         for (const { cls, ref, ...row } of group.puts) writes.push(rows.put([cls, ref], row));
         for (const { cls, ref } of group.deletes) writes.push(rows.remove([cls, ref]));
-        if (group.tombstones.length > 0) {
-          for (const one of group.tombstones) writes.push(tombstones.put([one.generation, one.ref], one));
-          const dropped = tombstones.getKeys({ end: [group.horizon + 1, ''] });
+        for (const one of group.tombstones) writes.push(tombstones.put([one.generation, one.ref], one));
+        if (group.afresh === true || group.tombstones.length > 0) {
+          const dropped = tombstones.getKeys(group.afresh === true ? {} : { end: [group.horizon + 1, ''] });
           for (const key of dropped) writes.push(tombstones.remove(key));
         }
-        const { generationMax, horizon } = group;
-        writes.push(meta.put('meta', { format: formatVersion, generationMax, horizon }));
+        const { generationMax, horizon, generation, epochs, follows } = group;
+        const position = { generation, epochs, follows };
+        writes.push(meta.put('meta', { format: formatVersion, generationMax, horizon, ...position }));
       });
       await allWritten([transaction, ...writes], freeBytes);
     },
@@ -115,6 +121,10 @@ const load = (
     })(),
     tombstones: [...tombstones.getRange()].map(({ value }) => value),
     horizon: found?.horizon ?? 0,
-    generation: found?.generationMax ?? 0,
+    // Who follows knows exactly what it has; who leads may have handed out all that was reserved.
+    generation: (found?.follows === true ? found.generation : found?.generationMax) ?? 0,
+    reserved: found?.generationMax ?? 0,
+    epochs: found?.epochs ?? firstEpochs,
+    follows: found?.follows === true,
   };
 };

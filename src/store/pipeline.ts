@@ -1,104 +1,69 @@
 import { Fault } from '../std/fault.ts';
-import type { Log } from '../std/log.ts';
-import {
-  DiskFull,
-  type Durable,
-  type Loaded,
-  type StoredRow,
-  type Tombstone,
-  type WriteGroup,
-} from './durable.ts';
-import { type Feed, feed } from './feed.ts';
-import type { Schema } from './schema.ts';
+import type { Batch } from './batch.ts';
+import { DiskFull } from './durable.ts';
+import type { Epochs } from './epochs.ts';
+import { writeGroup } from './group.ts';
+import { type Pipeline, type Staged, unpublished } from './state.ts';
 import type { Table } from './table.ts';
+import { batchOf } from './tell.ts';
 import type { Draft } from './transaction.ts';
 import type { Change, Version } from './version.ts';
-
-/**
- * The way of commits to disk: everything that waits is written as one group, in order, and becomes
- * visible only when it is there. One group is under way at a time.
- */
-export interface Pipeline {
-  readonly tables: ReadonlyMap<string, Table>;
-  readonly durable: Durable;
-  readonly feed: Feed;
-  readonly log: Log;
-  readonly tombstonesMax: number;
-  /** Told of each group once it is visible. */
-  readonly listeners: Set<(changes: readonly Change[]) => void>;
-  /** Newest commit that readers see. */
-  generation: number;
-  /** Newest commit that was decided. */
-  staged: number;
-  /** Generations up to this one are reserved on disk. */
-  reserved: number;
-  horizon: number;
-  tombstones: readonly Tombstone[];
-  queue: Staged[];
-  flushing: Promise<void> | undefined;
-}
-
-interface Staged {
-  readonly generation: number;
-  readonly changes: readonly Change[];
-  readonly durable: boolean;
-  readonly done: () => void;
-  readonly failed: (error: unknown) => void;
-}
-
-/** Generations are reserved on disk in blocks, so that volatile commits need no write of their own. */
-const generationsReserved = 65_536;
-
-export const openPipeline = (
-  given: Pick<Pipeline, 'tables' | 'durable' | 'log' | 'tombstonesMax'>,
-  loaded: Loaded,
-): Pipeline => ({
-  ...given,
-  feed: feed(loaded.generation),
-  listeners: new Set(),
-  generation: loaded.generation,
-  staged: loaded.generation,
-  reserved: loaded.generation,
-  horizon: loaded.horizon,
-  tombstones: loaded.tombstones,
-  queue: [],
-  flushing: undefined,
-});
 
 /** Makes the drafts the latest rows; they are durable and visible when `durable` resolves. */
 export const stage = (
   pipeline: Pipeline,
   drafts: readonly Draft[],
-): { readonly changes: readonly Change[]; readonly durable: Promise<void> } => {
+): { readonly generation: number; readonly changes: readonly Change[]; readonly durable: Promise<void> } => {
   pipeline.staged += 1;
   const generation = pipeline.staged;
-  const changes = drafts.map((draft) => stageDraft(pipeline.tables, draft, generation));
+  const needed = drafts.some((draft) => needsDisk(pipeline.tables, draft));
+  const changes = drafts.map((draft) => stageDraft(pipeline.tables, draft, generation, needed));
   const durable = new Promise<void>((done, failed) => {
-    const needed = drafts.some((draft) => needsDisk(pipeline.tables, draft));
     pipeline.queue.push({ generation, changes, durable: needed, done, failed });
   });
   schedule(pipeline);
-  return { changes, durable };
+  return { generation, changes, durable };
+};
+
+/** Resolves when nothing is on its way to disk any more. */
+export const idle = async (pipeline: Pipeline): Promise<void> => {
+  while (pipeline.flushing !== undefined) await pipeline.flushing;
 };
 
 /** Resolves when nothing is on its way any more, and leaves the disk as a clean stop does. */
 export const drain = async (pipeline: Pipeline): Promise<void> => {
-  while (pipeline.flushing !== undefined) await pipeline.flushing;
-  const { durable, horizon, generation } = pipeline;
+  await idle(pipeline);
   // After a clean stop the next start goes on with the very next generation.
-  await durable.write({ puts: [], deletes: [], tombstones: [], horizon, generationMax: generation });
+  const generationMax = pipeline.follows ? pipeline.reserved : pipeline.written;
+  await writeMark(pipeline, { generationMax, epochs: pipeline.epochs });
 };
 
-const stageDraft = (tables: ReadonlyMap<string, Table>, draft: Draft, generation: number): Change => {
-  const entry = (tables.get(draft.cls) as Table).entry(draft.ref);
+/** Writes down where the log stands, without any row. */
+export const writeMark = (
+  { durable, horizon, follows, written }: Pipeline,
+  mark: { readonly generationMax: number; readonly epochs: Epochs; readonly follows?: boolean },
+): Promise<void> =>
+  durable.write({ puts: [], deletes: [], tombstones: [], horizon, follows, generation: written, ...mark });
+
+const stageDraft = (
+  tables: ReadonlyMap<string, Table>,
+  draft: Draft,
+  generation: number,
+  needed: boolean,
+): Change => {
+  const owner = tables.get(draft.cls) as Table;
+  const entry = owner.entry(draft.ref);
+  const disk = needed && draft.durable;
   const after: Version | undefined = draft.record && {
     record: draft.record,
     created: draft.before?.created ?? generation,
     modified: generation,
     durable: draft.durable,
+    stored: disk,
   };
   entry.latest = after;
-  return { entry, before: draft.before, after };
+  owner.newest = generation;
+  return { entry, before: draft.before, after, generation, changed: draft.changed, disk };
 };
 
 /** A row whose changed fields are all in memory only needs no disk. */
@@ -109,7 +74,7 @@ const needsDisk = (tables: ReadonlyMap<string, Table>, draft: Draft): boolean =>
   return [...draft.changed].some((field) => stored?.has(field) === true);
 };
 
-const schedule = (pipeline: Pipeline): void => {
+export const schedule = (pipeline: Pipeline): void => {
   // Whatever else is committed in this turn of the event loop joins the same group.
   pipeline.flushing ??= Promise.resolve()
     .then(() => flush(pipeline))
@@ -129,82 +94,120 @@ const flush = async (pipeline: Pipeline): Promise<void> => {
       fail(pipeline, group, error);
       continue;
     }
-    publish(pipeline, group);
+    if (group[0]?.told !== undefined) {
+      publish(pipeline, group);
+      continue;
+    }
+    pipeline.unacknowledged.push(group);
+    settle(pipeline);
   }
 };
 
 const write = async (pipeline: Pipeline, group: readonly Staged[]): Promise<void> => {
   const last = group.at(-1)?.generation ?? 0;
-  if (!group.some((commit) => commit.durable) && last <= pipeline.reserved) return;
-  const written = writeGroup(pipeline, group);
-  await pipeline.durable.write(written);
-  pipeline.reserved = written.generationMax;
-  if (written.tombstones.length === 0) return;
-  pipeline.horizon = written.horizon;
-  pipeline.tombstones = [...pipeline.tombstones, ...written.tombstones].filter(
-    (one) => one.generation > written.horizon,
-  );
-};
-
-const writeGroup = (pipeline: Pipeline, group: readonly Staged[]): WriteGroup => {
-  const rows = new Map<string, { put?: StoredRow; cls: string; ref: string }>();
-  const buried: Tombstone[] = [];
-  for (const commit of group) {
-    for (const { entry, before, after } of commit.changes) {
-      if ((after ?? before)?.durable !== true) continue;
-      const { cls, ref } = entry;
-      if (after === undefined && before !== undefined) {
-        buried.push({ generation: commit.generation, cls, ref, created: before.created });
-      }
-      const schema = pipeline.tables.get(cls)?.schema;
-      if (!commit.durable || schema === undefined) continue;
-      rows.set(`${cls}/${ref}`, { cls, ref, ...(after && { put: storedRow(schema, ref, after) }) });
+  const told = group.at(-1)?.told;
+  if (group.some((commit) => commit.durable) || last > pipeline.reserved) {
+    const written = writeGroup(pipeline, group);
+    await pipeline.durable.write(written);
+    pipeline.reserved = written.generationMax;
+    if (written.afresh === true) pipeline.tombstones = [];
+    if (written.afresh === true || written.tombstones.length > 0) {
+      pipeline.horizon = written.horizon;
+      pipeline.tombstones = [...pipeline.tombstones, ...written.tombstones].filter(
+        (one) => one.generation > written.horizon,
+      );
     }
   }
-  const over = pipeline.tombstones.length + buried.length - pipeline.tombstonesMax;
-  const dropped =
-    over > 0 && buried.length > 0 ? [...pipeline.tombstones, ...buried][over - 1]?.generation : undefined;
-  return {
-    puts: [...rows.values()].flatMap((row) => row.put ?? []),
-    deletes: [...rows.values()].filter((row) => row.put === undefined),
-    tombstones: buried,
-    horizon: Math.max(pipeline.horizon, dropped ?? 0),
-    generationMax: Math.max(pipeline.reserved, (group.at(-1)?.generation ?? 0) + generationsReserved),
-  };
+  const after = pipeline.written;
+  pipeline.written = last;
+  if (told !== undefined) {
+    pipeline.epochs = told.epochs;
+    pipeline.reserved = Math.max(pipeline.reserved, told.generationMax);
+  } else if (pipeline.followers.size > 0 && !pipeline.follows) {
+    tell(pipeline, batchOf(pipeline, group, after));
+  }
 };
 
-const storedRow = (schema: Schema, ref: string, version: Version): StoredRow => ({
-  cls: schema.cls.name,
-  ref,
-  created: version.created,
-  modified: version.modified,
-  fields: Object.fromEntries(schema.storedFields.map((field) => [field, version.record[field]])),
-});
+export const tell = (pipeline: Pipeline, batch: Batch): void => {
+  for (const listener of pipeline.followers) listener(batch);
+};
 
-const publish = (pipeline: Pipeline, group: readonly Staged[]): void => {
+/** Publishes what as many followers have as must. */
+export const settle = (pipeline: Pipeline): void => {
+  // A listener may bring the next acknowledgement; groups are told of one after another all the same.
+  if (pipeline.settling) return;
+  pipeline.settling = true;
+  try {
+    for (;;) {
+      const [group] = pipeline.unacknowledged;
+      if (group === undefined || !isAcknowledged(pipeline, group.at(-1)?.generation ?? 0)) return;
+      pipeline.unacknowledged.shift();
+      publish(pipeline, group);
+    }
+  } finally {
+    pipeline.settling = false;
+  }
+};
+
+const isAcknowledged = (pipeline: Pipeline, generation: number): boolean => {
+  if (pipeline.follows || pipeline.halted !== undefined) return false;
+  let missing = pipeline.replicas();
+  if (missing <= 0) return true;
+  for (const has of pipeline.acknowledged.values()) if (has >= generation) missing -= 1;
+  return missing <= 0;
+};
+
+export const publish = (pipeline: Pipeline, group: readonly Staged[]): void => {
   const seen: Change[] = [];
-  for (const { generation, changes } of group) {
-    pipeline.generation = generation;
+  for (const { generation, changes, told } of group) {
     for (const change of changes) {
       const { entry, before, after } = change;
       pipeline.tables.get(entry.cls)?.publish(entry, after);
       const deletedCreated = after === undefined ? (before?.created ?? generation) : undefined;
-      pipeline.feed.add({ generation, entry, deletedCreated });
+      const deletedDurable = after === undefined && before?.durable === true;
+      pipeline.feed.add({ generation: change.generation, entry, deletedCreated, deletedDurable });
       seen.push(change);
     }
+    pipeline.generation = generation;
+    if (told?.afresh !== undefined) pipeline.feed.restart(generation);
+    if (told?.afresh === 'rows') forsake(pipeline);
   }
   for (const commit of group) commit.done();
   for (const listener of pipeline.listeners) listener(seen);
+  wake(pipeline);
+};
+
+const forsake = ({ forsaken }: Pipeline): void => {
+  const fault = new Fault('INTERNAL_ERROR', [
+    'The pool no longer followed this host when the change was made, and does not have it; repeat the call',
+  ]);
+  for (const commit of forsaken.splice(0).flat()) commit.failed(fault);
+};
+
+export const wake = (pipeline: Pipeline): void => {
+  for (const waiter of pipeline.waiters) {
+    if (waiter.generation > pipeline.generation) continue;
+    pipeline.waiters.delete(waiter);
+    waiter.wake();
+  }
 };
 
 /** What waits was decided upon rows that will never be, so it fails with the group. */
 const fail = (pipeline: Pipeline, group: readonly Staged[], error: unknown): void => {
   const lost = [...group, ...pipeline.queue];
   pipeline.queue = [];
-  for (const { changes } of lost) {
-    for (const { entry } of changes) pipeline.tables.get(entry.cls)?.revert(entry);
+  pipeline.staged = pipeline.written;
+  pipeline.stagedEpochs = pipeline.epochs;
+  pipeline.unacknowledged.unshift(...pipeline.forsaken.splice(0));
+  const written = unpublished(pipeline);
+  for (const { changes, told } of lost) {
+    if (told?.afresh !== undefined) pipeline.cold = true;
+    for (const { entry } of changes) {
+      const owner = pipeline.tables.get(entry.cls);
+      owner?.revert(entry, written.has(entry) ? written.get(entry) : entry.committed);
+      if (owner !== undefined) owner.newest = Math.min(owner.newest, pipeline.staged);
+    }
   }
-  pipeline.staged = pipeline.generation;
   pipeline.log.error(
     { error: String(error), commits: lost.length },
     'A group of commits could not be written',

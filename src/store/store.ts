@@ -2,17 +2,22 @@ import type { AnyClass } from '../model/class.ts';
 import { Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import type { Durable, StoredRow, Tombstone } from './durable.ts';
+import { newestEpoch, type Position } from './epochs.ts';
 import type { Feed } from './feed.ts';
-import { drain, openPipeline, type Pipeline, stage } from './pipeline.ts';
+import { type Followers, followersOf } from './followers.ts';
+import { drain } from './pipeline.ts';
+import { positionOf } from './replication.ts';
+import { type Roles, reached, rolesOf } from './roles.ts';
 import { type Schema, schemasOf } from './schema.ts';
+import { openPipeline } from './state.ts';
 import { type Table, table } from './table.ts';
-import { type Draft, drafting } from './transaction.ts';
-import { committedView, latestView, txView } from './typed.ts';
+import type { Draft } from './transaction.ts';
+import { committedView, latestView } from './typed.ts';
 import type { Change, Version } from './version.ts';
 import type { Tx, View } from './view.ts';
 
 /** The pool's database on this host. The whole of it is in memory; what must survive is on disk before it is seen. */
-export interface Store {
+export interface Store extends Followers, Omit<Roles, 'end'> {
   readonly schemas: ReadonlyMap<string, Schema>;
   readonly tables: ReadonlyMap<string, Table>;
   /** What clients see: commits that are durable. */
@@ -25,15 +30,21 @@ export interface Store {
   readonly horizon: number;
   readonly feed: Feed;
   readonly tombstones: readonly Tombstone[];
-  /**
-   * Makes a commit of what `make` does and resolves, with what it answered, once the commit is durable
-   * and visible. `make` runs at once; what it throws rejects, and nothing is changed.
-   */
-  commit<T>(make: (tx: Tx) => T): Promise<T>;
   /** Called after each group of commits has become visible, with its changes in order. */
   watch(listener: (changes: readonly Change[]) => void): () => void;
   close(): Promise<void>;
+
+  /** What this host has of the pool's log. */
+  readonly position: Position;
+  /** The newest epoch that this host knows of; 0 when what it has is of no pool. */
+  readonly epoch: number;
+  /** Resolves once readers here see the generation. */
+  reached(generation: number, signal?: AbortSignal): Promise<void>;
 }
+
+export type { Batch, CopyPiece } from './batch.ts';
+export type { Position } from './epochs.ts';
+export type { Authority, Proposal, Verdict } from './proposal.ts';
 
 export interface StoreOptions {
   readonly classes: readonly AnyClass[];
@@ -53,12 +64,19 @@ export const openStore = (options: StoreOptions): Store => {
   const tables = new Map([...schemas].map(([name, schema]) => [name, table(schema)]));
   const loaded = options.durable.load();
   fill(tables, loaded.rows);
+  // Deletions may have been newer than any row that is left.
+  for (const one of tables.values()) one.newest = loaded.generation;
   const { durable, log } = options;
   const pipeline = openPipeline(
     { tables, durable, log, tombstonesMax: options.tombstonesMax ?? tombstonesMax },
     loaded,
   );
+  const { derive, onStaged } = options;
+  const roles = rolesOf(pipeline, { schemas, derive, onStaged });
   let closed = false;
+  const open = (): void => {
+    if (closed) throw new Fault('HOST_STILL_BOOTING', []);
+  };
   return {
     schemas,
     tables,
@@ -75,8 +93,8 @@ export const openStore = (options: StoreOptions): Store => {
     },
     feed: pipeline.feed,
     commit: (make) => {
-      if (closed) throw new Fault('HOST_STILL_BOOTING', []);
-      return commit(pipeline, options, make);
+      open();
+      return roles.commit(make);
     },
     watch: (listener) => {
       pipeline.listeners.add(listener);
@@ -84,36 +102,36 @@ export const openStore = (options: StoreOptions): Store => {
     },
     close: async () => {
       closed = true;
+      roles.end();
       await drain(pipeline);
       await durable.close();
     },
+    get position() {
+      return positionOf(pipeline);
+    },
+    get epoch() {
+      return newestEpoch(pipeline.epochs);
+    },
+    reached: (generation, signal) => reached(pipeline, generation, signal),
+    lead: roles.lead,
+    follow: roles.follow,
+    pause: roles.pause,
+    disown: roles.disown,
+    decide: async (proposal) => {
+      open();
+      return roles.decide(proposal);
+    },
+    ...followersOf(pipeline, onStaged),
   };
 };
-
-const commit = async <T>(pipeline: Pipeline, options: StoreOptions, make: (tx: Tx) => T): Promise<T> => {
-  const draft = drafting(pipeline.tables);
-  const tx = txView(pipeline.tables, draft);
-  const value = make(tx);
-  options.derive?.(tx, draft.drafts());
-  const drafts = draft.drafts();
-  if (drafts.length === 0) {
-    // What it read may still be on its way to disk; an answer must not be ahead of it.
-    await pipeline.flushing;
-    return value;
-  }
-  const { changes, durable } = stage(pipeline, drafts);
-  options.onStaged?.(changes);
-  await durable;
-  return value;
-};
-
 const fill = (tables: ReadonlyMap<string, Table>, rows: Iterable<StoredRow>): void => {
   const records: { table: Table; ref: string; record: Record<string, unknown> }[] = [];
   for (const row of rows) {
     const owner = tables.get(row.cls);
     if (owner === undefined) continue;
     const record = { ...owner.schema.defaults, ...row.fields };
-    const version: Version = { record, created: row.created, modified: row.modified, durable: true };
+    const { created, modified } = row;
+    const version: Version = { record, created, modified, durable: true, stored: true };
     const entry = owner.entry(row.ref);
     entry.latest = version;
     owner.publish(entry, version);

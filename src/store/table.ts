@@ -14,11 +14,13 @@ export interface Table {
   entry(ref: string): Entry;
   /** Makes `version` what readers see. An entry without versions is dropped. */
   publish(entry: Entry, version: Version | undefined): void;
-  /** Takes the latest back to what is committed. */
-  revert(entry: Entry): void;
+  /** Takes the latest back to `version`. */
+  revert(entry: Entry, version: Version | undefined): void;
+  /** Generation of the newest change of any row, deletions included; never too low. */
+  newest: number;
 }
 
-export const table = (schema: Schema): Table => {
+export const table = (schema: Schema, newest = 0): Table => {
   const entries = new Map<string, Entry>();
   const uuids = new Map<string, string>();
   let count = 0;
@@ -55,9 +57,10 @@ export const table = (schema: Schema): Table => {
       entry.committed = version;
       dropIfGone(entry);
     },
-    revert: (entry) => {
-      entry.latest = entry.committed;
+    revert: (entry, version) => {
+      entry.latest = version;
       dropIfGone(entry);
     },
+    newest,
   };
 };

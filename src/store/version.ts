@@ -9,6 +9,8 @@ export interface Version {
   readonly modified: number;
   /** False: the row is gone after a restart. */
   readonly durable: boolean;
+  /** This very version is on disk, or will be; the newest change of a durable row may live in memory only. */
+  readonly stored: boolean;
   /** The row as it goes over the wire, made by the first reader that wants it. */
   xml?: Buffer;
   json?: Buffer;
@@ -27,6 +29,12 @@ export interface Change {
   readonly entry: Entry;
   readonly before: Version | undefined;
   readonly after: Version | undefined;
+  /** Of the commit that made it. */
+  readonly generation: number;
+  /** Fields that differ; absent: all may. */
+  readonly changed: ReadonlySet<string> | undefined;
+  /** Must be written to disk. */
+  readonly disk: boolean;
 }
 
 /** Two field values that a client could not tell apart. */

@@ -1,0 +1,112 @@
+import type { Fault } from '../std/fault.ts';
+import type { Log } from '../std/log.ts';
+import type { Batch } from './batch.ts';
+import type { Durable, Loaded, Tombstone } from './durable.ts';
+import { type Epochs, firstEpochs } from './epochs.ts';
+import { type Feed, feed } from './feed.ts';
+import type { Table } from './table.ts';
+import type { Change, Entry, Version } from './version.ts';
+
+/**
+ * The way of commits to disk: everything that waits is written as one group, in order. It is visible
+ * once it is there and as many other hosts have it as must. One group is being written at a time.
+ */
+export interface Pipeline {
+  readonly tables: ReadonlyMap<string, Table>;
+  readonly durable: Durable;
+  readonly feed: Feed;
+  readonly log: Log;
+  readonly tombstonesMax: number;
+  /** Told of each group once it is visible. */
+  readonly listeners: Set<(changes: readonly Change[]) => void>;
+  /** Told of each group once it is on this host's disk. */
+  readonly followers: Set<(batch: Batch) => void>;
+  /** Newest generation that each follower is known to have. */
+  readonly acknowledged: Map<string, number>;
+  /** Calls that wait until a generation is visible. */
+  readonly waiters: Set<{ readonly generation: number; readonly wake: () => void }>;
+  /** Followers that must have a commit before it is answered and seen. */
+  replicas: () => number;
+  halted: Fault | undefined;
+  /** Another host decides. */
+  follows: boolean;
+  /** What lives in memory only has not been taken over from anyone. */
+  cold: boolean;
+  epochs: Epochs;
+  /** Those of the newest commit that was decided. */
+  stagedEpochs: Epochs;
+  /** Newest commit that readers see. */
+  generation: number;
+  /** Newest commit that is on disk, or needs none. */
+  written: number;
+  /** Newest commit that was decided. */
+  staged: number;
+  /** Generations up to this one are reserved on disk. */
+  reserved: number;
+  horizon: number;
+  tombstones: readonly Tombstone[];
+  queue: Staged[];
+  /** Written and not yet acknowledged, oldest first. */
+  unacknowledged: (readonly Staged[])[];
+  /** What waited to be acknowledged when a copy came that may not have it: it goes with the write of the copy. */
+  forsaken: (readonly Staged[])[];
+  flushing: Promise<void> | undefined;
+  settling: boolean;
+}
+
+export interface Staged {
+  readonly generation: number;
+  readonly changes: readonly Change[];
+  readonly durable: boolean;
+  /** Of what another host decided. */
+  readonly told?: Told;
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** What the host that decides says of its log. */
+export interface Told {
+  readonly epochs: Epochs;
+  readonly horizon: number;
+  readonly generationMax: number;
+  /** `rows`: takes the place of everything; `memory`: brings what lives in memory only to a host that just started. */
+  readonly afresh?: 'rows' | 'memory' | undefined;
+}
+
+export const openPipeline = (
+  given: Pick<Pipeline, 'tables' | 'durable' | 'log' | 'tombstonesMax'>,
+  loaded: Loaded,
+): Pipeline => ({
+  ...given,
+  feed: feed(loaded.generation),
+  listeners: new Set(),
+  followers: new Set(),
+  acknowledged: new Map(),
+  waiters: new Set(),
+  replicas: () => 0,
+  halted: undefined,
+  follows: loaded.follows ?? false,
+  cold: true,
+  epochs: loaded.epochs ?? firstEpochs,
+  stagedEpochs: loaded.epochs ?? firstEpochs,
+  generation: loaded.generation,
+  written: loaded.generation,
+  staged: loaded.generation,
+  reserved: loaded.reserved ?? loaded.generation,
+  horizon: loaded.horizon,
+  tombstones: loaded.tombstones,
+  queue: [],
+  unacknowledged: [],
+  forsaken: [],
+  flushing: undefined,
+  settling: false,
+});
+
+/** Rows whose newest written version readers do not see yet. */
+export const unpublished = ({ unacknowledged }: Pipeline): ReadonlyMap<Entry, Version | undefined> => {
+  const rows = new Map<Entry, Version | undefined>();
+  for (const group of unacknowledged) {
+    for (const { changes } of group) for (const { entry, after } of changes) rows.set(entry, after);
+  }
+  return rows;
+};

@@ -1,0 +1,43 @@
+import type { Batch, LogMark, RowChange } from './batch.ts';
+import { newestEpoch } from './epochs.ts';
+import type { Pipeline, Staged } from './state.ts';
+import type { Change, Version } from './version.ts';
+
+/** Where this host's log stands. */
+export const logMark = (pipeline: Pipeline): LogMark => ({
+  epoch: newestEpoch(pipeline.epochs),
+  epochs: pipeline.epochs,
+  generation: pipeline.written,
+  horizon: pipeline.horizon,
+  generationMax: Math.max(pipeline.reserved, pipeline.written),
+});
+
+/** A group as it was written. */
+export const batchOf = (pipeline: Pipeline, group: readonly Staged[], after: number): Batch => ({
+  ...logMark(pipeline),
+  after,
+  changes: group.flatMap(({ changes }) => changes.map(rowChange)),
+  warms: false,
+});
+
+const rowChange = ({ entry, before, after, generation, changed, disk }: Change): RowChange => {
+  const { cls, ref } = entry;
+  const known = (after ?? before) as Version;
+  const plain = { cls, ref, generation, created: known.created, durable: known.durable, disk };
+  if (after === undefined) return plain;
+  const whole = before === undefined || changed === undefined;
+  const { record, stored } = after;
+  const fields = whole ? record : Object.fromEntries([...changed].map((name) => [name, record[name]]));
+  return { ...plain, row: { whole, stored, fields } };
+};
+
+/** A row as it is, whatever the other side has of it. */
+export const wholeRow = (cls: string, ref: string, version: Version): RowChange => ({
+  cls,
+  ref,
+  generation: version.modified,
+  created: version.created,
+  durable: version.durable,
+  disk: version.durable,
+  row: { whole: true, stored: version.stored, fields: version.record },
+});
