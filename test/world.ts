@@ -9,33 +9,49 @@ import { type Catalog, catalogOf } from '../src/objects/catalog.ts';
 import { deriveRows } from '../src/objects/derive-rows.ts';
 import type { Behaviour, Caller } from '../src/objects/implement.ts';
 import { hostCaller, type Invoker, invokerOf } from '../src/objects/invoke.ts';
+import { elsewhere } from '../src/objects/route.ts';
 import { type Objects, objectsOf } from '../src/objects/runtime.ts';
 import type { Services } from '../src/objects/services.ts';
+import { type Hop, type SharedPlaces, sharedPlaces } from '../src/objects/shared-places.ts';
+import { internalClasses } from '../src/pool/rows.ts';
 import type { Clock } from '../src/std/clock.ts';
+import { Fault } from '../src/std/fault.ts';
 import { silentLog } from '../src/std/log.ts';
 import type { Durable, WriteGroup } from '../src/store/durable.ts';
 import { openStore, type Store } from '../src/store/store.ts';
 import type { Tx } from '../src/store/view.ts';
 
-// One host of a pool, in process: the real runtime over a disk in memory, and drivers that a test chooses.
+// A pool in process, of one host or of several: the real runtime over a disk in memory, and drivers that a test
+// chooses. Hosts share one store, in which a member's commits take effect some time later, as they do when the
+// coordinator decides about them.
 
-export interface World {
+/** A host with objects and drivers of its own. */
+export interface WorldHost {
+  readonly host: Ref<'host'>;
   readonly store: Store;
-  readonly catalog: Catalog;
   readonly objects: Objects;
   readonly invoker: Invoker;
   readonly services: Services;
-  readonly host: Ref<'host'>;
-  readonly pool: Ref<'pool'>;
-  readonly disk: MemoryDisk;
   /** A call as a client makes it: by wire name, with trusted values in wire order, `self` first. */
   call(method: string, ...args: readonly unknown[]): Promise<any>;
-  /** The same on somebody's behalf: the session that the call is made with, and what its user may do. */
+}
+
+export interface World extends WorldHost {
+  readonly catalog: Catalog;
+  /** All of them; the first is the coordinator, and what a world itself does is done on it. */
+  readonly hosts: readonly WorldHost[];
+  readonly places: SharedPlaces;
+  readonly pool: Ref<'pool'>;
+  readonly disk: MemoryDisk;
+  /** A call on somebody's behalf: the session that the call is made with, and what its user may do. */
   callAs(caller: Caller, method: string, ...args: readonly unknown[]): Promise<any>;
   /** Answers the task. */
   callAsync(method: string, ...args: readonly unknown[]): Promise<Ref<'task'>>;
   /** Resolves with the final record of a task. */
   finished(task: Ref<'task'>): Promise<{ readonly status: string; readonly error_info: readonly string[] }>;
+  /** Cuts a host off, which the rows say from then on, or lets it come back. */
+  lose(host: Ref<'host'>): Promise<void>;
+  regain(host: Ref<'host'>): Promise<void>;
   /** Resolves once `met` holds of the committed rows; asked again after each commit. */
   until(met: () => boolean): Promise<void>;
   close(): Promise<void>;
@@ -43,8 +59,19 @@ export interface World {
 
 export interface WorldOptions {
   readonly behaviours?: readonly Behaviour<any>[];
+  /** How many hosts the pool has: one, if nothing is said. */
+  readonly hosts?: number;
   readonly hypervisor?: Partial<Hypervisor>;
   readonly storage?: Partial<Storage>;
+  /** What differs for a host of several, counted from 0. */
+  readonly differing?: (index: number) => {
+    readonly hypervisor?: Partial<Hypervisor>;
+    readonly storage?: Partial<Storage>;
+    readonly services?: Partial<Services>;
+  };
+  /** Of each host, where there are several. */
+  readonly memoryBytes?: bigint;
+  readonly onHop?: (hop: Hop) => Promise<void> | undefined;
   readonly clock?: Clock;
   readonly waitMs?: number;
   /** Rows beside the pool and the host. */
@@ -86,65 +113,137 @@ const driver = <T extends object>(name: string, given: Partial<T> = {}): T =>
     },
   }) as T;
 
-export const world = async (options: WorldOptions = {}): Promise<World> => {
-  const host = 'OpaqueRef:host' as Ref<'host'>;
-  const pool = 'OpaqueRef:pool' as Ref<'pool'>;
+const hostRef = (index: number): Ref<'host'> =>
+  `OpaqueRef:host${index === 0 ? '' : index + 1}` as Ref<'host'>;
+
+/** The store as a host sees it: only the coordinator decides at once. */
+const storeOf = (store: Store, mayDecide: () => 'now' | 'later' | 'never'): Store => {
+  const commit: Store['commit'] = async (make) => {
+    if (mayDecide() === 'now') return store.commit(make);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (mayDecide() === 'never') throw new Fault('CANNOT_CONTACT_HOST', ['the coordinator']);
+    return store.commit(make);
+  };
+  return Object.create(store, { commit: { value: commit } });
+};
+
+interface HostParts {
+  readonly options: WorldOptions;
+  readonly index: number;
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly places: SharedPlaces;
+}
+
+const hostOf = ({ options, index, store: shared, catalog, places }: HostParts): WorldHost => {
+  const host = hostRef(index);
   const clock = options.clock ?? nodeClock;
   const log = silentLog;
-  const disk = memoryDisk();
-  const catalog = catalogOf(classes, options.behaviours ?? []);
-  let objects: Objects | undefined;
-  const store = openStore({
-    classes,
-    durable: options.durable ?? disk,
-    log,
-    derive: deriveRows(catalog),
-    onStaged: (changes) => objects?.staged(changes),
-  });
-  objects = objectsOf({
+  const { hypervisor, storage, services: own } = options.differing?.(index) ?? {};
+  const at = places.of(host);
+  const leads = (): boolean => at.coordinator() === host;
+  const store = storeOf(shared, () => (leads() ? 'now' : places.isUp(host) ? 'later' : 'never'));
+  const objects = objectsOf({
     catalog,
     view: store.latest,
     services: { clock, log },
+    elsewhere: elsewhere({ catalog, view: store.latest, host }, at),
     waitMs: options.waitMs ?? 10_000,
   });
-  const awake = objects;
   const services: Services = {
     clock,
     random: nodeRandom,
     log,
-    hypervisor: driver<Hypervisor>('hypervisor', options.hypervisor),
-    storage: driver<Storage>('storage', options.storage),
+    hypervisor: driver<Hypervisor>('hypervisor', hypervisor ?? options.hypervisor),
+    storage: driver<Storage>('storage', storage ?? options.storage),
     credentials: { verify: async () => false, setPassword: async () => {} },
     store,
     host,
     facts: async () => {
       throw new Error('The test has no facts of a machine');
     },
-    authority: () => '127.0.0.1',
-    standing: () => ({}),
-    cancel: (task) => awake.cancel(task),
+    authority: () => `127.0.0.${index + 1}`,
+    standing: () => (leads() ? {} : { coordinator: '127.0.0.1' }),
+    cancel: (task) => {
+      const here = objects.cancel(task);
+      return at.cancel(task) || here;
+    },
     restart: () => {},
     ...options.services,
+    ...own,
   };
-  const invoker = invokerOf({ catalog, store, objects: awake, services });
+  const invoker = invokerOf({ catalog, store, objects, services, places: at });
+  places.enter(host, { carry: invoker.carry, cancel: services.cancel });
+  return { host, store, objects, invoker, services, call: callOf(catalog, invoker) };
+};
 
+const find = (catalog: Catalog, method: string) => {
+  const message = catalog.find(method);
+  if (message === undefined) throw new Error(`Nothing answers ${method}`);
+  return message;
+};
+
+const filled = (catalog: Catalog, method: string, args: readonly unknown[]): readonly unknown[] =>
+  find(catalog, method).params.map(({ defaultValue }, i) => (i < args.length ? args[i] : defaultValue));
+
+const callOf =
+  (catalog: Catalog, invoker: Invoker, caller: Caller = hostCaller) =>
+  async (method: string, ...args: readonly unknown[]): Promise<any> =>
+    invoker.invoke({
+      message: find(catalog, method),
+      args: filled(catalog, method, args),
+      caller,
+      watched: 'while-running',
+    });
+
+const thePool = 'OpaqueRef:pool' as Ref<'pool'>;
+
+/** The pool and its hosts. */
+const firstRows = (tx: Tx, { hosts = 1, memoryBytes = 64n << 30n }: WorldOptions): void => {
+  tx.create('pool', thePool, { uuid: nodeRandom.uuid(), master: hostRef(0) });
+  for (let index = 0; index < hosts; index += 1) {
+    const host = hostRef(index);
+    const name_label = `host${index === 0 ? '' : index + 1}`;
+    tx.create('host', host, { uuid: nodeRandom.uuid(), name_label, enabled: true });
+    if (hosts === 1) continue;
+    const metrics = `OpaqueRef:metrics${index + 1}` as Ref<'host_metrics'>;
+    tx.create('host_metrics', metrics, { uuid: `metrics${index}`, memory_total: memoryBytes, live: true });
+    tx.patch('host', host, { metrics });
+  }
+};
+
+export const world = async (options: WorldOptions = {}): Promise<World> => {
+  const disk = memoryDisk();
+  const catalog = catalogOf(classes, options.behaviours ?? []);
+  const hosts: WorldHost[] = [];
+  const store = openStore({
+    classes: [...classes, ...internalClasses],
+    durable: options.durable ?? disk,
+    log: silentLog,
+    derive: deriveRows(catalog),
+    onStaged: (changes) => {
+      for (const { objects } of hosts) objects.staged(changes);
+    },
+  });
+  const coordinator = (): Ref<'host'> => {
+    for (const [, { master }] of store.latest.all('pool')) return master;
+    return hostRef(0);
+  };
+  const { onHop } = options;
+  const places = sharedPlaces({ coordinator, ...(onHop === undefined ? {} : { onHop }) });
+  for (let index = 0; index < (options.hosts ?? 1); index += 1) {
+    hosts.push(hostOf({ options, index, store, catalog, places }));
+  }
   await store.commit((tx) => {
-    if (options.existing === true) return options.rows?.(tx);
-    tx.create('pool', pool, { uuid: nodeRandom.uuid(), master: host });
-    tx.create('host', host, { uuid: nodeRandom.uuid(), name_label: 'host', enabled: true });
+    if (options.existing !== true) firstRows(tx, options);
     options.rows?.(tx);
   });
-
-  const find = (method: string) => {
-    const message = catalog.find(method);
-    if (message === undefined) throw new Error(`Nothing answers ${method}`);
-    return message;
+  const first = hosts[0] as WorldHost;
+  const { invoker } = first;
+  const setLive = async (host: Ref<'host'>, live: boolean): Promise<void> => {
+    const { metrics } = store.latest.require('host', host);
+    await store.commit((tx) => tx.patch('host_metrics', metrics, { live }));
   };
-  const filled = (method: string, args: readonly unknown[]): readonly unknown[] =>
-    find(method).params.map(({ defaultValue }, i) => (i < args.length ? args[i] : defaultValue));
-
-  const callAs = async (caller: Caller, method: string, ...args: readonly unknown[]): Promise<any> =>
-    invoker.invoke({ message: find(method), args: filled(method, args), caller, watched: 'while-running' });
 
   const until = (met: () => boolean): Promise<void> =>
     new Promise((resolve) => {
@@ -157,23 +256,29 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
     });
 
   return {
+    ...first,
     store,
     catalog,
-    objects: awake,
-    invoker,
-    services,
-    host,
-    pool,
+    hosts,
+    places,
+    pool: thePool,
     disk,
-    call: (method, ...args) => callAs(hostCaller, method, ...args),
-    callAs,
+    callAs: (caller, ...rest) => callOf(catalog, invoker, caller)(...rest),
     callAsync: (method, ...args) =>
       invoker.invokeAsync({
-        message: find(method),
-        args: filled(method, args),
+        message: find(catalog, method),
+        args: filled(catalog, method, args),
         caller: hostCaller,
         watched: 'until-destroyed',
       }),
+    lose: async (host) => {
+      places.cutOff(host);
+      await setLive(host, false);
+    },
+    regain: async (host) => {
+      places.reconnect(host);
+      await setLive(host, true);
+    },
     finished: async (task) => {
       const done = () => !['pending', 'cancelling'].includes(store.committed.get('task', task)?.status ?? '');
       await until(done);
@@ -182,7 +287,7 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
     until,
     close: async () => {
       disk.refuseWrites(undefined);
-      awake.stop();
+      for (const { objects } of hosts) objects.stop();
       await store.close();
     },
   };

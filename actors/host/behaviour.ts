@@ -53,14 +53,15 @@ const managementInterface = (view: View, ref: Ref<'host'>): Ref<'PIF'> => {
 export default implement(
   host,
   {
+    home: (_, ref) => ref,
     admit: (view, ref, operation) => faultFrom(hostRefusal(view, ref, operation)),
     derive: (view, ref) => ({
       allowed_operations: operations.filter((operation) => hostRefusal(view, ref, operation) === undefined),
     }),
   },
   {
-    get_servertime: { read: ({ services }) => dateTimeOf(services.clock.now()) },
-    get_server_localtime: { read: ({ services }) => localTime(services.clock.now()) },
+    get_servertime: { at: 'home', read: ({ services }) => dateTimeOf(services.clock.now()) },
+    get_server_localtime: { at: 'home', read: ({ services }) => localTime(services.clock.now()) },
     is_in_emergency_mode: { read: ({ services }) => services.standing().emergency !== undefined },
     list_methods: { read: ({ services }) => methodsOf(services.store) },
     compute_free_memory: { read: ({ view, self: ref }) => freeMemory(view, ref as Ref<'host'>) },
@@ -82,6 +83,7 @@ export default implement(
     },
     enable: {
       operation: 'enable',
+      offline: true,
       work: async ({ self: ref, settle }) =>
         settle((tx) => {
           const { other_config } = tx.require('host', ref);
@@ -101,7 +103,7 @@ export default implement(
     reboot: { operation: 'reboot', work: async ({ self: ref, view }) => keepOn(view, ref) },
     power_on: { operation: 'power_on', work: async ({ self: ref, view }) => keepOn(view, ref) },
     restart_agent: {
-      decide: ({ services }) => {
+      work: async ({ services }) => {
         services.clock.after(answerMs, services.restart);
       },
     },
@@ -118,12 +120,14 @@ export default implement(
     },
 
     call_plugin: {
+      at: 'home',
       read: (_, { plugin }) => {
         throw new Fault('XENAPI_MISSING_PLUGIN', [plugin]);
       },
     },
-    has_extension: { read: () => false },
+    has_extension: { at: 'home', read: () => false },
     call_extension: {
+      at: 'home',
       read: (_, { call }) => {
         throw new Fault('MESSAGE_METHOD_UNKNOWN', [call]);
       },

@@ -62,6 +62,7 @@ export default implement(
   {
     create: {
       operation: 'pbd_create',
+      offline: true,
       on: ({ SR }: Fields, view) => {
         view.require('SR', SR);
         return SR;

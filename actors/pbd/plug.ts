@@ -14,7 +14,6 @@ export const plug = async (working: Working<'PBD'>): Promise<void> => {
   const { self, record, view, services, signal } = working;
   const { storage } = services;
   const sr = view.require('SR', record.SR);
-  requireHere(working);
   if (record.currently_attached && storage.isSrAttached(sr.uuid)) return;
   showOnSr(working, 'plug');
   const call = { debugInfo: 'PBD.plug', signal };
@@ -33,7 +32,6 @@ export const plug = async (working: Working<'PBD'>): Promise<void> => {
 export const unplug = async (working: Working<'PBD'>): Promise<void> => {
   const { self, record, view, services, signal } = working;
   const { storage } = services;
-  requireHere(working);
   if (!record.currently_attached) return;
   const sr = view.require('SR', record.SR);
   const used = disksInUse(working, sr);
@@ -45,10 +43,6 @@ export const unplug = async (working: Working<'PBD'>): Promise<void> => {
     storage.detachSr(sr.uuid, { debugInfo: 'PBD.unplug', signal }),
   );
   working.settle((tx) => note(tx, self, false));
-};
-
-const requireHere = ({ record, services }: Working<'PBD'>): void => {
-  if (record.host !== services.host) throw new Fault('HOST_OFFLINE', [record.host]);
 };
 
 /** Writes what is so, and has everything that follows from it derived anew. */

@@ -2,7 +2,7 @@ import type { Ref } from '../../src/model/types.ts';
 import { dateTimeOf } from '../../src/model/types.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
 import { asking } from '../../src/objects/storage-faults.ts';
-import { figuresOf, pbdOf } from '../../src/objects/storage-rows.ts';
+import { figuresOf, hostOfSr, pbdOf } from '../../src/objects/storage-rows.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { admitOnSr, allowedOnSr } from './admission.ts';
@@ -63,7 +63,11 @@ const newBlob = (
 
 export default implement(
   SR,
-  { admit: admitOnSr, derive: (view, self) => ({ allowed_operations: allowedOnSr(view, self) }) },
+  {
+    home: hostOfSr,
+    admit: admitOnSr,
+    derive: (view, self) => ({ allowed_operations: allowedOnSr(view, self) }),
+  },
   {
     create: { work: create },
     introduce: { decide: introduce },
@@ -71,6 +75,7 @@ export default implement(
     forget: {
       operation: 'forget',
       unless: indestructible,
+      offline: true,
       work: async ({ self, settle }) => settle((tx) => forgetRows(tx, self)),
     },
     scan: { operation: 'scan', work: scan },

@@ -18,10 +18,9 @@ export const requireDriver = (view: View, type: string): void => {
 /** Makes the storage, attaches it here and looks what is on it; the rows appear all at once at the end. */
 export const create = async (working: Working<'SR'>, args: CreateArgs): Promise<Ref<'SR'>> => {
   const { view, services, signal } = working;
-  const { storage, host } = services;
+  const { storage } = services;
   const { type, name_label: name, name_description: description } = args;
   view.require('host', args.host);
-  if (args.host !== host) throw new Fault('HOST_OFFLINE', [args.host]);
   requireDriver(view, type);
 
   const uuid = services.random.uuid();

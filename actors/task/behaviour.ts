@@ -30,7 +30,8 @@ const otherConfig = ({ tx, self: ref }: Deciding): ReadonlyMap<string, string> =
 
 export default implement(
   task,
-  {},
+  // It knows where the work was sent.
+  { home: (_view, _self, { resident_on }) => resident_on },
   {
     create: {
       decide: ({ tx, caller, services }, { label, description }) => {

@@ -1,7 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
-import { drivesInUse } from '../../src/objects/storage-rows.ts';
+import { drivesInUse, hostOfSr } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { allowedOnVdi, repositoryBusy, vdiRefusal } from './admission.ts';
@@ -55,6 +55,7 @@ const onDisk = ({ vdi }: { readonly vdi: Ref<'VDI'> }, view: View): Ref<'VDI'> =
 export default implement(
   VDI,
   {
+    home: (view, _, { SR }) => hostOfSr(view, SR),
     admit: (view, self, operation) => vdiRefusal(view, self, operation) ?? repositoryBusy(view, self),
     derive: (view, self) => ({ allowed_operations: allowedOnVdi(view, self) }),
   },
@@ -71,7 +72,7 @@ export default implement(
     resize: { operation: 'resize', unless: unmanaged, work: resize('resize') },
     resize_online: { operation: 'resize_online', unless: unmanaged, work: resize('resize_online') },
     update: { operation: 'update', work: update },
-    forget: { operation: 'forget', work: forget },
+    forget: { operation: 'forget', offline: true, work: forget },
     introduce: { operation: 'vdi_introduce', on: onSr, work: introduce },
     pool_introduce: { decide: forDriversOnly },
     db_introduce: { decide: forDriversOnly },
@@ -87,6 +88,7 @@ export default implement(
     },
     set_on_boot: {
       operation: 'set_on_boot',
+      offline: true,
       work: async ({ self, settle }, { value }) => settle((tx) => tx.patch('VDI', self, { on_boot: value })),
     },
     set_allow_caching: { decide: (deciding, { value }) => set(deciding, { allow_caching: value }) },

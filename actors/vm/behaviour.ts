@@ -1,3 +1,4 @@
+import { nullRef } from '../../src/model/types.ts';
 import { implement } from '../../src/objects/implement.ts';
 import { faultFrom } from '../../src/objects/refusal.ts';
 import { vmAllowedOperations, vmRefusal } from './admission.ts';
@@ -17,6 +18,8 @@ import { vcpus } from './vcpus.ts';
 export default implement(
   VM,
   {
+    home: (_view, _self, { resident_on, scheduled_to_be_resident_on: coming }) =>
+      resident_on === nullRef ? coming : resident_on,
     admit: (view, self, operation) => faultFrom(vmRefusal(view, self, operation as Operation)),
     derive: (view, self, record) => ({ allowed_operations: vmAllowedOperations(view, self, record) }),
     affects: ({ VBDs, VIFs }) => [

@@ -3,7 +3,7 @@ import type { ClassName } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { Tx } from '../store/view.ts';
-import { classOf, handlerArgs, selfOf, withoutSelf } from './arguments.ts';
+import { classOf, handlerArgs, selfOf, subjectOf, withoutSelf } from './arguments.ts';
 import { implicitDecision } from './fields.ts';
 import type { Deciding } from './implement.ts';
 import type { DecideHandler, Invocation, InvokerOptions } from './invocation.ts';
@@ -17,8 +17,8 @@ export const decide = (
 ): Promise<unknown> => {
   const { message, args, caller, watched, task } = invocation;
   const self = selfOf(message, args);
-  const { on, run } = handler === undefined ? byField(invocation) : byHandler(invocation, handler);
-  const row = on(store.latest) ?? self;
+  const run = handler === undefined ? byField(invocation) : byHandler(invocation, handler);
+  const row = subjectOf(handler, message, args, store.latest);
   const make = (tx: Tx): unknown => {
     if (message.hasSelf) tx.require(message.cls.name as ClassName, self as Ref<any>);
     const result = run({ tx, self, caller, services });
@@ -31,19 +31,16 @@ export const decide = (
   return objects.turn(classOf(catalog, store.latest, message, row), row, () => store.commit(make));
 };
 
-interface Decision {
-  readonly on: (view: InvokerOptions['store']['latest']) => Ref | undefined;
-  readonly run: (deciding: Deciding) => unknown;
-}
+type Decision = (deciding: Deciding) => unknown;
 
 const byHandler = ({ message, args }: Invocation, handler: DecideHandler): Decision => {
   const given = handlerArgs(message, args);
-  return { on: (view) => handler.on?.(given, view), run: (deciding) => handler.decide(deciding, given) };
+  return (deciding) => handler.decide(deciding, given);
 };
 
 /** A setter, an adder or a remover is done as its field says. */
 const byField = ({ message, args }: Invocation): Decision => {
   const implicit = implicitDecision(message);
   if (implicit === undefined) throw new Fault('NOT_IMPLEMENTED', [message.method]);
-  return { on: () => undefined, run: (deciding) => implicit(deciding, withoutSelf(message, args)) };
+  return (deciding) => implicit(deciding, withoutSelf(message, args));
 };

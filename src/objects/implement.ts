@@ -97,6 +97,8 @@ export type Handler<C extends ClassName, A, R> =
       /** The row that does the work, where the message has no `self`. */
       readonly on?: (args: A, view: View) => Ref;
       readonly at?: Placement<A>;
+      /** Needs rows only: while the host of the object is out of reach the coordinator does it. */
+      readonly offline?: true;
       /** Refusals that depend on the arguments. Pure, asked at admission. */
       readonly unless?: (view: View, self: Ref<C>, args: A) => Fault | undefined;
     };

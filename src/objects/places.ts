@@ -1,5 +1,5 @@
 import type { ClassName } from '../model/class.ts';
-import type { Ref } from '../model/types.ts';
+import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { View } from '../store/view.ts';
 import type { Catalog } from './catalog.ts';
@@ -54,7 +54,25 @@ export class Moved extends Fault {
   }
 }
 
-/** Where the actor of a row lives: a function of rows, so that no directory has to be kept. */
+/** The host that rows name as the place of a row's actor; undefined where they name none of the pool's. */
+export const seatOf = (catalog: Catalog, view: View, cls: ClassName, ref: Ref): Ref<'host'> | undefined => {
+  const record = view.get(cls, ref as Ref<any>);
+  const [owner, row] = (record && catalog.behaviour(cls)?.owner?.(record as never)) ?? [cls, ref];
+  const owned = view.get(owner, row as Ref<any>);
+  const seat = owned && catalog.behaviour(owner)?.home?.(view, row as Ref<any>, owned as never);
+  return seat !== undefined && view.get('host', seat) !== undefined ? seat : undefined;
+};
+
+const noMetrics = nullRef as Ref<'host_metrics'>;
+
+/** Whether a host is heard of. One that never told anything of itself counts as there. */
+export const isLive = (view: View, host: Ref<'host'>): boolean =>
+  view.get('host_metrics', view.get('host', host)?.metrics ?? noMetrics)?.live !== false;
+
+/**
+ * Where the actor of a row lives: a function of rows, so that no directory has to be kept. The rows of a
+ * host that is out of reach can still be changed, by the coordinator.
+ */
 export const homeOf = (
   catalog: Catalog,
   places: Pick<Places, 'coordinator'>,
@@ -62,10 +80,6 @@ export const homeOf = (
   cls: ClassName,
   ref: Ref,
 ): Ref<'host'> => {
-  const record = view.get(cls, ref as Ref<any>);
-  const [owner, row] = (record && catalog.behaviour(cls)?.owner?.(record as never)) ?? [cls, ref];
-  const owned = view.get(owner, row as Ref<any>);
-  const home = owned && catalog.behaviour(owner)?.home?.(view, row as Ref<any>, owned as never);
-  // A place that is no host of the pool (any more) is none.
-  return home !== undefined && view.get('host', home) !== undefined ? home : places.coordinator();
+  const seat = seatOf(catalog, view, cls, ref);
+  return seat !== undefined && isLive(view, seat) ? seat : places.coordinator();
 };

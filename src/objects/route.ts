@@ -2,9 +2,10 @@ import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { Tx, View } from '../store/view.ts';
-import { classOf, handlerArgs, selfOf } from './arguments.ts';
+import { classOf, handlerArgs, selfOf, subjectOf } from './arguments.ts';
+import type { AnyHandler } from './implement.ts';
 import { type Invocation, type InvokerOptions, isWork, type RoutedOptions } from './invocation.ts';
-import { type Carried, homeOf, Moved, type Places } from './places.ts';
+import { type Carried, homeOf, isLive, Moved, type Places, seatOf } from './places.ts';
 import { endTask, failTask, unmark } from './tasks.ts';
 
 /** What moves more often than this while it is called is said to be out of reach. */
@@ -60,6 +61,8 @@ export const elsewhere =
     places: Pick<Places, 'coordinator'>,
   ) =>
   (cls: ClassName, ref: Ref): Moved | undefined => {
+    // A host is there for itself, whatever the others think.
+    if (seatOf(catalog, view, cls, ref) === host) return undefined;
     const home = homeOf(catalog, places, view, cls, ref);
     return home === host ? undefined : new Moved(home, false);
   };
@@ -71,10 +74,14 @@ interface Row {
 
 /** The row whose actor a call is for. */
 const rowOf = ({ catalog, store }: InvokerOptions, { message, args }: Invocation): Row => {
-  const handler = catalog.handler(message);
-  const on = handler?.on;
-  const ref = on === undefined ? selfOf(message, args) : on(handlerArgs(message, args) as any, store.latest);
+  const ref = subjectOf(catalog.handler(message), message, args, store.latest);
   return { cls: classOf(catalog, store.latest, message, ref), ref };
+};
+
+/** Whether a call looks at the machine where its object lives, or has it do something. */
+const needsMachine = (handler: AnyHandler | undefined): boolean => {
+  if (handler === undefined || 'decide' in handler) return false;
+  return 'read' in handler ? handler.at === 'home' : handler.offline !== true;
 };
 
 const placeOf = (options: RoutedOptions, invocation: Invocation): Ref<'host'> => {
@@ -85,7 +92,12 @@ const placeOf = (options: RoutedOptions, invocation: Invocation): Ref<'host'> =>
   // What a member answers by itself it must be able to answer without anybody's help.
   if (message.removed === true || anywhere || message.declared?.onMember === true) return services.host;
   const { cls, ref } = rowOf(options, invocation);
-  return homeOf(catalog, places, store.latest, cls, ref);
+  const seat = seatOf(catalog, store.latest, cls, ref);
+  if (seat === undefined || seat === services.host || isLive(store.latest, seat)) {
+    return seat ?? places.coordinator();
+  }
+  if (needsMachine(handler)) throw new Fault('HOST_OFFLINE', [seat]);
+  return places.coordinator();
 };
 
 /** Decides where work is to be done; what admission refuses for good is refused before. */

@@ -12,6 +12,17 @@ export const pbdOf = (view: View, sr: Ref<'SR'>, host: Ref<'host'>): RecordNamed
     .map((ref) => view.get('PBD', ref))
     .find((pbd) => pbd?.host === host && pbd.currently_attached);
 
+/**
+ * The host that does the work of a repository: one that all share is the coordinator's, one that a single host
+ * has is that host's. Undefined: the coordinator.
+ */
+export const hostOfSr = (view: View, sr: Ref<'SR'>): Ref<'host'> | undefined => {
+  const row = view.get('SR', sr);
+  if (row === undefined || row.shared) return undefined;
+  const pbds = row.PBDs.flatMap((ref) => view.get('PBD', ref) ?? []);
+  return (pbds.find(({ currently_attached }) => currently_attached) ?? pbds[0])?.host;
+};
+
 /** Drives that hold a disk now, or are about to. */
 export const drivesInUse = (view: View, vdi: RecordNamed<'VDI'>): readonly RecordNamed<'VBD'>[] =>
   vdi.VBDs.flatMap((ref) => view.get('VBD', ref) ?? []).filter(

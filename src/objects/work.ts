@@ -4,7 +4,7 @@ import { nullRef, type Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
 import { type Undo, undoStack } from '../std/undo.ts';
 import type { Tx } from '../store/view.ts';
-import { classOf, handlerArgs, selfOf } from './arguments.ts';
+import { classOf, handlerArgs, selfOf, subjectOf } from './arguments.ts';
 import { faultOf } from './driver-faults.ts';
 import type { Working } from './implement.ts';
 import {
@@ -68,7 +68,7 @@ const jobOf = (
   const { options, invocation, handler, task, self, given } = run;
   const { catalog, store, objects } = options;
   const { unless } = handler;
-  const on = handler.on?.(given, store.latest) ?? self;
+  const on = subjectOf(handler, invocation.message, invocation.args, store.latest);
   const job: Job = {
     asked: { id: objects.newJobId(), ref: on, operation: handler.operation, cuts: handler.cuts ?? [] },
     cls: classOf(catalog, store.latest, invocation.message, on),
