@@ -19,6 +19,10 @@ const rooms = {
   'src/cli': { rooms: ['src/std'], npm: [] },
   'src/daemons': { rooms: ['src/std', 'src/codec', 'src/drivers'], npm: [] },
   'src/plugins': { rooms: ['src/std', 'src/drivers'], npm: [] },
+  'src/simulation': {
+    rooms: ['src/std', 'src/model', 'src/codec', 'src/kernel', 'src/store', 'src/drivers', 'src/objects', 'src/edge', 'src/daemons', 'src/mesh', 'src/pool', 'actors'],
+    npm: [],
+  },
   actors: { rooms: ['src/std', 'src/model', 'src/store', 'src/objects', 'src/drivers'], npm: [] },
 };
 const own = (room) => `^${room}/`;
@@ -71,6 +75,12 @@ module.exports = {
       severity: 'error',
       from: { path: '^(actors|src/(objects|edge|mesh|pool))/' },
       to: { path: '^src/drivers/([^/]+)/(?!\\1\\.ts$)' },
+    },
+    {
+      name: 'a simulation never touches the machine',
+      severity: 'error',
+      from: { path: '^src/simulation/' },
+      to: { path: ['^src/drivers/node/', '^src/daemons/[^/]+/main\\.ts$'] },
     },
     { name: 'shipped code never imports tests', severity: 'error', from: { path: '^(src|actors)/' }, to: { path: '^test/' } },
   ],

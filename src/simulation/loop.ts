@@ -1,0 +1,91 @@
+import type { Turns } from '../drivers/turns.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/** Runs a world that has no time and no input of its own. */
+export interface Loop {
+  /** Lets everything that is ready run, until nothing is. Time stands still. */
+  settle(): Promise<void>;
+  /** Settles, and then lets the next thing that is planned happen and settle too. False when nothing is planned. */
+  step(): Promise<boolean>;
+  /** Steps until `until` says so. */
+  run(options: RunOptions): Promise<RunEnd>;
+  /** Steps until the promise has settled, and answers as it did. */
+  finish<T>(promise: Promise<T>, limits?: Partial<Pick<RunOptions, 'stepsMax' | 'untilMs'>>): Promise<T>;
+}
+
+export interface RunOptions {
+  /** Asked after each step. */
+  readonly until?: () => boolean;
+  /** Goes no further than this time of the monotonic clock, and ends there. */
+  readonly untilMs?: number;
+  /** After each step, once everything has settled; what it throws ends the run. */
+  readonly check?: () => void;
+  readonly stepsMax?: number;
+}
+
+/** `met`: `until` said so. `time`: it is `untilMs`. `idle`: nothing is planned any more. `steps`: `stepsMax` were done. */
+export type RunEnd = 'met' | 'time' | 'idle' | 'steps';
+
+export interface LoopOptions {
+  readonly clock: VirtualClock;
+  readonly turns: Turns;
+  /** Turns that one step may take to settle; what takes more goes round in circles. */
+  readonly turnsMax?: number;
+}
+
+export const turnsMax = 100_000;
+export const stepsMax = 10_000_000;
+
+/** A world that never comes to rest: at one moment of its time something always makes the next thing. */
+export class Restless extends Error {}
+
+/** The world went on, or came to its end, without what was waited for. */
+export class Unfinished extends Error {}
+
+export const loopOf = ({ clock, turns, turnsMax: roundsMax = turnsMax }: LoopOptions): Loop => {
+  const settle = async (): Promise<void> => {
+    for (let rounds = 0; rounds < roundsMax; rounds += 1) {
+      await turns.next();
+      // Promise jobs run to their end between two turns, so what is left was put off to a next turn.
+      if (turns.waiting() === 0) return;
+    }
+    throw new Restless(`The world did not settle within ${roundsMax} turns at ${clock.monotonicMs()} ms`);
+  };
+  const step = async (): Promise<boolean> => {
+    await settle();
+    if (!clock.step()) return false;
+    await settle();
+    return true;
+  };
+  const run = async (options: RunOptions): Promise<RunEnd> => {
+    const { until, untilMs = Number.POSITIVE_INFINITY, check } = options;
+    await settle();
+    for (let steps = 0; ; steps += 1) {
+      check?.();
+      if (until?.() === true) return 'met';
+      const next = clock.nextMs();
+      if (next === undefined || next > untilMs) {
+        if (untilMs < Number.POSITIVE_INFINITY) clock.moveTo(untilMs);
+        return next === undefined && untilMs === Number.POSITIVE_INFINITY ? 'idle' : 'time';
+      }
+      if (steps >= (options.stepsMax ?? stepsMax)) return 'steps';
+      clock.step();
+      await settle();
+    }
+  };
+  return {
+    settle,
+    step,
+    run,
+    finish: async (promise, limits = {}) => {
+      let settled = false;
+      const end = (): void => {
+        settled = true;
+      };
+      promise.then(end, end);
+      const ended = await run({ ...limits, until: () => settled });
+      if (ended === 'met') return promise;
+      throw new Unfinished(`What was waited for is not done at ${clock.monotonicMs()} ms (${ended})`);
+    },
+  };
+};
