@@ -13,7 +13,9 @@ export interface Network {
     options: PostOptions,
   ): Promise<{ status: number; body: string }>;
   /** Serves until closed. A request whose body is over `bodyMax` is answered 413. */
-  serve(on: Endpoint, handle: PostHandler, limits: { readonly bodyMax: number }): Promise<Serving>;
+  serve(on: Endpoint, handle: PostHandler, limits: ServeLimits): Promise<Serving>;
+  /** Asks a server for a raw byte stream at a path of its own. Rejects with `NetworkFailure`. */
+  openStream(to: Endpoint, path: string, options: { readonly timeoutMs: number }): Promise<Duplex>;
   /** A raw byte stream; rejects with `NetworkFailure` when nobody listens. */
   connect(to: Endpoint, options: { readonly timeoutMs: number }): Promise<Duplex>;
   /** Hands over every raw byte stream that is opened, until closed. One over `connectionsMax` is cut at once. */
@@ -22,6 +24,12 @@ export interface Network {
     handle: (stream: Duplex) => void,
     limits: { readonly connectionsMax: number },
   ): Promise<Serving>;
+}
+
+export interface ServeLimits {
+  readonly bodyMax: number;
+  /** Takes the raw streams that callers ask for, as HTTP upgrades. Without it there are none. */
+  readonly onStream?: (path: string, stream: Duplex) => void;
 }
 
 export interface PostOptions {

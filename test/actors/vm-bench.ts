@@ -191,6 +191,11 @@ export const fakeHypervisor = (): FakeHypervisor => {
       await step('resume', work);
       begin(id, 'Suspended');
     },
+    migrate: async (id, _to, work) => {
+      await step('migrate', work);
+      machines.delete(find(id).metadata.vm.id);
+      announce(id);
+    },
     setVcpus: async (_id, count, work) => step(`setVcpus ${count}`, work),
     setMemoryDynamicRange: async (_id, minimum, maximum, work) =>
       step(`setMemory ${minimum} ${maximum}`, work),

@@ -24,6 +24,15 @@ export interface Backend {
   suspend(vm: string, path: string, work: BackendWork): Promise<void>;
   /** Like `create`, from what `suspend` wrote; leaves the guest paused. */
   resume(spec: GuestSpec, path: string, work: BackendWork): Promise<Guest>;
+  /**
+   * Lets the running guest flow into `write` while it runs, and resolves with it stopped and its disks let
+   * go of, which `unpause` ends. On failure it runs on as before.
+   */
+  send(vm: string, write: (piece: Uint8Array) => Promise<void>, work: BackendWork): Promise<void>;
+  /** Like `create`, of what `send` wrote. The guest holds none of its disks and stands still until `arrive`. */
+  receive(spec: GuestSpec, pieces: AsyncIterable<Uint8Array>, work: BackendWork): Promise<Guest>;
+  /** Lets a received guest take its disks and run. Rejects only when it has not run. */
+  arrive(vm: string): Promise<void>;
   plugVbd(vm: string, disk: GuestDisk): Promise<void>;
   unplugVbd(vm: string, id: DeviceId, force: boolean): Promise<void>;
   /** Puts a medium into a CD drive, or with `undefined` takes it out. */

@@ -1,8 +1,12 @@
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import type { Network } from '../../drivers/network.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
+import type { Struct, Value } from '../../std/value.ts';
 import type { Backend } from './backend.ts';
+import type { Epochs } from './epochs.ts';
 import { type Machine, type Machines, powerStateOf } from './machines.ts';
+import type { Handovers } from './migration/handovers.ts';
 import type { Queues } from './queues.ts';
 import type { DiskStorage } from './storage.ts';
 import type { Work } from './tasks.ts';
@@ -18,7 +22,13 @@ export interface Core {
   readonly clock: Clock;
   readonly log: Log;
   readonly restarts: RestartDelay;
+  readonly network: Network;
+  readonly epochs: Epochs;
+  readonly handovers: Handovers;
 }
+
+/** Answers one call. `signal` is aborted when its caller went away. */
+export type Method = (args: Struct, debugInfo: string, signal: AbortSignal) => Value | Promise<Value>;
 
 /** A guest that restarts by itself soon after its start, again and again, is made to wait in between. */
 export interface RestartDelay {
@@ -38,6 +48,13 @@ export const announceAll = (core: Core, machine: Machine): void => {
   for (const device of machine.vbds.keys()) core.updates.add(['Vbd', [machine.id, device]]);
   for (const device of machine.vifs.keys()) core.updates.add(['Vif', [machine.id, device]]);
   announceVm(core, machine);
+};
+
+/** The VM is no more: watchers hear of it, and find nothing when they look. */
+export const announceGone = (core: Core, machine: Machine): void => {
+  for (const device of machine.vbds.keys()) core.updates.drop(['Vbd', [machine.id, device]]);
+  for (const device of machine.vifs.keys()) core.updates.drop(['Vif', [machine.id, device]]);
+  core.updates.gone(['Vm', machine.id]);
 };
 
 /** The work of something that no client asked for: it has no task and is never cancelled. */

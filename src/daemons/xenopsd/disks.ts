@@ -41,6 +41,44 @@ export const openDisk = async (
   return { vbd, ...place };
 };
 
+/** Like `openDisk`, without activating it: another host may still write to it. */
+export const attachDisk = async (
+  core: Core,
+  _machine: Machine,
+  vbd: Vbd,
+  domid: number,
+  debugInfo: string,
+): Promise<GuestDisk> => {
+  const path = vbd.backend && datapathOf(vbd.backend, vbdDatapathName(domid, vbd.id[1]), String(domid));
+  if (vbd.backend === undefined || path === undefined) return { vbd, path: vbd.backend?.[1], format: 'raw' };
+  return { vbd, ...(await core.storage.attach(path, vbd.mode === 'ReadWrite', debugInfo)) };
+};
+
+/** What the present domain holds. A path of an earlier one may be left, which storage did not take back. */
+const currentPaths = (machine: Machine): readonly Datapath[] => {
+  const prefix = vbdDatapathName(machine.domid ?? 0, '');
+  return [...machine.datapaths.values()].filter(({ name }) => name.startsWith(prefix));
+};
+
+/** All disks of a guest that was moved to here and whose other host has let go of them. */
+export const activateDisks = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
+  for (const path of currentPaths(machine)) await core.storage.activate(path, debugInfo);
+};
+
+/** Lets go of all disks, so that another host may write to them, and keeps what leads back to them. */
+export const deactivateDisks = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
+  for (const path of machine.datapaths.values()) await core.storage.deactivate(path, debugInfo);
+};
+
+/** The way back from `deactivateDisks`, also for a daemon that does not know how far it got. */
+export const reopenDisks = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
+  for (const path of currentPaths(machine)) {
+    const device = path.name.slice(vbdDatapathName(machine.domid ?? 0, '').length);
+    await core.storage.attach(path, machine.vbds.get(device)?.mode === 'ReadWrite', debugInfo);
+    await core.storage.activate(path, debugInfo);
+  }
+};
+
 export const closeDisk = async (
   core: Core,
   machine: Machine,

@@ -3,6 +3,9 @@ import { announceAll, announceVm, type Core, ownWork } from './core.ts';
 import { releaseAll } from './disks.ts';
 import { dealWithExit } from './lifecycle.ts';
 import { type Exit, goneGuest, liveGuest, type Machine } from './machines.ts';
+import { recoverArrival } from './migration/arrival.ts';
+import type { Doubts } from './migration/doubts.ts';
+import { takeTurn } from './queues.ts';
 
 /** What guests do by themselves, while the daemon is there and while it is not. */
 export interface Guests {
@@ -12,20 +15,12 @@ export interface Guests {
   close(): Promise<void>;
 }
 
-export const followGuests = (core: Core): Guests => {
+export const followGuests = (core: Core, doubts: Doubts): Guests => {
   const running = new Set<Promise<void>>();
   const timers = new Set<() => void>();
 
   const inQueue = (machine: Machine, job: () => Promise<void>): void => {
-    const run = async (): Promise<void> => {
-      const leave = await core.queues.enter(machine.id);
-      try {
-        await job();
-      } finally {
-        leave();
-      }
-    };
-    const done = run()
+    const done = takeTurn(core.queues, machine.id, undefined, job)
       .catch((error: unknown) =>
         core.log.error({ vm: machine.id, error }, 'what a guest did by itself could not be followed'),
       )
@@ -47,11 +42,14 @@ export const followGuests = (core: Core): Guests => {
     } else dealNow(machine);
   };
   const report: Report = (vm, what) => {
-    const machine = core.machines.get(vm);
+    const machine = core.machines.getAny(vm);
     if (machine === undefined || machine.domid === undefined) return;
     if (typeof what === 'object') {
       machine.guestAgent = new Map([...(core.backend.guestFeatures ?? []), ...what.guestAgent]);
-      announceVm(core, machine);
+      if (machine.arriving === undefined) announceVm(core, machine);
+    } else if (machine.arriving !== undefined) {
+      // Whoever lets it in looks at this.
+      machine.exited ??= what;
     } else if (machine.exited === undefined) {
       machine.exited = what;
       core.log.info({ vm, what }, 'a guest ended by itself');
@@ -60,6 +58,11 @@ export const followGuests = (core: Core): Guests => {
     }
   };
   const recoverOne = (machine: Machine, guest: Guest | undefined): void => {
+    if (machine.arriving !== undefined) {
+      const { token } = machine.arriving;
+      inQueue(machine, () => recoverArrival(core, machine, token, guest));
+      return;
+    }
     if (machine.domid === undefined) {
       // Its start was cut short: that it failed is what its client was told.
       if (guest !== undefined || machine.datapaths.size > 0) {
@@ -77,11 +80,12 @@ export const followGuests = (core: Core): Guests => {
     // Whatever ended it, nobody was there to see it.
     if (guest === undefined) machine.exited ??= 'poweroff';
     if (machine.exited !== undefined) deal(machine);
+    doubts.watch(machine);
   };
 
   return {
     recover: async () => {
-      const machines = core.machines.all();
+      const machines = core.machines.allAny();
       const guests = await core.backend.recover(
         machines.map(({ vm }) => vm),
         report,
@@ -89,7 +93,7 @@ export const followGuests = (core: Core): Guests => {
       const found = new Map(guests.map((guest) => [guest.vm, guest]));
       for (const machine of machines) {
         recoverOne(machine, found.get(machine.id));
-        announceAll(core, machine);
+        if (machine.arriving === undefined) announceAll(core, machine);
       }
     },
     close: async () => {

@@ -69,11 +69,12 @@ const build = async (
 };
 
 /** Writable disks first, as a guest's root disk is one; drives last. */
-const openDisks = async (
+export const openDisks = async (
   core: Core,
   machine: Machine,
   domid: number,
   work: Work,
+  open = openDisk,
 ): Promise<readonly GuestDisk[]> => {
   const vbds = [...machine.vbds.values()].sort(
     (a, b) => Number(a.mode === 'ReadOnly') - Number(b.mode === 'ReadOnly') || a.position - b.position,
@@ -81,7 +82,7 @@ const openDisks = async (
   const disks: GuestDisk[] = [];
   for (const vbd of vbds) {
     work.check();
-    disks.push(await openDisk(core, machine, vbd, domid, work.debugInfo));
+    disks.push(await open(core, machine, vbd, domid, work.debugInfo));
     work.progress((DISKS_SHARE * disks.length) / vbds.length);
   }
   return disks;
@@ -179,11 +180,12 @@ export const resume = async (core: Core, machine: Machine, disk: XenopsDisk, wor
 const tearDown = async (core: Core, machine: Machine, work: Work): Promise<void> => {
   if (machine.guest !== undefined) await core.backend.destroy(machine.id);
   await releaseAll(core, machine, work.debugInfo);
-  // A VM whose memory was saved is still in its power cycle.
-  if (!machine.suspended) await endEpochs(core, machine, work.debugInfo);
+  // A VM whose memory was saved is still in its power cycle, and so is one that may run on another host.
+  if (!machine.suspended && machine.departing?.asked !== true) await endEpochs(core, machine, work.debugInfo);
   machine.guest = undefined;
   machine.domid = undefined;
   machine.exited = undefined;
+  machine.departing = undefined;
   await core.machines.save(machine);
   announceAll(core, machine);
 };
@@ -224,6 +226,8 @@ export const dealWithExit = async (core: Core, machine: Machine, work: Work): Pr
   const { guest, exited, vm } = machine;
   // Whoever was in the queue before has dealt with it already.
   if (guest === undefined || exited === undefined) return;
+  // It may run on another host: first that has to be known.
+  if (machine.departing !== undefined) return;
   const actions = { poweroff: vm.on_shutdown, reboot: vm.on_reboot, crash: vm.on_crash }[exited];
   if (actions.includes('Start') || actions.includes('Softreboot')) return rebuild(core, machine, work);
   if (!actions.includes('Pause')) return tearDown(core, machine, work);

@@ -1,3 +1,5 @@
+import { readJson } from '../../codec/jsonrpc-reader.ts';
+import { member, stringOf } from '../../codec/rpclib.ts';
 import type { DeviceId, Vbd, Vif, Vm, VmState, XenopsMetadata } from '../../drivers/hypervisor/hypervisor.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { metadataOf, metadataText } from '../../drivers/hypervisor/xenops-types.ts';
@@ -27,6 +29,29 @@ export interface Machine {
   guestAgent: ReadonlyMap<string, string>;
   /** Disks that storage holds for this VM, by datapath. */
   readonly datapaths: Map<string, Datapath>;
+  /** On its way from another host: it is not here yet, and nobody is told of it. */
+  arriving: Arriving | undefined;
+  /** On its way to another host. */
+  departing: Departing | undefined;
+  /** Ends the migration that is under way, in either direction, unless it was decided. */
+  cut: AbortController | undefined;
+}
+
+export interface Arriving {
+  /** What both hosts know the migration by. */
+  readonly token: string;
+  /** Its memory has begun to come. */
+  begun: boolean;
+  /** Set once its memory is here. */
+  guest: Guest | undefined;
+}
+
+export interface Departing {
+  readonly token: string;
+  /** How the destination is reached. */
+  readonly url: string;
+  /** The destination was asked to take the guest over: whose it is can only be learnt from there. */
+  readonly asked: boolean;
 }
 
 export type Exit = 'poweroff' | 'reboot' | 'crash';
@@ -44,6 +69,9 @@ export interface Machines {
   find(id: string): Machine;
   get(id: string): Machine | undefined;
   all(): readonly Machine[];
+  /** Like `get` and `all`, with those that are arriving. */
+  getAny(id: string): Machine | undefined;
+  allAny(): readonly Machine[];
   /** Adds a VM or replaces what was known about it; one that is running goes on. */
   put(metadata: XenopsMetadata): Machine;
   remove(id: string): Promise<void>;
@@ -67,14 +95,20 @@ export const openMachines = (journal: Journal, log: Log): Machines => {
       log.error({ vm: key, error }, 'what was kept about a VM cannot be read; it has to be imported again');
     }
   }
+  const get = (id: string): Machine | undefined => {
+    const machine = machines.get(id);
+    return machine?.arriving === undefined ? machine : undefined;
+  };
   return {
     find: (id) => {
-      const machine = machines.get(id);
+      const machine = get(id);
       if (machine === undefined) throw new XenopsError('Does_not_exist', ['VM', id]);
       return machine;
     },
-    get: (id) => machines.get(id),
-    all: () => [...machines.values()],
+    get,
+    all: () => [...machines.values()].filter(({ arriving }) => arriving === undefined),
+    getAny: (id) => machines.get(id),
+    allAny: () => [...machines.values()],
     put: (metadata) => {
       const { id } = metadata.vm;
       const known = machines.get(id);
@@ -116,6 +150,9 @@ const emptyMachine = (vm: Vm): Machine => ({
   quickRestarts: 0,
   guestAgent: new Map(),
   datapaths: new Map(),
+  arriving: undefined,
+  departing: undefined,
+  cut: undefined,
 });
 
 const replaceMetadata = (machine: Machine, { vm, vbds, vifs, domains }: XenopsMetadata): void => {
@@ -127,8 +164,18 @@ const replaceMetadata = (machine: Machine, { vm, vbds, vifs, domains }: XenopsMe
   if (machine.domid === undefined) machine.suspended = domains === SUSPENDED;
 };
 
+export const newArrival = (token: string): Arriving => ({ token, begun: false, guest: undefined });
+
 /** The opaque note that goes with a VM whose memory is in a file. */
 const SUSPENDED = '{"suspended":true}';
+
+/** The opaque note that goes with a VM whose memory will follow through a stream. */
+export const migratingNote = (token: string): string => JSON.stringify({ migrating: token });
+
+export const tokenOfNote = (domains: string | undefined): string | undefined => {
+  if (domains === undefined || !domains.includes('migrating')) return undefined;
+  return stringOf(member(readJson(domains), 'migrating'), 'the token of a migration');
+};
 
 export const metadataOfMachine = (machine: Machine): XenopsMetadata => ({
   vm: machine.vm,
@@ -142,6 +189,8 @@ interface Note {
   readonly domid?: number;
   readonly built: boolean;
   readonly datapaths: readonly Datapath[];
+  readonly arriving?: string;
+  readonly departing?: Departing;
 }
 
 const noteOf = (machine: Machine): Note => ({
@@ -149,6 +198,8 @@ const noteOf = (machine: Machine): Note => ({
   ...(machine.domid === undefined ? {} : { domid: machine.domid }),
   built: machine.guest !== undefined,
   datapaths: [...machine.datapaths.values()],
+  ...(machine.arriving === undefined ? {} : { arriving: machine.arriving.token }),
+  ...(machine.departing === undefined ? {} : { departing: machine.departing }),
 });
 
 /** The guest itself is for the backend to find again: only that it was built is known. */
@@ -156,7 +207,9 @@ const machineOfNote = (note: Note): Machine => {
   const metadata = metadataOf(note.metadata);
   const machine = emptyMachine(metadata.vm);
   replaceMetadata(machine, metadata);
-  machine.domid = note.built ? note.domid : undefined;
+  machine.domid = note.built || note.arriving !== undefined ? note.domid : undefined;
+  machine.arriving = note.arriving === undefined ? undefined : newArrival(note.arriving);
+  machine.departing = note.departing;
   for (const path of note.datapaths) machine.datapaths.set(path.name, path);
   return machine;
 };

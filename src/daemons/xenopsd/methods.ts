@@ -20,20 +20,30 @@ import {
 import { deviceIdOf, diskOf, mapOf, numberOf } from '../../drivers/hypervisor/xenops-values.ts';
 import { sleep } from '../../std/clock.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
-import { announceAll, announceVm, badPowerState, type Core } from './core.ts';
+import { announceAll, announceGone, announceVm, badPowerState, type Core, type Method } from './core.ts';
 import * as devices from './devices.ts';
 import { releaseAll } from './disks.ts';
 import * as lifecycle from './lifecycle.ts';
-import { type Machine, metadataOfMachine, stateOf, vbdOfMachine, vifOfMachine } from './machines.ts';
+import {
+  type Machine,
+  metadataOfMachine,
+  stateOf,
+  tokenOfNote,
+  vbdOfMachine,
+  vifOfMachine,
+} from './machines.ts';
+import { dismiss, expectArrival } from './migration/arrival.ts';
+import { migrate, settle } from './migration/departure.ts';
+import type { Doubts } from './migration/doubts.ts';
+import { journeyOf, migrationMethods } from './migration/methods.ts';
+import { takeTurn } from './queues.ts';
 import type { Tasks, Work } from './tasks.ts';
-
-/** Answers one call. `signal` is aborted when its caller went away. */
-export type Method = (args: Struct, debugInfo: string, signal: AbortSignal) => Value | Promise<Value>;
 
 /** Who answers besides the core. */
 export interface MethodsOptions {
   readonly core: Core;
   readonly tasks: Tasks;
+  readonly doubts: Doubts;
   readonly instanceId: string;
   /** Ends the daemon, for DEBUG.shutdown. */
   readonly stop: () => void;
@@ -53,25 +63,19 @@ export const methodTable = (options: MethodsOptions): ReadonlyMap<string, Method
       ...vmWork(options),
       ...vbdMethods(options),
       ...vifMethods(options),
+      ...migrationMethods(options.core),
     }),
   );
 
 type Methods = Readonly<Record<string, Method>>;
 
 /** Runs in the queue of the VM, in the caller's time. */
-const inQueue = async <T>(
+const inQueue = <T>(
   core: Core,
   vm: string,
   signal: AbortSignal,
   run: (machine: Machine) => Promise<T>,
-): Promise<T> => {
-  const leave = await core.queues.enter(vm, signal);
-  try {
-    return await run(core.machines.find(vm));
-  } finally {
-    leave();
-  }
-};
+): Promise<T> => takeTurn(core.queues, vm, signal, () => run(core.machines.find(vm)));
 
 /** Answers a task's id; its work runs in the queue of the VM. One for an unknown VM is refused at once. */
 const asTask =
@@ -85,10 +89,37 @@ const asTask =
     const run = prepare(args);
     core.machines.find(vm);
     return tasks.create(debugInfo, async (work) => {
-      await inQueue(core, vm, work.signal, (machine) => run(machine, work));
+      await inQueue(core, vm, work.signal, async (machine) => {
+        core.epochs.check(debugInfo);
+        await certainly(core, machine, debugInfo);
+        await run(machine, work);
+      });
       return undefined;
     });
   };
+
+/** A VM that may have moved away is not worked on before that is known. */
+const certainly = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
+  if ((await settle(core, machine, debugInfo)) === 'gone') {
+    throw new XenopsError('Does_not_exist', ['VM', machine.id]);
+  }
+};
+
+/** Power is cut whatever state the VM is in, on its way to here or from here as well. */
+const cutPower = ({ core, tasks }: MethodsOptions, vm: string, debugInfo: string): string => {
+  const machine = core.machines.getAny(vm) ?? core.machines.find(vm);
+  const cancelled = new XenopsError('Cancelled', [`the migration of ${vm}, which was shut down`]);
+  return tasks.create(debugInfo, async (work) => {
+    machine.cut?.abort(cancelled);
+    await takeTurn(core.queues, vm, work.signal, async () => {
+      core.epochs.check(debugInfo);
+      const there = core.machines.getAny(vm);
+      if (there?.arriving !== undefined) await dismiss(core, there, debugInfo);
+      else if (there !== undefined) await lifecycle.shutdown(core, there, undefined, work);
+    });
+    return undefined;
+  });
+};
 
 const daemonMethods = ({ core, tasks, instanceId, stop }: MethodsOptions): Methods => ({
   query: () =>
@@ -176,30 +207,39 @@ const statValue = (machine: Machine): Value => [vmValue(machine.vm), vmStateValu
 const vmMethods = (options: MethodsOptions): Methods => {
   const { core, tasks } = options;
   const { machines } = core;
-  const importMetadata = async (text: string, signal: AbortSignal): Promise<string> => {
+  const importMetadata = async (text: string, debugInfo: string, signal: AbortSignal): Promise<string> => {
     const metadata = metadataOf(text);
     const { id } = metadata.vm;
-    const leave = await core.queues.enter(id, signal);
-    try {
+    const token = tokenOfNote(metadata.domains);
+    if (token !== undefined) {
+      await expectArrival(core, metadata, token, debugInfo, signal);
+      return id;
+    }
+    await takeTurn(core.queues, id, signal, async () => {
+      core.epochs.check(debugInfo);
+      const coming = machines.getAny(id);
+      if (coming?.arriving !== undefined) {
+        throw new XenopsError('Internal_error', [`VM ${id} is on its way to this host`]);
+      }
       const machine = machines.put(metadata);
       await machines.save(machine);
       announceAll(core, machine);
-    } finally {
-      leave();
-    }
+    });
     return id;
   };
   return {
-    'VM.add': async (args, _debugInfo, signal) => {
+    'VM.add': async (args, debugInfo, signal) => {
       const vm = vmOf(member(args, 'vm'));
       const known = machines.get(vm.id);
       const metadata = known === undefined ? { vbds: [], vifs: [] } : metadataOfMachine(known);
-      return importMetadata(metadataText({ ...metadata, vm }), signal);
+      return importMetadata(metadataText({ ...metadata, vm }), debugInfo, signal);
     },
-    'VM.import_metadata': (args, _debugInfo, signal) =>
-      importMetadata(stringOf(member(args, 'metadata')), signal),
+    'VM.import_metadata': (args, debugInfo, signal) =>
+      importMetadata(stringOf(member(args, 'metadata')), debugInfo, signal),
     'VM.import_metadata_async': (args, debugInfo) =>
-      tasks.create(debugInfo, (work) => importMetadata(stringOf(member(args, 'metadata')), work.signal)),
+      tasks.create(debugInfo, (work) =>
+        importMetadata(stringOf(member(args, 'metadata')), debugInfo, work.signal),
+      ),
     'VM.export_metadata': (args) => metadataText(metadataOfMachine(machines.find(idOf(args)))),
     'VM.exists': (args) => machines.get(idOf(args)) !== undefined,
     'VM.stat': (args) => statValue(machines.find(idOf(args))),
@@ -209,9 +249,7 @@ const vmMethods = (options: MethodsOptions): Methods => {
         if (machine.guest !== undefined) throw badPowerState(machine, 'Halted');
         await releaseAll(core, machine, debugInfo);
         await machines.remove(machine.id);
-        for (const device of machine.vbds.keys()) core.updates.drop(['Vbd', [machine.id, device]]);
-        for (const device of machine.vifs.keys()) core.updates.drop(['Vif', [machine.id, device]]);
-        core.updates.gone(['Vm', machine.id]);
+        announceGone(core, machine);
       });
       return null;
     },
@@ -227,15 +265,19 @@ const vmWork = (options: MethodsOptions): Methods => {
     const delay = optionalMember(args, 'delay');
     return delay === undefined ? undefined : Math.max(0, floatOf(delay, 'delay'));
   };
+  const askToShutDown = work((args) => {
+    const delayS = delayOf(args);
+    return (machine, how) => lifecycle.shutdown(core, machine, delayS, how);
+  });
   const diskArg = (args: Struct): ReturnType<typeof diskOf> => diskOf(member(args, 'suspend_vdi'));
   return {
     'VM.start': work(() => (machine, how) => lifecycle.start(core, machine, how)),
     'VM.unpause': work(() => (machine, how) => lifecycle.unpause(core, machine, how)),
     'VM.pause': work(() => (machine, how) => lifecycle.pause(core, machine, how)),
-    'VM.shutdown': work((args) => {
-      const delayS = delayOf(args);
-      return (machine, how) => lifecycle.shutdown(core, machine, delayS, how);
-    }),
+    'VM.shutdown': (args, debugInfo, signal) =>
+      delayOf(args) === undefined
+        ? cutPower(options, idOf(args), debugInfo)
+        : askToShutDown(args, debugInfo, signal),
     'VM.reboot': work((args) => {
       const delayS = delayOf(args);
       return (machine, how) => lifecycle.reboot(core, machine, delayS, how);
@@ -248,6 +290,17 @@ const vmWork = (options: MethodsOptions): Methods => {
       const disk = diskArg(args);
       return (machine, how) => lifecycle.resume(core, machine, disk, how);
     }),
+    'VM.migrate': (args, debugInfo) => {
+      const journey = journeyOf(args);
+      const { id } = core.machines.find(idOf(args));
+      return options.tasks.create(debugInfo, async (how) => {
+        await inQueue(core, id, how.signal, async (machine) => {
+          core.epochs.check(debugInfo);
+          await migrate(core, machine, journey, how).finally(() => options.doubts.watch(machine));
+        });
+        return undefined;
+      });
+    },
     'VM.delay': work((args) => {
       const delayMs = 1000 * floatOf(member(args, 'delay'), 'delay');
       return (_machine, how) => sleep(core.clock, delayMs, how.signal);

@@ -55,3 +55,18 @@ export const vmQueues = (waitingMax: number): Queues => {
       }),
   };
 };
+
+/** Runs in the queue of the VM. */
+export const takeTurn = async <T>(
+  queues: Queues,
+  vm: string,
+  signal: AbortSignal | undefined,
+  run: () => Promise<T>,
+): Promise<T> => {
+  const leave = await queues.enter(vm, signal);
+  try {
+    return await run();
+  } finally {
+    leave();
+  }
+};

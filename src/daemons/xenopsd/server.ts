@@ -10,11 +10,15 @@ import type { Clock, Random } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import { struct } from '../../std/value.ts';
 import type { Backend } from './backend.ts';
-import type { Core, RestartDelay } from './core.ts';
+import type { Core, Method, RestartDelay } from './core.ts';
+import { openEpochs } from './epochs.ts';
 import { followGuests } from './guests.ts';
 import { openJournal } from './journal.ts';
 import { openMachines } from './machines.ts';
-import { type Method, methodTable } from './methods.ts';
+import { methodTable } from './methods.ts';
+import { followDoubts } from './migration/doubts.ts';
+import { openHandovers } from './migration/handovers.ts';
+import { memoryStreams } from './migration/methods.ts';
 import { vmQueues } from './queues.ts';
 import { diskStorage } from './storage.ts';
 import { taskTable } from './tasks.ts';
@@ -70,20 +74,29 @@ export const xenopsDaemon = async (options: DaemonOptions): Promise<Daemon> => {
     clock,
     log,
     restarts: options.restarts ?? RESTARTS,
+    network,
+    epochs: await openEpochs(disk, `${state}/epoch`),
+    handovers: await openHandovers(disk, random, `${state}/handovers.json`),
   };
-  const guests = followGuests(core);
+  const doubts = followDoubts(core);
+  const guests = followGuests(core, doubts);
   await guests.recover();
   const methods = methodTable({
     core,
     tasks,
+    doubts,
     instanceId: random.uuid(),
     stop: () => options.onStop?.(),
   });
-  const serving = await network.serve(options.endpoint, handler(methods, log), { bodyMax: BODY_MAX });
+  const serving = await network.serve(options.endpoint, handler(methods, core), {
+    bodyMax: BODY_MAX,
+    onStream: memoryStreams(core),
+  });
   return {
     endpoint: serving.endpoint,
     close: async () => {
       await tasks.close();
+      await doubts.close();
       await guests.close();
       await serving.close();
       await backend.close();
@@ -93,15 +106,15 @@ export const xenopsDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 };
 
 const handler =
-  (methods: ReadonlyMap<string, Method>, log: Log): PostHandler =>
+  (methods: ReadonlyMap<string, Method>, core: Core): PostHandler =>
   async ({ method: verb, body, signal }) => {
     if (verb !== 'POST') return { status: 405, contentType: 'text/plain', body: 'POST an XML-RPC call\n' };
-    return { status: 200, contentType: 'text/xml', body: await answer(methods, log, body, signal) };
+    return { status: 200, contentType: 'text/xml', body: await answer(methods, core, body, signal) };
   };
 
 const answer = async (
   methods: ReadonlyMap<string, Method>,
-  log: Log,
+  { epochs, log }: Core,
   body: string,
   signal: AbortSignal,
 ): Promise<string> => {
@@ -111,6 +124,7 @@ const answer = async (
     if (method === undefined) throw new XenopsError('Unimplemented', [name]);
     const args = params[0] === undefined ? struct({}) : structOf(params[0], `what ${name} is called with`);
     const debugInfo = stringOf(optionalMember(args, 'debug_info') ?? '', 'debug_info');
+    await epochs.admit(debugInfo);
     return xmlSuccess(xmlValue(await method(args, debugInfo, signal)));
   } catch (error) {
     if (error instanceof XenopsError) return xmlFailureValue(errorValue(error));

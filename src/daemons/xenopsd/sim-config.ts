@@ -5,7 +5,11 @@ import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { xenopsErrorOf } from '../../drivers/hypervisor/xenops-tasks.ts';
 import type { Value } from '../../std/value.ts';
 
-/** What simulated guests take time for or fail at. The last two are what a guest does when it is asked. */
+/**
+ * What simulated guests take time for or fail at. `send` is a guest's way to
+ * another host, `receive` and `arrive` are the two ends of its way from one. The last two are what a guest
+ * does when it is asked.
+ */
 export const simOperations = [
   'start',
   'unpause',
@@ -20,6 +24,9 @@ export const simOperations = [
   'medium',
   'move',
   'set',
+  'send',
+  'receive',
+  'arrive',
   'guest-poweroff',
   'guest-reboot',
 ] as const;

@@ -13,6 +13,7 @@ import {
   takeFault,
 } from './sim-config.ts';
 import { openSimGuests, type SimGuests } from './sim-guests.ts';
+import { type HappenInSteps, simMigration } from './sim-migration.ts';
 
 export interface SimOptions {
   /** A folder of its own, made if it is missing. */
@@ -36,12 +37,28 @@ export const simBackend = async (options: SimOptions): Promise<Backend> => {
   let report: Report = () => {};
   const acts = guestActs(clock, guests, (vm, what) => report(vm, what));
 
+  const failIfDue = (operation: SimOperation, vm: string): void => {
+    const fault = takeFault(rules.faults, operation, vm);
+    if (fault !== undefined) throw fault.error ?? new XenopsError('Internal_error', ['a simulated fault']);
+  };
   /** Takes as long as the rules say, and fails when they say so. */
   const happen = async (operation: SimOperation, vm: string, signal?: AbortSignal): Promise<void> => {
     const delayMs = rules.delaysMs[operation] ?? 0;
     if (delayMs > 0) await sleep(clock, delayMs, signal);
-    const fault = takeFault(rules.faults, operation, vm);
-    if (fault !== undefined) throw fault.error ?? new XenopsError('Internal_error', ['a simulated fault']);
+    failIfDue(operation, vm);
+  };
+  const happenInSteps: HappenInSteps = async (operation, vm, steps, { signal }, step) => {
+    for (let done = 1; done <= steps; done += 1) {
+      signal.throwIfAborted();
+      const delayMs = (rules.delaysMs[operation] ?? 0) / steps;
+      if (delayMs > 0) await sleep(clock, delayMs, signal);
+      await step(done);
+    }
+    failIfDue(operation, vm);
+  };
+  const run = async (vm: string): Promise<void> => {
+    await guests.change(vm, { state: 'running' });
+    report(vm, { guestAgent });
   };
   const end = async (vm: string): Promise<void> => {
     acts.forget(vm);
@@ -64,8 +81,7 @@ export const simBackend = async (options: SimOptions): Promise<Backend> => {
     },
     unpause: async (vm) => {
       await happen('unpause', vm);
-      await guests.change(vm, { state: 'running' });
-      report(vm, { guestAgent });
+      await run(vm);
     },
     pause: async (vm) => {
       await happen('pause', vm);
@@ -97,6 +113,7 @@ export const simBackend = async (options: SimOptions): Promise<Backend> => {
       return guests.add(newGuest(clock, spec));
     },
     ...simDevices(guests, happen),
+    ...simMigration(guests, happen, happenInSteps, (spec) => guests.add(newGuest(clock, spec)), run),
     trigger: async (command, args) =>
       simTrigger(command, args, rules, (vm, what) => acts.plan(guests.find(vm).vm, what, 0)),
     hostStat: async () => ({ cpuCount: 8, cpuModel: 'Simulated CPU', hypervisorVersion: '4.17.0' }),

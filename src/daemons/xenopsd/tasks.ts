@@ -177,7 +177,7 @@ export const taskTable = (options: {
 };
 
 /** An operation that was cut short may throw anything: what its client hears is that it was cancelled. */
-const failureOf = (thrown: unknown, signal: AbortSignal): XenopsError => {
+export const failureOf = (thrown: unknown, signal: AbortSignal): XenopsError => {
   if (thrown instanceof XenopsError) return thrown;
   if (signal.aborted) return signal.reason as XenopsError;
   return new XenopsError('Internal_error', [thrown instanceof Error ? thrown.message : String(thrown)]);

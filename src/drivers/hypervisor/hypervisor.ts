@@ -26,6 +26,12 @@ export interface Hypervisor {
   reboot(vm: string, timeoutS: number | undefined, work: XenopsWork): Promise<void>;
   suspend(vm: string, into: XenopsDisk, work: XenopsWork): Promise<void>;
   resume(vm: string, from: XenopsDisk, work: XenopsWork): Promise<void>;
+  /**
+   * Moves a running VM to another daemon. Once it resolves, this one no longer knows the VM, and `onVm` says
+   * so; a rejection leaves it here. Only `Failed_to_contact_remote_service` may leave open where it is: then
+   * it stands still here, as `Paused`, and the daemon goes on asking, or asks anew by the next migration's URL.
+   */
+  migrate(vm: string, to: XenopsDestination, work: XenopsWork): Promise<void>;
   setVcpus(vm: string, count: number, work: XenopsWork): Promise<void>;
   setMemoryDynamicRange(vm: string, minimum: bigint, maximum: bigint, work: XenopsWork): Promise<void>;
   setXsdata(vm: string, data: ReadonlyMap<string, string>, work: XenopsWork): Promise<void>;
@@ -62,6 +68,17 @@ export interface Hypervisor {
   /** Re-announces the VM and its devices. */
   refresh(vm: string): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface XenopsDestination {
+  /** Where the other daemon is reached from this one: `http+unix://<socket path, percent-encoded>/` for ours. */
+  readonly url: string;
+  /** Disks that have another name there: `<SR uuid>/<VDI location>` by the same. */
+  readonly vdiMap?: ReadonlyMap<string, string>;
+  /** Names of bridges there, by the key of the network card. */
+  readonly vifMap?: ReadonlyMap<string, string>;
+  readonly compress?: boolean;
+  readonly verifyDest?: boolean;
 }
 
 /** How a task of the daemon is followed. */

@@ -31,7 +31,8 @@ const DEBUG_INFO = 'task follower';
 /** Tasks that one client follows at once; more are refused. */
 const FOLLOWED_MAX = 10_000;
 
-export const taskFollower = (call: XenopsCall, log: Log): TaskFollower => {
+/** `order` makes the calls that are followed, `call` all others: an order that was taken is always seen to its end. */
+export const taskFollower = (call: XenopsCall, order: XenopsCall, log: Log): TaskFollower => {
   const waiters = new Map<string, Waiter>();
   const closing = new AbortController();
   let loop: { readonly ready: Promise<void>; readonly done: Promise<void> } | undefined;
@@ -93,7 +94,7 @@ export const taskFollower = (call: XenopsCall, log: Log): TaskFollower => {
       if (waiters.size >= FOLLOWED_MAX) {
         throw new XenopsError('Internal_error', [`${FOLLOWED_MAX} tasks are followed already; try later`]);
       }
-      const id = await call(method, work.debugInfo, args, stringOf);
+      const id = await order(method, work.debugInfo, args, stringOf);
       const outcome = await finished(id, work);
       // A daemon that came back may have another task of this number by now: that one is left alone.
       if (!(outcome.kind === 'lost' && isLost(outcome.error))) {

@@ -4,10 +4,10 @@ import type { Log } from '../../std/log.ts';
 import type { Value } from '../../std/value.ts';
 import type { Endpoint, Network } from '../network.ts';
 import { eventThread } from './event-thread.ts';
-import type { DeviceId, Hypervisor, VmState } from './hypervisor.ts';
+import type { DeviceId, Hypervisor, VmState, XenopsDestination } from './hypervisor.ts';
 import { xmlRpc } from './rpc.ts';
 import { taskFollower } from './task-follower.ts';
-import { isMissing, xenopsCall } from './xenops-call.ts';
+import { isMissing, type XenopsCall, xenopsCall } from './xenops-call.ts';
 import { deviceStateOf, vbdValue, vifValue } from './xenops-devices.ts';
 import { metadataOf, metadataText, vmOf, vmStateOf } from './xenops-types.ts';
 import { diskValue } from './xenops-values.ts';
@@ -19,18 +19,28 @@ export interface XenopsdOptions {
   /** The daemon's socket. */
   readonly endpoint: Endpoint;
   readonly path?: string;
+  /** The coordinator's epoch, which goes with every order: daemons of ours refuse those of earlier ones. */
+  readonly epoch?: () => number;
 }
 
 /** What is asked without a task of the toolstack behind it. */
 const DEBUG_INFO = 'xenact';
 
 /** A xenopsd on the other side of a socket: the real one without a message switch, or one of ours. */
-export const xenopsdHypervisor = ({ network, clock, log, endpoint, path }: XenopsdOptions): Hypervisor => {
+export const xenopsdHypervisor = ({
+  network,
+  clock,
+  log,
+  endpoint,
+  path,
+  epoch,
+}: XenopsdOptions): Hypervisor => {
   const call = xenopsCall(xmlRpc(network, endpoint, path));
-  const tasks = taskFollower(call, log);
+  const order = epoch === undefined ? call : fenced(call, epoch);
+  const tasks = taskFollower(call, order, log);
 
   const tell = (method: string, args: Readonly<Record<string, Value | undefined>>): Promise<void> =>
-    call(method, DEBUG_INFO, args, () => {});
+    order(method, DEBUG_INFO, args, () => {});
   const work = async (...args: Parameters<typeof tasks.run>): Promise<void> => {
     await tasks.run(...args);
   };
@@ -52,7 +62,7 @@ export const xenopsdHypervisor = ({ network, clock, log, endpoint, path }: Xenop
     query: () => call('query', DEBUG_INFO, { unit: null }, queryOf),
     hostStat: () => call('HOST.stat', DEBUG_INFO, {}, (value) => value),
     importMetadata: (metadata, debugInfo) =>
-      call('VM.import_metadata', debugInfo, { metadata: metadataText(metadata) }, stringOf),
+      order('VM.import_metadata', debugInfo, { metadata: metadataText(metadata) }, stringOf),
     exportMetadata: (id, debugInfo) =>
       call('VM.export_metadata', debugInfo, { id }, (value) => metadataOf(stringOf(value))),
     stat,
@@ -66,6 +76,7 @@ export const xenopsdHypervisor = ({ network, clock, log, endpoint, path }: Xenop
     reboot: (id, timeoutS, how) => work('VM.reboot', { id, delay: timeoutS }, how),
     suspend: (id, into, how) => work('VM.suspend', { id, suspend_vdi: diskValue(into) }, how),
     resume: (id, from, how) => work('VM.resume', { id, suspend_vdi: diskValue(from) }, how),
+    migrate: (id, to, how) => work('VM.migrate', { id, ...destinationArgs(to) }, how),
     setVcpus: (id, count, how) => work('VM.set_vcpus', { id, vcpus: BigInt(count) }, how),
     setMemoryDynamicRange: (id, minimum, maximum, how) =>
       work('VM.set_memory_dynamic_range', { id, minimum, maximum }, how),
@@ -93,6 +104,24 @@ export const xenopsdHypervisor = ({ network, clock, log, endpoint, path }: Xenop
     },
   };
 };
+
+/** The number is the last part of the first line; what follows that line is the context of a trace. */
+const fenced =
+  (call: XenopsCall, epoch: () => number): XenopsCall =>
+  (method, debugInfo, ...rest) => {
+    const [line = '', ...trace] = debugInfo.split('\n');
+    return call(method, [`${line}|epoch:${epoch()}`, ...trace].join('\n'), ...rest);
+  };
+
+const destinationArgs = (to: XenopsDestination): Readonly<Record<string, Value>> => ({
+  vdi_map: to.vdiMap ?? new Map(),
+  vif_map: new Map([...(to.vifMap ?? [])].map(([key, bridge]): [string, Value] => [key, ['Local', bridge]])),
+  pci_map: new Map(),
+  xenops_url: to.url,
+  compress: to.compress ?? false,
+  verify_dest: to.verifyDest ?? false,
+  localhost_migration: false,
+});
 
 const queryOf = (value: Value): Awaited<ReturnType<Hypervisor['query']>> => ({
   name: stringOf(member(value, 'name'), 'name'),

@@ -7,6 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { connect, createServer as createRawServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   type Endpoint,
   type Network,
@@ -72,8 +73,41 @@ export const nodeNetwork: Network = {
       void serveOne(incoming, response, handle, limits.bodyMax);
     });
     server.maxConnections = CONNECTIONS_SERVED_MAX;
-    return serving(server, await bind(server, on), () => server.closeAllConnections());
+    const { onStream } = limits;
+    const streams = new Set<Duplex>();
+    if (onStream !== undefined) server.on('upgrade', handOver(streams, onStream));
+    return serving(server, await bind(server, on), () => {
+      server.closeAllConnections();
+      for (const stream of streams) stream.destroy();
+    });
   },
+
+  openStream: (to, path, { timeoutMs }) =>
+    new Promise((resolve, reject) => {
+      if ('socketPath' in to) assertSocketPath(to.socketPath);
+      // A connection of its own: what becomes a stream never goes back among those that are reused.
+      const sent = request({
+        ...to,
+        agent: false,
+        path,
+        headers: { connection: 'Upgrade', upgrade: STREAM },
+      });
+      const timer = setTimeout(() => sent.destroy(late(to, timeoutMs)), timeoutMs);
+      sent.once('error', (error) => {
+        clearTimeout(timer);
+        reject(networkFailure(error, to));
+      });
+      sent.once('response', (response) => {
+        sent.destroy(new NetworkFailure('refused', `${place(to)} has no stream (${response.statusCode})`));
+      });
+      sent.once('upgrade', (_response, stream: Duplex, first: Buffer) => {
+        clearTimeout(timer);
+        stream.on('error', () => {});
+        if (first.length > 0) stream.unshift(first);
+        resolve(stream);
+      });
+      sent.end();
+    }),
 
   async listen(on, handle, limits) {
     const open = new Set<Socket>();
@@ -109,6 +143,25 @@ export const nodeNetwork: Network = {
       });
     }),
 };
+
+/** What the raw streams of this network are called when they are asked for. */
+const STREAM = 'xenact-stream';
+
+const handOver =
+  (streams: Set<Duplex>, onStream: (path: string, stream: Duplex) => void) =>
+  (incoming: IncomingMessage, stream: Duplex, first: Buffer): void => {
+    // Whoever was given the stream may not listen yet; without a listener an error would end the process.
+    stream.on('error', () => {});
+    if (incoming.headers.upgrade !== STREAM) {
+      stream.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+      return;
+    }
+    streams.add(stream);
+    stream.once('close', () => streams.delete(stream));
+    stream.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${STREAM}\r\n\r\n`);
+    if (first.length > 0) stream.unshift(first);
+    onStream(incoming.url ?? '', stream);
+  };
 
 const serving = (server: Server, endpoint: Endpoint, endAll: () => void): Serving => {
   const closed = new Promise<void>((resolve) => server.once('close', resolve));

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { afterEach, beforeEach } from 'vitest';
 import { member, optionalMember, stringOf } from '../../../src/codec/rpclib.ts';
 import { readXmlRpcCall } from '../../../src/codec/xmlrpc-reader.ts';
@@ -130,6 +131,7 @@ export const startDaemon = async (
 const mortal = (): { readonly network: Network; readonly disk: Disk; readonly kill: () => Promise<void> } => {
   let dead = false;
   const servings: Serving[] = [];
+  const streams: Duplex[] = [];
   const files = new Set<OpenFile>();
   const closed = async (file: OpenFile): Promise<void> => {
     if (files.delete(file)) await file.close();
@@ -141,6 +143,12 @@ const mortal = (): { readonly network: Network; readonly disk: Disk; readonly ki
       const result = await run(...args);
       return dead ? new Promise<T>(() => {}) : result;
     };
+  const opened = async (opening: Promise<Duplex>): Promise<Duplex> => {
+    const stream = await opening;
+    if (dead) stream.destroy();
+    streams.push(stream);
+    return stream;
+  };
   const served = async (opening: Promise<Serving>): Promise<Serving> => {
     const serving = await opening;
     servings.push(serving);
@@ -149,9 +157,10 @@ const mortal = (): { readonly network: Network; readonly disk: Disk; readonly ki
   return {
     network: {
       post: alive(nodeNetwork.post),
-      connect: alive(nodeNetwork.connect),
+      connect: alive((to, limits) => opened(nodeNetwork.connect(to, limits))),
+      openStream: alive((to, path, limits) => opened(nodeNetwork.openStream(to, path, limits))),
       serve: (on, handle, limits) => served(nodeNetwork.serve(on, alive(handle), limits)),
-      listen: (on, handle, limits) => served(nodeNetwork.listen(on, handle, limits)),
+      listen: alive((on, handle, limits) => served(nodeNetwork.listen(on, handle, limits))),
     },
     disk: {
       ...nodeDisk,
@@ -164,6 +173,7 @@ const mortal = (): { readonly network: Network; readonly disk: Disk; readonly ki
     },
     kill: async () => {
       dead = true;
+      for (const stream of streams) stream.destroy();
       await Promise.all([...servings.map((serving) => serving.close()), ...[...files].map(closed)]);
     },
   };

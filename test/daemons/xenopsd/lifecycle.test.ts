@@ -491,8 +491,8 @@ describe('the interface', () => {
     rawClient(bench())(method, struct({ debug_info: 'test', ...args }));
 
   test('a call that is not known is Unimplemented by name', async () => {
-    await expect(call('VM.migrate', { id: 'a' })).rejects.toMatchObject({
-      error: ['Unimplemented', 'VM.migrate'],
+    await expect(call('VM.request_rdp', { id: 'a' })).rejects.toMatchObject({
+      error: ['Unimplemented', 'VM.request_rdp'],
     });
   });
 

@@ -11,6 +11,7 @@ import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts'
 import { changeMedium, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
 import { launch } from './launch.ts';
 import { describe, type Host, type LiveGuest, note, release, removeRemains } from './live.ts';
+import { arrive, receive, send } from './migrate.ts';
 import { recoverGuests } from './recover.ts';
 import { restore, save } from './suspend.ts';
 
@@ -73,7 +74,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
   return {
     name: 'xenopsd-qemu',
     version: '1',
-    features: ['suspend', 'hotplug'],
+    features: ['suspend', 'hotplug', 'migrate'],
     guestFeatures,
     recover: async (known, reports) => {
       report = reports;
@@ -117,6 +118,13 @@ export const qemuBackend = (options: QemuOptions): Backend => {
       const guest = adopt(await restore(host, spec, path, work));
       guest.link.speak();
       return describe(guest, 'paused');
+    },
+    send: (vm, write, work) => send(host, guestOf(vm), write, work),
+    receive: async (spec, pieces, work) => describe(adopt(await receive(host, spec, pieces, work)), 'paused'),
+    arrive: async (vm) => {
+      const guest = guestOf(vm);
+      await arrive(host, guest);
+      guest.link.speak();
     },
     plugVbd: (vm, disk) => plugVbd(host, guestOf(vm), disk),
     unplugVbd: (vm, id, force) => unplugVbd(host, guestOf(vm), id, force),

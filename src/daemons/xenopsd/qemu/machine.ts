@@ -32,7 +32,7 @@ export interface Machine {
   /** One for each network interface, in the order of the specification. */
   readonly wires: readonly Wire[];
   readonly flavour: Flavour;
-  /** Wait for the memory of a saved guest. */
+  /** Wait to be told where memory comes from. */
   readonly isIncoming: boolean;
   readonly nowMs: number;
 }
@@ -77,7 +77,7 @@ export const commandLine = (machine: Machine): string[] => [
   ...display(machine.spec.vm),
   ...drives(machine),
   ...cards(machine),
-  ...(machine.isIncoming ? ['-incoming', `unix:${fileNames.incoming}`] : []),
+  ...(machine.isIncoming ? ['-incoming', 'defer'] : []),
 ];
 
 const base = ({ spec, emulator, nowMs, firmware }: Machine): string[] => {

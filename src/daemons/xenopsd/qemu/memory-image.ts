@@ -4,13 +4,10 @@ import type { Duplex } from 'node:stream';
 import type { Disk, OpenFile } from '../../../drivers/disk.ts';
 import type { Device } from './devices.ts';
 import { asObject } from './qmp.ts';
+import { type Origin, written } from './transfer.ts';
 
-export interface ImageHeader {
-  /** The guest fits only the machine it was saved from. */
-  readonly machine: string;
-  readonly accelerator: string;
-  /** Where every device was, also those that were plugged while the guest ran. */
-  readonly devices: readonly Device[];
+/** The guest fits only the machine it was saved from. */
+export interface ImageHeader extends Origin {
   readonly lengthBytes: number;
 }
 
@@ -50,7 +47,7 @@ export const writeImage = async (
 
 export interface ImageReader {
   readonly header: ImageHeader;
-  /** Writes the saved state into the stream and ends it. */
+  /** Writes the saved state into the stream. */
   send(stream: Duplex, signal: AbortSignal, progress: (fraction: number) => void): Promise<void>;
   close(): Promise<void>;
 }
@@ -86,14 +83,7 @@ const sendState = async (
     done += count;
     progress(done / lengthBytes);
   }
-  stream.end();
 };
-
-/** Resolves once the other side has taken the chunk: one chunk at a time is in memory. */
-const written = (stream: Duplex, chunk: Buffer): Promise<void> =>
-  new Promise((resolve, reject) => {
-    stream.write(chunk, (error) => (error ? reject(error) : resolve()));
-  });
 
 const headerBlock = (header: ImageHeader): Uint8Array => {
   const block = Buffer.alloc(HEADER_BYTES);

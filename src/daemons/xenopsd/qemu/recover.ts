@@ -1,5 +1,6 @@
 // What a new daemon does about the guests of the one before.
 import { join } from 'node:path';
+import { sleep } from '../../../std/clock.ts';
 import type { Guest } from '../backend.ts';
 import { serveConsole } from './console.ts';
 import { emulatorPid, type Folder, folderAt, type GuestRecord, readRecord } from './folder.ts';
@@ -60,7 +61,7 @@ const takeUp = async (
   let state: Guest['state'] = record.wanted;
   try {
     await link.connect();
-    state = await settle(link.qmp(), record.wanted);
+    state = await settle(host, link.qmp(), record.wanted);
   } catch (error) {
     host.log.error({ error, vm: record.vm }, 'a guest runs but its emulator does not answer yet');
     link.keepTrying();
@@ -73,12 +74,22 @@ const takeUp = async (
   return { guest: { folder, record, link, console }, state };
 };
 
-/** A guest that was stopped to be suspended, by a daemon that then died, goes on. */
+const POLL_MS = 10;
+/** How long an emulator may take to notice that nobody takes its guest any more. */
+const GIVE_UP_MS_MAX = 5_000;
+
+/** A guest that was stopped to be suspended or moved, by a daemon that then died, goes on. */
 const settle = async (
+  { clock }: Host,
   qmp: ReturnType<ReturnType<typeof linkTo>['qmp']>,
   wanted: GuestRecord['wanted'],
 ): Promise<Guest['state']> => {
-  const status = await statusOf(qmp);
+  let status = await statusOf(qmp);
+  const deadlineMs = clock.monotonicMs() + GIVE_UP_MS_MAX;
+  while (status === 'finish-migrate' && clock.monotonicMs() < deadlineMs) {
+    await sleep(clock, POLL_MS);
+    status = await statusOf(qmp);
+  }
   if (status === 'running') return 'running';
   if (wanted === 'running' && ['paused', 'postmigrate', 'prelaunch'].includes(status)) {
     await qmp.execute('cont');
