@@ -2,6 +2,7 @@
 // The program `xenact`: reads the command line, starts the host and ends with it.
 import { readFile } from 'node:fs/promises';
 import { nodeClock } from './drivers/node/clock.ts';
+import { keepTicksFast } from './drivers/node/ticks.ts';
 import { CredentialsUnusable } from './main/credentials.ts';
 import { xenactLog } from './main/log.ts';
 import { readUpOptions, UsageError, upHelp } from './main/options.ts';
@@ -15,6 +16,8 @@ const help = `Usage: xenact COMMAND [FLAG ...]
   up        start this host (xenact up --help lists its flags)
   version   print the version
 `;
+
+keepTicksFast();
 
 const readText = (path: string): Promise<string> => readFile(path, 'utf8');
 

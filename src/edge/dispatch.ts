@@ -8,7 +8,7 @@ import type { Catalog } from '../objects/catalog.ts';
 import { readConstructor } from '../objects/fields.ts';
 import type { Caller } from '../objects/implement.ts';
 import type { Invocation, Invoker } from '../objects/invoke.ts';
-import { rowsOf } from '../objects/reads.ts';
+import { implicitRead, rowsOf } from '../objects/reads.ts';
 import type { Services } from '../objects/services.ts';
 import { createTask, failTask, newRef, succeedTask } from '../objects/tasks.ts';
 import { parseWhere } from '../objects/where.ts';
@@ -68,6 +68,9 @@ interface Admitted {
   readonly request: CallRequest;
 }
 
+/** At once where nothing needs to be waited for: promises are a good part of what a small call costs. */
+type Answer = Promise<Encoding> | Encoding;
+
 const success = (encode: Encoding): Outcome & { kind: 'success' } => ({ kind: 'success', encode });
 const failure = ({ code, params }: Fault): Outcome => ({ kind: 'failure', code, params });
 
@@ -92,20 +95,14 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
     return success((format) => [format === 'xml' ? xmlValue(given) : jsonValue(given)]);
   };
 
-  const dispatch = async (
-    method: string,
-    params: readonly Value[],
-    request: CallRequest,
-  ): Promise<Outcome> => {
-    const known = system(method, params);
-    if (known !== undefined) return known;
+  const dispatch = (method: string, params: readonly Value[], request: CallRequest): Answer => {
     const { name, asynchronous } = nameOf(method);
     const message = catalog.find(name);
     if (message === undefined) throw unknownMethod(options, name, params);
     if (message.declared?.sessionless === true) {
       const args = readArgs(message, name, params, params.length);
       if (asynchronous) throw noAsyncMode(message);
-      return success(await recorded(options, { message, args, caller: nobody, request }, perform));
+      return recorded(options, { message, args, caller: nobody, request }, perform);
     }
     const args = readArgs(message, name, params.slice(1), params.length - 1, params[0]);
     const caller = sessionCaller(store, services.clock, params[0] as string);
@@ -114,7 +111,7 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
     if (message.removed) throw new Fault('MESSAGE_REMOVED');
     if (asynchronous && !message.async) throw noAsyncMode(message);
     const admitted: Admitted = { message, args, caller, request };
-    return success(await (asynchronous ? begin(options, admitted) : recorded(options, admitted, permitted)));
+    return asynchronous ? begin(options, admitted) : recorded(options, admitted, permitted);
   };
 
   return async (method, params, request) => {
@@ -124,7 +121,10 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
         return { ...failure(emergency), early: true };
       const unreadable = request.garbled === true ? params.find(isGarbled) : undefined;
       if (unreadable !== undefined) return { ...failure(garbledFault(unreadable)), early: true };
-      return await dispatch(method, params, request);
+      const known = system(method, params);
+      if (known !== undefined) return known;
+      const answer = dispatch(method, params, request);
+      return success(answer instanceof Promise ? await answer : answer);
     } catch (error) {
       if (!(error instanceof Fault)) {
         log.error({ error, method }, 'A call failed with something that is not a fault');
@@ -134,9 +134,13 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
   };
 };
 
+const asyncPrefixes = ['Async.', 'InternalAsync.'] as const;
+
 const nameOf = (method: string): { readonly name: string; readonly asynchronous: boolean } => {
-  const prefix = ['Async.', 'InternalAsync.'].find((one) => method.startsWith(one));
-  return { name: method.slice(prefix?.length ?? 0), asynchronous: prefix !== undefined };
+  for (const prefix of asyncPrefixes) {
+    if (method.startsWith(prefix)) return { name: method.slice(prefix.length), asynchronous: true };
+  }
+  return { name: method, asynchronous: false };
 };
 
 const isGarbled = (value: Value): boolean => {
@@ -230,8 +234,8 @@ const recorderOf = (
 const recorded = (
   options: DispatcherOptions,
   call: Admitted,
-  run: (options: DispatcherOptions, call: Admitted) => Promise<Encoding> | Encoding,
-): Promise<Encoding> | Encoding => {
+  run: (options: DispatcherOptions, call: Admitted) => Answer,
+): Answer => {
   const record = recorderOf(options, call);
   return record === undefined ? run(options, call) : noting(record, async () => run(options, call));
 };
@@ -247,19 +251,21 @@ const noting = async <T>(record: (fault: Fault | undefined) => void, run: () => 
   }
 };
 
-const permitted = (options: DispatcherOptions, call: Admitted): Promise<Encoding> | Encoding => {
+const permitted = (options: DispatcherOptions, call: Admitted): Answer => {
   assertPermitted(options.catalog, options.store, call.caller, call.message, call.args);
   return perform(options, call);
 };
 
-const perform = async (options: DispatcherOptions, call: Admitted): Promise<Encoding> => {
+const perform = (options: DispatcherOptions, call: Admitted): Answer => {
   const { message, args, caller, request } = call;
   if (message.cls.name === 'event')
     return options.events.answer(message.name, args, caller, request.http.gone());
-  const rows = recordRows(options, message, args);
-  if (rows !== undefined) return rows;
-  const result = await options.invoker.invoke({ message, args, caller, ...watchOf(options, call) });
-  return typedEncoding(message.result, result);
+  return (
+    implicitAnswer(options, message, args) ??
+    options.invoker
+      .invoke({ message, args, caller, ...watchOf(options, call) })
+      .then((result) => typedEncoding(message.result, result))
+  );
 };
 
 /** A call makes a task of its own while it runs, unless its head names one. */
@@ -272,13 +278,27 @@ const watchOf = (
   return task === undefined ? { watched: 'while-running', about } : { watched: 'untracked', task };
 };
 
-/** Whole records are answered from what the store has encoded, unless the class has its own way. */
+/**
+ * What only reads rows is answered here, unless the class has its own way; whole records from what the
+ * store has encoded.
+ */
+const implicitAnswer = (
+  options: DispatcherOptions,
+  message: WireMessage,
+  args: readonly unknown[],
+): Encoding | undefined => {
+  if (options.catalog.handler(message) !== undefined) return undefined;
+  const rows = recordRows(options, message, args);
+  if (rows !== undefined) return rows;
+  const read = implicitRead(message, options.store);
+  return read && typedEncoding(message.result, read(args));
+};
+
 const recordRows = (
-  { catalog, store, services, fragments }: DispatcherOptions,
+  { store, services, fragments }: DispatcherOptions,
   message: WireMessage,
   [first]: readonly unknown[],
 ): Encoding | undefined => {
-  if (catalog.handler(message) !== undefined) return undefined;
   const cls = message.cls.name;
   if (message.kind === 'get_record') {
     const version = store.tables.get(cls)?.committed(String(first));
@@ -307,7 +327,8 @@ const begin = async (options: DispatcherOptions, call: Admitted): Promise<Encodi
     void task.then((ref) => record?.('started', ref)).catch(() => {});
     return typedEncoding(string, await task);
   }
-  const fault = refusal ?? (await perform(options, call).then(() => undefined, asFault));
+  const performed = async (): Promise<Encoding> => perform(options, call);
+  const fault = refusal ?? (await performed().then(() => undefined, asFault));
   const task = await endedTask(options, call, fault);
   record?.(fault, task);
   return typedEncoding(string, task);

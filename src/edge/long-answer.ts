@@ -11,13 +11,20 @@ const pieceBytes = 524_288;
  * Writes an answer as fast as its client reads it. Ten thousand records are a hundred megabytes: neither
  * measuring nor writing them may keep others from their turn.
  */
-export const sendParts = async (
+export const sendParts = (
+  answer: HttpAnswer,
+  clock: Clock,
+  headers: Readonly<Record<string, string>>,
+  parts: Parts,
+): Promise<void> | void =>
+  parts.length <= partsAtOnceMax ? answer.send(200, headers, parts) : sendLong(answer, clock, headers, parts);
+
+const sendLong = async (
   answer: HttpAnswer,
   clock: Clock,
   headers: Readonly<Record<string, string>>,
   parts: Parts,
 ): Promise<void> => {
-  if (parts.length <= partsAtOnceMax) return answer.send(200, headers, parts);
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   await inSlices(clock, parts, (part) => {

@@ -1,4 +1,4 @@
-import type { HttpHandler } from '../drivers/http/http.ts';
+import type { HttpAnswer, HttpHandler } from '../drivers/http/http.ts';
 import { NetworkFailure, type Serving } from '../drivers/network.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
 import { auditOf } from '../edge/audit.ts';
@@ -94,14 +94,13 @@ const gated = (edge: HttpHandler): HttpHandler & { open(): void } => {
   let isOpen = false;
   const headers = { 'Content-Type': 'text/plain', 'Retry-After': '1' };
   const starting = 'The host is starting; try again in a moment.\n';
+  const refuse = async (answer: HttpAnswer): Promise<void> => answer.send(503, headers, [starting]);
   return {
     open: () => {
       isOpen = true;
     },
-    request: async (request, answer) => {
-      if (isOpen) await edge.request(request, answer);
-      else answer.send(503, headers, [starting]);
-    },
+    // Every call passes here, so its promise is handed on as it is.
+    request: (request, answer) => (isOpen ? edge.request(request, answer) : refuse(answer)),
     connect: async (request, socket) => {
       if (isOpen) await edge.connect(request, socket);
       else socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n');

@@ -1,5 +1,6 @@
 import type { HttpAnswer, HttpBody } from '../http/http.ts';
 import { closeAfterwards, cut, type Exchange, isArriving } from './http-exchange.ts';
+import { sendShort } from './http-short-answer.ts';
 
 /** Small parts of an answer are joined up to this size, large ones are written as they are. */
 const PIECE_BYTES_MAX = 65_536;
@@ -33,11 +34,15 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
         return;
       }
       const pieces = piecesOf(parts);
-      start(status, hasBody(status) ? { 'Content-Length': String(sizeOf(pieces)), ...headers } : headers);
-      const last = pieces.pop();
-      for (const piece of pieces) response.write(piece);
-      // The last piece goes with the end, which saves a write.
-      response.end(last);
+      const [whole] = pieces;
+      const isShort = pieces.length === 1 && typeof whole === 'string' && hasBody(status) && !rules.closing();
+      if (!isShort || !sendShort(exchange, status, headers, whole)) {
+        start(status, hasBody(status) ? { 'Content-Length': String(sizeOf(pieces)), ...headers } : headers);
+        const last = pieces.pop();
+        for (const piece of pieces) response.write(piece);
+        // The last piece goes with the end, which saves a write.
+        response.end(last);
+      }
       watchWrites(exchange, rules.idleMs);
     },
 
@@ -154,6 +159,10 @@ const piecesOf = (parts: readonly Part[]): Part[] => {
 
 const joined = (parts: readonly Part[]): Part => {
   if (parts.length === 1) return parts[0] as Part;
-  if (parts.every((part) => typeof part === 'string')) return parts.join('');
+  if (parts.every((part) => typeof part === 'string')) {
+    let text = '';
+    for (const part of parts) text += part;
+    return text;
+  }
   return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
 };

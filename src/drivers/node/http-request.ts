@@ -28,11 +28,9 @@ const NO_QUERY = new URLSearchParams();
 
 /** Proxies may send the whole address, browsers a fragment: what is around path and query says nothing that we need. */
 const pathAndQuery = (target: string): string => {
-  const [local = ''] = (target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '')).split(
-    '#',
-    1,
-  );
-  return local;
+  const local = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '');
+  const fragmentAt = local.indexOf('#');
+  return fragmentAt < 0 ? local : local.slice(0, fragmentAt);
 };
 
 /** A socket for both families shows IPv4 clients by IPv6 names. */

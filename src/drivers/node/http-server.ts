@@ -22,10 +22,9 @@ import {
   rawExchange,
 } from './http-exchange.ts';
 import { httpHead, httpRequest } from './http-request.ts';
+import { KEPT_MS_MAX } from './http-short-answer.ts';
 import { webSockets } from './web-socket.ts';
 
-/** A kept connection without a request ends after this long. */
-const KEPT_MS_MAX = 60_000;
 /** Connections over the limit that are still told so; more than these are cut without a word. */
 const REFUSED_MAX = 64;
 /** What is being answered when the server closes has this long to end. */
@@ -35,7 +34,7 @@ const CLOSE_MS_MAX = 2_000;
 interface Connection {
   readonly refused: boolean;
   /** Those that are not answered to their end, in the order of their requests. */
-  readonly exchanges: Set<Exchange>;
+  readonly exchanges: Exchange[];
 }
 
 /** HTTP and HTTPS on a TCP port. */
@@ -103,7 +102,7 @@ const makeServer = ({ tls, limits }: HttpListen): Server => {
 };
 
 const follow = (socket: Socket, refused: boolean): Connection => {
-  const exchanges = new Set<Exchange>();
+  const exchanges: Exchange[] = [];
   socket.once('end', () => {
     for (const exchange of exchanges) {
       // After a PUT it may be the end of the body; after anything else it means that nobody waits.
@@ -132,10 +131,11 @@ const respond = async (exchange: Exchange, context: Context, awaited: boolean): 
   const connection = context.connections.get(socket);
   // Nothing can be answered any more where our side has ended, so nothing may be done either.
   if (!connection || socket.writableEnded) return;
-  connection.exchanges.add(exchange);
+  const { exchanges } = connection;
+  exchanges.push(exchange);
   response.on('finish', () => {
     // A response also finishes, so to speak, when its connection is destroyed.
-    if (!socket.destroyed) connection.exchanges.delete(exchange);
+    if (!socket.destroyed) exchanges.splice(exchanges.indexOf(exchange), 1);
   });
   const answer = httpAnswer(exchange, context);
   if (connection.refused) {
@@ -204,7 +204,7 @@ const serveStreams = (server: Server, context: Context): void => {
 const failClient = (error: ClientError, socket: Duplex, connection: Connection | undefined): void => {
   // A reset, or more of what was answered already.
   if (socket.destroyed || socket.writableEnded) return;
-  const latest = [...(connection?.exchanges ?? [])].at(-1);
+  const latest = connection?.exchanges.at(-1);
   if (!latest) {
     const [status, sentence] = clientFailure(error);
     const body = `${sentence}.\n`;
