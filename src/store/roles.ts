@@ -91,12 +91,13 @@ export const reached = (pipeline: Pipeline, generation: number, signal?: AbortSi
   });
 };
 
-/** Runs `make` on the latest rows and makes a commit of it. */
+/** Runs `make` on the latest rows and makes a commit of it; `staged` is told its generation at once. */
 const commitHere = async <T>(
   pipeline: Pipeline,
   { derive, onStaged }: RolesOptions,
   make: (tx: Tx) => T,
-): Promise<{ readonly value: T; readonly generation: number }> => {
+  staged?: (generation: number) => void,
+): Promise<T> => {
   if (pipeline.halted !== undefined) throw pipeline.halted;
   if (pipeline.staged - pipeline.generation >= commitsWaitingMax && pipeline.unacknowledged.length > 0) {
     throw new Fault('TOO_MANY_PENDING_TASKS');
@@ -110,12 +111,13 @@ const commitHere = async <T>(
     // What it read may still be on its way to disk or to others; an answer must not be ahead of it.
     await pipeline.flushing;
     if (pipeline.unacknowledged.length > 0) await reached(pipeline, pipeline.written);
-    return { value, generation: pipeline.written };
+    return value;
   }
   const { generation, changes, durable } = stage(pipeline, drafts);
+  staged?.(generation);
   onStaged?.(changes);
   await durable;
-  return { value, generation };
+  return value;
 };
 
 export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
@@ -128,8 +130,7 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
   let ended = false;
   let proposing: Promise<void> | undefined;
 
-  const here = async <T>(make: (tx: Tx) => T): Promise<T> =>
-    (await commitHere(pipeline, options, make)).value;
+  const here = <T>(make: (tx: Tx) => T): Promise<T> => commitHere(pipeline, options, make);
 
   /** One try of a commit that another host decides upon. Answers whether the job is over. */
   const attempt = async (job: Job, authority: Authority): Promise<boolean> => {
@@ -196,7 +197,11 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
       await idle(pipeline);
       return { stale: pipeline.written };
     }
-    const { generation } = await commitHere(pipeline, options, (tx) => replay(tx, proposal));
+    let generation = pipeline.staged;
+    const staged = (one: number): void => {
+      generation = one;
+    };
+    await commitHere(pipeline, options, (tx) => replay(tx, proposal), staged);
     return { generation };
   };
 
