@@ -122,6 +122,20 @@ export interface TestHost {
   close(): Promise<void>;
 }
 
+/** Process ids of the emulators whose guests have their folders in `folder`. */
+export const emulatorsIn = async (folder: string): Promise<number[]> => {
+  const pids = (await readdir('/proc')).map(Number).filter(Number.isInteger);
+  const own = await Promise.all(
+    pids.map(async (pid) => {
+      const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '');
+      return (
+        cwd.startsWith(folder) && (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')) !== ''
+      );
+    }),
+  );
+  return pids.filter((_, index) => own[index]);
+};
+
 export const testHost = async (): Promise<TestHost> => {
   const folder = await mkdtemp(join(tmpdir(), 'xq-'));
   const state = join(folder, 'state');
@@ -129,18 +143,7 @@ export const testHost = async (): Promise<TestHost> => {
   await mkdir(images);
   let current: Backend | undefined;
 
-  const emulators = async (): Promise<number[]> => {
-    const pids = (await readdir('/proc')).map(Number).filter(Number.isInteger);
-    const own = await Promise.all(
-      pids.map(async (pid) => {
-        const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '');
-        return (
-          cwd.startsWith(state) && (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')) !== ''
-        );
-      }),
-    );
-    return pids.filter((_, index) => own[index]);
-  };
+  const emulators = (): Promise<number[]> => emulatorsIn(state);
 
   return {
     folder,

@@ -6,6 +6,7 @@ import { afterEach, beforeEach } from 'vitest';
 import { member, optionalMember, stringOf } from '../../../src/codec/rpclib.ts';
 import { readXmlRpcCall } from '../../../src/codec/xmlrpc-reader.ts';
 import { xmlFailureValue, xmlSuccess, xmlValue } from '../../../src/codec/xmlrpc-writer.ts';
+import type { Backend } from '../../../src/daemons/xenopsd/backend.ts';
 import { type Daemon, type DaemonOptions, xenopsDaemon } from '../../../src/daemons/xenopsd/server.ts';
 import { simBackend } from '../../../src/daemons/xenopsd/sim.ts';
 import type { SimConfig } from '../../../src/daemons/xenopsd/sim-config.ts';
@@ -25,8 +26,11 @@ import type { Network, Serving } from '../../../src/drivers/network.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import { nodeDisk } from '../../../src/drivers/node/disk.ts';
 import { nodeNetwork } from '../../../src/drivers/node/network.ts';
+import { nodeProcesses } from '../../../src/drivers/node/processes.ts';
 import { nodeRandom } from '../../../src/drivers/node/random.ts';
-import { silentLog } from '../../../src/std/log.ts';
+import type { Processes } from '../../../src/drivers/processes.ts';
+import type { Clock } from '../../../src/std/clock.ts';
+import { type Log, silentLog } from '../../../src/std/log.ts';
 import { struct, type Value } from '../../../src/std/value.ts';
 
 /** A folder for one test and what has to be ended after it, newest first. */
@@ -99,16 +103,26 @@ export interface Running {
   kill(): Promise<void>;
 }
 
+export interface Machinery {
+  readonly network: Network;
+  readonly disk: Disk;
+  readonly processes: Processes;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
 export const startDaemon = async (
   bench: Bench,
   config: SimConfig = {},
   more: Partial<DaemonOptions> = {},
+  backendOf = (basics: Machinery): Backend | Promise<Backend> =>
+    simBackend({ ...basics, state: bench.path('state/sim'), config }),
 ): Promise<Running> => {
-  const { network, disk, kill } = mortal();
-  const basics = { network, disk, clock: nodeClock, log: silentLog };
+  const { kill, ...machinery } = mortal();
+  const basics = { ...machinery, clock: nodeClock, log: silentLog };
   const daemon = await xenopsDaemon({
     ...basics,
-    backend: await simBackend({ ...basics, state: bench.path('state/sim'), config }),
+    backend: await backendOf(basics),
     random: nodeRandom,
     endpoint: { socketPath: bench.path('xenopsd') },
     storage: { socketPath: bench.path('storage') },
@@ -128,7 +142,9 @@ export const startDaemon = async (
 };
 
 /** Machine adapters of a process that can be killed inside this one. */
-const mortal = (): { readonly network: Network; readonly disk: Disk; readonly kill: () => Promise<void> } => {
+const mortal = (): Pick<Machinery, 'network' | 'disk' | 'processes'> & {
+  readonly kill: () => Promise<void>;
+} => {
   let dead = false;
   const servings: Serving[] = [];
   const streams: Duplex[] = [];
@@ -165,11 +181,18 @@ const mortal = (): { readonly network: Network; readonly disk: Disk; readonly ki
     disk: {
       ...nodeDisk,
       replaceText: alive(nodeDisk.replaceText),
+      remove: alive(nodeDisk.remove),
+      makeFolder: alive(nodeDisk.makeFolder),
       open: alive(async (path, how) => {
         const file = await nodeDisk.open(path, how);
         files.add(file);
         return { ...file, write: alive(file.write), close: () => closed(file) };
       }),
+    },
+    processes: {
+      ...nodeProcesses,
+      detach: alive(nodeProcesses.detach),
+      signal: (pid, name) => (dead ? undefined : nodeProcesses.signal(pid, name)),
     },
     kill: async () => {
       dead = true;

@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { beforeEach, expect, test } from 'vitest';
+import type { Hypervisor } from '../../../src/drivers/hypervisor/hypervisor.ts';
 import {
   type Bench,
   connectClient,
@@ -130,6 +131,48 @@ test('it serves, is killed in the middle of a start, starts again and knows what
   await third.says('"ready"');
   expect(await client.stat('a')).toMatchObject({ power_state: 'Running', domids: [1] });
   expect(await client.stat('b')).toMatchObject({ power_state: 'Paused', domids: [3] });
+});
+
+test('a guest whose daemon is killed in the middle of its migration runs on where it was, and can move afterwards', async () => {
+  const sides = ['a', 'b'].map((name) => ({ name, path: (file: string) => bench().path(`${name}-${file}`) }));
+  const argumentsOf = (name: string): readonly string[] => [
+    ...[
+      '--backend',
+      'sim',
+      '--socket',
+      bench().path(`${name}-xenopsd`),
+      '--state',
+      bench().path(`${name}-state`),
+    ],
+    ...['--storage-socket', bench().path('storage')],
+  ];
+  const config = bench().path('sim.json');
+  await writeFile(config, '{"delaysMs": {"send": 60000}}');
+  const source = run(bench(), [...argumentsOf('a'), '--config', config]);
+  const destination = run(bench(), argumentsOf('b'));
+  await Promise.all([source.says('"ready"'), destination.says('"ready"')]);
+  const [here, there] = sides.map(({ path }) => connectClient({ ...bench(), path })) as [
+    Hypervisor,
+    Hypervisor,
+  ];
+  const to = { url: `http+unix://${encodeURIComponent(bench().path('b-xenopsd'))}/` };
+  await here.importMetadata(metadataOf(vmNamed('v'), [diskOf('v', 'hda')]), 'test');
+  await here.start('v', false, work());
+  await here.unpause('v', work());
+  const moving = promised<void>();
+  const moved = here.migrate('v', to, work({ progress: (fraction) => fraction > 0 && moving.resolve() }));
+  const failed = expect(moved).rejects.toMatchObject({ tag: 'Failed_to_contact_remote_service' });
+  await moving.promise;
+  source.process.kill('SIGKILL');
+  await failed;
+  await source.ended;
+
+  await run(bench(), argumentsOf('a')).says('"ready"');
+  expect(await here.stat('v')).toMatchObject({ power_state: 'Running' });
+  expect(await there.stat('v')).toBeUndefined();
+  await here.migrate('v', to, work());
+  expect(await here.stat('v')).toBeUndefined();
+  expect(await there.stat('v')).toMatchObject({ power_state: 'Running' });
 });
 
 const noQemu = spawnSync('qemu-system-x86_64', ['--version']).status !== 0;

@@ -137,7 +137,10 @@ const sendMemory = async (
     await answered;
   } catch (error) {
     stream.destroy();
-    throw refused.signal.aborted && !work.signal.aborted ? refused.signal.reason : error;
+    // What broke first is the reason; the rest only follows from it.
+    work.signal.throwIfAborted();
+    refused.signal.throwIfAborted();
+    throw error;
   } finally {
     work.signal.removeEventListener('abort', abort);
   }

@@ -71,9 +71,10 @@ export const receive = async (
 
 /** Lets a received guest take its disk images and run. Rejects only when it has not run. */
 export const arrive = async (host: Host, guest: LiveGuest): Promise<void> => {
+  const qmp = guest.link.qmp();
   await note(host, guest, { wanted: 'running' });
   try {
-    await guest.link.qmp().execute('cont');
+    await qmp.execute('cont');
   } catch (error) {
     // Only a refusal says that it did not: any other guest may have run, and must not run elsewhere.
     if (error instanceof QmpFailure && error.reason === 'refused') {

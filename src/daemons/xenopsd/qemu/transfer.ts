@@ -36,14 +36,14 @@ export const migrateOut = async (
   capabilities: readonly Capability[] = [],
 ): Promise<void> => {
   const inbox = await listenOnce(host, guest, copy);
+  const failed = inbox.copied.then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
   try {
     await qmp.execute('migrate-set-parameters', { 'max-bandwidth': BANDWIDTH_BYTES_MAX });
     if (capabilities.length > 0) await capable(qmp, capabilities);
     await qmp.execute('migrate', { uri: `unix:${fileNames.outgoing}` });
-    const failed = inbox.copied.then(
-      () => undefined,
-      (error: unknown) => ({ error }),
-    );
     const taker = new AbortController();
     failed.then((failure) => failure && taker.abort(failure.error));
     const signal = AbortSignal.any([work.signal, taker.signal]);
