@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
 
+/** Bytes count for the digest, and are told only by their number. */
+export type NotePart = string | number | Uint8Array;
+
 /** What happened, in order. Two runs did the same when their digests are the same. */
 export interface Trace {
-  note(...parts: readonly (string | number)[]): void;
+  note(...parts: readonly NotePart[]): void;
   readonly count: number;
   /** Of everything so far, in hexadecimal. */
   digest(): string;
@@ -19,8 +22,10 @@ export const traceOf = (keptMax = notesKeptMax): Trace => {
   let count = 0;
   return {
     note: (...parts) => {
-      const line = parts.join(' ');
+      const words = parts.map((part) => (part instanceof Uint8Array ? `(${part.length} bytes)` : part));
+      const line = words.join(' ');
       hash.update(line).update('\n');
+      for (const part of parts) if (part instanceof Uint8Array) hash.update(part);
       count += 1;
       kept.push(line);
       // Cut rarely, so that a note costs no more than its text.
