@@ -37,9 +37,12 @@ const runUp = async (args: readonly string[]): Promise<void> => {
     });
     again = (await Promise.race([stopped, running.restartAsked])) === 'restart';
     // A second signal, or a stop that hangs, ends the process at once: nothing acknowledged is lost by it.
-    process.once('SIGINT', () => process.exit(1));
-    nodeClock.after(stopMsMax, () => process.exit(1));
+    const giveUp = (): never => process.exit(1);
+    process.once('SIGINT', giveUp);
+    const stopClock = nodeClock.after(stopMsMax, giveUp);
     await running.stop();
+    stopClock();
+    process.off('SIGINT', giveUp);
   }
 };
 

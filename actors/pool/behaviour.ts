@@ -4,12 +4,9 @@ import { faultFrom } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { operations, poolRefusal } from './admission.ts';
 import { pool } from './class.ts';
+import { membership } from './membership.ts';
 
 const self = ({ self: ref }: { readonly self: Ref }): Ref<'pool'> => ref as Ref<'pool'>;
-
-const notInEmergency = (): never => {
-  throw new Fault('NOT_IN_EMERGENCY_MODE');
-};
 
 /** A pool of one host survives the failure of none. */
 const failuresToleratedMax = 0n;
@@ -28,27 +25,9 @@ export default implement(
     }),
   },
   {
-    is_slave: {
-      read: ({ view }, { host }) => {
-        view.require('host', host);
-        return view.only('pool')[1].master !== host;
-      },
-    },
+    ...membership,
     // Every commit is on disk before it is answered, so there is nothing left to be written.
     sync_database: { read: () => undefined },
-    recover_slaves: { read: () => [] },
-    emergency_transition_to_master: { read: notInEmergency },
-    emergency_reset_master: { read: notInEmergency },
-    designate_new_master: {
-      operation: 'designate_new_master',
-      on: (_, view) => view.only('pool')[0],
-      work: async ({ view }, { host }) => {
-        view.require('host', host);
-        const [, { master }] = view.only('pool');
-        if (master !== host) throw new Fault('NOT_IMPLEMENTED', ['pool.designate_new_master']);
-      },
-    },
-
     disable_ha: {
       operation: 'ha_disable',
       on: (_, view) => view.only('pool')[0],

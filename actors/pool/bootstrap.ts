@@ -54,6 +54,15 @@ export const bootstrap = (options: BootstrapOptions): Promise<Bootstrapped> =>
     return { pool, host, created: known === undefined };
   });
 
+/** Brings the rows of a host up to what its machine is today, where another host looks after the pool. */
+export const refreshOwnHost = (options: BootstrapOptions, host: Ref<'host'>): Promise<void> =>
+  options.store.commit((tx) => {
+    const newRow = newRows(options.random);
+    if (tx.get('host', host) === undefined) return;
+    refreshHost(tx, host, { ...options, newRow });
+    refreshCards(tx, host, options.facts, newRow);
+  });
+
 const knownPool = (tx: Tx): { readonly pool: Ref<'pool'>; readonly host: Ref<'host'> } | undefined => {
   for (const [pool, { master }] of tx.all('pool')) return { pool, host: master };
   return undefined;

@@ -46,6 +46,7 @@ export default implement(
       work: async ({ services, caller }, { new_pwd }) => {
         assertSuperuser(caller);
         await services.credentials.setPassword(caller.user, new_pwd);
+        await services.membership?.shareCredentials();
       },
     },
     get_all_subject_identifiers: {

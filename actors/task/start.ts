@@ -1,14 +1,22 @@
-import { dateTimeOf } from '../../src/model/types.ts';
+import type { ClassName } from '../../src/model/class.ts';
+import { dateTimeOf, type Ref } from '../../src/model/types.ts';
+import { unmark } from '../../src/objects/tasks.ts';
 import type { Store } from '../../src/store/store.ts';
 import { isOpen } from './collect.ts';
 
 /**
- * To be done before anything is served: what was under way ended with the process that did it, so every
- * task that is still open gets its final state. Answers how many there were.
+ * What was under way ended with the process that did it, so every open task of a host that began anew, or is
+ * gone, gets its final state, and the objects that it worked on are free again. Answers how many there were.
  */
-export const endPendingTasks = (store: Store, nowMs: number): Promise<number> =>
+export const endPendingTasks = (
+  store: Store,
+  nowMs: number,
+  isGone: (host: Ref<'host'>) => boolean = () => true,
+): Promise<number> =>
   store.commit((tx) => {
-    const open = [...tx.all('task')].filter(([, { status }]) => isOpen(status));
+    const open = [...tx.all('task')].filter(
+      ([, { status, resident_on }]) => isOpen(status) && isGone(resident_on),
+    );
     for (const [task] of open) {
       tx.patch('task', task, {
         status: 'failure',
@@ -21,5 +29,24 @@ export const endPendingTasks = (store: Store, nowMs: number): Promise<number> =>
         allowed_operations: [],
       });
     }
+    if (open.length > 0) free(store, tx, new Set(open.map(([task]) => task)));
     return open.length;
   });
+
+/** Takes the operations of tasks that ended out of all rows that have operations. */
+const free = (
+  store: Store,
+  tx: Parameters<Parameters<Store['commit']>[0]>[0],
+  ended: ReadonlySet<string>,
+): void => {
+  for (const [cls, { schema }] of store.tables) {
+    if (!schema.fieldNames.includes('current_operations') || cls === 'task') continue;
+    for (const [ref, record] of [...tx.all(cls as ClassName)]) {
+      const { current_operations: operations } = record as {
+        current_operations?: ReadonlyMap<string, string>;
+      };
+      for (const task of operations?.keys() ?? [])
+        if (ended.has(task)) unmark(tx, cls as ClassName, ref as Ref, task);
+    }
+  }
+};

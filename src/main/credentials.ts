@@ -17,6 +17,10 @@ export interface CredentialsOptions {
 export interface OpenedCredentials extends Credentials {
   /** The password that was made up for root because it had none, to be shown once. */
   readonly generatedPassword: string | undefined;
+  /** All users with their hashes, for the other hosts of the pool. */
+  exported(): string;
+  /** Takes them over from another host, in place of those here. */
+  adopt(exported: string): Promise<void>;
 }
 
 /** A credentials file that cannot be used as it is. */
@@ -111,21 +115,18 @@ export const fileCredentials = async (options: CredentialsOptions): Promise<Open
     : new Map<string, Kept>();
   let writing: Promise<void> = Promise.resolve();
 
-  const keep = (user: string, kept: Kept): Promise<void> => {
+  const replace = (make: () => Map<string, Kept>): Promise<void> => {
     const written = writing.then(async () => {
-      const next = new Map(users).set(user, kept);
+      const next = make();
       if (next.size > usersMax)
         throw new Fault('CHANGE_PASSWORD_REJECTED', [`No more than ${usersMax} users`]);
-      await disk.replaceText(
-        file,
-        `${JSON.stringify({ users: Object.fromEntries(next) }, null, 2)}\n`,
-        0o600,
-      );
+      await disk.replaceText(file, textOf(next), 0o600);
       users = next;
     });
     writing = written.catch(() => undefined);
     return written;
   };
+  const keep = (user: string, kept: Kept): Promise<void> => replace(() => new Map(users).set(user, kept));
 
   const setPassword = async (user: string, password: string): Promise<void> => {
     const bytes = Buffer.byteLength(password);
@@ -162,7 +163,19 @@ export const fileCredentials = async (options: CredentialsOptions): Promise<Open
       : undefined;
   const given = options.rootPassword ?? generatedPassword;
   if (given !== undefined && !(await verify('root', given))) await setPassword('root', given);
-  return { verify, setPassword, generatedPassword };
+  return {
+    verify,
+    setPassword,
+    generatedPassword,
+    exported: () => textOf(users),
+    adopt: async (exported) => {
+      const adopted = parse(exported, 'What the coordinator sent');
+      await replace(() => adopted);
+    },
+  };
 };
+
+const textOf = (users: ReadonlyMap<string, Kept>): string =>
+  `${JSON.stringify({ users: Object.fromEntries(users) }, null, 2)}\n`;
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');

@@ -6,12 +6,13 @@ import type { Runtime } from './runtime.ts';
 
 /** What is collected from time to time: ended tasks, idle sessions, and rows that lost what they need. */
 export const housekeeping = (
-  { catalog, store, services }: Runtime,
+  { catalog, store, services, hostPool }: Runtime,
   clock: Clock,
 ): { close(): Promise<void> } => {
   const collectTasks = taskCollector();
   const collectRows = collectorOf({ catalog, store, clock });
   const sweep = async (): Promise<void> => {
+    if (hostPool.pool.role.kind !== 'leads') return;
     await store.commit((tx) => {
       collectTasks(tx, clock.now());
       collectSessions(tx, clock.now());

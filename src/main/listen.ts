@@ -6,6 +6,7 @@ import { auditLogRoute } from '../edge/audit-log.ts';
 import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
 import { imageRoutes } from '../edge/images.ts';
+import { joinRoute } from '../edge/join.ts';
 import type { Log } from '../std/log.ts';
 import { hostCertificate } from './certificate.ts';
 import type { Machine } from './machine.ts';
@@ -18,6 +19,7 @@ import { StartFailure } from './start-failure.ts';
 export interface Door extends Serving {
   readonly http: string;
   readonly https: string;
+  readonly httpsPort: number;
   /** Lets clients in. Until then they are told that the host is starting. */
   open(): void;
 }
@@ -40,6 +42,7 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
     audit: auditOf({ catalog: runtime.catalog, trail: runtime.audit, clock: machine.clock }),
     routes: [
       auditLogRoute(runtime.audit),
+      joinRoute(runtime.hostPool.membership),
       ...imageRoutes(runtime),
       ...consoleRoutes({ ...machine, store: runtime.store, hypervisor: runtime.services.hypervisor, log }),
     ],
@@ -66,6 +69,7 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
     endpoint: https.endpoint,
     http: `http://${inUrl(host)}:${portOf(http)}`,
     https: `https://${inUrl(host)}:${port}`,
+    httpsPort: port,
     open: gate.open,
     close: async () => {
       edge.stop();

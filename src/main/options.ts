@@ -16,6 +16,27 @@ export const upFlags = {
   listen: { value: 'ADDRESS', doc: 'address to listen on', fallback: '127.0.0.1' },
   'http-port': { value: 'PORT', doc: 'port for HTTP; 0: any free one', fallback: '8080' },
   'https-port': { value: 'PORT', doc: 'port for HTTPS; 0: any free one', fallback: '8443' },
+  'mesh-port': {
+    value: 'PORT',
+    doc: 'port for the other hosts of the pool; 0: any free one',
+    fallback: '8444',
+  },
+  join: {
+    value: 'URL',
+    doc: 'at the first start: join the pool whose coordinator is there, https://HOST:PORT',
+  },
+  'join-user': { value: 'USER', doc: 'account of that pool that may add hosts', fallback: 'root' },
+  'join-password': { value: 'PW', doc: 'its password' },
+  'commit-replicas': {
+    value: 'N',
+    doc: 'members that must have a change on disk before it is answered, where as many are there',
+    fallback: '1',
+  },
+  'edge-members': {
+    value: 'redirect|serve',
+    doc: 'what a member does with clients: sends them to the coordinator, or serves them itself',
+    fallback: 'redirect',
+  },
   hypervisor: {
     value: 'qemu|sim|unix:PATH',
     doc: 'who runs guests (default: qemu where it is installed, else sim)',
@@ -124,12 +145,13 @@ const check = (options: UpOptions): void => {
   // An empty folder would be the current one, and an empty address would be all of them.
   const empty = Object.entries(options).find(([, value]) => value === '');
   if (empty !== undefined) throw new UsageError(`--${empty[0]} must not be empty`);
-  for (const name of ['http-port', 'https-port'] as const) {
+  for (const name of ['http-port', 'https-port', 'mesh-port'] as const) {
     const port = Number(options[name]);
     if (!Number.isInteger(port) || port < 0 || port > 65535) {
       throw new UsageError(`--${name} must be a port from 0 to 65535, not "${options[name]}"`);
     }
   }
+  checkPool(options);
   const hypervisor = options.hypervisor;
   if (hypervisor !== undefined && !/^(qemu|sim|unix:.+)$/.test(hypervisor)) {
     throw new UsageError(
@@ -138,5 +160,22 @@ const check = (options: UpOptions): void => {
   }
   if (!['debug', 'info', 'warn', 'error'].includes(options['log-level'] ?? '')) {
     throw new UsageError(`--log-level must be debug, info, warn or error, not "${options['log-level']}"`);
+  }
+};
+
+const replicasMax = 16;
+
+const checkPool = (options: UpOptions): void => {
+  const replicas = Number(options['commit-replicas']);
+  if (!Number.isInteger(replicas) || replicas < 0 || replicas > replicasMax) {
+    throw new UsageError(
+      `--commit-replicas must be a number from 0 to ${replicasMax}, not "${options['commit-replicas']}"`,
+    );
+  }
+  if (!['redirect', 'serve'].includes(options['edge-members'] ?? '')) {
+    throw new UsageError(`--edge-members must be redirect or serve, not "${options['edge-members']}"`);
+  }
+  if (options.join !== undefined && options['join-password'] === undefined) {
+    throw new UsageError('--join needs --join-password, or XENACT_JOIN_PASSWORD in the environment');
   }
 };

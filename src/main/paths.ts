@@ -10,6 +10,10 @@ export interface Paths {
   readonly certificate: string;
   /** The folder of the audit log. */
   readonly audit: string;
+  /** Where this host stands in its pool. */
+  readonly pool: string;
+  /** The certificate that it shows to the other hosts. */
+  readonly meshCertificate: string;
   readonly xenopsdState: string;
   readonly storageState: string;
   readonly defaultSr: string;
@@ -45,6 +49,8 @@ export const pathsOf = (dataFolder: string): Paths & { readonly run: string } =>
     credentials: join(data, 'credentials.json'),
     certificate: join(data, 'certificate.json'),
     audit: join(data, 'audit'),
+    pool: join(data, 'pool.json'),
+    meshCertificate: join(data, 'mesh-certificate.json'),
     xenopsdState: join(data, 'xenopsd'),
     storageState: join(run, 'sm'),
     defaultSr: join(data, 'sr'),

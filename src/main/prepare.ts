@@ -1,4 +1,5 @@
 import { plugAtStart } from '../../actors/pbd/start.ts';
+import { bootstrap, refreshOwnHost } from '../../actors/pool/bootstrap.ts';
 import { needsDefaultSr, needsIsoSr, useAsDefaultSr } from '../../actors/pool/default-storage.ts';
 import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
@@ -17,16 +18,29 @@ export interface Preparing extends Runtime {
   readonly log: Log;
 }
 
-/**
- * Brings the rows in line with what is really there, before the first client is let in. Until it is
- * closed, what comes back keeps the hypervisor's daemon running.
- */
-export const prepareRows = async (given: Preparing): Promise<{ close(): Promise<void> }> => {
-  await endPendingTasks(given.store, machine.clock.now());
+/** Brings the rows that are the pool's in line with what is really there: each time that this host begins to lead. */
+export const poolRows = async (given: Runtime): Promise<void> => {
+  const { store, services, bootstrapping } = given;
+  await store.commit((tx) => tx.patch('pool', tx.only('pool')[0], { master: services.host }));
+  await bootstrap({ ...bootstrapping, facts: await services.facts() });
   await smRows(given);
-  await deriveAll(given);
-  await plugAtStart(given);
-  await defaultStorage(given);
+};
+
+/**
+ * Brings the rows of this host in line with what is really there. Until it is closed, what comes back keeps
+ * the hypervisor's daemon running.
+ */
+export const hostRows = async (given: Preparing): Promise<{ close(): Promise<void> }> => {
+  const { store, services, hostPool, bootstrapping } = given;
+  await endPendingTasks(store, machine.clock.now(), (host) => host === services.host);
+  if (hostPool.pool.role.kind === 'leads') {
+    await deriveAll(given);
+    await plugAtStart(given);
+    await defaultStorage(given);
+  } else {
+    await refreshOwnHost({ ...bootstrapping, facts: await services.facts() }, services.host);
+    await plugAtStart(given);
+  }
   return followGuests(given);
 };
 

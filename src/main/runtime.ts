@@ -1,31 +1,40 @@
+import { join } from 'node:path';
 import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
 import { bootstrap } from '../../actors/pool/bootstrap.ts';
+import { endPendingTasks } from '../../actors/task/start.ts';
 import type { ScriptStorage } from '../drivers/storage/script-storage.ts';
+import type { Ref } from '../model/types.ts';
 import { catalogOf } from '../objects/catalog.ts';
 import { deriveRows } from '../objects/derive-rows.ts';
 import { invokerOf } from '../objects/invoke.ts';
+import { elsewhere } from '../objects/route.ts';
 import { type Objects, objectsOf } from '../objects/runtime.ts';
 import type { Services } from '../objects/services.ts';
+import { peerRef } from '../pool/ground.ts';
+import { internalClasses } from '../pool/rows.ts';
+import { openStateFile, type StateFile } from '../pool/state.ts';
 import type { Log } from '../std/log.ts';
 import { lmdbDurable } from '../store/lmdb.ts';
-import { openStore } from '../store/store.ts';
+import { openStore, type Store } from '../store/store.ts';
 import { openAuditFile } from './audit-file.ts';
 import type { Closing } from './closing.ts';
+import type { OpenedCredentials } from './credentials.ts';
 import { hostFacts } from './host-facts.ts';
 import type { HostHypervisor } from './hypervisor.ts';
 import { machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
 import type { Paths } from './paths.ts';
+import { openPool } from './pool.ts';
 import { version } from './version.ts';
 
 /** An operation that waits for others this long is refused with what it waits for. */
 const operationWaitMs = 2 * 3_600_000;
 
 export interface RuntimeParts {
-  readonly paths: Paths;
+  readonly paths: Paths & { readonly run: string };
   readonly log: Log;
-  readonly credentials: Services['credentials'];
+  readonly credentials: OpenedCredentials;
   readonly storage: ScriptStorage;
   readonly chosen: HostHypervisor;
   readonly restart: () => void;
@@ -39,35 +48,60 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
   await machine.disk.makeFolder(paths.audit);
   const audit = await openAuditFile({ ...machine, log, folder: paths.audit });
   opened.add(audit);
+  const state = await openStateFile(machine.disk, paths.pool);
+  if (state.current?.change === 'ejected') await forgetPool(state, paths);
   let objects: Objects | undefined;
   const freeBytes = async (): Promise<bigint> => (await machine.disk.space(paths.data)).freeBytes;
   const store = openStore({
-    classes,
+    classes: [...classes, ...internalClasses],
     durable: lmdbDurable(paths.store, freeBytes),
     log,
     derive: deriveRows(catalog),
     onStaged: (changes) => objects?.staged(changes),
   });
   opened.add(store);
+  if (state.current?.change === 'joins') {
+    const { change: _, ...joined } = state.current;
+    await store.disown();
+    await state.save(joined);
+  }
+  const address = ownAddress(options);
+  const bootstrapping = { store, ...machine, name: options.name ?? 'xenact', address, version };
+  const host = state.current?.host ?? (await bootstrap({ ...bootstrapping, facts: await hostFacts() })).host;
+  if (state.current === undefined) await state.save({ host, role: 'coordinator', epoch: 1, led: 1 });
+
+  let httpsPort = Number(options['https-port']);
+  let prepare = async (): Promise<void> => {};
+  const hostPool = await openPool(
+    options,
+    {
+      ...parts,
+      machine,
+      store,
+      state,
+      host,
+      addressOf: (other) => clientAddress(store, other, host, httpsPort),
+      cancel: (task) => objects?.cancel(task) === true,
+      onLead: () => prepare(),
+      onDead: (dead) => {
+        endPendingTasks(store, machine.clock.now(), (one) => one === dead).catch((error: unknown) =>
+          log.error({ error, host: dead }, 'The tasks of a host that died were not ended'),
+        );
+      },
+    },
+    opened,
+  );
+  const { pool, membership, migrationTo } = hostPool;
+  const { places } = pool;
   const awake = objectsOf({
     catalog,
     view: store.latest,
     services: { ...machine, log },
+    elsewhere: elsewhere({ catalog, view: store.latest, host }, places),
     waitMs: operationWaitMs,
   });
   objects = awake;
   opened.add({ close: async () => awake.stop() });
-  const facts = await hostFacts();
-  const address = options.listen ?? '127.0.0.1';
-  const { host, created } = await bootstrap({
-    store,
-    facts,
-    ...machine,
-    name: options.name ?? 'xenact',
-    address: address === '0.0.0.0' || address === '::' ? '127.0.0.1' : address,
-    version,
-  });
-  let httpsPort = Number(options['https-port']);
   const services: Services = {
     ...machine,
     log,
@@ -78,25 +112,53 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     host,
     facts: hostFacts,
     authority: () => authorityOf(store.latest.get('host', host)?.address ?? address, httpsPort),
-    standing: () => ({}),
-    cancel: (task) => awake.cancel(task),
+    standing: pool.standing,
+    membership,
+    migrationTo,
+    cancel: (task) => awake.cancel(task) || places.cancel(task),
     restart: parts.restart,
   };
-  const invoker = invokerOf({ catalog, store, objects: awake, services });
+  const invoker = invokerOf({ catalog, store, objects: awake, services, places });
   return {
     catalog,
     store,
     objects: awake,
     services,
     invoker,
-    created,
     audit,
+    hostPool,
+    bootstrapping,
+    /** What a coordinator does with the rows each time that it begins to be one. */
+    onLead: (make: () => Promise<void>) => {
+      prepare = make;
+    },
     poolName: () => store.latest.only('pool')[1].name_label,
     /** Told once it is known: the port may have been any free one. */
     servedOn: (port: number) => {
       httpsPort = port;
     },
   };
+};
+
+/** A host that was put out of its pool starts as one that is new. */
+const forgetPool = async (state: StateFile, paths: Paths): Promise<void> => {
+  for (const { name } of await machine.disk.list(paths.store))
+    await machine.disk.remove(join(paths.store, name));
+  await state.forget();
+};
+
+const ownAddress = ({ listen = '127.0.0.1' }: UpOptions): string =>
+  listen === '0.0.0.0' || listen === '::' ? '127.0.0.1' : listen;
+
+/**
+ * Where a client of this host is sent: clients keep the port that they came by, so it is only named where
+ * the other host has another.
+ */
+const clientAddress = (store: Store, other: Ref<'host'>, own: Ref<'host'>, httpsPort: number): string => {
+  const address = store.committed.get('host', other)?.address ?? '';
+  const port = Number(store.committed.get('xenact_peer', peerRef(other))?.apiPort ?? httpsPort);
+  const ownPort = Number(store.committed.get('xenact_peer', peerRef(own))?.apiPort ?? httpsPort);
+  return port === ownPort ? address : authorityOf(address, port);
 };
 
 const authorityOf = (address: string, port: number): string => {

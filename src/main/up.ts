@@ -13,8 +13,8 @@ import { lockFolder } from './lock.ts';
 import { machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
 import { defaultDataFolder, type Paths, pathsOf } from './paths.ts';
-import { prepareRows } from './prepare.ts';
-import { openRuntime } from './runtime.ts';
+import { hostRows, poolRows } from './prepare.ts';
+import { openRuntime, type Runtime } from './runtime.ts';
 import { StartFailure } from './start-failure.ts';
 
 export interface UpContext {
@@ -66,9 +66,11 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   );
   const door = await openDoors(options, { machine, paths, log, runtime });
   opened.add(door);
-  opened.add(await prepareRows({ ...runtime, chosen, paths, log }));
+  await takePlace(runtime, door, print);
+  opened.add(await hostRows({ ...runtime, chosen, paths, log }));
   opened.add(housekeeping(runtime, machine.clock));
   door.open();
+  await joinAtFirstStart(options, runtime);
   welcome(print, {
     door,
     chosen,
@@ -77,6 +79,42 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     generated: credentials.generatedPassword,
   });
   return { restartAsked: restart.asked, stop: () => opened.close() };
+};
+
+const patienceMs = 5_000;
+
+/** Resolves once this host leads or follows. A member that finds no coordinator yet tells clients so meanwhile. */
+const takePlace = async (
+  { hostPool, invoker, ...runtime }: Runtime,
+  door: Door,
+  print: UpContext['print'],
+): Promise<void> => {
+  const { pool, ground } = hostPool;
+  runtime.onLead(() => poolRows({ hostPool, invoker, ...runtime }));
+  await pool.start(invoker);
+  if (pool.role.kind !== 'leads') door.open();
+  const stop = ground.clock.after(patienceMs, () =>
+    print(
+      'This host is a member of a pool and waits for its coordinator; calls are answered with HOST_STILL_BOOTING.',
+    ),
+  );
+  await hostPool.announce(door.httpsPort);
+  stop();
+};
+
+/** Only the host that is a pool by itself joins another; at later starts it is a member. */
+const joinAtFirstStart = async (
+  options: UpOptions,
+  { services, store, hostPool }: Runtime,
+): Promise<void> => {
+  const { join: address, 'join-user': user = 'root', 'join-password': password = '' } = options;
+  const alone = [...store.latest.all('host')].length === 1;
+  if (address === undefined || !alone || hostPool.ground.state.current?.role !== 'coordinator') return;
+  try {
+    await services.membership?.join({ address, user, password, force: false });
+  } catch (error) {
+    throw new StartFailure(`This host cannot join the pool at ${address}: ${(error as Error).message}`);
+  }
 };
 
 const makeFolders = async (paths: Paths & { readonly run: string }): Promise<void> => {

@@ -139,6 +139,8 @@ export interface ClassSpec<F, M> {
   readonly listed?: false;
   /** False: changes are not events. */
   readonly events?: false;
+  /** True: rows that hosts keep for themselves; nothing of it is on the wire. */
+  readonly internal?: true;
   /** True: records are no longer served; every implied message about them answers MESSAGE_REMOVED. */
   readonly removed?: true;
 }

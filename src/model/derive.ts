@@ -65,6 +65,7 @@ const param = (name: string, type: Type<unknown>, doc: string): WireParam => ({
 
 /** Every message of a class, in the order in which `system.listMethods` gives them. */
 export const wireMessages = (cls: AnyClass): readonly WireMessage[] => {
+  if (cls.internal === true) return [];
   const explicit = Object.entries(cls.messages).map(([name, message]) => explicitMessage(cls, name, message));
   if (cls.inDatabase === false) return explicit;
   const fields = wireFields(cls);

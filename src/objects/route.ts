@@ -32,7 +32,8 @@ export const routed = async (
         if (isWork(options, invocation.message)) await leave(options, invocation, error, home);
         throw error;
       }
-      placed ||= error.placed;
+      // Where it was not moved for this call, the place that was chosen before is void.
+      placed = error.placed;
     }
   }
 };

@@ -6,7 +6,13 @@ import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Credentials } from './credentials.ts';
 import type { HostFacts } from './host-facts.ts';
+import type { Membership } from './membership.ts';
 import type { Standing } from './standing.ts';
+
+export interface WayToDaemon {
+  readonly url: string;
+  close(): Promise<void>;
+}
 
 /** What the domain may use of the outside world, on this host. */
 export interface Services {
@@ -25,6 +31,13 @@ export interface Services {
   readonly authority: () => string;
   /** How this host stands in its pool at this moment. */
   readonly standing: () => Standing;
+  /** What this host can do about its place in the pool. Absent: it cannot be in a pool with others. */
+  readonly membership?: Membership;
+  /**
+   * A way for this host's hypervisor daemon to that of another, to be closed after use. Absent: this host is
+   * alone.
+   */
+  readonly migrationTo?: (host: Ref<'host'>, signal: AbortSignal) => Promise<WayToDaemon>;
   /** Cancels the work, running or waiting, that reports to a task. False when there is none. */
   readonly cancel: (task: Ref<'task'>) => boolean;
   /** Stops this process in an orderly way and, where it is supervised, has it started again. */

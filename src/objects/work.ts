@@ -148,6 +148,14 @@ const claim = ({ options }: Run, job: Job): Promise<void> | undefined => {
     const refusal = leads ? undefined : catalog.behaviour(job.cls)?.admit?.(tx, ref as Ref<any>, operation);
     if (refusal !== undefined) throw new NotAdmitted(refusal.message);
     mark(tx, job.cls, ref as Ref, markOf(job), operation);
+    // Should this host go, whoever ends its tasks must know that this was one of them.
+    if (!leads && tx.get('task', job.task) !== undefined) {
+      tx.patch('task', job.task, {
+        resident_on: services.host,
+        forwarded: true,
+        forwarded_to: services.host,
+      });
+    }
   });
   if (!leads) return claimed;
   // Not awaited: the answer comes after a later commit.

@@ -1,6 +1,6 @@
-import type { RecordNamed } from '../../../src/model/class.ts';
-import { nullRef, type Ref } from '../../../src/model/types.ts';
-import type { View } from '../../../src/store/view.ts';
+import type { RecordNamed } from '../../model/class.ts';
+import { nullRef, type Ref } from '../../model/types.ts';
+import type { View } from '../../store/view.ts';
 
 /** The host that a VM counts for: where it is going, else where it runs. */
 const hostOf = (vm: RecordNamed<'VM'>): Ref<'host'> | undefined => {

@@ -1,0 +1,9 @@
+import type { ArgsOf, ResultOf } from '../../src/model/class.ts';
+import type { Handler } from '../../src/objects/implement.ts';
+import type { pool } from './class.ts';
+
+type Messages = (typeof pool)['messages'];
+type Answer<K extends keyof Messages> = Handler<'pool', ArgsOf<Messages[K]>, ResultOf<Messages[K]>>;
+
+/** Handlers of some of the class's messages, to be put together in its behaviour. */
+export type PoolHandlers = { readonly [K in keyof Messages]?: Answer<K> };

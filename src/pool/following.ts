@@ -1,0 +1,93 @@
+import { MeshFailure } from '../mesh/failure.ts';
+import type { Ref } from '../model/types.ts';
+import { sleep } from '../std/clock.ts';
+import { Fault } from '../std/fault.ts';
+import type { Position } from '../store/epochs.ts';
+import type { Authority, Proposal, Verdict } from '../store/proposal.ts';
+import { type Ground, peerOf, peerRef } from './ground.ts';
+import { countOf, fieldsOf, flagOf } from './protocol.ts';
+
+const callMs = 30_000;
+
+/**
+ * Where a member's commits are decided: by whoever leads. Each has a number of its own that is noted with it,
+ * so that one whose answer was lost is found again in the rows, also when another coordinator has taken over.
+ */
+export const authorityOf = (ground: Ground, leader: () => Ref<'host'> | undefined): Authority => {
+  const { store, mesh, clock, random, host, limits } = ground;
+  const incarnation = random.uuid();
+  let last = 0;
+
+  /** The verdict, or undefined when nobody can say it now. */
+  const ask = async (to: Ref<'host'>, proposal: Proposal, id: string): Promise<Verdict | undefined> => {
+    try {
+      const answer = fieldsOf(
+        await mesh.call(to, 'propose', { proposal }, { timeoutMs: callMs, requestId: id }),
+      );
+      if ('generation' in answer) return { generation: countOf(answer['generation']) };
+      if ('stale' in answer) return { stale: countOf(answer['stale']) };
+      return undefined;
+    } catch (error) {
+      if (error instanceof MeshFailure && error.reason !== 'failed') return undefined;
+      throw error;
+    }
+  };
+
+  return {
+    propose: async (proposal) => {
+      last += 1;
+      const id = `${incarnation}:${last}`;
+      const numbered = peerOf(ground, host) === undefined ? proposal : noting(proposal, peerRef(host), id);
+      const startMs = clock.monotonicMs();
+      for (let asked = false; ; ) {
+        const to = leader();
+        if (to !== undefined) {
+          if (asked && peerOf(ground, host)?.proposal === id) {
+            return { generation: store.generation };
+          }
+          const verdict = await ask(to, numbered, id);
+          if (verdict !== undefined) return verdict;
+          asked = true;
+        }
+        if (clock.monotonicMs() - startMs > limits.proposalMsMax)
+          throw new Fault('CANNOT_CONTACT_HOST', [to ?? '']);
+        await sleep(clock, limits.seekMs);
+      }
+    },
+  };
+};
+
+/** The same with the note of its number. */
+const noting = (proposal: Proposal, own: Ref<'xenact_peer'>, id: string): Proposal => ({
+  ...proposal,
+  changes: [...proposal.changes, { op: 'patch', cls: 'xenact_peer', ref: own, fields: { proposal: id } }],
+});
+
+/** Brings this host's rows up to those of the leader, which from then on sends what follows. */
+export const catchUp = async (
+  ground: Ground,
+  leader: Ref<'host'>,
+  signal: AbortSignal,
+): Promise<Position> => {
+  const { store, mesh, limits } = ground;
+  const call = (name: string, payload: unknown): Promise<unknown> =>
+    mesh.call(leader, name, payload, { timeoutMs: limits.applyMsMax, signal });
+  for (;;) {
+    const answer = fieldsOf(await call('follow', { position: store.position }));
+    if (flagOf(answer['copy'])) {
+      await store.replace(piecesOf(call));
+      continue;
+    }
+    await store.reached(countOf(answer['generation']), signal);
+    return store.position;
+  }
+};
+
+/** A whole copy, piece after piece. */
+export async function* piecesOf(call: (name: string, payload: unknown) => Promise<unknown>) {
+  for (let begin = true; ; begin = false) {
+    const { piece } = fieldsOf(await call('copy', { begin }));
+    if (piece === undefined || piece === null) return;
+    yield piece as never;
+  }
+}

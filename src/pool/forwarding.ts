@@ -1,0 +1,112 @@
+import { MeshFailure } from '../mesh/failure.ts';
+import type { Ref } from '../model/types.ts';
+import type { Invoker } from '../objects/invoke.ts';
+import { type Carried, Moved, type Places } from '../objects/places.ts';
+import { sleep } from '../std/clock.ts';
+import { asFault, Fault } from '../std/fault.ts';
+import type { Ground } from './ground.ts';
+import { carriedOf, countOf, fieldsOf, flagOf, listOf, textOf } from './protocol.ts';
+
+/** Work may take this long; whoever waits for it has given up by then. */
+const carryMsMax = 24 * 3_600_000;
+
+/** What comes back of a call: its outcome, and how much of the log it is founded on. */
+type Answer =
+  | { readonly result: unknown; readonly generation: number }
+  | { readonly fault: string; readonly params: readonly string[]; readonly generation: number }
+  | { readonly moved: string; readonly placed: boolean; readonly generation: number };
+
+/** Calls to objects that live on other hosts. */
+export const forwarding = (ground: Ground, coordinator: () => Ref<'host'>): Places => {
+  const sent = new Map<Ref<'task'>, Set<AbortController>>();
+  return {
+    coordinator,
+    send: async (host, call) => {
+      const controller = new AbortController();
+      const ofTask = sent.get(call.task) ?? new Set();
+      sent.set(call.task, ofTask.add(controller));
+      try {
+        return await outcome(ground, host, await carry(ground, host, call, controller.signal));
+      } finally {
+        ofTask.delete(controller);
+        if (ofTask.size === 0) sent.delete(call.task);
+      }
+    },
+    cancel: (task) => {
+      const controllers = [...(sent.get(task) ?? [])];
+      for (const controller of controllers) controller.abort();
+      return controllers.length > 0;
+    },
+  };
+};
+
+/**
+ * Repeats the request when the link is lost on the way, as it has an id and is not done twice. A host that
+ * does not come back in time is given up.
+ */
+const carry = async (
+  ground: Ground,
+  host: Ref<'host'>,
+  call: Carried,
+  signal: AbortSignal,
+): Promise<unknown> => {
+  const { mesh, store, clock, random, limits } = ground;
+  if (!ground.isUp(host)) throw new Fault('HOST_OFFLINE', [host]);
+  const requestId = random.uuid();
+  const payload = { call, generation: store.generation };
+  let lostMs: number | undefined;
+  for (;;) {
+    try {
+      return await mesh.call(host, 'carry', payload, { timeoutMs: carryMsMax, signal, requestId });
+    } catch (error) {
+      if (!(error instanceof MeshFailure)) throw error;
+      if (error.reason !== 'unreachable') throw refused(error, host);
+      lostMs ??= clock.monotonicMs();
+      if (clock.monotonicMs() - lostMs > limits.returnMsMax) throw new Fault('CANNOT_CONTACT_HOST', [host]);
+      await sleep(clock, limits.seekMs);
+    }
+  }
+};
+
+const refused = (error: MeshFailure, host: Ref<'host'>): Fault =>
+  error.reason === 'busy' ? new Fault('TOO_MANY_PENDING_TASKS') : new Fault('CANNOT_CONTACT_HOST', [host]);
+
+/** Once this host has seen what the answer is founded on, so that what it reads next is not older. */
+const outcome = async ({ store }: Ground, host: Ref<'host'>, answer: unknown): Promise<unknown> => {
+  const fields = fieldsOf(answer);
+  await store.reached(countOf(fields['generation']));
+  if (fields['moved'] !== undefined)
+    throw new Moved(textOf(fields['moved']) as Ref<'host'>, flagOf(fields['placed']));
+  if (fields['fault'] !== undefined) {
+    throw Fault.foreign(textOf(fields['fault']), listOf(fields['params']).map(textOf));
+  }
+  if (!('result' in fields)) throw new Fault('CANNOT_CONTACT_HOST', [host]);
+  return fields['result'];
+};
+
+/** Does what other hosts ask of the objects that live here. */
+export const serveCarried = (
+  ground: Ground,
+  invoker: Invoker,
+  cancel: (task: Ref<'task'>) => boolean,
+): void => {
+  const { mesh, store, log } = ground;
+  mesh.serve('carry', async (payload, { signal }): Promise<Answer> => {
+    const { call, generation } = fieldsOf(payload);
+    const carried = carriedOf(call);
+    signal.addEventListener('abort', () => cancel(carried.task), { once: true });
+    // What the caller has seen must be known here before this host decides whether it is the right one.
+    await store.reached(countOf(generation), signal);
+    try {
+      const result = await invoker.carry(carried);
+      return { result, generation: store.generation };
+    } catch (error) {
+      if (error instanceof Moved) {
+        return { moved: error.host, placed: error.placed, generation: store.generation };
+      }
+      if (!(error instanceof Fault)) log.error({ error, method: carried.method }, 'A carried call failed');
+      const { code, params } = asFault(error);
+      return { fault: code, params, generation: store.generation };
+    }
+  });
+};

@@ -1,0 +1,90 @@
+import type { Mesh } from '../mesh/mesh.ts';
+import type { Ref } from '../model/types.ts';
+import type { Clock, Random } from '../std/clock.ts';
+import type { Log } from '../std/log.ts';
+import type { Store } from '../store/store.ts';
+import type { Peer } from './rows.ts';
+import type { StateFile } from './state.ts';
+
+/** What every part of a host's place in its pool stands on. */
+export interface Ground {
+  readonly store: Store;
+  readonly mesh: Mesh;
+  readonly state: StateFile;
+  readonly host: Ref<'host'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly limits: PoolLimits;
+  /** There is a link with the host now. */
+  readonly isUp: (host: Ref<'host'>) => boolean;
+}
+
+/** Which hosts are linked, kept so that it costs nothing to ask. */
+export const linkedHosts = (mesh: Mesh): ((host: Ref<'host'>) => boolean) => {
+  const up = new Set<string>();
+  mesh.onPeer(({ host, state }) => {
+    if (state === 'up') up.add(host);
+    else up.delete(host);
+  });
+  return (host) => up.has(host);
+};
+
+/** How long a pool waits, and how many it takes. */
+export interface PoolLimits {
+  /** A host of which nothing is heard for this long is said not to be live. */
+  readonly deadMs: number;
+  /** A member without its coordinator looks for another this often. */
+  readonly seekMs: number;
+  /** And says so to clients when it has found none for this long. */
+  readonly emergencyMs: number;
+  /** Others have this long to say who leads, or to consent to a new coordinator. */
+  readonly answerMsMax: number;
+  /** A coordinator that was deposed, and hears of no other for this long, asks to lead again. */
+  readonly reclaimMs: number;
+  /** A piece of the log must be taken within this time. */
+  readonly applyMsMax: number;
+  /** A change of a member waits this long for a coordinator. */
+  readonly proposalMsMax: number;
+  /** A coordinator that stops to be one has this long to write down what it has decided. */
+  readonly pauseMsMax: number;
+  /** Work that was given to a host that went away is given up when it is not back by then. */
+  readonly returnMsMax: number;
+  /** Whoever asks twice within this time to lead without the others means it. */
+  readonly insistMs: number;
+  /** Groups of commits that wait for one member; one that is further behind asks for what it lacks. */
+  readonly batchesWaitingMax: number;
+  readonly hostsMax: number;
+}
+
+export const poolLimits: PoolLimits = {
+  deadMs: 10_000,
+  seekMs: 250,
+  emergencyMs: 3_000,
+  answerMsMax: 3_000,
+  reclaimMs: 2_000,
+  applyMsMax: 30_000,
+  proposalMsMax: 3_600_000,
+  pauseMsMax: 1_000,
+  returnMsMax: 10_000,
+  insistMs: 300_000,
+  batchesWaitingMax: 1_024,
+  hostsMax: 64,
+};
+
+/** All hosts of the pool, this one among them. */
+export const hostsOf = ({ store }: Pick<Ground, 'store'>): readonly Ref<'host'>[] =>
+  [...store.committed.all('host')].map(([host]) => host);
+
+/** Those whose consent counts: all but those that said goodbye or were declared dead. */
+export const votersOf = ({ store, host }: Pick<Ground, 'store' | 'host'>): readonly Ref<'host'>[] =>
+  hostsOf({ store }).filter((one) => one === host || peerOf({ store }, one)?.away !== true);
+
+/** Two of a pair cannot outvote each other, so a pool of two goes on with one. */
+export const votesNeeded = (voters: number): number => (voters < 3 ? 1 : Math.floor(voters / 2) + 1);
+
+/** A host's row among the peers is under the host's own reference. */
+export const peerRef = (host: Ref<'host'>): Ref<'xenact_peer'> => host as Ref as Ref<'xenact_peer'>;
+
+export const peerOf = ({ store }: Pick<Ground, 'store'>, host: Ref<'host'>): Peer | undefined =>
+  store.committed.get('xenact_peer', peerRef(host));

@@ -1,0 +1,174 @@
+import type { Ref } from '../model/types.ts';
+import { dateTimeOf } from '../model/types.ts';
+import { Fault } from '../std/fault.ts';
+import type { Batch } from '../store/batch.ts';
+import type { Position } from '../store/epochs.ts';
+import { type Ground, hostsOf, votersOf, votesNeeded } from './ground.ts';
+import { fieldsOf, positionOf } from './protocol.ts';
+
+/** What a coordinator does for the others: it hands them the log, and watches whether they live. */
+export interface Leading {
+  /** A host wants the log from a position on. `copy`: it must take a whole copy first. */
+  follow(host: Ref<'host'>, from: Position): Promise<{ readonly copy: boolean; readonly generation: number }>;
+  /** Generation up to which a host has the log. */
+  reachedBy(host: Ref<'host'>): number;
+  /** A host is dead for sure, or said goodbye: its consent is not waited for. */
+  setAside(host: Ref<'host'>): void;
+  stop(): void;
+}
+
+interface Follower {
+  readonly host: Ref<'host'>;
+  position: Position;
+  waiting: Batch[];
+  wake: () => void;
+  ended: boolean;
+}
+
+export interface LeadingOptions {
+  /** Members that must have a commit on disk before it is answered, where as many are there. */
+  readonly replicas: number;
+  /** A member does not take the log any more although there is a link with it. */
+  /** A host is not live any more. */
+  readonly onDead?: (host: Ref<'host'>) => void;
+  readonly onLost?: (host: Ref<'host'>) => void;
+}
+
+export const leadingOf = (ground: Ground, { replicas, onLost, onDead }: LeadingOptions): Leading => {
+  const { store, mesh, log, limits } = ground;
+  const followers = new Map<Ref<'host'>, Follower>();
+  const aside = new Set<Ref<'host'>>();
+  let stopped = false;
+
+  const drop = (follower: Follower): void => {
+    follower.ended = true;
+    follower.wake();
+    if (followers.get(follower.host) !== follower) return;
+    followers.delete(follower.host);
+    recount();
+  };
+
+  /** Commits wait for members that are there; without a majority nothing is acknowledged at all. */
+  const recount = (): void => {
+    const voters = votersOf(ground).filter((host) => host === ground.host || !aside.has(host));
+    const heard = voters.filter((host) => host === ground.host || ground.isUp(host)).length;
+    store.halt(heard >= votesNeeded(voters.length) ? undefined : tooFew(heard, voters.length));
+    store.recount();
+  };
+
+  store.awaitReplicas(() => Math.min(replicas, followers.size));
+  const stopBatches = store.batches((batch) => {
+    for (const follower of followers.values()) {
+      if (follower.waiting.length >= limits.batchesWaitingMax) drop(follower);
+      else follower.waiting.push(batch);
+      follower.wake();
+    }
+  });
+  const stopPeers = mesh.onPeer(({ host, state }) => {
+    const follower = followers.get(host as Ref<'host'>);
+    if (state === 'down' && follower !== undefined) drop(follower);
+    else recount();
+  });
+  const liveness = livenessOf(ground, onDead);
+  recount();
+
+  return {
+    follow: async (host, from) => {
+      const missing = store.since(from);
+      if (missing === undefined) return { copy: true, generation: store.generation };
+      const known = followers.get(host);
+      if (known !== undefined) drop(known);
+      const follower: Follower = { host, position: from, waiting: [missing], wake: () => {}, ended: false };
+      followers.set(host, follower);
+      aside.delete(host);
+      push(ground, follower)
+        .catch((error: unknown) =>
+          log.info({ error: String(error), host }, 'A member no longer takes the log'),
+        )
+        .finally(() => {
+          drop(follower);
+          if (!stopped && !followers.has(host) && ground.isUp(host)) onLost?.(host);
+        });
+      recount();
+      return { copy: false, generation: store.generation };
+    },
+    reachedBy: (host) => followers.get(host)?.position.generation ?? 0,
+    setAside: (host) => {
+      aside.add(host);
+      recount();
+    },
+    stop: () => {
+      if (stopped) return;
+      stopped = true;
+      stopBatches();
+      stopPeers();
+      liveness.stop();
+      for (const follower of [...followers.values()]) drop(follower);
+      store.awaitReplicas(() => 0);
+      store.halt(undefined);
+    },
+  };
+};
+
+const tooFew = (heard: number, voters: number): Fault =>
+  new Fault('INTERNAL_ERROR', [
+    `This coordinator hears only ${heard} of ${voters} hosts, so it changes nothing: another may have taken over. ` +
+      'Bring hosts back, or say with host.declare_dead which of them are off and stay off.',
+  ]);
+
+/** Hands a member the log, piece after piece, and notes how far it is. */
+const push = async ({ store, mesh, limits }: Ground, follower: Follower): Promise<void> => {
+  while (!follower.ended) {
+    const batch = follower.waiting.shift();
+    if (batch === undefined) {
+      await new Promise<void>((resolve) => {
+        follower.wake = resolve;
+      });
+      continue;
+    }
+    const answer = await mesh.call(follower.host, 'apply', { batch }, { timeoutMs: limits.applyMsMax });
+    if (follower.ended) return;
+    follower.position = positionOf(fieldsOf(answer)['position']);
+    store.acknowledged(follower.host, follower.position.generation);
+  }
+};
+
+/** Writes into the rows which hosts live. */
+const livenessOf = (ground: Ground, onDead: LeadingOptions['onDead']): { stop(): void } => {
+  const { store, clock, log, limits, host: self } = ground;
+  let cancel = (): void => {};
+  const silentSinceMs = new Map<Ref<'host'>, number>();
+
+  const write = (host: Ref<'host'>, live: boolean): void => {
+    const { metrics } = store.committed.require('host', host);
+    if ((store.latest.get('host_metrics', metrics)?.live ?? live) === live) return;
+    if (!live) onDead?.(host);
+    store
+      .commit((tx) => {
+        if (tx.get('host_metrics', metrics) === undefined) return;
+        tx.patch('host_metrics', metrics, { live, last_updated: dateTimeOf(clock.now()) });
+      })
+      .catch((error: unknown) =>
+        log.warn({ error: String(error), host, live }, 'Whether a host lives was not noted'),
+      );
+  };
+
+  const look = (): void => {
+    const nowMs = clock.monotonicMs();
+    for (const host of hostsOf(ground)) {
+      if (host === self || ground.isUp(host)) {
+        silentSinceMs.delete(host);
+        write(host, true);
+        continue;
+      }
+      const sinceMs = silentSinceMs.get(host) ?? nowMs;
+      silentSinceMs.set(host, sinceMs);
+      if (nowMs - sinceMs >= limits.deadMs) write(host, false);
+    }
+    cancel = clock.after(lookMs, look);
+  };
+  look();
+  return { stop: () => cancel() };
+};
+
+const lookMs = 500;

@@ -1,0 +1,179 @@
+import type { PoolDoor } from '../drivers/pool-door.ts';
+import { decodeValue, encodeValue } from '../mesh/value.ts';
+import type { Ref } from '../model/types.ts';
+import type { JoinTarget, Membership } from '../objects/membership.ts';
+import { sleep } from '../std/clock.ts';
+import { Fault } from '../std/fault.ts';
+import { type Ground, hostsOf, peerRef } from './ground.ts';
+import { admit, assertCanJoin, joinAnswerOf, joinRequestOf, removeHost, rowsToBring } from './joining.ts';
+import type { OwnPeer } from './peers.ts';
+import type { Pool } from './pool.ts';
+import { countOf, fieldsOf, protocolVersions, textOf } from './protocol.ts';
+
+/** Who may log in, as all hosts of a pool know it. */
+export interface SharedCredentials {
+  exported(): string;
+  adopt(exported: string): Promise<void>;
+}
+
+export interface MembershipParts {
+  readonly ground: Ground;
+  readonly pool: Pool;
+  readonly door: PoolDoor;
+  readonly credentials: SharedCredentials;
+  readonly own: () => OwnPeer;
+  /** Makes a new certificate and keeps it beside the old one; answers its fingerprint and how to change to it. */
+  readonly nextCertificate: () => Promise<{ readonly pin: string; readonly use: () => Promise<void> }>;
+  /** Starts this host's program again. */
+  readonly restart: () => void;
+}
+
+const joinPath = '/pool/join';
+const joinMsMax = 120_000;
+/** Time for an answer to reach the client before the program that gives it starts again. */
+const answerMs = 300;
+const followMsMax = 10_000;
+const rotateMsMax = 30_000;
+
+export const membershipOf = (parts: MembershipParts): Membership => {
+  const { ground, pool, restart } = parts;
+  const { store, mesh, clock, host, state, isUp } = ground;
+  const again = (): void => void clock.after(answerMs, restart);
+
+  mesh.serve('ejected', async () => {
+    const current = state.current;
+    if (current !== undefined) await state.save({ ...current, change: 'ejected' });
+    again();
+    return {};
+  });
+  mesh.serve('reached', async (payload, { signal }) => {
+    await store.reached(countOf(fieldsOf(payload)['generation']), signal);
+    return {};
+  });
+  mesh.serve('credentials', async () => ({ credentials: parts.credentials.exported() }));
+  mesh.serve('newCredentials', async (payload) => {
+    await parts.credentials.adopt(textOf(fieldsOf(payload)['credentials']));
+    return {};
+  });
+  mesh.serve('rotate', async () => {
+    await rotateOwn(parts);
+    return {};
+  });
+
+  return {
+    join: async (target) => {
+      await join(parts, target);
+      again();
+    },
+    eject: async (out) => {
+      if (out === host) throw new Fault('HOST_CANNOT_DESTROY_SELF', [out]);
+      if (!isUp(out)) throw new Fault('CANNOT_CONTACT_HOST', [out]);
+      await mesh.call(out, 'ejected', {}, { timeoutMs: followMsMax });
+      await store.commit((tx) => removeHost(tx, out));
+    },
+    designate: pool.designate,
+    takeOver: pool.takeOver,
+    lookFor: async () => {
+      const untilMs = clock.monotonicMs() + followMsMax;
+      while (!(pool.role.kind === 'follows' && pool.role.synced)) {
+        if (pool.role.kind === 'leads') throw new Fault('HOST_ITS_OWN_SLAVE');
+        if (clock.monotonicMs() > untilMs) throw new Fault('HOST_MASTER_CANNOT_TALK_BACK', ['']);
+        await sleep(clock, ground.limits.seekMs);
+      }
+    },
+    recover: pool.recover,
+    setAside: (one) => {
+      pool.setAside(one);
+      void store
+        .commit((tx) => {
+          if (tx.get('xenact_peer', peerRef(one)) !== undefined)
+            tx.patch('xenact_peer', peerRef(one), { away: true });
+        })
+        .catch(() => {});
+    },
+    rotate: async () => {
+      const others = hostsOf(ground).filter((one) => one !== host);
+      const missing = others.find((one) => !isUp(one));
+      // A host that is away would not know the new certificates, and could never come back.
+      if (missing !== undefined) throw new Fault('HOST_OFFLINE', [missing]);
+      for (const one of others) await mesh.call(one, 'rotate', {}, { timeoutMs: rotateMsMax });
+      await rotateOwn(parts);
+    },
+    isReachable: (one) => one === host || isUp(one),
+    shareCredentials: async () => {
+      const credentials = parts.credentials.exported();
+      await Promise.all(
+        hostsOf(ground)
+          .filter((one) => one !== host && isUp(one))
+          .map((one) => mesh.call(one, 'newCredentials', { credentials }, { timeoutMs: followMsMax })),
+      );
+    },
+    takeIn: (bytes) => takeIn(parts, bytes),
+  };
+};
+
+const join = async (
+  parts: MembershipParts,
+  { address, user, password, force }: JoinTarget,
+): Promise<void> => {
+  const { ground, door, own, credentials } = parts;
+  const { store, host, state } = ground;
+  assertCanJoin(store.latest, host);
+  const request = { host, versions: protocolVersions, peer: own(), force, rows: rowsToBring(store) };
+  const { status, body } = await door
+    .post(address, joinPath, encodeValue(request), { user, password, timeoutMs: joinMsMax })
+    .catch((error: unknown) => {
+      ground.log.warn(
+        { error: String(error), address },
+        'The coordinator of the pool to join was not reached',
+      );
+      throw new Fault('JOINING_HOST_CONNECTION_FAILED');
+    });
+  if (status === 401)
+    throw new Fault('SESSION_AUTHENTICATION_FAILED', [user, 'The user name or the password is wrong']);
+  if (status !== 200) throw new Fault('JOINING_HOST_SERVICE_FAILED');
+  const answer = fieldsOf(decodeValue(body));
+  if (answer['fault'] !== undefined) {
+    throw Fault.foreign(textOf(answer['fault']), (answer['params'] as readonly unknown[]).map(textOf));
+  }
+  const { coordinator, epoch, credentials: users } = joinAnswerOf(answer);
+  await credentials.adopt(users);
+  // Takes effect with the next start: until its answer has gone out this host is what it was.
+  await state.save({ host, role: 'member', epoch, led: 0, coordinator, change: 'joins' });
+};
+
+/** The coordinator's side: what a host that joins has sent. Answers what it is sent back. */
+const takeIn = async (parts: MembershipParts, bytes: Uint8Array): Promise<Uint8Array> => {
+  const { ground, own, credentials, pool } = parts;
+  const { store, state, host, limits } = ground;
+  try {
+    if (pool.role.kind !== 'leads')
+      throw new Fault('HOST_IS_SLAVE', [parts.pool.standing().coordinator ?? '']);
+    await admit(store, joinRequestOf(decodeValue(bytes)), limits.hostsMax);
+    const { address, port, pins } = own();
+    return encodeValue({
+      coordinator: { host, address, port: Number(port), pins },
+      epoch: state.current?.epoch ?? 1,
+      credentials: credentials.exported(),
+    });
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return encodeValue({ fault: error.code, params: error.params });
+  }
+};
+
+/** The new certificate is used once every host trusts it, and the old one forgotten once nobody uses it. */
+const rotateOwn = async ({ ground, nextCertificate }: MembershipParts): Promise<void> => {
+  const { store, mesh, host } = ground;
+  const own = peerRef(host);
+  const { pin, use } = await nextCertificate();
+  await store.commit((tx) =>
+    tx.patch('xenact_peer', own, { pins: [...tx.require('xenact_peer', own).pins, pin] }),
+  );
+  const { generation } = store;
+  for (const one of hostsOf(ground)) {
+    if (one !== host) await mesh.call(one, 'reached', { generation }, { timeoutMs: rotateMsMax });
+  }
+  await use();
+  await store.commit((tx) => tx.patch('xenact_peer', own, { pins: [pin] }));
+};

@@ -1,0 +1,48 @@
+import type { PeerRow } from '../mesh/peer.ts';
+import type { Ref } from '../model/types.ts';
+import { type Ground, peerRef } from './ground.ts';
+import type { Peer } from './rows.ts';
+
+/** Keeps the links of the mesh in line with the rows, and with what a new member was told before it had any. */
+export const linkPeers = ({ store, mesh, state, host }: Ground): { stop(): void } => {
+  const update = (): void => {
+    const rows = new Map<string, PeerRow>();
+    const told = state.current?.coordinator;
+    if (told !== undefined) {
+      const { address, port, pins } = told;
+      rows.set(told.host, { host: told.host, address: { host: address, port }, pins });
+    }
+    for (const [ref, { address, port, pins }] of store.committed.all('xenact_peer')) {
+      rows.set(ref, { host: ref, address: { host: address, port: Number(port) }, pins });
+    }
+    rows.delete(host);
+    mesh.setPeers([...rows.values()]);
+  };
+  update();
+  return {
+    stop: store.watch((changes) => {
+      if (changes.some(({ entry }) => entry.cls === 'xenact_peer')) update();
+    }),
+  };
+};
+
+export type OwnPeer = Pick<Peer, 'address' | 'port' | 'pins' | 'apiPort'>;
+
+/** Tells the other hosts how this one is reached. */
+export const announce = async ({ store, host }: Ground, own: OwnPeer): Promise<void> => {
+  const ref = peerRef(host);
+  await store.commit((tx) => {
+    if (tx.get('xenact_peer', ref) === undefined) tx.create('xenact_peer', ref, { host, ...own });
+    else tx.patch('xenact_peer', ref, { ...own, away: false });
+  });
+};
+
+/** A member says that it will be away, so that nobody waits for its consent. */
+export const sayGoodbye = ({ store, host }: Ground): Promise<void> =>
+  store.commit((tx) => {
+    const ref = peerRef(host);
+    if (tx.get('xenact_peer', ref) !== undefined) tx.patch('xenact_peer', ref, { away: true });
+  });
+
+export const isHost = ({ store }: Ground, ref: string): boolean =>
+  store.committed.get('host', ref as Ref<'host'>) !== undefined;

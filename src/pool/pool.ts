@@ -1,0 +1,392 @@
+import type { Ref } from '../model/types.ts';
+import type { Invoker } from '../objects/invoke.ts';
+import type { Places } from '../objects/places.ts';
+import type { Standing } from '../objects/standing.ts';
+import { sleep } from '../std/clock.ts';
+import { Fault } from '../std/fault.ts';
+import type { CopyPiece } from '../store/batch.ts';
+import { NotLeading } from '../store/roles.ts';
+import { authorityOf, catchUp } from './following.ts';
+import { forwarding, serveCarried } from './forwarding.ts';
+import { type Ground, hostsOf } from './ground.ts';
+import { type Leading, type LeadingOptions, leadingOf } from './leading.ts';
+import { countOf, fieldsOf, flagOf, positionOf, type Who } from './protocol.ts';
+import { type Role, succeed, whoLeads } from './succession.ts';
+
+/** The place of this host in its pool. */
+export interface Pool {
+  readonly role: Role;
+  readonly places: Places;
+  readonly standing: () => Standing;
+  /** Takes up the part that the host last played, as far as the others agree. Resolves once it can serve. */
+  start(invoker: Invoker): Promise<void>;
+  /** Makes this host the coordinator with the consent of the others. */
+  takeOver(): Promise<void>;
+  /** Makes another host the coordinator. Only a coordinator can. */
+  designate(host: Ref<'host'>): Promise<void>;
+  /** Asks all other hosts to follow this one; answers those that do. */
+  recover(): Promise<readonly Ref<'host'>[]>;
+  setAside(host: Ref<'host'>): void;
+  /** Told by the mesh of a higher epoch than this host's. */
+  heard(epoch: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface PoolOptions extends LeadingOptions {
+  /** A member serves clients as the coordinator does. */
+  readonly serves: boolean;
+  /** Where clients of a host go, as HOST_IS_SLAVE says it. */
+  readonly addressOf: (host: Ref<'host'>) => string;
+  /** Cancels what this host does for a task. */
+  readonly cancel: (task: Ref<'task'>) => boolean;
+  /** What a coordinator does with the rows as it begins. */
+  readonly onLead: () => Promise<void>;
+}
+
+/** The changing part: what the host is now, and what it has running for that. */
+interface Position {
+  role: Role;
+  leading: Leading | undefined;
+  /** Ends what was begun for the present role. */
+  turn: AbortController;
+  lonelyMs: number | undefined;
+  stopped: boolean;
+}
+
+export const poolOf = (ground: Ground, options: PoolOptions): Pool => {
+  const { clock } = ground;
+  const now: Position = {
+    role: { kind: 'seeks', sinceMs: clock.monotonicMs(), last: undefined },
+    leading: undefined,
+    turn: new AbortController(),
+    lonelyMs: undefined,
+    stopped: false,
+  };
+  const leader = (): Ref<'host'> | undefined =>
+    now.role.kind === 'follows' && now.role.synced ? now.role.leader : undefined;
+  const authority = authorityOf(ground, leader);
+  const parts: Parts = { ground, options, now, authority };
+  serve(parts);
+  const { mesh, store, host } = ground;
+  const stopWatching = mesh.onPeer(({ host: peer, state }) => {
+    const { role } = now;
+    if (state === 'down' && role.kind === 'follows' && role.leader === peer) seek(parts, role.leader);
+    if (state === 'up' && role.kind === 'leads') void invite(parts, peer as Ref<'host'>);
+  });
+  return {
+    get role() {
+      return now.role;
+    },
+    places: forwarding(ground, () => coordinatorOf(parts)),
+    standing: () => standingOf(parts),
+    start: async (invoker) => {
+      serveCarried(ground, invoker, options.cancel);
+      await start(parts);
+    },
+    takeOver: () => takeOver(parts),
+    designate: (to) => designate(parts, to),
+    recover: async () => {
+      const asked = hostsOf(ground).filter((one) => one !== host && ground.isUp(one));
+      const followed = await Promise.all(asked.map(async (one) => ((await invite(parts, one)) ? [one] : [])));
+      return [host, ...followed.flat()];
+    },
+    setAside: (one) => now.leading?.setAside(one),
+    heard: (epoch) => heard(parts, epoch),
+    stop: async () => {
+      now.stopped = true;
+      now.turn.abort(new Error('The host stops'));
+      stopWatching();
+      now.leading?.stop();
+      store.halt(undefined);
+    },
+  };
+};
+
+interface Parts {
+  readonly ground: Ground;
+  readonly options: PoolOptions;
+  readonly now: Position;
+  readonly authority: ReturnType<typeof authorityOf>;
+}
+
+const coordinatorOf = ({ ground, now }: Parts): Ref<'host'> => {
+  if (now.role.kind === 'leads') return ground.host;
+  if (now.role.kind === 'follows') return now.role.leader;
+  return now.role.last ?? ground.host;
+};
+
+const standingOf = ({ ground, options, now }: Parts): Standing => {
+  const { role } = now;
+  if (role.kind === 'leads') return {};
+  if (role.kind === 'follows' && role.synced) {
+    return { member: true, ...(!options.serves && { coordinator: options.addressOf(role.leader) }) };
+  }
+  const last = role.kind === 'seeks' ? role.last : role.leader;
+  const sinceMs = role.kind === 'seeks' ? role.sinceMs : ground.clock.monotonicMs();
+  const patient = ground.clock.monotonicMs() - sinceMs < ground.limits.emergencyMs;
+  if (last !== undefined && patient) return { member: true, coordinator: options.addressOf(last) };
+  return { member: true, emergency: new Fault('HOST_STILL_BOOTING') };
+};
+
+/** Ends what runs for the role so far. */
+const change = (parts: Parts, role: Role): AbortSignal => {
+  const { now } = parts;
+  now.turn.abort(new Error('The host plays another part'));
+  now.turn = new AbortController();
+  now.leading?.stop();
+  now.leading = undefined;
+  now.role = role;
+  return now.turn.signal;
+};
+
+const start = async (parts: Parts): Promise<void> => {
+  const { ground } = parts;
+  const { state, host, limits, clock } = ground;
+  const known = state.current;
+  if (known === undefined) throw new Error('A host without a state has no place');
+  if (known.role === 'member') return seek(parts, undefined);
+  if (hostsOf(ground).every((one) => one === host)) return lead(parts, Math.max(1, known.epoch));
+  // While it was away another may have become the coordinator.
+  const untilMs = clock.monotonicMs() + limits.answerMsMax;
+  for (;;) {
+    const { heard: count, epoch, leader } = await whoLeads(ground);
+    if (leader !== undefined) return follow(parts, leader, epoch);
+    if (epoch > known.led) return seek(parts, undefined, 'reclaims');
+    if (count === hostsOf(ground).length - 1 || clock.monotonicMs() >= untilMs) return lead(parts, epoch);
+    await sleep(clock, limits.seekMs);
+  }
+};
+
+const lead = async (parts: Parts, epoch: number): Promise<void> => {
+  const { ground, options, now } = parts;
+  const { state, store, host, log } = ground;
+  const current = state.current;
+  if (current === undefined) throw new Error('A host without a state cannot lead');
+  await state.save({ host: current.host, role: 'coordinator', epoch, led: epoch });
+  await store.lead(epoch);
+  change(parts, { kind: 'leads' });
+  now.leading = leadingOf(ground, { ...options, onLost: (one) => void invite(parts, one, true) });
+  log.info({ host, epoch }, 'This host leads its pool');
+  await options.onLead();
+  void Promise.all(hostsOf(ground).map((one) => invite(parts, one)));
+};
+
+/** Tells another host to follow this one. */
+const invite = async ({ ground }: Parts, host: Ref<'host'>, again = false): Promise<boolean> => {
+  const { mesh, log, limits, state } = ground;
+  if (host === ground.host) return true;
+  try {
+    const epoch = state.current?.epoch ?? 0;
+    const answer = await mesh.call(host, 'lead', { epoch, again }, { timeoutMs: limits.answerMsMax });
+    return flagOf(fieldsOf(answer)['follows']);
+  } catch (error) {
+    log.debug({ error: String(error), host }, 'A host could not be told who leads');
+    return false;
+  }
+};
+
+const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = false): Promise<void> => {
+  const { ground, now, authority } = parts;
+  const { state, store, log, limits, clock } = ground;
+  const { role } = now;
+  const current = state.current;
+  if (current === undefined || now.stopped) return;
+  if (!again && role.kind === 'follows' && role.leader === leader && current.epoch === epoch) return;
+  const signal = change(parts, { kind: 'follows', leader, synced: false });
+  await state.save({ ...current, role: 'member', epoch: Math.max(epoch, state.current?.epoch ?? 0) });
+  await store.follow(authority);
+  while (!signal.aborted) {
+    try {
+      await catchUp(ground, leader, signal);
+      if (signal.aborted) return;
+      now.role = { kind: 'follows', leader, synced: true };
+      log.info({ leader, epoch }, 'This host follows');
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      log.info({ error: String(error), leader }, 'The log could not be followed yet');
+      if (!ground.isUp(leader)) return seek(parts, leader);
+      await sleep(clock, limits.seekMs);
+    }
+  }
+};
+
+/** Looks for a leader until there is one. A coordinator that was deposed for nobody asks to lead again. */
+const seek = (parts: Parts, last: Ref<'host'> | undefined, then: 'waits' | 'reclaims' = 'waits'): void => {
+  const { ground, now, authority } = parts;
+  const { store, clock, limits, log } = ground;
+  if (now.stopped) return;
+  const sinceMs = clock.monotonicMs();
+  const signal = change(parts, { kind: 'seeks', sinceMs, last });
+  void store.follow(authority);
+  const look = async (): Promise<void> => {
+    while (!signal.aborted) {
+      const { leader, epoch } = await whoLeads(ground);
+      if (signal.aborted) return;
+      if (leader !== undefined) return follow(parts, leader, epoch);
+      if (then === 'reclaims' && clock.monotonicMs() - sinceMs > limits.reclaimMs) {
+        await reclaim(parts, last);
+        if (signal.aborted) return;
+      }
+      await sleep(clock, limits.seekMs);
+    }
+  };
+  look().catch((error: unknown) => {
+    if (!signal.aborted) log.error({ error }, 'The search for a coordinator failed');
+  });
+};
+
+const reclaim = async (parts: Parts, last: Ref<'host'> | undefined): Promise<void> => {
+  try {
+    await lead(parts, await succeed(parts.ground, false));
+  } catch (error) {
+    parts.ground.log.info({ error: String(error), last }, 'The pool is not taken back yet');
+  }
+};
+
+/** Somebody speaks of a higher epoch: this host must obey no older coordinator, itself included, from now on. */
+const heard = async (parts: Parts, epoch: number): Promise<void> => {
+  const { ground, now } = parts;
+  const { state } = ground;
+  const current = state.current;
+  if (current === undefined || epoch <= current.epoch) return;
+  const led = now.role.kind === 'leads';
+  await state.save({ ...current, epoch });
+  if (led) await stepDown(parts);
+};
+
+/** Stops deciding. What was decided is written down first, as far as the time for it goes. */
+const stepDown = async (parts: Parts): Promise<void> => {
+  const { ground } = parts;
+  const { store, clock, limits, log } = ground;
+  const paused = store.pause();
+  paused.catch(() => {});
+  // Nobody acknowledges what an old coordinator decides, so that part may never come to its end.
+  await Promise.race([paused.catch(() => {}), sleep(clock, limits.pauseMsMax)]);
+  log.info({}, 'This host no longer leads');
+  seek(parts, undefined, 'reclaims');
+};
+
+const takeOver = async (parts: Parts): Promise<void> => {
+  const { ground, now } = parts;
+  const { clock, limits } = ground;
+  if (now.role.kind === 'leads') return;
+  const { lonelyMs } = now;
+  const insists = lonelyMs !== undefined && clock.monotonicMs() - lonelyMs < limits.insistMs;
+  const last = now.role.kind === 'follows' ? now.role.leader : now.role.last;
+  change(parts, { kind: 'seeks', sinceMs: clock.monotonicMs(), last });
+  await ground.store.follow(parts.authority);
+  try {
+    await lead(parts, await succeed(ground, insists));
+    now.lonelyMs = undefined;
+  } catch (error) {
+    now.lonelyMs = clock.monotonicMs();
+    seek(parts, last);
+    throw error;
+  }
+};
+
+/** The other one takes over with this host's consent; should that fail, this one takes the pool back. */
+const designate = async (parts: Parts, to: Ref<'host'>): Promise<void> => {
+  const { ground, now } = parts;
+  const { mesh, store, clock, limits } = ground;
+  if (to === ground.host && now.role.kind === 'leads') return;
+  if (now.role.kind !== 'leads')
+    throw new Fault('HOST_IS_SLAVE', [parts.options.addressOf(coordinatorOf(parts))]);
+  if (!ground.isUp(to) || (now.leading?.reachedBy(to) ?? 0) === 0) throw new Fault('HOST_OFFLINE', [to]);
+  const paused = store.pause();
+  paused.catch(() => {});
+  try {
+    await Promise.race([paused, sleep(clock, limits.pauseMsMax)]);
+    await mesh.call(to, 'takeOver', {}, { timeoutMs: designateMsMax });
+  } catch (error) {
+    await takeBack(parts);
+    throw error instanceof Fault ? error : new Fault('CANNOT_CONTACT_HOST', [to]);
+  }
+};
+
+const designateMsMax = 20_000;
+
+const takeBack = async (parts: Parts): Promise<void> => {
+  const { ground } = parts;
+  const { leader, epoch } = await whoLeads(ground);
+  if (leader !== undefined) return follow(parts, leader, epoch);
+  seek(parts, undefined, 'reclaims');
+};
+
+/** What this host answers the others. */
+const serve = (parts: Parts): void => {
+  const { ground, now } = parts;
+  const { mesh, store, state } = ground;
+  const who = (): Who => ({
+    epoch: state.current?.epoch ?? 0,
+    leads: now.role.kind === 'leads',
+    leader: now.role.kind === 'follows' ? now.role.leader : '',
+    position: store.position,
+  });
+  const leads = (): Leading => {
+    if (now.leading === undefined) throw new Fault('HOST_IS_SLAVE', [coordinatorOf(parts)]);
+    return now.leading;
+  };
+  const fromLeader = (from: string): void => {
+    if (now.role.kind !== 'follows' || now.role.leader !== from) {
+      throw new Fault('INTERNAL_ERROR', ['This host follows somebody else']);
+    }
+  };
+  mesh.serve('who', async () => who(), { anyEpoch: true });
+  mesh.serve('lead', async (payload, { from }) => {
+    const { epoch, again } = fieldsOf(payload);
+    const told = countOf(epoch);
+    if (told < (state.current?.epoch ?? 0) || now.role.kind === 'leads') return { follows: false };
+    void follow(parts, from as Ref<'host'>, told, flagOf(again));
+    return { follows: true };
+  });
+  mesh.serve('consent', async (payload) => {
+    const epoch = countOf(fieldsOf(payload)['epoch']);
+    // The frame itself has raised the epoch to this one at most; a higher one belongs to somebody else.
+    if (epoch < (state.current?.epoch ?? 0)) return {};
+    await heard(parts, epoch);
+    if (now.role.kind === 'follows') seek(parts, undefined);
+    return { position: store.position };
+  });
+  mesh.serve('takeOver', async () => {
+    await takeOver(parts);
+    return {};
+  });
+  mesh.serve('follow', async (payload, { from }) =>
+    leads().follow(from as Ref<'host'>, positionOf(fieldsOf(payload)['position'])),
+  );
+  const copies = copiesOf(store);
+  mesh.serve('copy', async (payload, { from }) => ({
+    piece: copies.next(from, flagOf(fieldsOf(payload)['begin'])),
+  }));
+  mesh.serve('since', async (payload) => ({ batch: store.since(positionOf(fieldsOf(payload)['position'])) }));
+  mesh.serve('propose', async (payload) => {
+    // Whoever does not decide answers nothing, and is asked no more.
+    if (now.role.kind !== 'leads') return {};
+    try {
+      return await store.decide(fieldsOf(payload)['proposal']);
+    } catch (error) {
+      if (error instanceof NotLeading) return {};
+      throw error;
+    }
+  });
+  mesh.serve('apply', async (payload, { from }) => {
+    fromLeader(from);
+    return { position: await store.apply(fieldsOf(payload)['batch'] as never) };
+  });
+};
+
+/** Whole copies that are under way, one for each host; a host that begins anew gives up the one before. */
+const copiesOf = (store: Ground['store']): { next(host: string, begin: boolean): CopyPiece | undefined } => {
+  const underWay = new Map<string, Iterator<CopyPiece>>();
+  return {
+    next: (host, begin) => {
+      if (begin) underWay.set(host, store.copy()[Symbol.iterator]());
+      const next = underWay.get(host)?.next();
+      if (next?.done === false) return next.value;
+      underWay.delete(host);
+      return undefined;
+    },
+  };
+};

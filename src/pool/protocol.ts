@@ -1,0 +1,87 @@
+import type { Carried } from '../objects/places.ts';
+import type { Position } from '../store/epochs.ts';
+
+// What hosts of a pool ask each other. Whatever arrives is read by its reader here before it is used.
+
+/** Version of all that is said among hosts, the lowest that is still spoken and the newest. */
+export const protocolVersions = [1, 1] as const;
+
+/** A message of a peer that is not what it should be. */
+export class ProtocolError extends Error {
+  constructor(what: string) {
+    super(`A host of the pool sent ${what}`);
+    this.name = 'ProtocolError';
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export const fieldsOf = (value: unknown): Fields => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Map) {
+    throw new ProtocolError('something else than fields');
+  }
+  return value as Fields;
+};
+
+export const textOf = (value: unknown): string => {
+  if (typeof value !== 'string') throw new ProtocolError('something else than a text');
+  return value;
+};
+
+export const countOf = (value: unknown): number => {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new ProtocolError('no count');
+  return value as number;
+};
+
+export const flagOf = (value: unknown): boolean => value === true;
+
+export const listOf = (value: unknown): readonly unknown[] => {
+  if (!Array.isArray(value)) throw new ProtocolError('no list');
+  return value;
+};
+
+export const positionOf = (value: unknown): Position => {
+  const { epoch, generation, cold } = fieldsOf(value);
+  const position = { epoch: countOf(epoch), generation: countOf(generation) };
+  return cold === true ? { ...position, cold } : position;
+};
+
+/** Further along the one log of the pool. */
+export const isAhead = (a: Position, b: Position): boolean =>
+  a.epoch !== b.epoch ? a.epoch > b.epoch : a.generation > b.generation;
+
+/** What a host says of itself to whoever asks. */
+export interface Who {
+  readonly epoch: number;
+  readonly leads: boolean;
+  /** Whom it follows, or ''. */
+  readonly leader: string;
+  readonly position: Position;
+}
+
+export const whoOf = (value: unknown): Who => {
+  const { epoch, leads, leader, position } = fieldsOf(value);
+  return {
+    epoch: countOf(epoch),
+    leads: flagOf(leads),
+    leader: textOf(leader),
+    position: positionOf(position),
+  };
+};
+
+export const carriedOf = (value: unknown): Carried => {
+  const { method, args, caller, task, watched, placed } = fieldsOf(value);
+  const { session, user, role, originator } = fieldsOf(caller);
+  for (const one of [session, user, role, originator, task]) textOf(one);
+  if (watched !== 'untracked' && watched !== 'while-running' && watched !== 'until-destroyed') {
+    throw new ProtocolError('a call that is watched in an unknown way');
+  }
+  return {
+    method: textOf(method),
+    args: listOf(args),
+    caller: { session, user, role, originator } as Carried['caller'],
+    task: task as Carried['task'],
+    watched,
+    placed: flagOf(placed),
+  };
+};

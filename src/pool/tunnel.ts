@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Network } from '../drivers/network.ts';
+import type { Ref } from '../model/types.ts';
+import { Fault } from '../std/fault.ts';
+import type { Ground } from './ground.ts';
+
+/** Daemons of two hosts speak to each other through the mesh: neither listens to anybody but its own machine. */
+const streamName = 'xenopsd';
+const connectMs = 5_000;
+const openMs = 10_000;
+/** Connections of one migration at the same time. */
+export const connectionsMax = 16;
+
+export interface TunnelOptions {
+  readonly network: Network;
+  /** Socket of this host's xenopsd. */
+  readonly xenopsdSocket: string;
+  /** Where sockets of tunnels are made. */
+  readonly runFolder: string;
+}
+
+export interface Tunnel {
+  /** Path of a Unix socket of this host that leads to the daemon of the other. */
+  readonly socketPath: string;
+  close(): Promise<void>;
+}
+
+/** Opens a socket on this host behind which the daemon of another host answers. */
+export const openTunnel = async (
+  { mesh, random, log, isUp }: Ground,
+  { network, runFolder }: TunnelOptions,
+  host: Ref<'host'>,
+): Promise<Tunnel> => {
+  if (!isUp(host)) throw new Fault('HOST_OFFLINE', [host]);
+  const socketPath = join(runFolder, `to-${random.uuid().slice(0, 8)}`);
+  const serving = await network.listen(
+    { socketPath },
+    (near) => {
+      mesh
+        .open(host, streamName, {}, { timeoutMs: openMs })
+        .then((far) => Promise.all([pipeline(near, far), pipeline(far, near)]))
+        .catch((error: unknown) => {
+          log.info({ error: String(error), host }, 'A connection to the hypervisor of another host ended');
+          near.destroy();
+        });
+    },
+    { connectionsMax },
+  );
+  return { socketPath, close: () => serving.close() };
+};
+
+/** Lets the daemons of other hosts speak to this host's. */
+export const serveTunnels = (
+  { mesh, log }: Ground,
+  { network, xenopsdSocket }: TunnelOptions,
+): (() => void) =>
+  mesh.serveStream(streamName, async () => {
+    const near = await network.connect({ socketPath: xenopsdSocket }, { timeoutMs: connectMs });
+    return (far) => {
+      Promise.all([pipeline(near, far), pipeline(far, near)]).catch((error: unknown) => {
+        log.info({ error: String(error) }, 'A connection of another host to the hypervisor ended');
+        near.destroy();
+        far.destroy();
+      });
+    };
+  });
