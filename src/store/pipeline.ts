@@ -1,6 +1,6 @@
 import { Fault } from '../std/fault.ts';
 import type { Batch } from './batch.ts';
-import { DiskFull } from './durable.ts';
+import { DiskFull, type WriteGroup } from './durable.ts';
 import type { Epochs } from './epochs.ts';
 import { writeGroup } from './group.ts';
 import { type Pipeline, type Staged, unpublished } from './state.ts';
@@ -88,44 +88,49 @@ const flush = async (pipeline: Pipeline): Promise<void> => {
   while (pipeline.queue.length > 0) {
     const group = pipeline.queue;
     pipeline.queue = [];
+    let written: WriteGroup | undefined;
     try {
-      await write(pipeline, group);
+      written = await write(pipeline, group);
     } catch (error) {
       fail(pipeline, group, error);
       continue;
     }
-    if (group[0]?.told !== undefined) {
-      publish(pipeline, group);
-      continue;
-    }
-    pipeline.unacknowledged.push(group);
-    settle(pipeline);
+    // All at once: whoever asks what there is must find the group either nowhere or everywhere.
+    if (written !== undefined) note(pipeline, written);
+    pass(pipeline, group);
   }
 };
 
-const write = async (pipeline: Pipeline, group: readonly Staged[]): Promise<void> => {
+const write = async (pipeline: Pipeline, group: readonly Staged[]): Promise<WriteGroup | undefined> => {
   const last = group.at(-1)?.generation ?? 0;
-  const told = group.at(-1)?.told;
-  if (group.some((commit) => commit.durable) || last > pipeline.reserved) {
-    const written = writeGroup(pipeline, group);
-    await pipeline.durable.write(written);
-    pipeline.reserved = written.generationMax;
-    if (written.afresh === true) pipeline.tombstones = [];
-    if (written.afresh === true || written.tombstones.length > 0) {
-      pipeline.horizon = written.horizon;
-      pipeline.tombstones = [...pipeline.tombstones, ...written.tombstones].filter(
-        (one) => one.generation > written.horizon,
-      );
-    }
-  }
+  if (!group.some((commit) => commit.durable) && last <= pipeline.reserved) return undefined;
+  const written = writeGroup(pipeline, group);
+  await pipeline.durable.write(written);
+  return written;
+};
+
+const note = (pipeline: Pipeline, { generationMax, afresh, tombstones, horizon }: WriteGroup): void => {
+  pipeline.reserved = generationMax;
+  if (afresh !== true && tombstones.length === 0) return;
+  const kept = afresh === true ? [] : pipeline.tombstones;
+  pipeline.horizon = horizon;
+  pipeline.tombstones = [...kept, ...tombstones].filter((one) => one.generation > horizon);
+};
+
+/** What is written goes on its way: to readers, or first to followers. */
+const pass = (pipeline: Pipeline, group: readonly Staged[]): void => {
   const after = pipeline.written;
-  pipeline.written = last;
-  if (told !== undefined) {
-    pipeline.epochs = told.epochs;
-    pipeline.reserved = Math.max(pipeline.reserved, told.generationMax);
-  } else if (pipeline.followers.size > 0 && !pipeline.follows) {
-    tell(pipeline, batchOf(pipeline, group, after));
+  const last = group.at(-1);
+  pipeline.written = last?.generation ?? after;
+  if (last?.told !== undefined) {
+    pipeline.epochs = last.told.epochs;
+    pipeline.reserved = Math.max(pipeline.reserved, last.told.generationMax);
+    publish(pipeline, group);
+    return;
   }
+  pipeline.unacknowledged.push(group);
+  if (pipeline.followers.size > 0 && !pipeline.follows) tell(pipeline, batchOf(pipeline, group, after));
+  settle(pipeline);
 };
 
 export const tell = (pipeline: Pipeline, batch: Batch): void => {
