@@ -92,7 +92,8 @@ export interface Link {
   readonly ready: Promise<void>;
   /** How the member came up to date. */
   readonly how: () => 'batch' | 'copy' | undefined;
-  end(): void;
+  /** Resolves when nothing of it is under way any more. */
+  end(): Promise<void>;
 }
 
 /** Brings a member up to date and keeps it so: batches in order, each acknowledged. */
@@ -123,9 +124,10 @@ export const link = (leader: Store, member: Store, name: string, delay: Delay = 
   return {
     ready,
     how: () => how,
-    end: () => {
+    end: async () => {
       ended = true;
       unsubscribe();
+      await last;
     },
   };
 };

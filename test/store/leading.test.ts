@@ -273,7 +273,7 @@ describe('a commit of a member', () => {
     const member = host();
     await following(leader, member, 'm');
     let times = 0;
-    await member.follow({ propose: (proposal) => answer(proposal, ++times) });
+    await member.follow({ propose: (proposal: Proposal) => answer(proposal, ++times) });
     return { leader, member };
   };
 
