@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { nodeClock } from './drivers/node/clock.ts';
 import { keepTicksFast } from './drivers/node/ticks.ts';
 import { CredentialsUnusable } from './main/credentials.ts';
+import { inspectCommand } from './main/inspect.ts';
 import { xenactLog } from './main/log.ts';
 import { readUpOptions, UsageError, upHelp } from './main/options.ts';
 import { StartFailure } from './main/start-failure.ts';
@@ -14,6 +15,7 @@ import { StoreUnusable } from './store/lmdb.ts';
 const help = `Usage: xenact COMMAND [FLAG ...]
 
   up        start this host (xenact up --help lists its flags)
+  inspect   look inside a running host or pool (xenact inspect --help)
   version   print the version
 `;
 
@@ -53,6 +55,8 @@ const main = async (args: readonly string[]): Promise<void> => {
   if (command === 'up') {
     if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(upHelp());
     else await runUp(rest);
+  } else if (command === 'inspect') {
+    await inspectCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'version' || command === '--version') {
     process.stdout.write(`xenact ${version}\n`);
   } else if (command === undefined || command === '--help' || command === 'help' || command === '-h') {

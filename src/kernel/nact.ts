@@ -13,7 +13,20 @@ export interface Local<M> {
 export interface ActorSystem {
   /** A group of actors that are stopped together. It takes no messages, so many children cost it nothing. */
   group(name: string): ActorGroup;
+  /** Tells of every message that is handled from now on; undefined: of none, which costs nothing. */
+  observe(observer: Observer | undefined): void;
   stop(): void;
+}
+
+/** Told after each message, in the turn of the actor. */
+export interface Observer {
+  readonly nowMs: () => number;
+  readonly handled: (actor: string, message: unknown, tookMs: number) => void;
+}
+
+/** Where the actors of a system look whether somebody observes them. */
+interface Observed {
+  observer: Observer | undefined;
 }
 
 export interface ActorGroup {
@@ -22,6 +35,8 @@ export interface ActorGroup {
 
 export interface ActorSpec<S, M, Fx> {
   readonly name: string;
+  /** What observers know it by, where that is not its name. */
+  readonly label?: string;
   readonly initial: S;
   readonly machine: Machine<S, M, Fx>;
   /** Does one effect. What it answers is told to the actor itself, ahead of everything that waits. */
@@ -41,20 +56,33 @@ export const actorSystem = (name: string): ActorSystem => {
   incarnations += 1;
   // A name is never used twice: the library would run two handlers at once in the reborn actor.
   const system = nact.start({ name: `${name}-${incarnations}` } as never);
+  const observed: Observed = { observer: undefined };
   return {
-    group: (groupName) => group(nact.spawnStateless(system, () => {}, groupName)),
+    group: (groupName) =>
+      group(
+        nact.spawnStateless(system, () => {}, groupName),
+        observed,
+      ),
+    observe: (observer) => {
+      observed.observer = observer;
+    },
     stop: () => nact.stop(system),
   };
 };
 
-const group = (parent: nact.Ref<unknown>): ActorGroup => ({
+const group = (parent: nact.Ref<unknown>, observed: Observed): ActorGroup => ({
   spawn: (spec) => {
     incarnations += 1;
-    return local(parent, `${spec.name}-${incarnations}`, spec);
+    return local(parent, `${spec.name}-${incarnations}`, spec, observed);
   },
 });
 
-const local = <S, M, Fx>(parent: nact.Ref<unknown>, name: string, spec: ActorSpec<S, M, Fx>): Local<M> => {
+const local = <S, M, Fx>(
+  parent: nact.Ref<unknown>,
+  name: string,
+  spec: ActorSpec<S, M, Fx>,
+  observed: Observed,
+): Local<M> => {
   let pending = 0;
 
   const turn = (state: S, message: M): S => {
@@ -76,11 +104,15 @@ const local = <S, M, Fx>(parent: nact.Ref<unknown>, name: string, spec: ActorSpe
     (state: S, message: { readonly told: M }) => {
       pending -= 1;
       let next = state;
+      const { observer } = observed;
+      const startMs = observer?.nowMs();
       try {
         next = turn(state, message.told);
       } catch (error) {
         spec.onBug(error, message.told);
       }
+      if (startMs !== undefined)
+        observer?.handled(spec.label ?? spec.name, message.told, observer.nowMs() - startMs);
       spec.rested?.(next);
       return next;
     },

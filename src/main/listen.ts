@@ -6,6 +6,7 @@ import { auditLogRoute } from '../edge/audit-log.ts';
 import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
 import { imageRoutes } from '../edge/images.ts';
+import { inspectRoute } from '../edge/inspect.ts';
 import { joinRoute } from '../edge/join.ts';
 import type { Log } from '../std/log.ts';
 import { hostCertificate } from './certificate.ts';
@@ -43,6 +44,7 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
     routes: [
       auditLogRoute(runtime.audit),
       joinRoute(runtime.hostPool.membership),
+      inspectRoute(runtime.inspector),
       ...imageRoutes(runtime),
       ...consoleRoutes({ ...machine, store: runtime.store, hypervisor: runtime.services.hypervisor, log }),
     ],

@@ -8,10 +8,12 @@ import type { Ref } from '../model/types.ts';
 import { catalogOf } from '../objects/catalog.ts';
 import { deriveRows } from '../objects/derive-rows.ts';
 import { invokerOf } from '../objects/invoke.ts';
+import { localSessionsOf } from '../objects/local-sessions.ts';
 import { elsewhere } from '../objects/route.ts';
 import { type Objects, objectsOf } from '../objects/runtime.ts';
 import type { Services } from '../objects/services.ts';
 import { peerRef } from '../pool/ground.ts';
+import { inspectorOf } from '../pool/inspection.ts';
 import { internalClasses } from '../pool/rows.ts';
 import { openStateFile, type StateFile } from '../pool/state.ts';
 import type { Log } from '../std/log.ts';
@@ -108,6 +110,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     hypervisor: parts.chosen.hypervisor,
     storage: parts.storage,
     credentials: parts.credentials,
+    localSessions: localSessionsOf(machine),
     store,
     host,
     facts: hostFacts,
@@ -127,6 +130,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     invoker,
     audit,
     hostPool,
+    inspector: inspectorOf(hostPool.ground, pool, awake),
     bootstrapping,
     /** What a coordinator does with the rows each time that it begins to be one. */
     onLead: (make: () => Promise<void>) => {

@@ -1,4 +1,4 @@
-import { type ActorGroup, type ActorSystem, actorSystem, type Local } from '../kernel/nact.ts';
+import { type ActorGroup, type ActorSystem, actorSystem, type Local, type Observer } from '../kernel/nact.ts';
 import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
@@ -40,7 +40,21 @@ export interface Objects {
   /** To be told of every staged commit, so that what waits is tried again. */
   staged(changes: readonly Change[]): void;
   readonly awake: number;
+  /** What is awake now, and what it does. */
+  look(): readonly ActorState[];
+  /** Tells of every message that an object handles from now on; undefined: of none. */
+  observe(observer: Observer | undefined): void;
   stop(): void;
+}
+
+/** An object that is awake. */
+export interface ActorState {
+  /** `VM/OpaqueRef:...` */
+  readonly key: string;
+  readonly running: readonly Asked[];
+  readonly waiting: readonly Asked[];
+  /** Messages that it has not handled yet. */
+  readonly queued: number;
 }
 
 export interface ObjectsOptions {
@@ -109,7 +123,19 @@ export const objectsOf = (options: ObjectsOptions): Objects => {
     get awake() {
       return runtime.live.size;
     },
+    look: () => [...runtime.live.values()].map((live) => stateOf(runtime, live)),
+    observe: runtime.system.observe,
     stop: () => runtime.system.stop(),
+  };
+};
+
+const stateOf = ({ pending }: Runtime, { key, actor }: Live): ActorState => {
+  const own = [...pending.values()].filter(({ owner }) => owner === key);
+  return {
+    key,
+    running: own.filter(({ begun }) => begun).map(({ job }) => job.asked),
+    waiting: own.filter(({ begun }) => !begun).map(({ job }) => job.asked),
+    queued: actor.pending,
   };
 };
 
@@ -220,6 +246,7 @@ const awaken = (runtime: Runtime, cls: string, ref: string): Live => {
   const admit = admission((asked) => refusal(runtime, asked));
   const actor: Local<Message> = group.spawn<Underway, Message, Effect>({
     name: ref.replaceAll(/[^0-9a-zA-Z-]/g, '_'),
+    label: key,
     initial: idle,
     machine: (state, message) =>
       message.type === 'turn' ? [state, { do: 'run', run: message.run }] : admit(state, message),

@@ -1,0 +1,115 @@
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { parseArgs } from 'node:util';
+import { nodeClock } from '../drivers/node/clock.ts';
+import type { Handled, Inspection } from '../pool/inspection.ts';
+import { sleep } from '../std/clock.ts';
+import { inspectionText, messagesText } from './inspect-text.ts';
+import { UsageError } from './options.ts';
+import { StartFailure } from './start-failure.ts';
+
+const help = `Usage: xenact inspect [FLAG ...]
+
+Shows what the hosts of a pool do now: objects that are awake with what they run and what waits, links, how far
+each host's database is, and open tasks. Needs a user with the role pool-admin.
+
+  --url URL        a host of the pool (default: http://127.0.0.1:8080)
+  --user USER      (default: root)
+  --password PW    or XENACT_ROOT_PASSWORD in the environment
+  --host HOST      only this host, by name, address, uuid or reference
+  --actor REF      the last messages of one object, on the host that --host names
+  --every SECONDS  show it again and again (default: 2 on a terminal, else once)
+  --json           for programs: one JSON document, once
+`;
+
+const flags = {
+  url: { type: 'string', default: 'http://127.0.0.1:8080' },
+  user: { type: 'string', default: 'root' },
+  password: { type: 'string' },
+  host: { type: 'string' },
+  actor: { type: 'string' },
+  every: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const everySecondsDefault = 2;
+const timeoutMs = 10_000;
+const answerBytesMax = 64 * 1_048_576;
+const clearScreen = '\u001b[2J\u001b[H';
+
+export const inspectCommand = async (
+  args: readonly string[],
+  environment: Environment,
+  write: (text: string) => void,
+): Promise<void> => {
+  const given = parsed(args);
+  if (given.help) return write(help);
+  const password = given.password ?? environment['XENACT_ROOT_PASSWORD'];
+  if (password === undefined)
+    throw new UsageError('xenact inspect needs --password, or XENACT_ROOT_PASSWORD');
+  const url = new URL('/inspect', given.url);
+  if (given.host !== undefined) url.searchParams.set('host', given.host);
+  if (given.actor !== undefined) url.searchParams.set('actor', given.actor);
+  const look = (): Promise<string> => get(url, `${given.user}:${password}`);
+  if (given.json) return write(await look());
+  const every = given.every === undefined ? undefined : Number(given.every);
+  if (every !== undefined && !(every > 0)) throw new UsageError('--every must be a number of seconds');
+  const again = every ?? (process.stdout.isTTY ? everySecondsDefault : undefined);
+  for (;;) {
+    const seen: unknown = JSON.parse(await look());
+    const text =
+      given.actor === undefined ? inspectionText(seen as Inspection[]) : messagesText(seen as Handled[]);
+    if (again === undefined) return write(text);
+    write(`${clearScreen}${text}`);
+    // The clock lets a process end that waits for nothing else, and this one does.
+    await Promise.all([
+      sleep(nodeClock, again * 1000),
+      new Promise((resolve) => setTimeout(resolve, again * 1000)),
+    ]);
+  }
+};
+
+const parsed = (args: readonly string[]) => {
+  try {
+    return parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n\n${help}`);
+  }
+};
+
+const get = (url: URL, auth: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const ask = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const options = { auth, rejectUnauthorized: false, signal: AbortSignal.timeout(timeoutMs) };
+    const sent = ask(url, options, (response) => {
+      const chunks: Buffer[] = [];
+      let sizeBytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        sizeBytes += chunk.length;
+        if (sizeBytes > answerBytesMax) sent.destroy(new Error('The answer is too long'));
+        else chunks.push(chunk);
+      });
+      response.once('error', reject);
+      response.once('end', () => {
+        const body = Buffer.concat(chunks).toString('utf8');
+        if (response.statusCode === 200) resolve(body);
+        else
+          reject(
+            new StartFailure(`${url.origin} answered ${response.statusCode}: ${body.trim().slice(0, 500)}`),
+          );
+      });
+    });
+    sent.once('error', (error) =>
+      reject(
+        error instanceof StartFailure
+          ? error
+          : new StartFailure(
+              `${url.origin} cannot be asked (${error.message}). Is xenact up there? Give another --url.`,
+            ),
+      ),
+    );
+    sent.end();
+  });
