@@ -1,8 +1,9 @@
-import type { Deadlines } from './deadlines.ts';
+import type { Clock } from '../std/clock.ts';
 import { errorOf, MeshFailure, type Problem } from './failure.ts';
 import type { Item } from './frame.ts';
 import type { MeshLimits } from './limits.ts';
 import type { Outbox } from './outbox.ts';
+import { type Timed, underwayOf } from './underway.ts';
 
 export interface CallOptions {
   /** From now until the answer; the time that is left travels with the call. */
@@ -20,96 +21,93 @@ export interface CallOptions {
 /** What this host has asked another over one link. */
 export interface Calls {
   ask(make: (id: number, leftMs: number) => Item, options: CallOptions): Promise<any>;
+  /** `behind`: why an answer does not count where its sender's epoch is below this host's. */
   reply(id: number, value: unknown, behind: MeshFailure | undefined): void;
   fail(id: number, problem: Problem, behind: MeshFailure | undefined): void;
+  /** It could not be sent. */
+  reject(id: number, failure: MeshFailure): void;
   count(): number;
   /** Rejects what is open. */
   close(failure: MeshFailure): void;
 }
 
-interface Open {
+interface Open extends Timed {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  readonly anyEpoch: boolean;
-  readonly disarm: () => void;
+  readonly options: CallOptions;
+  readonly abort: (() => void) | undefined;
 }
 
 export const callsOf = (given: {
   readonly host: string;
+  readonly clock: Clock;
   readonly outbox: Outbox;
-  readonly deadlines: Deadlines;
   readonly limits: MeshLimits;
 }): Calls => {
-  const { host, outbox, deadlines, limits } = given;
-  const open = new Map<number, Open>();
+  const { host, clock, outbox, limits } = given;
   let lastId = 0;
 
+  const giveUp = (id: number, error: unknown): void => {
+    const call = take(id);
+    if (call === undefined) return;
+    outbox.put(['cancel', id]);
+    call.reject(error);
+  };
+
+  const open = underwayOf<Open>(clock, (id, { options }) =>
+    giveUp(id, new MeshFailure('deadline', `Host ${host} did not answer within ${options.timeoutMs} ms`)),
+  );
+
   const take = (id: number): Open | undefined => {
-    const call = open.get(id);
-    if (call === undefined) return undefined;
-    open.delete(id);
-    call.disarm();
+    const call = open.take(id);
+    if (call?.abort !== undefined) call.options.signal?.removeEventListener('abort', call.abort);
     return call;
+  };
+
+  const counts = (call: Open, behind: MeshFailure | undefined): boolean => {
+    if (behind === undefined || call.options.anyEpoch) return true;
+    call.reject(behind);
+    return false;
   };
 
   return {
     ask: (make, options) =>
       new Promise((resolve, reject) => {
-        const { timeoutMs, signal, anyEpoch = false } = options;
+        const { timeoutMs, signal } = options;
         if (signal?.aborted) return reject(signal.reason);
-        if (open.size >= limits.callsInFlightMax) {
+        if (open.count() >= limits.callsInFlightMax) {
           return reject(
-            new MeshFailure('busy', `${open.size} calls are open at host ${host}: try again later`),
+            new MeshFailure('busy', `${open.count()} calls are open at host ${host}: try again later`),
           );
         }
         lastId += 1;
         const id = lastId;
-        const item = make(id, leftMs(timeoutMs));
-        const giveUp = (error: unknown): void => {
-          if (take(id) === undefined) return;
-          outbox.put(['cancel', id]);
-          reject(error);
-        };
-        const late = (): void =>
-          giveUp(new MeshFailure('deadline', `Host ${host} did not answer within ${timeoutMs} ms`));
-        const disarm = deadlines(timeoutMs, late);
-        const abort = signal && ((): void => giveUp(signal.reason));
+        outbox.put(make(id, wholeMs(timeoutMs)));
+        const abort = signal && (() => giveUp(id, signal.reason));
         if (abort) signal.addEventListener('abort', abort, { once: true });
-        open.set(id, {
-          resolve,
-          reject,
-          anyEpoch,
-          disarm: abort
-            ? () => {
-                disarm();
-                signal.removeEventListener('abort', abort);
-              }
-            : disarm,
-        });
-        outbox.put(item, (failure) => {
-          if (failure !== undefined) take(id)?.reject(failure);
-        });
+        open.add(id, { resolve, reject, options, abort, dueMs: clock.monotonicMs() + timeoutMs });
       }),
 
     reply: (id, value, behind) => {
       const call = take(id);
-      if (behind !== undefined && !call?.anyEpoch) call?.reject(behind);
-      else call?.resolve(value);
+      if (call !== undefined && counts(call, behind)) call.resolve(value);
     },
 
     fail: (id, problem, behind) => {
       const call = take(id);
-      call?.reject(behind !== undefined && !call.anyEpoch ? behind : errorOf(problem));
+      if (call !== undefined && counts(call, behind)) call.reject(errorOf(problem));
     },
 
-    count: () => open.size,
+    reject: (id, failure) => take(id)?.reject(failure),
+
+    count: open.count,
 
     close: (failure) => {
-      for (const id of [...open.keys()]) take(id)?.reject(failure);
+      for (const [id] of open.entries()) take(id)?.reject(failure);
     },
   };
 };
 
-/** Whole milliseconds, as they travel. */
-const leftMs = (timeoutMs: number): number =>
+/** As time travels. */
+const wholeMs = (timeoutMs: number): number =>
   timeoutMs > 0 ? Math.min(Math.ceil(timeoutMs), Number.MAX_SAFE_INTEGER) : 0;

@@ -54,8 +54,8 @@ const packr = new Packr({ int64AsType: 'bigint' });
 
 /**
  * Strings, numbers, bigints of 64 bits, booleans, null, undefined, bytes, arrays, Maps and plain objects arrive as
- * they were; -0 arrives as 0 and half a surrogate pair as U+FFFD. Throws `FrameFailure` for anything else, and for
- * what the other side would not take.
+ * they were; -0 arrives as 0, half a surrogate pair as U+FFFD and a Set as an array. Throws `FrameFailure` for what
+ * the other side would not take: dates, larger integers, circles, and what is over a limit.
  */
 export const encodeFrame = ({ version, epoch, items }: Frame, limits: MeshLimits): Uint8Array => {
   let bytes: Uint8Array;

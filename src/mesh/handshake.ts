@@ -1,5 +1,5 @@
 import type { Wire, WireEvents } from '../drivers/mesh-wire.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { Clock } from '../std/clock.ts';
 import { decodeFrame, encodeFrame, type Hello, type Item } from './frame.ts';
 import type { MeshLimits } from './limits.ts';
 
@@ -22,7 +22,7 @@ export const refuseWire = (wire: Wire, why: string, limits: MeshLimits): void =>
  */
 export const awaitHello = (
   wire: Wire,
-  { deadlines, limits }: { readonly deadlines: Deadlines; readonly limits: MeshLimits },
+  { clock, limits }: { readonly clock: Clock; readonly limits: MeshLimits },
   greeted: (hello: Hello) => WireEvents | undefined,
   failed: (why: string) => void,
 ): void => {
@@ -35,7 +35,7 @@ export const awaitHello = (
     wire.close(why);
     failed(why);
   };
-  const disarm = deadlines(limits.handshakeMsMax, () =>
+  const disarm = clock.after(limits.handshakeMsMax, () =>
     fail(`No greeting came within ${limits.handshakeMsMax} ms`),
   );
   wire.receive({

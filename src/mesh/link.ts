@@ -4,8 +4,7 @@ import type { Clock } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import { type Answers, answersOf, type Sender } from './answers.ts';
 import { type CallOptions, type Calls, callsOf } from './calls.ts';
-import type { Deadlines } from './deadlines.ts';
-import { MeshFailure } from './failure.ts';
+import { MeshFailure, problemOf } from './failure.ts';
 import { decodeFrame, type Frame, type Item } from './frame.ts';
 import { type Heartbeat, heartbeatOf } from './heartbeat.ts';
 import type { MeshLimits } from './limits.ts';
@@ -20,7 +19,6 @@ export interface MeshContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: MeshLimits;
-  readonly deadlines: Deadlines;
   readonly services: ReadonlyMap<string, Service>;
   readonly epoch: () => number;
   /** Resolves once a higher epoch is stored. */
@@ -75,6 +73,7 @@ export const linkOf = (context: MeshContext, options: LinkOptions): Link => {
     limits,
     head: () => ({ version, epoch: epoch() }),
     onFrame: (bytes) => traffic.count('out', bytes),
+    onUnsendable: (item, failure) => unsendable(item, failure),
   });
   const streams = streamsOf(outbox, limits);
   const parts: Parts = {
@@ -110,6 +109,16 @@ export const linkOf = (context: MeshContext, options: LinkOptions): Link => {
       traffic.item('in', item[0]);
       take(parts, item, { epoch: frame.epoch, behind });
     }
+  };
+
+  const unsendable = (item: Item, failure: MeshFailure): void => {
+    log.error(
+      { host, kind: item[0], failure: failure.message },
+      'Something for a host of the pool cannot be sent',
+    );
+    if (item[0] === 'call' || item[0] === 'open') parts.calls.reject(item[1], failure);
+    else if (item[0] === 'reply') outbox.put(['fail', item[1], problemOf(failure)]);
+    else close(failure.message);
   };
 
   const refuse = (error: unknown): void => {

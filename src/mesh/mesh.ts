@@ -10,7 +10,6 @@ import type {
 import type { Clock, Random } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import type { CallOptions } from './calls.ts';
-import { deadlinesOf } from './deadlines.ts';
 import { MeshFailure } from './failure.ts';
 import type { Hello } from './frame.ts';
 import { awaitHello, refuseWire } from './handshake.ts';
@@ -61,7 +60,7 @@ export interface MeshOptions {
 }
 
 export const meshOf = (options: MeshOptions): Mesh => {
-  const { clock, log, network, self } = options;
+  const { log, network, self } = options;
   const limits: MeshLimits = { ...meshLimits, ...options.limits };
   const services = new Map<string, Service>();
   const peers = new Map<string, Peer>();
@@ -74,7 +73,6 @@ export const meshOf = (options: MeshOptions): Mesh => {
     limits,
     services,
     versions: options.versions ?? meshVersions,
-    deadlines: deadlinesOf(clock),
     certificate: () => certificate,
     changed: (peer) => {
       for (const listener of [...listeners]) {
@@ -87,13 +85,13 @@ export const meshOf = (options: MeshOptions): Mesh => {
     },
   };
 
-  const linkWith = (host: string): Link => {
+  const linkWith = (host: string): Link | MeshFailure => {
     const peer = peers.get(host);
     if (peer === undefined)
-      throw new MeshFailure('unreachable', `Host ${host} is no other host of this pool`);
-    const link = peer.link();
-    if (link !== undefined) return link;
-    throw new MeshFailure('unreachable', `Host ${host} cannot be reached: ${peer.state().why}`);
+      return new MeshFailure('unreachable', `Host ${host} is no other host of this pool`);
+    return (
+      peer.link() ?? new MeshFailure('unreachable', `Host ${host} cannot be reached: ${peer.state().why}`)
+    );
   };
 
   const greeted = (wire: Wire, hello: Hello): WireEvents | undefined => {
@@ -112,8 +110,14 @@ export const meshOf = (options: MeshOptions): Mesh => {
   };
 
   return {
-    call: async (host, name, payload, called) => linkWith(host).call(name, payload, called),
-    open: async (host, name, payload, called) => linkWith(host).open(name, payload, called),
+    call: (host, name, payload, called) => {
+      const link = linkWith(host);
+      return link instanceof MeshFailure ? Promise.reject(link) : link.call(name, payload, called);
+    },
+    open: (host, name, payload, called) => {
+      const link = linkWith(host);
+      return link instanceof MeshFailure ? Promise.reject(link) : link.open(name, payload, called);
+    },
     serve: (name, handle, { anyEpoch = false } = {}) => register(name, { kind: 'call', handle, anyEpoch }),
     serveStream: (name, handle, { anyEpoch = false } = {}) =>
       register(name, { kind: 'stream', handle, anyEpoch }),

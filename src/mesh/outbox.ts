@@ -6,18 +6,11 @@ import { FrameFailure } from './scan.ts';
 
 /** What goes to one host. Everything put in during one turn goes in one frame. */
 export interface Outbox {
-  /** `sent` is told once the item is in a frame, or why it can never be in one. */
-  put(item: Item, sent?: Sent): void;
+  /** `sent` is called once the item is in a frame. */
+  put(item: Item, sent?: () => void): void;
   /** Goes on after the wire was full. */
   drained(): void;
   close(): void;
-}
-
-export type Sent = (failure?: MeshFailure) => void;
-
-interface Waiting {
-  readonly item: Item;
-  readonly sent: Sent | undefined;
 }
 
 export interface OutboxContext {
@@ -26,10 +19,13 @@ export interface OutboxContext {
   /** Version and epoch of a frame that is made now. */
   readonly head: () => Omit<Frame, 'items'>;
   readonly onFrame: (sizeBytes: number) => void;
+  /** This item can never be in a frame. */
+  readonly onUnsendable: (item: Item, failure: MeshFailure) => void;
 }
 
-export const outboxOf = ({ wire, limits, head, onFrame }: OutboxContext): Outbox => {
-  let waiting: Waiting[] = [];
+export const outboxOf = ({ wire, limits, head, onFrame, onUnsendable }: OutboxContext): Outbox => {
+  let waiting: Item[] = [];
+  const told = new Map<Item, () => void>();
   let planned = false;
   let closed = false;
 
@@ -49,26 +45,33 @@ export const outboxOf = ({ wire, limits, head, onFrame }: OutboxContext): Outbox
   };
 
   /** What does not fit into one frame goes in two halves; what does not fit alone never goes. */
-  const send = (batch: readonly Waiting[]): void => {
+  const send = (batch: readonly Item[]): void => {
     let bytes: Uint8Array;
     try {
-      bytes = encodeFrame({ ...head(), items: batch.map(({ item }) => item) }, limits);
+      bytes = encodeFrame({ ...head(), items: batch }, limits);
     } catch (error) {
       if (!(error instanceof FrameFailure)) throw error;
       const half = batch.length >> 1;
-      if (half === 0) batch[0]?.sent?.(new MeshFailure('unsendable', error.message));
+      if (half === 0) onUnsendable(batch[0] as Item, new MeshFailure('unsendable', error.message));
       else for (const part of [batch.slice(0, half), batch.slice(half)]) send(part);
       return;
     }
     wire.send(bytes);
     onFrame(bytes.length);
-    for (const { sent } of batch) sent?.();
+    if (told.size > 0) for (const item of batch) tell(item);
+  };
+
+  const tell = (item: Item): void => {
+    const sent = told.get(item);
+    told.delete(item);
+    sent?.();
   };
 
   return {
     put: (item, sent) => {
       if (closed) return;
-      waiting.push({ item, sent });
+      waiting.push(item);
+      if (sent !== undefined) told.set(item, sent);
       plan();
     },
     drained: () => {
@@ -77,6 +80,7 @@ export const outboxOf = ({ wire, limits, head, onFrame }: OutboxContext): Outbox
     close: () => {
       closed = true;
       waiting = [];
+      told.clear();
     },
   };
 };

@@ -1,10 +1,11 @@
 import type { Clock } from '../std/clock.ts';
-import type { LazyAbort } from './abort.ts';
+import type { Abortable } from './context.ts';
 import type { MeshLimits } from './limits.ts';
 
 export interface Execution {
-  readonly outcome: Promise<unknown>;
-  readonly abort: LazyAbort;
+  /** A value, or a promise of one. */
+  readonly outcome: unknown;
+  readonly context: Abortable;
 }
 
 /**
@@ -39,7 +40,7 @@ export const requestsOf = (clock: Clock, limits: MeshLimits): Requests => {
         settled.set(id, { execution, atMs: clock.monotonicMs() });
         forget();
       };
-      execution.outcome.then(settle, settle);
+      Promise.resolve(execution.outcome).then(settle, settle);
       return execution;
     },
   };

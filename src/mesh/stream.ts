@@ -1,7 +1,6 @@
 import { Duplex } from 'node:stream';
 import { MeshFailure, type Problem, problemOf } from './failure.ts';
 import type { Item } from './frame.ts';
-import type { Sent } from './outbox.ts';
 
 /** What one item carries at most, so that calls get their turn between the parts of a stream. */
 const PIECE_BYTES_MAX = 65_536;
@@ -22,14 +21,14 @@ export interface ByteStream {
  */
 export const byteStream = (given: {
   readonly id: number;
-  readonly put: (item: Item, sent?: Sent) => void;
+  readonly put: (item: Item, sent?: () => void) => void;
   /** What the other side takes before it gives credit, and what this side takes. */
   readonly windowBytes: { readonly out: number; readonly in: number };
   readonly anyEpoch: boolean;
   readonly gone: () => void;
 }): ByteStream => {
   const { id, put, windowBytes } = given;
-  const outgoing: { bytes: Uint8Array; readonly done: Sent }[] = [];
+  const outgoing: { bytes: Uint8Array; readonly done: (() => void) | undefined }[] = [];
   let credit = windowBytes.out;
   let granted = windowBytes.in;
   const ended = { in: false, out: false, cut: false };
@@ -60,13 +59,13 @@ export const byteStream = (given: {
     writev: (chunks, callback) => {
       chunks.forEach(({ chunk }, i) => {
         const isLast = i === chunks.length - 1;
-        outgoing.push({ bytes: chunk, done: (failure) => (isLast || failure) && callback(failure ?? null) });
+        outgoing.push({ bytes: chunk, done: isLast ? () => callback() : undefined });
       });
       pump();
     },
     final: (callback) => {
       ended.out = true;
-      put(['end', id], (failure) => callback(failure ?? null));
+      put(['end', id], () => callback());
     },
     destroy: (error, callback) => {
       outgoing.length = 0;

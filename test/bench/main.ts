@@ -3,6 +3,7 @@ import { allRecords } from './all-records.ts';
 import { durable } from './durable.ts';
 import { events } from './events.ts';
 import { fragments } from './fragments.ts';
+import { mesh } from './mesh.ts';
 import { restart } from './restart.ts';
 import { smallCalls } from './small-calls.ts';
 import { vmStart } from './vm-start.ts';
@@ -15,6 +16,7 @@ const benchmarks = {
   restart,
   durable,
   'vm-start': vmStart,
+  mesh,
 } as const;
 
 const chosen = process.argv.slice(2);
