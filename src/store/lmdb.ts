@@ -116,7 +116,9 @@ const load = (
     rows: (function* () {
       for (const { key, value } of rows.getRange()) {
         // The shared structures live among the rows under a symbol.
-        if (Array.isArray(key)) yield { cls: key[0], ref: key[1], ...value };
+        if (!Array.isArray(key)) continue;
+        const { created, modified, fields } = value;
+        yield { cls: key[0], ref: key[1], created, modified, fields };
       }
     })(),
     tombstones: [...tombstones.getRange()].map(({ value }) => value),

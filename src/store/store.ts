@@ -124,39 +124,44 @@ export const openStore = (options: StoreOptions): Store => {
     ...followersOf(pipeline, onStaged),
   };
 };
+
 const fill = (tables: ReadonlyMap<string, Table>, rows: Iterable<StoredRow>): void => {
-  const records: { table: Table; ref: string; record: Record<string, unknown> }[] = [];
-  for (const row of rows) {
-    const owner = tables.get(row.cls);
+  for (const { cls, ref, created, modified, fields } of rows) {
+    const owner = tables.get(cls);
     if (owner === undefined) continue;
-    const record = { ...owner.schema.defaults, ...row.fields };
-    const { created, modified } = row;
+    const record = { ...owner.schema.defaults, ...fields };
     const version: Version = { record, created, modified, durable: true, stored: true };
-    const entry = owner.entry(row.ref);
+    const entry = owner.entry(ref);
     entry.latest = version;
     owner.publish(entry, version);
-    records.push({ table: owner, ref: row.ref, record });
   }
-  relinkComputed(tables, records);
+  for (const owner of tables.values()) relinkComputed(tables, owner);
 };
 
-/** The ends that are not stored follow from the ends that are. */
-const relinkComputed = (
-  tables: ReadonlyMap<string, Table>,
-  rows: readonly { readonly table: Table; readonly ref: string; readonly record: Record<string, unknown> }[],
-): void => {
-  const sets = new Map<unknown, string[]>();
-  for (const { table: owner, ref, record } of rows) {
-    for (const relation of owner.schema.relations.values()) {
-      if (relation.computed || relation.many || !relation.otherMany) continue;
-      const far = tables.get(relation.otherClass)?.latest(record[relation.field] as string)?.record;
-      if (far === undefined) continue;
-      const members = sets.get(far[relation.otherField]) ?? [];
-      if (members.length === 0) {
-        (far as Record<string, unknown>)[relation.otherField] = members;
-        sets.set(members, members);
-      }
-      members.push(ref);
+/**
+ * The ends that are not stored follow from the ends that are. Both are given the one text of a reference
+ * that its row has: a text is found in a map much sooner when it is the very key, and a hundred thousand
+ * rows are looked up many times before a host is ready.
+ */
+const relinkComputed = (tables: ReadonlyMap<string, Table>, { schema, entries }: Table): void => {
+  const ends = [...schema.relations.values()].flatMap(
+    ({ field, many, otherClass, otherField, otherMany }) => {
+      const far = tables.get(otherClass);
+      const computed = far?.schema.relations.get(otherField)?.computed === true;
+      return far !== undefined && computed && !many && otherMany ? [{ field, far, otherField }] : [];
+    },
+  );
+  if (ends.length === 0) return;
+  for (const { ref, latest } of entries.values()) {
+    const record = latest?.record as Record<string, unknown>;
+    for (const { field, far, otherField } of ends) {
+      const row = far.entries.get(record[field] as string);
+      if (row?.latest === undefined) continue;
+      record[field] = row.ref;
+      const other = row.latest.record as Record<string, unknown>;
+      const members = other[otherField] as string[];
+      if (members === far.schema.defaults[otherField]) other[otherField] = [ref];
+      else members.push(ref);
     }
   }
 };

@@ -30,11 +30,27 @@ export interface Drafting {
 
 type Tables = ReadonlyMap<string, Table>;
 
+/** What a transaction knows of a class: its rows before, and the ones that it has looked at to change them. */
+interface RowsOfClass {
+  readonly table: Table;
+  readonly drafts: Map<string, Draft>;
+}
+
 const invalid = (cls: string, ref: string): Fault => new Fault('HANDLE_INVALID', [cls, ref]);
 
 export const drafting = (tables: Tables): Drafting => {
-  const drafts = new Map<string, Map<string, Draft>>();
+  const known = new Map<string, RowsOfClass>();
   const inOrder: Draft[] = [];
+
+  const rowsOf = (cls: string): RowsOfClass | undefined => {
+    const rows = known.get(cls);
+    if (rows !== undefined) return rows;
+    const table = tables.get(cls);
+    if (table === undefined) return undefined;
+    const opened: RowsOfClass = { table, drafts: new Map() };
+    known.set(cls, opened);
+    return opened;
+  };
 
   const tableOf = (cls: string): Table => {
     const table = tables.get(cls);
@@ -42,16 +58,12 @@ export const drafting = (tables: Tables): Drafting => {
     return table;
   };
 
-  const keep = (draft: Draft): void => {
-    const ofClass = drafts.get(draft.cls) ?? new Map<string, Draft>();
-    drafts.set(draft.cls, ofClass.set(draft.ref, draft));
-  };
-
   const find = (cls: string, ref: string): Draft | undefined => {
-    const known = drafts.get(cls)?.get(ref);
-    if (known !== undefined) return known;
-    const before = tables.get(cls)?.latest(ref);
-    if (before === undefined) return undefined;
+    const rows = rowsOf(cls);
+    const drafted = rows?.drafts.get(ref);
+    if (drafted !== undefined) return drafted;
+    const before = rows?.table.latest(ref);
+    if (rows === undefined || before === undefined) return undefined;
     const draft: Draft = {
       cls,
       ref,
@@ -62,7 +74,7 @@ export const drafting = (tables: Tables): Drafting => {
       touched: false,
       durable: before.durable,
     };
-    keep(draft);
+    rows.drafts.set(ref, draft);
     inOrder.push(draft);
     return draft;
   };
@@ -113,8 +125,9 @@ export const drafting = (tables: Tables): Drafting => {
 
   return {
     read: (cls, ref) => {
-      const draft = drafts.get(cls)?.get(ref);
-      return draft === undefined ? tables.get(cls)?.latest(ref)?.record : draft.record;
+      const rows = rowsOf(cls);
+      const draft = rows?.drafts.get(ref);
+      return draft === undefined ? rows?.table.latest(ref)?.record : draft.record;
     },
     create: (cls, ref, fields, durable) => {
       const { schema } = tableOf(cls);
@@ -130,7 +143,7 @@ export const drafting = (tables: Tables): Drafting => {
         touched: true,
         durable: durable && schema.persist,
       };
-      keep(draft);
+      rowsOf(cls)?.drafts.set(ref, draft);
       if (existing === undefined) inOrder.push(draft);
       else inOrder[inOrder.indexOf(existing)] = draft;
       change(draft, schema, fields);
