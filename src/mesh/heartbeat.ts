@@ -26,7 +26,7 @@ export const heartbeatOf = (given: {
   let cancel = (): void => {};
 
   const beat = (): void => {
-    if (unheard * limits.heartbeatMs > limits.silenceMsMax) {
+    if (unheard * limits.heartbeatMs >= limits.silenceMsMax) {
       silent(limits.silenceMsMax);
       return;
     }

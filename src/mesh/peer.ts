@@ -121,12 +121,19 @@ export const peerOf = (context: PeerContext, first: PeerRow): Peer => {
     cancelRedial = clock.after(delayMs * (0.5 + random.fraction() / 2), begin);
   };
 
+  /** Why there is no link: a peer that is down for another reason than before is news too. */
+  const explain = (reason: string): void => {
+    if (reason === why || closed || link !== undefined) return;
+    why = reason;
+    log.debug({ host, why }, 'A host of the pool was not reached');
+    changed(peer);
+  };
+
   const failed = (mine: Dial, reason: string): void => {
     if (dial !== mine) return;
     dial = undefined;
-    if (reason !== why) log.debug({ host, why: reason }, 'A host of the pool was not reached');
-    why = reason;
     redial();
+    explain(reason);
   };
 
   const begin = (): void => {
@@ -204,7 +211,7 @@ export const peerOf = (context: PeerContext, first: PeerRow): Peer => {
       software = theirs.software;
       const version = agreed(theirs);
       if (typeof version === 'string') {
-        why = version;
+        explain(version);
         // It greets back, so that the other side can say in its own words what it lacks.
         sayHello(wire, hello(theirs.link), limits);
         wire.close(version);
