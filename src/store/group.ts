@@ -44,7 +44,7 @@ export const writeGroup = (pipeline: Pipeline, group: readonly Staged[]): WriteG
     generationMax: Math.max(pipeline.reserved, told?.generationMax ?? generation + generationsReserved),
     generation,
     epochs: told?.epochs ?? pipeline.epochs,
-    follows: pipeline.follows,
+    follows: told !== undefined || pipeline.follows,
     ...(afresh && { afresh }),
   };
 };

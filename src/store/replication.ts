@@ -137,6 +137,7 @@ type OnStaged = ((changes: readonly Change[]) => void) | undefined;
 export const applyBatch = (pipeline: Pipeline, batch: Batch, onStaged: OnStaged): Promise<void> => {
   checkMark(batch);
   checkChanges(batch.changes);
+  if (!pipeline.follows) throw new BatchRefused('This host decides itself and takes no batch');
   const { staged, queue } = pipeline;
   const own = { epoch: newestEpoch(pipeline.stagedEpochs), generation: staged };
   if (batch.after !== staged || batch.generation < staged || queue.some(({ told }) => told === undefined)) {

@@ -2,7 +2,9 @@ import { Fault } from '../std/fault.ts';
 import { isPrefix, newestEpoch, type Position, withEpoch } from './epochs.ts';
 import { generationsReserved } from './group.ts';
 import { idle, settle, stage, tell, wake, writeMark } from './pipeline.ts';
-import { type Authority, checkProposal, isCurrent, recording, replay, type Verdict } from './proposal.ts';
+import { type Authority, checkProposal, isCurrent, type Proposal, replay, type Verdict } from './proposal.ts';
+import { commitsWaitingMax, proposingOf } from './proposing.ts';
+import { reached } from './reached.ts';
 import { positionOf } from './replication.ts';
 import type { Schema } from './schema.ts';
 import type { Pipeline } from './state.ts';
@@ -11,13 +13,6 @@ import { type Draft, drafting } from './transaction.ts';
 import { txView } from './typed.ts';
 import type { Change } from './version.ts';
 import type { Tx } from './view.ts';
-
-/** Commits that wait for a host that decides, or for hosts that acknowledge; one more is TOO_MANY_PENDING_TASKS. */
-export const commitsWaitingMax = 65_536;
-/** Calls that wait for a generation; one more is TOO_MANY_PENDING_TASKS. */
-export const waitersMax = 65_536;
-/** How often a commit is made again because what it read had changed; then it is TOO_BUSY. */
-export const proposalRetriesMax = 64;
 
 /** A proposal came to a host that does not decide. */
 export class NotLeading extends Error {
@@ -59,37 +54,8 @@ export interface RolesOptions {
   readonly onStaged?: ((changes: readonly Change[]) => void) | undefined;
 }
 
-interface Job {
-  readonly make: (tx: Tx) => unknown;
-  readonly resolve: (value: any) => void;
-  readonly reject: (error: unknown) => void;
-  retries: number;
-}
-
 /** Paused: it is not known who decides, so what would commit waits. */
 type Mode = 'leads' | 'paused' | Authority;
-
-/** Resolves once a generation is visible. */
-export const reached = (pipeline: Pipeline, generation: number, signal?: AbortSignal): Promise<void> => {
-  if (pipeline.generation >= generation) return Promise.resolve();
-  if (pipeline.waiters.size >= waitersMax) return Promise.reject(new Fault('TOO_MANY_PENDING_TASKS'));
-  return new Promise((resolve, reject) => {
-    const end = (): void => {
-      pipeline.waiters.delete(waiter);
-      reject(signal?.reason);
-    };
-    const waiter = {
-      generation,
-      wake: () => {
-        signal?.removeEventListener('abort', end);
-        resolve();
-      },
-    };
-    if (signal?.aborted === true) return end();
-    signal?.addEventListener('abort', end, { once: true });
-    pipeline.waiters.add(waiter);
-  });
-};
 
 /** Runs `make` on the latest rows and makes a commit of it; `staged` is told its generation at once. */
 const commitHere = async <T>(
@@ -120,69 +86,44 @@ const commitHere = async <T>(
   return value;
 };
 
+/** Decides upon a proposal of another host as upon a commit of this one. */
+const decideHere = async (
+  pipeline: Pipeline,
+  options: RolesOptions,
+  proposal: Proposal,
+): Promise<Verdict> => {
+  if (!isPrefix(pipeline.epochs, proposal.base) || !isCurrent(pipeline.tables, proposal)) {
+    // What made it stale may still fail to be written; what is written never goes away again.
+    await idle(pipeline);
+    return { stale: pipeline.written };
+  }
+  let generation = pipeline.staged;
+  const staged = (one: number): void => {
+    generation = one;
+  };
+  await commitHere(pipeline, options, (tx) => replay(tx, proposal), staged);
+  return { generation };
+};
+
 export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
-  const { tables } = pipeline;
   // Whoever followed must hear first who decides now; a host that was always alone does.
   let mode: Mode = pipeline.follows ? 'paused' : 'leads';
-  const waiting: Job[] = [];
   /** Proposals of others that came while it was open who decides. */
   const asking: (() => void)[] = [];
   let ended = false;
-  let proposing: Promise<void> | undefined;
 
   const here = <T>(make: (tx: Tx) => T): Promise<T> => commitHere(pipeline, options, make);
-
-  /** One try of a commit that another host decides upon. Answers whether the job is over. */
-  const attempt = async (job: Job, authority: Authority): Promise<boolean> => {
-    const record = recording(tables);
-    const base = { ...positionOf(pipeline), generation: pipeline.staged };
-    const value = job.make(record.tx);
-    const proposal = record.proposal(base);
-    if (proposal !== undefined) {
-      const verdict = await authority.propose(proposal);
-      await reached(pipeline, 'stale' in verdict ? verdict.stale : verdict.generation);
-      if ('stale' in verdict) {
-        job.retries += 1;
-        if (job.retries > proposalRetriesMax) throw new Fault('TOO_BUSY');
-        return false;
-      }
-    }
-    job.resolve(value);
-    return true;
-  };
-
-  /** Proposes what waits, one after another, so that each sees the one before. */
-  const propose = async (): Promise<void> => {
-    for (let job = waiting[0]; job !== undefined && typeof mode === 'object'; job = waiting[0]) {
-      waiting.shift();
-      const over = await attempt(job, mode).catch((error: unknown) => {
-        job?.reject(error);
-        return true;
-      });
-      if (!over) waiting.unshift(job);
-    }
-  };
 
   /** Whoever waited goes on by the rule of now. */
   const release = (): void => {
     for (const ask of asking.splice(0)) ask();
-    if (mode === 'leads') {
-      for (const { make, resolve, reject } of waiting.splice(0)) here(make).then(resolve, reject);
-    } else if (mode !== 'paused') {
-      proposing ??= propose().finally(() => {
-        proposing = undefined;
-        if (waiting.length > 0) release();
-      });
-    }
+    proposing.run();
+    if (mode !== 'leads') return;
+    for (const { make, resolve, reject } of proposing.take()) here(make).then(resolve, reject);
   };
 
-  const queued = <T>(make: (tx: Tx) => T): Promise<T> => {
-    if (waiting.length >= commitsWaitingMax) return Promise.reject(new Fault('TOO_MANY_PENDING_TASKS'));
-    return new Promise<T>((resolve, reject) => {
-      waiting.push({ make, resolve, reject, retries: 0 });
-      release();
-    });
-  };
+  const authority = (): Authority | undefined => (typeof mode === 'object' ? mode : undefined);
+  const proposing = proposingOf(pipeline, authority, release);
 
   const decide = async (value: unknown): Promise<Verdict> => {
     const proposal = checkProposal(options.schemas, value);
@@ -192,17 +133,7 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
       await new Promise<void>((resolve) => asking.push(resolve));
     }
     if (mode !== 'leads') throw new NotLeading();
-    if (!isPrefix(pipeline.epochs, proposal.base) || !isCurrent(tables, proposal)) {
-      // What made it stale may still fail to be written; what is written never goes away again.
-      await idle(pipeline);
-      return { stale: pipeline.written };
-    }
-    let generation = pipeline.staged;
-    const staged = (one: number): void => {
-      generation = one;
-    };
-    await commitHere(pipeline, options, (tx) => replay(tx, proposal), staged);
-    return { generation };
+    return decideHere(pipeline, options, proposal);
   };
 
   const settled = async (): Promise<void> => {
@@ -211,7 +142,7 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
   };
 
   return {
-    commit: (make) => (mode === 'leads' ? here(make) : queued(make)),
+    commit: (make) => (mode === 'leads' ? here(make) : proposing.wait(make)),
     decide,
     lead: async (epoch) => {
       const known = newestEpoch(pipeline.epochs);
@@ -219,13 +150,16 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
       if (!Number.isSafeInteger(epoch) || (epoch <= known && !again)) {
         throw new Error(`Epoch ${epoch} has been: this host knows of epoch ${known}`);
       }
-      const before = mode;
+      const before = { mode, follows: pipeline.follows };
       mode = 'paused';
+      // Nothing that others decided is taken from now on.
+      pipeline.follows = false;
       try {
         await idle(pipeline);
-        await takeLead(pipeline, epoch);
+        await takeLead(pipeline, epoch, before.follows);
       } catch (error) {
-        mode = before;
+        mode = before.mode;
+        pipeline.follows = before.follows;
         release();
         throw error;
       }
@@ -243,7 +177,7 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
     },
     pause: async () => {
       mode = 'paused';
-      await proposing;
+      await proposing.busy;
       await settled();
       return positionOf(pipeline);
     },
@@ -258,15 +192,15 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
     end: () => {
       ended = true;
       const fault = new Fault('HOST_STILL_BOOTING', []);
-      for (const { reject } of waiting.splice(0)) reject(fault);
+      for (const { reject } of proposing.take()) reject(fault);
       for (const ask of asking.splice(0)) ask();
     },
   };
 };
 
 /** Writes down that this host decides from now on, and then lets it. */
-const takeLead = async (pipeline: Pipeline, epoch: number): Promise<void> => {
-  const { written, follows, cold } = pipeline;
+const takeLead = async (pipeline: Pipeline, epoch: number, follows: boolean): Promise<void> => {
+  const { written, cold } = pipeline;
   // Above all that whoever led before may have handed out, also of what never was on a disk.
   const above = follows ? Math.max(written, pipeline.reserved) : written;
   // Commits of this start are told from those of before it: what lived in memory only has gone.
@@ -274,7 +208,7 @@ const takeLead = async (pipeline: Pipeline, epoch: number): Promise<void> => {
   const epochs = withEpoch(pipeline.epochs, epoch, written + 1);
   const generationMax = Math.max(pipeline.reserved, generation + generationsReserved);
   await writeMark({ ...pipeline, written: generation }, { generationMax, epochs, follows: false });
-  Object.assign(pipeline, { follows: false, cold: false, epochs, stagedEpochs: epochs });
+  Object.assign(pipeline, { cold: false, epochs, stagedEpochs: epochs });
   Object.assign(pipeline, { reserved: generationMax, written: generation, staged: generation });
   if (pipeline.unacknowledged.length === 0) pipeline.generation = generation;
   if (cold) pipeline.feed.restart(generation);

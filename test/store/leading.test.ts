@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { Fault } from '../../src/std/fault.ts';
 import { epochsMax } from '../../src/store/epochs.ts';
 import { type Proposal, ProposalRefused, type Verdict } from '../../src/store/proposal.ts';
-import { commitsWaitingMax, NotLeading, proposalRetriesMax } from '../../src/store/roles.ts';
+import { commitsWaitingMax, proposalRetriesMax } from '../../src/store/proposing.ts';
+import { NotLeading } from '../../src/store/roles.ts';
 import { authority, disk, following, type Host, host, type Link, type Loose, link, rowsOf } from './hosts.ts';
 
 const add = (store: Host, ref: string, fields: object = {}): Promise<void> =>
@@ -296,6 +297,24 @@ describe('a commit of a member', () => {
     });
     await expect(busy).rejects.toMatchObject({ code: 'TOO_BUSY' });
     expect(made).toBe(proposalRetriesMax + 1);
+  });
+
+  test('that turns out stale when its host has begun to lead is decided by that host', async () => {
+    let answer = (_: Verdict): void => {};
+    const { leader, member } = await asked(
+      () =>
+        new Promise((resolve) => {
+          answer = resolve;
+        }),
+    );
+    const made = count(member);
+    const next = leader.since({ ...member.position });
+    await turn();
+    await member.lead(2);
+    await expect(member.apply(next)).rejects.toThrow('decides itself');
+    answer({ stale: leader.generation });
+    await made;
+    expect(member.committed.get('shelf', 's0').size).toBe(1n);
   });
 
   test('fails with what the authority answered, and those that wait go to the new one', async () => {
