@@ -1,0 +1,155 @@
+import type { ClassName } from '../../model/class.ts';
+import { nullRef, type Ref } from '../../model/types.ts';
+import { same } from '../../store/version.ts';
+import { isLive } from '../guest-state.ts';
+import type { Told } from './load.ts';
+import type { Watchers } from './watchers.ts';
+import type { Host, World } from './world.ts';
+
+/** A rule that was broken. */
+export class Broken extends Error {
+  readonly invariant: string;
+
+  constructor(invariant: string, detail: string) {
+    super(`${invariant}: ${detail}`);
+    this.name = 'Broken';
+    this.invariant = invariant;
+  }
+}
+
+/** Throws when something is so that must never be. Asked after every step. */
+export const alwaysOf = (world: World, told: Told, watchers: Watchers): (() => void) => {
+  const acts = actsOf(world);
+  let seenChanges = -1;
+  return () => {
+    if (world.metals.changes !== seenChanges) {
+      seenChanges = world.metals.changes;
+      const violation = world.metals.violation();
+      if (violation !== undefined) throw new Broken('a VM runs, and a disk is written to, on one host', violation);
+    }
+    if (acts.violation !== undefined) throw new Broken('one epoch acts at a time', acts.violation);
+    if (told.seen !== undefined) throw new Broken('clients read what they wrote', told.seen);
+    if (watchers.violation !== undefined) throw new Broken('events are gapless and in order', watchers.violation);
+    if (world.bugs.length > 0) throw new Broken('nothing fails with a bug', world.bugs[0] as string);
+  };
+};
+
+/** Who acknowledges commits, as readers of a coordinator see them. */
+const actsOf = (world: World): { violation: string | undefined } => {
+  const found: { violation: string | undefined } = { violation: undefined };
+  const by = new Map<number, string>();
+  let newest = 0;
+  world.onProcess((host, { store, pool }) => {
+    store.watch(() => {
+      if (pool.role.kind !== 'leads') return;
+      const { epoch } = store;
+      const first = by.get(epoch) ?? host.name;
+      by.set(epoch, first);
+      if (epoch < newest) found.violation ??= `${host.name} acknowledges in epoch ${epoch} after ${by.get(newest)} in ${newest}`;
+      if (first !== host.name) found.violation ??= `${first} and ${host.name} both acknowledge in epoch ${epoch}`;
+      newest = Math.max(newest, epoch);
+    });
+  });
+  return found;
+};
+
+/** What keeps a pool in which nothing goes wrong any more from being at rest; undefined when it is. */
+export const unrest = (world: World, told: Told): string | undefined => {
+  const leaders = world.hosts.filter(({ process }) => process?.pool?.role.kind === 'leads');
+  const [leader] = leaders;
+  if (leader?.process === undefined || leaders.length !== 1) return `${leaders.length} hosts lead`;
+  for (const host of world.hosts) {
+    if (!host.ready || host.process === undefined) return `${host.name} does not serve`;
+    if (host === leader) continue;
+    const { role } = host.process.pool;
+    if (role.kind !== 'follows' || role.leader !== leader.ref || !role.synced) {
+      return `${host.name} ${role.kind} and does not follow ${leader.name}`;
+    }
+  }
+  if (told.active > 0) return `${told.active} clients wait for answers`;
+  const { store } = leader.process;
+  for (const [task, { status, name_label }] of store.committed.all('task')) {
+    if (status === 'pending' || status === 'cancelling') return `the task ${name_label} (${task}) is ${status}`;
+  }
+  for (const [ref, { live }] of store.committed.all('host_metrics')) if (!live) return `${ref} is not live`;
+  return stuck(store.tables) ?? unequal(world, leader) ?? untrue(world, leader);
+};
+
+const stuck = (tables: NonNullable<Host['process']>['store']['tables']): string | undefined => {
+  for (const [cls, { schema, entries }] of tables) {
+    if (!schema.fieldNames.includes('current_operations')) continue;
+    for (const { ref, committed } of entries.values()) {
+      const running = committed?.record['current_operations'] as ReadonlyMap<string, string> | undefined;
+      if (running !== undefined && running.size > 0) return `${cls}/${ref} is stuck in ${[...running.values()]}`;
+    }
+  }
+  return undefined;
+};
+
+const unequal = (world: World, leader: Host): string | undefined => {
+  for (const host of world.hosts) {
+    const text = host === leader ? undefined : difference(leader, host);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+};
+
+const difference = (one: Host, two: Host): string | undefined => {
+  const [a, b] = [one.process?.store, two.process?.store];
+  if (a === undefined || b === undefined) return 'a host is down';
+  if (a.generation !== b.generation) return `${one.name} is at ${a.generation}, ${two.name} at ${b.generation}`;
+  for (const [cls, table] of a.tables) {
+    const others = b.tables.get(cls)?.entries;
+    const refs = new Set([...table.entries.keys(), ...(others?.keys() ?? [])]);
+    for (const ref of refs) {
+      const [mine, its] = [table.entries.get(ref)?.committed, others?.get(ref)?.committed];
+      if (mine === undefined && its === undefined) continue;
+      const names = `${cls}/${ref} of ${one.name} and of ${two.name}`;
+      if (mine === undefined || its === undefined) return `${names}: only one has it`;
+      if (mine.modified !== its.modified || mine.created !== its.created) {
+        return `${names}: of ${mine.modified} and ${its.modified}, made in ${mine.created} and ${its.created}`;
+      }
+      const field = Object.keys(mine.record).find((name) => !same(mine.record[name], its.record[name]));
+      if (field !== undefined) return `${names}: ${field} differs`;
+    }
+  }
+  return undefined;
+};
+
+/** Rows say of VMs what is so. */
+const untrue = (world: World, leader: Host): string | undefined => {
+  const view = leader.process?.store.committed;
+  for (const { ref, uuid } of world.past.vms) {
+    const row = view?.get('VM', ref);
+    if (row === undefined) return `VM ${ref} has no row`;
+    const at = world.hosts.find(({ machine }) => {
+      const guest = machine.metal.guests.get(uuid);
+      return guest !== undefined && isLive(guest);
+    });
+    const said = row.power_state === 'Halted' ? nullRef : row.resident_on;
+    if (said !== (at?.ref ?? nullRef)) return `VM ${ref} runs on ${at?.name ?? 'no host'}, its row says ${row.power_state} on ${said}`;
+    if (row.scheduled_to_be_resident_on !== nullRef) return `VM ${ref} is still on its way to a host`;
+  }
+  return undefined;
+};
+
+/** At the end: nothing that a client was told is missing. */
+export const checkEnd = (world: World, told: Told): void => {
+  for (const host of world.hosts) {
+    const view = host.process?.store.committed;
+    for (const { vm, key, present, open } of told.keys.values()) {
+      if (open) continue;
+      const has = view?.get('VM', vm)?.other_config.has(key) === true;
+      if (has !== present) {
+        const what = present ? 'was written and is not there' : 'was removed, or refused, and is there';
+        throw new Broken('no acknowledged write is lost', `${key} of ${vm} ${what} on ${host.name}`);
+      }
+    }
+    for (const task of told.tasks) {
+      const row = view?.get('task', task as Ref<'task'>);
+      if (row === undefined) throw new Broken('no acknowledged write is lost', `the task ${task} is gone on ${host.name}`);
+    }
+  }
+};
+
+export type { ClassName };

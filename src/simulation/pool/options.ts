@@ -1,0 +1,108 @@
+import type { PathConditions } from '../mesh-paths.ts';
+import type { SeededRandom } from '../random.ts';
+
+/** What one simulation is made of: all that chance decides before it begins. Every trouble has its name here. */
+export interface SimulationOptions {
+  readonly hosts: number;
+  readonly vms: number;
+  /** Of `commit-replicas`. */
+  readonly replicas: number;
+  /** Troubles and load go on for this long; then everything is healed and must come to rest. */
+  readonly durationMs: number;
+  readonly network: PathConditions;
+  /** What a group of commits takes to be on disk, and what a file takes. */
+  readonly writeMs: readonly [least: number, most: number];
+  readonly syncMs: readonly [least: number, most: number];
+  readonly operationMs: readonly [least: number, most: number];
+  /** Time between two troubles. */
+  readonly troubleMs: readonly [least: number, most: number];
+  /** How long a trouble lasts. */
+  readonly lastsMs: readonly [least: number, most: number];
+  /** How often each trouble comes, among the others; 0: never. */
+  readonly troubles: Readonly<Record<Trouble, number>>;
+  readonly clients: number;
+  readonly watchers: number;
+  /** Time between two calls of one client. */
+  readonly thinkMs: readonly [least: number, most: number];
+  readonly loads: Readonly<Record<Load, number>>;
+}
+
+export type Trouble =
+  /** The program ends and is started again; guests go on. */
+  | 'crash'
+  | 'crash of the coordinator'
+  /** The machine loses its power, and what its disk had not synced. */
+  | 'power'
+  /** Nothing of the process happens for a while. */
+  | 'pause'
+  /** One host is cut off from all others. */
+  | 'cut off'
+  | 'cut off the coordinator'
+  /** Packets go one way between two hosts, and not the other. */
+  | 'one way'
+  | 'two ways'
+  /** Messages are lost for a while, each time with the wire that they were on. */
+  | 'loss'
+  | 'slow'
+  /** An operator makes another host the coordinator. */
+  | 'designate'
+  /** And several in quick succession. */
+  | 'designate again and again'
+  /** An operator has a member take over from a coordinator that is dead or cut off. */
+  | 'take over';
+
+export type Load = 'append' | 'remove' | 'rename' | 'start' | 'shutdown' | 'migrate' | 'task' | 'churn';
+
+const quiet: Readonly<Record<Trouble, number>> = {
+  crash: 0,
+  'crash of the coordinator': 0,
+  power: 0,
+  pause: 0,
+  'cut off': 0,
+  'cut off the coordinator': 0,
+  'one way': 0,
+  'two ways': 0,
+  loss: 0,
+  slow: 0,
+  designate: 0,
+  'designate again and again': 0,
+  'take over': 0,
+};
+
+const loads: Readonly<Record<Load, number>> = {
+  append: 8,
+  remove: 2,
+  rename: 2,
+  start: 3,
+  shutdown: 2,
+  migrate: 2,
+  task: 2,
+  churn: 2,
+};
+
+/** Some seeds have all troubles, others only a few, so that these are seen by themselves. */
+export const optionsOf = (random: SeededRandom): SimulationOptions => {
+  const hosts = random.pick([2, 3, 3, 3, 3, 3, 3, 4, 5]);
+  const most = random.pick([1, 5, 20]);
+  const troubles = Object.fromEntries(
+    Object.keys(quiet).map((name) => [name, random.chance(0.5) ? random.between(1, 4) : 0]),
+  ) as Record<Trouble, number>;
+  troubles['take over'] += 2;
+  return {
+    hosts,
+    vms: 4,
+    replicas: 1,
+    durationMs: 30_000,
+    network: { delayMs: [0.1, most], lostChance: 0 },
+    writeMs: [0.1, random.pick([2, 10, 60])],
+    syncMs: [0.1, random.pick([2, 10, 60])],
+    operationMs: [1, random.pick([50, 1_500])],
+    troubleMs: [500, random.pick([4_000, 9_000])],
+    lastsMs: [100, random.pick([3_000, 9_000, 20_000])],
+    troubles,
+    clients: 3,
+    watchers: 2,
+    thinkMs: [1, random.pick([300, 1_200])],
+    loads,
+  };
+};

@@ -1,0 +1,94 @@
+import type { Turns } from '../../drivers/turns.ts';
+import { seededRandom } from '../random.ts';
+import { type Trace, traceOf } from '../trace.ts';
+import { alwaysOf, Broken, checkEnd, unrest } from './invariants.ts';
+import { newTold, startLoad } from './load.ts';
+import { optionsOf, type SimulationOptions } from './options.ts';
+import type { Sabotage } from './process.ts';
+import { startTroubles } from './troubles.ts';
+import { startWatchers } from './watchers.ts';
+import { openWorld, type World } from './world.ts';
+
+export interface SimulateOptions {
+  readonly turns: Turns;
+  readonly sabotage?: Sabotage;
+  /** Instead of what the seed says. */
+  readonly options?: Partial<SimulationOptions>;
+  /** Steps that are kept to be shown. */
+  readonly stepsKeptMax?: number;
+}
+
+export interface Simulated {
+  readonly seed: number;
+  readonly options: SimulationOptions;
+  /** Two runs with the same digest did the same, step by step. */
+  readonly digest: string;
+  readonly failure: { readonly invariant: string; readonly detail: string } | undefined;
+  readonly steps: readonly string[];
+  readonly virtualMs: number;
+  readonly asked: number;
+  readonly acknowledged: number;
+  readonly batches: number;
+}
+
+/** Once everything is mended the pool has this long to come to rest. */
+const restMsMax = 240_000;
+const lookMs = 250;
+
+/** One pool, one seed: load and troubles, then peace, and everything must be in order. */
+export const simulate = async (seed: number, given: SimulateOptions): Promise<Simulated> => {
+  const random = seededRandom(`pool ${seed}`);
+  const options: SimulationOptions = { ...optionsOf(random.split('options')), ...given.options };
+  const story = traceOf(given.stepsKeptMax ?? 400);
+  const events = traceOf(1);
+  const trace: Trace = {
+    ...story,
+    note: (...parts) => {
+      story.note(...parts);
+      events.note(...parts);
+    },
+    digest: events.digest,
+  };
+  const world = await openWorld({
+    ...{ options, random, turns: given.turns, trace, events, sabotage: given.sabotage ?? {} },
+  });
+  const told = newTold();
+  const watchers = startWatchers(world);
+  const always = alwaysOf(world, told, watchers);
+  let failure: Simulated['failure'];
+  try {
+    for (const host of world.hosts) world.start(host);
+    startLoad(world, told);
+    const troubles = startTroubles(world);
+    await world.loop.run({ check: always, until: troubles.over });
+    told.stopped = true;
+    await rest(world, always, () => unrest(world, told));
+    checkEnd(world, told);
+  } catch (error) {
+    const invariant = error instanceof Broken ? error.invariant : 'the simulation goes on';
+    failure = { invariant, detail: (error as Error).message };
+    trace.note('BROKEN', failure.detail);
+    if (!(error instanceof Broken)) trace.note((error as Error).stack ?? '');
+  }
+  for (const host of world.hosts) world.kill(host);
+  await world.loop.settle();
+  const { asked, acknowledged } = told;
+  return {
+    ...{ seed, options, failure, asked, acknowledged, batches: watchers.batches },
+    ...{ digest: trace.digest(), steps: trace.recent(), virtualMs: world.clock.monotonicMs() },
+  };
+};
+
+const rest = async (
+  { clock, loop }: World,
+  check: () => void,
+  why: () => string | undefined,
+): Promise<void> => {
+  const untilMs = clock.monotonicMs() + restMsMax;
+  for (;;) {
+    await loop.run({ check, untilMs: clock.monotonicMs() + lookMs });
+    const reason = why();
+    if (reason === undefined) return;
+    if (clock.monotonicMs() > untilMs) throw new Broken('the pool comes to rest', reason);
+  }
+};

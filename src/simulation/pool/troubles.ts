@@ -1,0 +1,159 @@
+import { hostsOf } from '../../pool/ground.ts';
+import type { SeededRandom } from '../random.ts';
+import { anyReady, ask, weighted } from './load.ts';
+import type { Trouble } from './options.ts';
+import type { Host, World } from './world.ts';
+
+/** Makes trouble until its time is over, and then mends everything. */
+export const startTroubles = (world: World): { readonly over: () => boolean } => {
+  const random = world.random.split('troubles');
+  const { clock, options, trace } = world;
+  let over = false;
+  const next = (): void => {
+    const [least, most] = options.troubleMs;
+    const inMs = least + random.fraction() * (most - least);
+    if (clock.monotonicMs() + inMs >= options.durationMs) {
+      clock.after(options.durationMs - clock.monotonicMs(), () => {
+        mend(world);
+        over = true;
+      });
+      return;
+    }
+    clock.after(inMs, () => {
+      const name = weighted(random, options.troubles);
+      trace.note(clock.monotonicMs(), 'trouble:', name);
+      troubles[name]({ world, random });
+      next();
+    });
+  };
+  next();
+  return { over: () => over };
+};
+
+const mend = (world: World): void => {
+  const { clock, trace, mesh, options } = world;
+  trace.note(clock.monotonicMs(), 'everything is mended');
+  mesh.paths.heal();
+  mesh.paths.setAll(options.network);
+  for (const host of world.hosts) {
+    host.process?.life.resume();
+    world.powerOn(host);
+    world.start(host);
+  }
+};
+
+interface Making {
+  readonly world: World;
+  readonly random: SeededRandom;
+}
+
+const lasts = ({ world, random }: Making, then: () => void): void => {
+  const [least, most] = world.options.lastsMs;
+  world.clock.after(least + random.fraction() * (most - least), then);
+};
+
+const leaders = ({ hosts }: World): readonly Host[] =>
+  hosts.filter(({ process }) => process?.pool?.role.kind === 'leads');
+
+const crash = (making: Making, host: Host | undefined): void => {
+  if (host?.process === undefined) return;
+  making.world.kill(host);
+  lasts(making, () => making.world.start(host));
+};
+
+const cutOff = (making: Making, host: Host | undefined): void => {
+  if (host === undefined) return;
+  const { world } = making;
+  const others = world.hosts.filter((one) => one !== host);
+  world.mesh.paths.divide([[host.name], others.map(({ name }) => name)]);
+  lasts(making, () => {
+    for (const { name } of others) {
+      world.mesh.paths.unblock(name, host.name);
+      world.mesh.paths.unblock(host.name, name);
+    }
+  });
+};
+
+const anyHost = ({ world, random }: Making): Host => random.pick(world.hosts);
+
+const between = (making: Making, ways: 1 | 2): void => {
+  const { world, random } = making;
+  const from = anyHost(making);
+  const to = random.pick(world.hosts.filter((host) => host !== from));
+  const pairs = [[from.name, to.name] as const, [to.name, from.name] as const].slice(0, ways);
+  for (const [a, b] of pairs) world.mesh.paths.block(a, b);
+  lasts(making, () => {
+    for (const [a, b] of pairs) world.mesh.paths.unblock(a, b);
+  });
+};
+
+/** In a pool of two nobody can tell a dead coordinator from one that is cut off, so an operator has to know. */
+const mayTakeOver = (world: World, host: Host): boolean => {
+  const { process } = host;
+  const role = process?.pool?.role;
+  if (process === undefined || role === undefined || role.kind === 'leads') return false;
+  const leader = role.kind === 'follows' ? role.leader : role.last;
+  const coordinator = world.hosts.find(({ ref }) => ref === leader);
+  const gone = coordinator === undefined || coordinator.process === undefined;
+  if (hostsOf(process.ground).length > 2) return gone || !process.ground.isUp(coordinator.ref);
+  return false;
+};
+
+const operate = ({ world }: Making, host: Host, method: string, ...args: readonly unknown[]): void => {
+  const { process } = host;
+  if (process === undefined) return;
+  world.trace.note(world.clock.monotonicMs(), 'operator asks', host.name, method, args.map(String).join(' '));
+  void ask(world, host, async () => process.call(method, ...args)).then((outcome) => {
+    const text = outcome === 'unknown' ? outcome : 'fault' in outcome ? outcome.fault : 'done';
+    world.trace.note(world.clock.monotonicMs(), 'operator heard', host.name, method, text);
+  });
+};
+
+const designate = (making: Making): void => {
+  const { world, random } = making;
+  const at = anyReady(world, random);
+  if (at !== undefined) operate(making, at, 'pool.designate_new_master', anyHost(making).ref);
+};
+
+const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
+  crash: (making) => crash(making, anyHost(making)),
+  'crash of the coordinator': (making) => crash(making, leaders(making.world)[0]),
+  power: (making) => {
+    const host = anyHost(making);
+    if (host.power === 'off') return;
+    making.world.powerOff(host);
+    lasts(making, () => making.world.powerOn(host));
+  },
+  pause: (making) => {
+    const life = anyHost(making).process?.life;
+    life?.pause();
+    lasts(making, () => life?.resume());
+  },
+  'cut off': (making) => cutOff(making, anyHost(making)),
+  'cut off the coordinator': (making) => cutOff(making, leaders(making.world)[0]),
+  'one way': (making) => between(making, 1),
+  'two ways': (making) => between(making, 2),
+  loss: (making) => {
+    const { paths } = making.world.mesh;
+    paths.setAll({ lostChance: 0.02 });
+    lasts(making, () => paths.setAll({ lostChance: 0 }));
+  },
+  slow: (making) => {
+    const { world } = making;
+    world.mesh.paths.setAll({ delayMs: [1, 800] });
+    lasts(making, () => world.mesh.paths.setAll(world.options.network));
+  },
+  designate,
+  'designate again and again': (making) => {
+    const { world, random } = making;
+    const times = random.between(2, 4);
+    for (let i = 0; i < times; i += 1) {
+      world.clock.after(random.fraction() * 400, () => designate(making));
+    }
+  },
+  'take over': (making) => {
+    const able = making.world.hosts.filter((host) => host.ready && mayTakeOver(making.world, host));
+    if (able.length === 0) return;
+    operate(making, making.random.pick(able), 'pool.emergency_transition_to_master');
+  },
+};

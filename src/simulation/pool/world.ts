@@ -1,0 +1,197 @@
+import type { Ref } from '../../model/types.ts';
+import { openStateFile } from '../../pool/state.ts';
+import type { Log } from '../../std/log.ts';
+import { type Life, lifeOf } from '../life.ts';
+import { type Loop, loopOf } from '../loop.ts';
+import { memoryDisk } from '../memory-disk.ts';
+import { memoryDurable } from '../memory-durable.ts';
+import { type MemoryMesh, memoryMesh } from '../memory-mesh.ts';
+import type { SeededRandom } from '../random.ts';
+import type { Trace } from '../trace.ts';
+import { type VirtualClock, virtualClock } from '../virtual-clock.ts';
+import type { Turns } from '../../drivers/turns.ts';
+import { type Metals, metalsOf } from './metal.ts';
+import type { SimulationOptions } from './options.ts';
+import { type Past, pastOf } from './past.ts';
+import { type Machine, type Process, type Sabotage, startProcess, stateFile, stateFolder } from './process.ts';
+
+/** A machine and what runs on it now. */
+export interface Host {
+  readonly machine: Machine;
+  readonly name: string;
+  readonly ref: Ref<'host'>;
+  process: Process | undefined;
+  /** The process serves clients. */
+  ready: boolean;
+  power: 'on' | 'off';
+  /** How often the program was started. */
+  runs: number;
+}
+
+/** Machines, the ways between them, and time. */
+export interface World {
+  readonly options: SimulationOptions;
+  readonly random: SeededRandom;
+  readonly clock: VirtualClock;
+  readonly loop: Loop;
+  readonly trace: Trace;
+  readonly mesh: MemoryMesh;
+  readonly metals: Metals;
+  readonly past: Past;
+  readonly hosts: readonly Host[];
+  /** Starts the program; should its start fail it is tried again. */
+  start(host: Host): void;
+  /** Ends the process at once, as a signal that nobody can catch does. */
+  kill(host: Host): void;
+  powerOff(host: Host): void;
+  powerOn(host: Host): void;
+  /** Told by whoever watches all processes as they come. */
+  onProcess(run: (host: Host, process: Process) => void): void;
+  /** What went wrong that nobody may ever see, such as a bug that was logged. */
+  readonly bugs: string[];
+}
+
+export interface WorldOptions {
+  readonly options: SimulationOptions;
+  readonly random: SeededRandom;
+  readonly turns: Turns;
+  /** What people want to know of a run. */
+  readonly trace: Trace;
+  /** Every step of it. */
+  readonly events: Pick<Trace, 'note'>;
+  readonly sabotage: Sabotage;
+}
+
+/** Whoever supervises the program starts it again after this time. */
+const restartMs = 1_000;
+
+export const openWorld = async (given: WorldOptions): Promise<World> => {
+  const { options, random, turns, trace, events, sabotage } = given;
+  const clock = virtualClock(Date.UTC(2030, 0, 1), events);
+  const past = await pastOf(options.hosts, options.vms);
+  const mesh = memoryMesh({ clock, random: random.split('mesh'), conditions: options.network });
+  const metals = metalsOf({
+    ...{ clock, random: random.split('metal'), paths: mesh.paths },
+    operationMs: options.operationMs,
+  });
+  const bugs: string[] = [];
+  const watchers: ((host: Host, process: Process) => void)[] = [];
+  const loop = loopOf({ clock, turns });
+  const hosts: Host[] = [];
+  for (const [index, one] of past.hosts.entries()) {
+    const disk = memoryDisk({ random: random.split(`disk ${one.machine}`), syncMs: options.syncMs });
+    const durable = memoryDurable({
+      random: random.split(`durable ${one.machine}`),
+      writeMs: options.writeMs,
+    });
+    const machine: Machine = { ...one, disk, durable, metal: metals.of(one.machine) };
+    await setUp(machine, past, index === 0, clock, loop);
+    const { machine: name, host: ref } = one;
+    hosts.push({ machine, name, ref, process: undefined, ready: false, power: 'on', runs: 0 });
+  }
+  const machineOf = (ref: Ref<'host'>): string => hosts.find((host) => host.ref === ref)?.name ?? '';
+
+  const start = (host: Host): void => {
+    if (host.power === 'off' || host.process !== undefined) return;
+    host.runs += 1;
+    const { name, runs } = host;
+    const life = lifeOf(name, clock);
+    trace.note(clock.monotonicMs(), name, 'starts');
+    const restart = (): void => {
+      if (life.state === 'ended') return;
+      kill(host);
+      clock.after(restartMs, () => start(host));
+    };
+    const born = (process: Process): void => {
+      if (life.state === 'ended') return;
+      host.process = process;
+      for (const watcher of watchers) watcher(host, process);
+    };
+    host.process = { life } as Process;
+    startProcess(
+      {
+        ...{ machine: host.machine, life, machineOf, sabotage, restart },
+        random: random.split(`${name} ${runs}`),
+        log: logOf(name, clock, trace, bugs),
+        network: mesh.of(name, life),
+        replicas: options.replicas,
+      },
+      born,
+    ).then(
+      () => {
+        if (life.state === 'ended') return;
+        trace.note(clock.monotonicMs(), name, 'serves');
+        host.ready = true;
+      },
+      (error: unknown) => {
+        if (life.state === 'ended') return;
+        trace.note(clock.monotonicMs(), name, 'could not start', String(error));
+        restart();
+      },
+    );
+  };
+  const kill = (host: Host): void => {
+    const { process } = host;
+    if (process === undefined) return;
+    trace.note(clock.monotonicMs(), host.name, 'ends');
+    host.process = undefined;
+    host.ready = false;
+    process.life.end();
+  };
+  return {
+    ...{ options, random, clock, loop, trace, mesh, metals, past, hosts, start, kill, bugs },
+    powerOff: (host) => {
+      host.power = 'off';
+      mesh.paths.setPower(host.name, false);
+      kill(host);
+      host.machine.metal.losePower();
+      host.machine.disk.loseUnsynced();
+    },
+    powerOn: (host) => {
+      if (host.power === 'on') return;
+      host.power = 'on';
+      mesh.paths.setPower(host.name, true);
+      start(host);
+    },
+    onProcess: (run) => {
+      watchers.push(run);
+    },
+  };
+};
+
+/** What the disks of a host have before it is started for the first time. */
+const setUp = async (
+  { disk, durable, host }: Machine,
+  { rows }: Past,
+  leads: boolean,
+  clock: VirtualClock,
+  loop: Loop,
+): Promise<void> => {
+  const life: Life = lifeOf('set-up', clock);
+  const files = disk.of(life);
+  await files.makeFolder(stateFolder);
+  const state = await openStateFile(files, stateFile);
+  const role = leads ? 'coordinator' : 'member';
+  await loop.finish(state.save({ host, role, epoch: 1, led: leads ? 1 : 0 }));
+  await loop.finish(durable.of(life).write({ ...rows, follows: !leads }));
+};
+
+const logOf = (name: string, clock: VirtualClock, trace: Trace, bugs: string[]): Log => {
+  const note =
+    (level: string) =>
+    (context: object, message: string): void => {
+      const about = Object.entries(context).map(([key, value]) => `${key}=${textOf(value)}`);
+      trace.note(clock.monotonicMs(), name, level, message, ...about);
+      if (level === 'error' && isBug((context as { error?: unknown }).error)) {
+        bugs.push(`${name}: ${message}: ${textOf((context as { error?: unknown }).error)}`);
+      }
+    };
+  return { debug: () => {}, info: note('info'), warn: note('warn'), error: note('error') };
+};
+
+const textOf = (value: unknown): string =>
+  value instanceof Error ? `${value.name}: ${value.message}` : typeof value === 'object' ? JSON.stringify(value, (_, one) => typeof one === 'bigint' ? String(one) : one) : String(value);
+
+/** Such as a property of nothing: always a mistake in the code. */
+const isBug = (error: unknown): boolean =>
+  error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
