@@ -8,6 +8,8 @@ import type { Store } from '../../src/store/store.ts';
 import type { View } from '../../src/store/view.ts';
 import { hostRefusal, operations } from './admission.ts';
 import { host } from './class.ts';
+import { declareDead, destroy } from './dying.ts';
+import { assertCanEvacuate, evacuate, guestsOn, stuckGuests } from './evacuating.ts';
 import { freeMemory } from './memory.ts';
 
 /** Time for the answer to reach the client before the program that gives it goes. */
@@ -19,18 +21,6 @@ const self = ({ self: ref }: { readonly self: Ref }): Ref<'host'> => ref as Ref<
 const localTime = (nowMs: number): DateTime => {
   const offsetMs = new Date(nowMs).getTimezoneOffset() * 60_000;
   return dateTimeOf(nowMs - offsetMs).replace(/Z$/, '') as DateTime;
-};
-
-const guestsOn = (view: View, ref: Ref<'host'>): readonly Ref<'VM'>[] =>
-  view.require('host', ref).resident_VMs.filter((vm) => view.get('VM', vm)?.is_control_domain === false);
-
-/** A pool of one host has nowhere to move guests to. */
-const stuck = (view: View, ref: Ref<'host'>): ReadonlyMap<Ref<'VM'>, readonly string[]> =>
-  new Map(guestsOn(view, ref).map((vm) => [vm, ['NO_HOSTS_AVAILABLE']]));
-
-const assertEmptiable = (view: View, ref: Ref<'host'>): void => {
-  const reasons = [...stuck(view, ref)].map(([vm, reason]) => [...reason, vm].join(','));
-  if (reasons.length > 0) throw new Fault('CANNOT_EVACUATE_HOST', [reasons.join('|')]);
 };
 
 /** The machine belongs to somebody else as well: Xenact never switches it off. */
@@ -93,12 +83,9 @@ export default implement(
           });
         }),
     },
-    get_vms_which_prevent_evacuation: { read: (reading) => stuck(reading.view, self(reading)) },
-    assert_can_evacuate: { read: (reading) => assertEmptiable(reading.view, self(reading)) },
-    evacuate: {
-      operation: 'evacuate',
-      work: async ({ self: ref, view }) => assertEmptiable(view, ref),
-    },
+    get_vms_which_prevent_evacuation: { offline: true, work: stuckGuests },
+    assert_can_evacuate: { offline: true, work: assertCanEvacuate },
+    evacuate: { operation: 'evacuate', work: evacuate },
     shutdown: { operation: 'shutdown', work: async ({ self: ref, view }) => keepOn(view, ref) },
     reboot: { operation: 'reboot', work: async ({ self: ref, view }) => keepOn(view, ref) },
     power_on: { operation: 'power_on', work: async ({ self: ref, view }) => keepOn(view, ref) },
@@ -107,17 +94,8 @@ export default implement(
         services.clock.after(answerMs, services.restart);
       },
     },
-    destroy: {
-      decide: (deciding) => {
-        if (self(deciding) === deciding.services.host) {
-          throw new Fault('HOST_CANNOT_DESTROY_SELF', [self(deciding)]);
-        }
-        if (guestsOn(deciding.tx, self(deciding)).length > 0) {
-          throw new Fault('HOST_HAS_RESIDENT_VMS', [self(deciding)]);
-        }
-        deciding.tx.delete('host', self(deciding));
-      },
-    },
+    destroy: { decide: destroy },
+    declare_dead: { offline: true, work: declareDead },
 
     call_plugin: {
       at: 'home',

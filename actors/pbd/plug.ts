@@ -1,11 +1,13 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
+import { decided } from '../../src/objects/decided.ts';
 import { showPasswords } from '../../src/objects/device-config.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { asking } from '../../src/objects/storage-faults.ts';
 import { figuresOf } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
+import { admitOnPbd } from './admission.ts';
 
 /** Kept in `other_config` of a connection that should be there but could not be made at the last start. */
 export const plugAtStartKey = 'xenact:plug-at-start';
@@ -15,7 +17,7 @@ export const plug = async (working: Working<'PBD'>): Promise<void> => {
   const { storage } = services;
   const sr = view.require('SR', record.SR);
   if (record.currently_attached && storage.isSrAttached(sr.uuid)) return;
-  showOnSr(working, 'plug');
+  await showOnSr(working, 'plug');
   const call = { debugInfo: 'PBD.plug', signal };
   const attached = storage.isSrAttached(sr.uuid);
   if (!attached) working.undo(() => storage.detachSr(sr.uuid, { debugInfo: 'PBD.plug' }));
@@ -36,7 +38,7 @@ export const unplug = async (working: Working<'PBD'>): Promise<void> => {
   const sr = view.require('SR', record.SR);
   const used = disksInUse(working, sr);
   if (used.length > 0) throw new Fault('VDI_IN_USE', used);
-  showOnSr(working, 'unplug');
+  await showOnSr(working, 'unplug');
   const config = showPasswords(view, record.device_config);
   working.undo(() => storage.attachSr(sr.type, sr.uuid, config, { debugInfo: 'PBD.unplug' }));
   await asking({ sr: record.SR, operation: 'unplug' }, () =>
@@ -58,11 +60,21 @@ export const note = (tx: Tx, self: Ref<'PBD'>, attached: boolean): void => {
 const anyAttached = (view: View, sr: Ref<'SR'>): boolean =>
   view.get('SR', sr)?.PBDs.some((ref) => view.get('PBD', ref)?.currently_attached) === true;
 
+/** A drive is attached where its guest is; one of a guest that is nowhere keeps every host. */
+const attachedHere = (view: View, host: Ref<'host'>, vbd: RecordNamed<'VBD'> | undefined): boolean => {
+  if (vbd?.currently_attached !== true) return false;
+  const vm = view.get('VM', vbd.VM);
+  const at = [vm?.resident_on, vm?.scheduled_to_be_resident_on].filter(
+    (one) => one !== undefined && one !== nullRef,
+  );
+  return at.length === 0 || at.includes(host);
+};
+
 /** Disks that a guest of this host or the host itself uses. */
 const disksInUse = ({ view, services }: Working<'PBD'>, sr: RecordNamed<'SR'>): readonly Ref<'VDI'>[] =>
   sr.VDIs.filter((ref) => {
     const vdi = view.require('VDI', ref);
-    const plugged = vdi.VBDs.some((vbd) => view.get('VBD', vbd)?.currently_attached);
+    const plugged = vdi.VBDs.some((vbd) => attachedHere(view, services.host, view.get('VBD', vbd)));
     return (
       (plugged && vdi.type !== 'metadata') || services.storage.datapaths(sr.uuid, vdi.location).length > 0
     );
@@ -72,7 +84,7 @@ const disksInUse = ({ view, services }: Working<'PBD'>, sr: RecordNamed<'SR'>): 
  * A connection has no operations of its own; that it is being made or ended stands on its repository,
  * where it keeps scans and changes of disks waiting.
  */
-const showOnSr = (working: Working<'PBD'>, operation: 'plug' | 'unplug'): void => {
+const showOnSr = async (working: Working<'PBD'>, operation: 'plug' | 'unplug'): Promise<void> => {
   const { record, services } = working;
   const key = working.task === nullRef ? `DummyRef:|${services.random.uuid()}|` : working.task;
   const show =
@@ -86,6 +98,10 @@ const showOnSr = (working: Working<'PBD'>, operation: 'plug' | 'unplug'): void =
     };
   working.undo(() => working.commit(show(false)));
   working.settle(show(false));
-  // In the turn that admitted the operation, so that nothing slips in between.
-  working.commit(show(true)).catch(() => undefined);
+  // Others may have begun on other hosts since this was admitted.
+  await decided(services, (tx) => {
+    const fault = admitOnPbd(tx, working.self, operation);
+    if (fault !== undefined) throw fault;
+    show(true)(tx);
+  });
 };

@@ -1,5 +1,6 @@
 import type { StoragePlugin } from '../../src/drivers/storage/storage.ts';
 import type { Ref } from '../../src/model/types.ts';
+import { decidesAtOnce } from '../../src/objects/decided.ts';
 import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
@@ -15,12 +16,13 @@ export const smRows = async (by: {
   readonly services: Services;
 }): Promise<void> => {
   const plugins = await by.services.storage.plugins();
+  const reconcile = decidesAtOnce(by.services) ? reconcileAll : addMissing;
   const [pool] = by.services.store.latest.only('pool');
   // Drivers belong to the pool, so their rows are changed in its turn.
   await by.invoker.decide('pool', pool, (tx) => reconcile(tx, plugins, by.services));
 };
 
-const reconcile = (tx: Tx, plugins: readonly StoragePlugin[], services: Services): void => {
+const reconcileAll = (tx: Tx, plugins: readonly StoragePlugin[], services: Services): void => {
   const rows = new Map([...tx.all('SM')].map(([ref, { type }]) => [type, ref] as const));
   for (const plugin of plugins) {
     const ref = rows.get(plugin.type);
@@ -30,6 +32,15 @@ const reconcile = (tx: Tx, plugins: readonly StoragePlugin[], services: Services
   }
   const used = new Set([...tx.all('SR')].map(([, { type }]) => type));
   for (const [type, ref] of rows) if (!used.has(type)) tx.delete('SM', ref as Ref<'SM'>);
+};
+
+/** The rows tell of the coordinator's plugins; a member only adds what nobody else has. */
+const addMissing = (tx: Tx, plugins: readonly StoragePlugin[], services: Services): void => {
+  const known = new Set([...tx.all('SM')].map(([, { type }]) => type));
+  for (const plugin of plugins) {
+    if (known.has(plugin.type)) continue;
+    tx.create('SM', newRef<'SM'>(services), { uuid: services.random.uuid(), ...facts(plugin) });
+  }
 };
 
 const facts = (plugin: StoragePlugin) => {

@@ -6,6 +6,7 @@ import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import type { SR } from './class.ts';
+import { forgetRows } from './end.ts';
 import { reconcile } from './reconcile.ts';
 
 type CreateArgs = ArgsOf<typeof SR.messages.create>;
@@ -40,12 +41,31 @@ export const create = async (working: Working<'SR'>, args: CreateArgs): Promise<
   const scanned = await storage.scanSr(uuid, call);
 
   const ref = newRef<'SR'>(services);
-  working.settle((tx) => {
+  const rows = (tx: Tx): void => {
     tx.create('SR', ref, { ...rowOf(args), uuid });
     connect(tx, working, ref, args, configuration);
     reconcile(tx, ref, scanned, services);
-  });
+  };
+  if (!args.shared) working.settle(rows);
+  else await share(working, ref, rows);
   return ref;
+};
+
+/** Has the other hosts connect as well. One that cannot is not in the way: its PBD can be plugged later. */
+const share = async (working: Working<'SR'>, sr: Ref<'SR'>, rows: (tx: Tx) => void): Promise<void> => {
+  const { view, services, call } = working;
+  working.undo(() =>
+    working.commit((tx) => (tx.get('SR', sr) === undefined ? undefined : forgetRows(tx, sr))),
+  );
+  await working.commit(rows);
+  const others = view.require('SR', sr).PBDs.filter((ref) => view.get('PBD', ref)?.host !== services.host);
+  await Promise.all(
+    others.map((pbd) =>
+      call('PBD.plug', pbd, {}).catch((error: unknown) =>
+        services.log.warn({ error, pbd, sr }, 'A host could not connect to a new shared repository'),
+      ),
+    ),
+  );
 };
 
 const rowOf = (

@@ -1,5 +1,6 @@
 import type { OpenVolume } from '../../src/drivers/storage/storage.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
+import { decided } from '../../src/objects/decided.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { asking } from '../../src/objects/storage-faults.ts';
 import { drivesInUse } from '../../src/objects/storage-rows.ts';
@@ -26,7 +27,7 @@ export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref
   if (base !== undefined) requireReached(working, view.require('VDI', base).SR);
   const fresh = args.into_vdi === nullRef;
   const target = fresh ? await newTarget(working, args.sr) : existingTarget(working, args.into_vdi);
-  hold(working, target);
+  await hold(working, target);
 
   await withOpen(working, self, 'read', (source) =>
     withOpen(working, target, 'write', (into) =>
@@ -77,22 +78,22 @@ const existingTarget = (working: Working<'VDI'>, target: Ref<'VDI'>): Ref<'VDI'>
 };
 
 /** While it is written to, nothing else may happen to the target. */
-const hold = (working: Working<'VDI'>, target: Ref<'VDI'>): void => {
+const hold = async (working: Working<'VDI'>, target: Ref<'VDI'>): Promise<void> => {
   const key = working.task === nullRef ? `DummyRef:|${working.services.random.uuid()}|` : working.task;
   const release = (tx: Tx): void => {
     const others = [...(tx.get('VDI', target)?.current_operations ?? [])].filter(([one]) => one !== key);
     if (tx.get('VDI', target) !== undefined) tx.patch('VDI', target, { current_operations: new Map(others) });
   };
-  const row = working.view.require('VDI', target);
-  for (const [task, running] of row.current_operations) {
-    throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VDI', target, running, task]);
-  }
-  if (drivesInUse(working.view, row).length > 0) throw new Fault('VDI_IN_USE', [target, 'copy']);
+  await decided(working.services, (tx) => {
+    const row = tx.require('VDI', target);
+    for (const [task, running] of row.current_operations) {
+      throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VDI', target, running, task]);
+    }
+    if (drivesInUse(tx, row).length > 0) throw new Fault('VDI_IN_USE', [target, 'copy']);
+    tx.patch('VDI', target, { current_operations: new Map([[key, 'blocked']]) });
+  });
   working.undo(() => working.commit(release));
   working.settle(release);
-  working
-    .commit((tx) => tx.patch('VDI', target, { current_operations: new Map([[key, 'blocked']]) }))
-    .catch(() => undefined);
 };
 
 const withOpen = async <T>(

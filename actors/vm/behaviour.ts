@@ -1,11 +1,15 @@
-import { nullRef } from '../../src/model/types.ts';
+import type { RecordNamed } from '../../src/model/class.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
 import { implement } from '../../src/objects/implement.ts';
+import { isLive } from '../../src/objects/places.ts';
 import { faultFrom } from '../../src/objects/refusal.ts';
+import type { View } from '../../src/store/view.ts';
 import { vmAllowedOperations, vmRefusal } from './admission.ts';
 import { VM } from './class.ts';
 import { copying } from './copying.ts';
 import { create, destroy } from './creating.ts';
-import { memory } from './memory.ts';
+import { memory, overheadBytes } from './memory.ts';
+import { migrating } from './migrating.ts';
 import type { Operation } from './operations.ts';
 import { power } from './power.ts';
 import { provisioning } from './provisioning.ts';
@@ -15,13 +19,26 @@ import { set_is_a_template, settings } from './settings.ts';
 import { stopping } from './stopping.ts';
 import { vcpus } from './vcpus.ts';
 
+const seatOf = (vm: RecordNamed<'VM'> | undefined): Ref<'host'> =>
+  vm === undefined || vm.resident_on === nullRef
+    ? (vm?.scheduled_to_be_resident_on ?? (nullRef as Ref<'host'>))
+    : vm.resident_on;
+
+const isOutOfReach = (view: View, self: Ref<'VM'>): boolean => !isLive(view, seatOf(view.get('VM', self)));
+
 export default implement(
   VM,
   {
-    home: (_view, _self, { resident_on, scheduled_to_be_resident_on: coming }) =>
-      resident_on === nullRef ? coming : resident_on,
-    admit: (view, self, operation) => faultFrom(vmRefusal(view, self, operation as Operation)),
-    derive: (view, self, record) => ({ allowed_operations: vmAllowedOperations(view, self, record) }),
+    home: (_view, _self, record) => seatOf(record),
+    admit: (view, self, operation) =>
+      // What runs on a host that is out of reach never ends, and this is how somebody says so.
+      operation === 'power_state_reset' && isOutOfReach(view, self)
+        ? undefined
+        : faultFrom(vmRefusal(view, self, operation as Operation)),
+    derive: (view, self, record) => ({
+      allowed_operations: vmAllowedOperations(view, self, record),
+      memory_overhead: overheadBytes(record.memory_static_max, record.VCPUs_max),
+    }),
     affects: ({ VBDs, VIFs }) => [
       ...VBDs.map((ref) => ['VBD', ref] as const),
       ...VIFs.map((ref) => ['VIF', ref] as const),
@@ -32,6 +49,7 @@ export default implement(
     destroy,
     set_is_a_template,
     ...power,
+    ...migrating,
     ...stopping,
     ...copying,
     ...reverting,

@@ -17,6 +17,7 @@ export const changing = <A>(
   make: (tx: Tx, self: Ref<'VM'>, args: A) => void,
 ): Handler<'VM', A, void> => ({
   operation,
+  offline: true,
   work: async ({ self, settle }, args) => settle((tx) => make(tx, self, args)),
 });
 

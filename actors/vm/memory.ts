@@ -45,7 +45,7 @@ const mib = 1024n * 1024n;
 const pageBytes = 4096n;
 
 /** What a host sets aside for a guest beyond its memory: a fixed share, and some for each virtual CPU. */
-const overheadBytes = (staticMax: bigint, vcpus: bigint): bigint => {
+export const overheadBytes = (staticMax: bigint, vcpus: bigint): bigint => {
   const tables = staticMax / 128n;
   return ((tables + mib + vcpus * mib + pageBytes - 1n) / pageBytes) * pageBytes;
 };

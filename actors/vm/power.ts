@@ -2,18 +2,19 @@ import type { Hypervisor } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { Call } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { destruct } from '../../src/objects/construct.ts';
+import { decided } from '../../src/objects/decided.ts';
 import { sharingRefusal } from '../../src/objects/disk-sharing.ts';
 import { vbdKey, xenopsDisk } from '../../src/objects/guest-devices.ts';
 import { asked, isUnknown, unattendedWork, xenopsWork } from '../../src/objects/hypervisor-work.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { demand } from '../../src/objects/refusal.ts';
-import { pbdOf } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { becomeHalted } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
 import { metadataOf } from './metadata.ts';
 import type { PowerState } from './operations.ts';
+import { anywhere, named, reserve } from './reserving.ts';
 
 // How a guest comes to life: rows first, then the daemon. Whatever fails is taken back from the end.
 
@@ -33,20 +34,6 @@ export const expectState = async (
     states.join(';').toLowerCase(),
     power_state.toLowerCase(),
   ]);
-};
-
-/** What keeps a VM from running on a host, as far as rows tell. */
-export const assertCanBoot = (view: View, self: Ref<'VM'>, host: Ref<'host'>): void => {
-  const vm = view.require('VM', self);
-  const { enabled } = view.require('host', host);
-  if (!enabled) throw new Fault('HOST_DISABLED', [host]);
-  if (vm.VCPUs_at_startup < 1n) throw new Fault('VM_NO_VCPUS', [self]);
-  for (const ref of vm.VBDs) {
-    const vbd = view.get('VBD', ref);
-    if (vbd === undefined || vbd.empty) continue;
-    const { SR } = view.require('VDI', vbd.VDI);
-    if (pbdOf(view, SR, host) === undefined) throw new Fault('VM_REQUIRES_SR', [self, SR]);
-  }
 };
 
 /** Claims the disks: who shares one is looked at and told in one step, so that of two starts one wins. */
@@ -114,13 +101,15 @@ const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<() =>
   const { uuid } = working.record;
   const metadata = metadataOf(view, self);
   const before = rowsNow(view, self);
-  const claimed = working.commit((tx) => attachDevices(tx, self));
-  // Nobody has to wait for the disk here: a crash before the end of this is put right by reconciling.
-  claimed.catch(() => {});
   let stays = false;
   working.undo(async () => {
     if (stays) return;
     await withdraw(hypervisor, uuid, method).finally(() => working.commit((tx) => before.restore(tx)));
+  });
+  // A crash before the end of this is put right by reconciling.
+  const { durable } = await decided(services, (tx) => {
+    reserve(tx, self, services.host);
+    attachDevices(tx, self);
   });
   const how = xenopsWork(working, method);
   await asked(method, hypervisor.importMetadata(metadata, how.debugInfo));
@@ -130,7 +119,7 @@ const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<() =>
   signal.throwIfAborted();
   await asked(method, hypervisor.refresh(uuid));
   await asked(method, expectState(working, hypervisor, ['Running', 'Paused']));
-  await claimed;
+  await durable;
   return () => {
     stays = true;
   };
@@ -141,18 +130,10 @@ interface StartArgs {
   readonly force: boolean;
 }
 
-/** There is one host to choose from: this one. */
-const assertHere = ({ services, view }: Vm, host: Ref<'host'>, method: string): void => {
-  view.require('host', host);
-  if (host !== services.host) throw new Fault('NOT_IMPLEMENTED', [`${method} on another host`]);
-};
-
 const start = async (working: Vm, { start_paused, force }: StartArgs, method: string): Promise<void> => {
-  const { view, self, services } = working;
   if (working.record.is_control_domain) {
     throw new Fault('OPERATION_NOT_ALLOWED', ['This operation is not allowed on a control domain']);
   }
-  assertCanBoot(view, self, services.host);
   await boot(working, {
     method,
     paused: start_paused,
@@ -170,10 +151,9 @@ const dropImage = async (call: Call, { services, self }: Vm, image: Ref<'VDI'>):
 };
 
 const resume = async (working: Vm, { start_paused }: StartArgs, method: string): Promise<void> => {
-  const { view, self, services } = working;
+  const { view, self } = working;
   const image = working.record.suspend_VDI;
   const disk = xenopsDisk(view, image);
-  assertCanBoot(view, self, services.host);
   const keep = await boot(working, {
     method,
     paused: start_paused,
@@ -186,21 +166,17 @@ const resume = async (working: Vm, { start_paused }: StartArgs, method: string):
 };
 
 export const power = {
-  start: { operation: 'start', work: (working, args) => start(working, args, 'VM.start') },
+  start: { operation: 'start', at: anywhere, work: (working, args) => start(working, args, 'VM.start') },
   start_on: {
     operation: 'start_on',
-    work: async (working, args) => {
-      assertHere(working, args.host, 'VM.start_on');
-      await start(working, args, 'VM.start_on');
-    },
+    at: named,
+    work: (working, args) => start(working, args, 'VM.start_on'),
   },
-  resume: { operation: 'resume', work: (working, args) => resume(working, args, 'VM.resume') },
+  resume: { operation: 'resume', at: anywhere, work: (working, args) => resume(working, args, 'VM.resume') },
   resume_on: {
     operation: 'resume_on',
-    work: async (working, args) => {
-      assertHere(working, args.host, 'VM.resume_on');
-      await resume(working, args, 'VM.resume_on');
-    },
+    at: named,
+    work: (working, args) => resume(working, args, 'VM.resume_on'),
   },
   pause: {
     operation: 'pause',

@@ -2,13 +2,14 @@ import { wireFields } from '../../src/model/derive.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { deviceNumberOf } from '../../src/objects/device-numbers.ts';
 import { isHvm } from '../../src/objects/guest-devices.ts';
+import { assertFits } from '../../src/objects/placement/choice.ts';
+import { hostRefusal } from '../../src/objects/placement/fitness.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Value } from '../../src/std/value.ts';
 import { vmRefusal } from './admission.ts';
 import { VM } from './class.ts';
 import type { VmHandlers } from './handlers.ts';
-import { assertCanBoot } from './power.ts';
 
 /** Positions that a guest has for drives and for network cards. */
 export const vbdDevicesMax = 255;
@@ -18,16 +19,6 @@ const free = (count: number, taken: readonly (number | undefined)[]): readonly s
   Array.from({ length: count }, (_, i) => i)
     .filter((i) => !taken.includes(i))
     .map(String);
-
-const canBoot = (check: () => void): boolean => {
-  try {
-    check();
-    return true;
-  } catch (error) {
-    if (error instanceof Fault) return false;
-    throw error;
-  }
-};
 
 const vm = (self: Ref): Ref<'VM'> => self as Ref<'VM'>;
 
@@ -51,9 +42,9 @@ export const queries = {
     read: ({ view, self }) =>
       [...view.all('host')]
         .map(([host]) => host)
-        .filter((host) => canBoot(() => assertCanBoot(view, vm(self), host))),
+        .filter((host) => hostRefusal(view, vm(self), host) === undefined),
   },
-  assert_can_boot_here: { read: ({ view, self }, { host }) => assertCanBoot(view, vm(self), host) },
+  assert_can_boot_here: { read: ({ view, self }, { host }) => assertFits(view, vm(self), host) },
   assert_operation_valid: { read: ({ view, self }, { op }) => demand(vmRefusal(view, vm(self), op)) },
   update_allowed_operations: {
     // They follow from every commit by themselves; whoever asks for it waits for the event.

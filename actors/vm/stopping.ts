@@ -4,6 +4,7 @@ import { construct, destruct } from '../../src/objects/construct.ts';
 import { xenopsDisk } from '../../src/objects/guest-devices.ts';
 import { asked, isUnknown, xenopsWork } from '../../src/objects/hypervisor-work.ts';
 import type { Working } from '../../src/objects/implement.ts';
+import { pbdOf } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { becomeHalted } from './halting.ts';
@@ -78,7 +79,7 @@ const reboot = async (working: Vm, timeoutS: number | undefined, method: string)
   await asked(method, expectState(working, hypervisor, ['Running']));
 };
 
-/** The VM's own choice, the pool's, the host's. */
+/** The VM's own choice, the pool's, the host's; of those that its host sees. */
 const suspendSr = (view: View, self: Ref<'VM'>, host: Ref<'host'>): Ref<'SR'> => {
   const [pool] = view.all('pool');
   const wishes = [
@@ -87,7 +88,7 @@ const suspendSr = (view: View, self: Ref<'VM'>, host: Ref<'host'>): Ref<'SR'> =>
     view.get('host', host)?.suspend_image_sr,
     pool?.[1].default_SR,
   ];
-  const found = wishes.find((sr) => sr !== undefined && view.get('SR', sr) !== undefined);
+  const found = wishes.find((sr) => sr !== undefined && pbdOf(view, sr, host) !== undefined);
   if (found === undefined) throw new Fault('VM_NO_SUSPEND_SR', [self]);
   return found;
 };
@@ -116,7 +117,8 @@ const suspend = async (working: Vm): Promise<void> => {
     sm_config: new Map(),
   });
   working.undo(async () => {
-    // If the daemon cannot say whether the guest is in it by now, this fails and the image is kept.
+    // If nobody can say whether the guest is in it by now, this fails and the image is kept.
+    if (working.record.power_state === 'Suspended') return;
     if ((await hypervisor.stat(vm.uuid))?.power_state === 'Suspended') return;
     await working.commit((tx) => tx.patch('VM', self, { suspend_VDI: vm.suspend_VDI }));
     await destruct(working, 'VDI', image);
@@ -127,11 +129,15 @@ const suspend = async (working: Vm): Promise<void> => {
   await asked('VM.suspend', expectState(working, hypervisor, ['Suspended']));
 };
 
-/** For a VM whose host is lost, or whose row is wrong. One that runs here would be lost sight of. */
+/**
+ * For a VM whose row is wrong, or whose host is lost: then the coordinator does this, and takes the client's
+ * word for it. One that runs here would be lost sight of.
+ */
 const reset = async (working: Vm): Promise<void> => {
   const { self, services } = working;
-  const { uuid, domid, power_state } = working.record;
-  if (power_state === 'Running' || power_state === 'Paused') {
+  const { uuid, domid, power_state, resident_on } = working.record;
+  const live = power_state === 'Running' || power_state === 'Paused';
+  if (live && (resident_on === services.host || resident_on === nullRef)) {
     const state = await asked('VM.power_state_reset', services.hypervisor.stat(uuid));
     const there = state?.power_state === 'Running' || state?.power_state === 'Paused';
     if (there) throw new Fault('DOMAIN_EXISTS', [self, String(domid)]);
@@ -171,5 +177,5 @@ export const stopping = {
     work: (working) => reboot(working, undefined, 'VM.hard_reboot'),
   },
   suspend: { operation: 'suspend', work: suspend },
-  power_state_reset: { operation: 'power_state_reset', work: reset },
+  power_state_reset: { operation: 'power_state_reset', offline: true, work: reset },
 } satisfies VmHandlers;

@@ -1,3 +1,4 @@
+import type { Tx } from '../store/view.ts';
 import type { Services } from './services.ts';
 
 type Deciding = Pick<Services, 'store' | 'host'>;
@@ -9,11 +10,25 @@ export const decidesAtOnce = ({ store, host }: Deciding): boolean => {
 };
 
 /**
- * What to wait for before work builds on a commit that it is no answer to: nothing where this host decides, as
- * every later answer is behind the commit anyway.
+ * Makes a commit that work builds upon and is no answer to. Resolves once it is decided, and rejects when it is
+ * refused: where this host decides nobody has to wait for the disk, as every later answer is behind it anyway.
  */
-export const decided = (by: Deciding, commit: Promise<unknown>): Promise<unknown> | undefined => {
-  if (!decidesAtOnce(by)) return commit;
-  commit.catch(() => {});
-  return undefined;
+export const decided = async (
+  by: Deciding,
+  make: (tx: Tx) => void,
+): Promise<{ readonly durable: Promise<void> }> => {
+  let refusal: { readonly error: unknown } | undefined;
+  const durable = by.store.commit((tx) => {
+    try {
+      refusal = undefined;
+      make(tx);
+    } catch (error) {
+      refusal = { error };
+      throw error;
+    }
+  });
+  if (!decidesAtOnce(by)) await durable;
+  durable.catch(() => {});
+  if (refusal !== undefined) throw (refusal as { readonly error: unknown }).error;
+  return { durable };
 };

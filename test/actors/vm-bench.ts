@@ -41,7 +41,12 @@ export interface FakeHypervisor extends Hypervisor {
   /** What guests did by themselves, or what a daemon forgot. */
   become(vm: string, power: Power | undefined): Promise<void>;
   agent: ReadonlyMap<string, string>;
+  /** Where other daemons of this process find it. */
+  readonly url: string;
+  arrive(machine: Machine): void;
 }
+
+const daemons = new Map<string, FakeHypervisor>();
 
 const lost = (): XenopsError => new XenopsError('Failed_to_contact_remote_service', ['gone']);
 
@@ -129,6 +134,12 @@ export const fakeHypervisor = (): FakeHypervisor => {
   });
 
   const self: FakeHypervisor = {
+    url: `fake:${daemons.size}`,
+    arrive: (machine) => {
+      domids += 1;
+      machines.set(machine.metadata.vm.id, { ...machine, domid: domids });
+      announce(machine.metadata.vm.id);
+    },
     machines,
     calls,
     faults,
@@ -191,9 +202,17 @@ export const fakeHypervisor = (): FakeHypervisor => {
       await step('resume', work);
       begin(id, 'Suspended');
     },
-    migrate: async (id, _to, work) => {
+    migrate: async (id, to, work) => {
       await step('migrate', work);
-      machines.delete(find(id).metadata.vm.id);
+      if (!['Running', 'Paused'].includes(find(id).power)) {
+        throw new XenopsError('Bad_power_state', [find(id).power, 'Running']);
+      }
+      const other = daemons.get(to.url);
+      if (other === undefined) throw lost();
+      other.arrive({ ...find(id), plugged: new Set(find(id).plugged) });
+      // From here on the guest is there, whatever becomes of who asked for it.
+      await step('migrated');
+      machines.delete(id);
       announce(id);
     },
     setVcpus: async (_id, count, work) => step(`setVcpus ${count}`, work),
@@ -226,6 +245,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
     },
     close: async () => {},
   };
+  daemons.set(self.url, self);
   return self;
 };
 

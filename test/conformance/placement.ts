@@ -1,4 +1,5 @@
-import { rankApart } from '../../actors/vm/placement/anti-affinity.ts';
+import type { Ref } from '../../src/model/types.ts';
+import { rankApart } from '../../src/objects/placement/anti-affinity.ts';
 import {
   type Category,
   cutAt,
@@ -13,8 +14,7 @@ import {
   summary,
   taken,
   takeRandom,
-} from '../../actors/vm/placement/selection.ts';
-import type { Ref } from '../../src/model/types.ts';
+} from '../../src/objects/placement/selection.ts';
 import { type Adapter, against, byCall } from './subject.ts';
 import { viewOfRows } from './vm-rows.ts';
 

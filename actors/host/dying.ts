@@ -1,0 +1,77 @@
+import { nullRef, type Ref } from '../../src/model/types.ts';
+import type { Deciding, Working } from '../../src/objects/implement.ts';
+import { isLive } from '../../src/objects/places.ts';
+import { failTask } from '../../src/objects/tasks.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Tx, View } from '../../src/store/view.ts';
+import { guestsOn } from './evacuating.ts';
+
+// What the pool does about a host that does not come back. As long as nobody says that it is surely off, its
+// guests may still run, and nothing is done with them.
+
+/** Guests that are settled at once. */
+const batch = 20;
+
+const assertDead = (view: View, host: Ref<'host'>): void => {
+  const { ha_enabled, master } = view.only('pool')[1];
+  if (master === host) throw new Fault('HOST_CANNOT_DESTROY_SELF', [host]);
+  if (isLive(view, host)) throw new Fault('HOST_IS_LIVE', [host]);
+  if (ha_enabled) throw new Fault('HA_IS_ENABLED');
+};
+
+/** VMs that are there or on their way, whose fate nobody knew. */
+const atOf = (view: View, host: Ref<'host'>): readonly Ref<'VM'>[] =>
+  [...view.all('VM')]
+    .filter(([, { is_control_domain, resident_on, scheduled_to_be_resident_on: coming }]) => {
+      const there = resident_on === host || (resident_on === nullRef && coming === host);
+      return there && !is_control_domain;
+    })
+    .map(([vm]) => vm);
+
+/** Tasks that the host did or waited for end with it, and nothing moves there any more. */
+const forgetWork = (tx: Tx, host: Ref<'host'>, services: Working<'host'>['services']): void => {
+  for (const [task, { resident_on, forwarded_to }] of tx.all('task')) {
+    if (resident_on === host || forwarded_to === host) {
+      failTask(tx, task, services, new Fault('CANNOT_CONTACT_HOST', [host]));
+    }
+  }
+  for (const [vm, { scheduled_to_be_resident_on }] of tx.all('VM')) {
+    if (scheduled_to_be_resident_on !== host) continue;
+    tx.patch('VM', vm, { scheduled_to_be_resident_on: nullRef as Ref<'host'> });
+  }
+};
+
+/**
+ * The host is off for sure: whatever was said to run there is halted, and can be started elsewhere. Should it
+ * come back all the same, it ends what it still runs of that.
+ */
+export const declareDead = async (working: Working<'host'>): Promise<void> => {
+  const { self, view, services, call } = working;
+  assertDead(view, self);
+  services.membership?.setAside(self);
+  const left = [...atOf(view, self)];
+  const next = async (): Promise<void> => {
+    for (let vm = left.shift(); vm !== undefined; vm = left.shift())
+      await call('VM.power_state_reset', vm, {});
+  };
+  await Promise.all(Array.from({ length: Math.min(batch, left.length) }, next));
+  working.settle((tx) => {
+    assertDead(tx, self);
+    forgetWork(tx, self, services);
+  });
+};
+
+/** A dead host that is empty is forgotten, with what is nothing without it. */
+export const destroy = (deciding: Deciding): void => {
+  const { tx, services } = deciding;
+  const self = deciding.self as Ref<'host'>;
+  assertDead(tx, self);
+  if (guestsOn(tx, self).length > 0) throw new Fault('HOST_HAS_RESIDENT_VMS', [self]);
+  forgetWork(tx, self, services);
+  const { PBDs, PIFs, metrics, resident_VMs } = tx.require('host', self);
+  for (const vm of resident_VMs) tx.delete('VM', vm);
+  for (const pbd of PBDs) tx.delete('PBD', pbd);
+  for (const pif of PIFs) tx.delete('PIF', pif);
+  tx.delete('host_metrics', metrics);
+  tx.delete('host', self);
+};

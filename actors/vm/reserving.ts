@@ -1,0 +1,67 @@
+import { nullRef, type Ref } from '../../src/model/types.ts';
+import type { Placement } from '../../src/objects/implement.ts';
+import { assertFits, chooseHost } from '../../src/objects/placement/choice.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { Tx, View } from '../../src/store/view.ts';
+import type { Operation } from './operations.ts';
+
+// Where a VM comes to life. The host sets memory aside for it, by a row, before anything else is done: so two
+// starts never count on the same memory, and everybody knows where the VM is to be found.
+
+const noHost = nullRef as Ref<'host'>;
+
+/** Operations that bring a VM to a host. */
+export const arriving: readonly Operation[] = ['start', 'start_on', 'resume', 'resume_on'];
+
+/** The host that a VM is on its way to. */
+export const destinationOf = (view: View, self: Ref<'VM'>): Ref<'host'> | undefined => {
+  const coming = view.get('VM', self)?.scheduled_to_be_resident_on ?? noHost;
+  return view.get('host', coming) === undefined ? undefined : coming;
+};
+
+/** Sets memory aside on a host, unless that was done already. Throws what keeps the VM from running there. */
+export const reserve = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>): void => {
+  const coming = destinationOf(tx, self);
+  if (coming === host) return;
+  // It was given up, and given to somebody else, while nobody was heard of here.
+  if (coming !== undefined) throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', self, 'start', '']);
+  assertFits(tx, self, host);
+  tx.patch('VM', self, { scheduled_to_be_resident_on: host });
+};
+
+/** Gives the memory back, unless somebody else relies on it. */
+const release = (tx: Tx, self: Ref): void => {
+  const vm = self as Ref<'VM'>;
+  const row = tx.get('VM', vm);
+  if (row === undefined || row.power_state === 'Running' || row.power_state === 'Paused') return;
+  // One that has begun holds it until its own end, also where its host is out of reach by now.
+  if ([...row.current_operations.values()].some((one) => arriving.includes(one))) return;
+  tx.patch('VM', vm, { scheduled_to_be_resident_on: noHost });
+};
+
+/** In a pool of one there is nothing to choose, and the start itself will reserve. */
+const isAlone = (view: View): boolean => [...view.all('host')].length === 1;
+
+/** The host that suits best. */
+export const anywhere: Placement<object> = {
+  choose: ({ tx, self }) => {
+    const vm = self as Ref<'VM'>;
+    // Another start is under way: this one waits for its end there.
+    const host = destinationOf(tx, vm) ?? chooseHost(tx, vm);
+    if (!isAlone(tx)) reserve(tx, vm, host);
+    return host;
+  },
+  release,
+};
+
+/** The host that the client names. */
+export const named: Placement<{ readonly host: Ref<'host'> }> = {
+  choose: ({ tx, self }, { host }) => {
+    tx.require('host', host);
+    const coming = destinationOf(tx, self as Ref<'VM'>);
+    if (coming !== undefined) return coming;
+    reserve(tx, self as Ref<'VM'>, host);
+    return host;
+  },
+  release,
+};
