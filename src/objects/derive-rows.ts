@@ -18,7 +18,8 @@ export const deriveRows =
       add(cls as ClassName, ref as Ref);
       const affects = catalog.behaviour(cls)?.affects;
       if (affects === undefined) continue;
-      for (const one of [before?.record, record]) {
+      // A row that was only touched depends on the same rows as before.
+      for (const one of before?.record === record ? [record] : [before?.record, record]) {
         if (one !== undefined) for (const [other, otherRef] of affects(one as never)) add(other, otherRef);
       }
     }
