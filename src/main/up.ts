@@ -56,7 +56,9 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const storage = await openStorage(paths, log, opened);
   const chosen = await hostHypervisor(options, machine, paths, log);
   opened.add({ close: () => stopHypervisor(chosen, print) });
-  await answering(chosen);
+  // The daemon starts while the database is read; whatever is wrong with it is told below.
+  const answers = answering(chosen);
+  answers.catch(() => {});
 
   const restart = restartSwitch();
   const runtime = await openRuntime(
@@ -64,6 +66,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     { paths, log, credentials, storage, chosen, restart: restart.ask },
     opened,
   );
+  await answers;
   const door = await openDoors(options, { machine, paths, log, runtime });
   opened.add(door);
   await takePlace(runtime, door, print);
