@@ -25,11 +25,13 @@ export const alwaysOf = (world: World, told: Told, watchers: Watchers): (() => v
     if (world.metals.changes !== seenChanges) {
       seenChanges = world.metals.changes;
       const violation = world.metals.violation();
-      if (violation !== undefined) throw new Broken('a VM runs, and a disk is written to, on one host', violation);
+      if (violation !== undefined)
+        throw new Broken('a VM runs, and a disk is written to, on one host', violation);
     }
     if (acts.violation !== undefined) throw new Broken('one epoch acts at a time', acts.violation);
     if (told.seen !== undefined) throw new Broken('clients read what they wrote', told.seen);
-    if (watchers.violation !== undefined) throw new Broken('events are gapless and in order', watchers.violation);
+    if (watchers.violation !== undefined)
+      throw new Broken('events are gapless and in order', watchers.violation);
     if (world.bugs.length > 0) throw new Broken('nothing fails with a bug', world.bugs[0] as string);
   };
 };
@@ -45,8 +47,10 @@ const actsOf = (world: World): { violation: string | undefined } => {
       const { epoch } = store;
       const first = by.get(epoch) ?? host.name;
       by.set(epoch, first);
-      if (epoch < newest) found.violation ??= `${host.name} acknowledges in epoch ${epoch} after ${by.get(newest)} in ${newest}`;
-      if (first !== host.name) found.violation ??= `${first} and ${host.name} both acknowledge in epoch ${epoch}`;
+      if (epoch < newest)
+        found.violation ??= `${host.name} acknowledges in epoch ${epoch} after ${by.get(newest)} in ${newest}`;
+      if (first !== host.name)
+        found.violation ??= `${first} and ${host.name} both acknowledge in epoch ${epoch}`;
       newest = Math.max(newest, epoch);
     });
   });
@@ -69,7 +73,8 @@ export const unrest = (world: World, told: Told): string | undefined => {
   if (told.active > 0) return `${told.active} clients wait for answers`;
   const { store } = leader.process;
   for (const [task, { status, name_label }] of store.committed.all('task')) {
-    if (status === 'pending' || status === 'cancelling') return `the task ${name_label} (${task}) is ${status}`;
+    if (status === 'pending' || status === 'cancelling')
+      return `the task ${name_label} (${task}) is ${status}`;
   }
   for (const [ref, { live }] of store.committed.all('host_metrics')) if (!live) return `${ref} is not live`;
   return stuck(store.tables) ?? unequal(world, leader) ?? untrue(world, leader);
@@ -80,7 +85,8 @@ const stuck = (tables: NonNullable<Host['process']>['store']['tables']): string 
     if (!schema.fieldNames.includes('current_operations')) continue;
     for (const { ref, committed } of entries.values()) {
       const running = committed?.record['current_operations'] as ReadonlyMap<string, string> | undefined;
-      if (running !== undefined && running.size > 0) return `${cls}/${ref} is stuck in ${[...running.values()]}`;
+      if (running !== undefined && running.size > 0)
+        return `${cls}/${ref} is stuck in ${[...running.values()]}`;
     }
   }
   return undefined;
@@ -97,7 +103,8 @@ const unequal = (world: World, leader: Host): string | undefined => {
 const difference = (one: Host, two: Host): string | undefined => {
   const [a, b] = [one.process?.store, two.process?.store];
   if (a === undefined || b === undefined) return 'a host is down';
-  if (a.generation !== b.generation) return `${one.name} is at ${a.generation}, ${two.name} at ${b.generation}`;
+  if (a.generation !== b.generation)
+    return `${one.name} is at ${a.generation}, ${two.name} at ${b.generation}`;
   for (const [cls, table] of a.tables) {
     const others = b.tables.get(cls)?.entries;
     const refs = new Set([...table.entries.keys(), ...(others?.keys() ?? [])]);
@@ -127,7 +134,8 @@ const untrue = (world: World, leader: Host): string | undefined => {
       return guest !== undefined && isLive(guest);
     });
     const said = row.power_state === 'Halted' ? nullRef : row.resident_on;
-    if (said !== (at?.ref ?? nullRef)) return `VM ${ref} runs on ${at?.name ?? 'no host'}, its row says ${row.power_state} on ${said}`;
+    if (said !== (at?.ref ?? nullRef))
+      return `VM ${ref} runs on ${at?.name ?? 'no host'}, its row says ${row.power_state} on ${said}`;
     if (row.scheduled_to_be_resident_on !== nullRef) return `VM ${ref} is still on its way to a host`;
   }
   return undefined;
@@ -147,7 +155,8 @@ export const checkEnd = (world: World, told: Told): void => {
     }
     for (const task of told.tasks) {
       const row = view?.get('task', task as Ref<'task'>);
-      if (row === undefined) throw new Broken('no acknowledged write is lost', `the task ${task} is gone on ${host.name}`);
+      if (row === undefined)
+        throw new Broken('no acknowledged write is lost', `the task ${task} is gone on ${host.name}`);
     }
   }
 };

@@ -87,10 +87,7 @@ export const anyReady = (world: World, random: SeededRandom): Host | undefined =
 
 const pickLoad = ({ world, random }: Client): Load => weighted(random, world.options.loads);
 
-export const weighted = <K extends string>(
-  random: SeededRandom,
-  weights: Readonly<Record<K, number>>,
-): K => {
+export const weighted = <K extends string>(random: SeededRandom, weights: Readonly<Record<K, number>>): K => {
   const entries = Object.entries(weights) as [K, number][];
   let left = random.fraction() * entries.reduce((sum, [, weight]) => sum + weight, 0);
   for (const [name, weight] of entries) {
@@ -130,7 +127,14 @@ const call = async (client: Client, host: Host, method: string, ...args: readonl
   client.calls += 1;
   told.asked += 1;
   const id = `${name}.${client.calls}`;
-  world.trace.note(world.clock.monotonicMs(), name, `asks ${host.name}`, id, method, args.map(String).join(' '));
+  world.trace.note(
+    world.clock.monotonicMs(),
+    name,
+    `asks ${host.name}`,
+    id,
+    method,
+    args.map(String).join(' '),
+  );
   const outcome = await ask(world, host, async () => process?.call(method, ...args));
   const text = outcome === 'unknown' ? outcome : 'fault' in outcome ? outcome.fault : 'done';
   world.trace.note(world.clock.monotonicMs(), name, 'heard', id, text);
@@ -141,7 +145,8 @@ const call = async (client: Client, host: Host, method: string, ...args: readonl
 /** Faults of which it is not said that nothing was done. */
 const isOpen = (outcome: Outcome): boolean =>
   outcome === 'unknown' ||
-  ('fault' in outcome && ['CANNOT_CONTACT_HOST', 'INTERNAL_ERROR', 'HOST_STILL_BOOTING'].includes(outcome.fault));
+  ('fault' in outcome &&
+    ['CANNOT_CONTACT_HOST', 'INTERNAL_ERROR', 'HOST_STILL_BOOTING'].includes(outcome.fault));
 
 const succeeded = (outcome: Outcome): boolean => outcome !== 'unknown' && 'result' in outcome;
 
@@ -197,7 +202,12 @@ const loads: Readonly<Record<Load, (client: Client, host: Host) => Promise<unkno
     const outcome = await ask(world, host, async () => process?.callAsync(method, ...args));
     if (outcome !== 'unknown' && 'result' in outcome) {
       told.tasks.add(outcome.result);
-      world.trace.note(world.clock.monotonicMs(), client.name, `has ${method} done by ${host.name} as`, outcome.result);
+      world.trace.note(
+        world.clock.monotonicMs(),
+        client.name,
+        `has ${method} done by ${host.name} as`,
+        outcome.result,
+      );
     }
   },
   /** Rows that come and go, and take deletions with them. */
@@ -211,8 +221,17 @@ const loads: Readonly<Record<Load, (client: Client, host: Host) => Promise<unkno
 
 const networkFields = ({ name, calls }: Client) =>
   new Map<string, unknown>([
-    ...([['name_label', `${name} ${calls}`], ['name_description', ''], ['MTU', 1500n]] as const),
-    ...([['other_config', new Map()], ['bridge', ''], ['managed', true], ['tags', []]] as const),
+    ...([
+      ['name_label', `${name} ${calls}`],
+      ['name_description', ''],
+      ['MTU', 1500n],
+    ] as const),
+    ...([
+      ['other_config', new Map()],
+      ['bridge', ''],
+      ['managed', true],
+      ['tags', []],
+    ] as const),
   ]);
 
 export const nobody = nullRef;

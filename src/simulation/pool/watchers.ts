@@ -1,5 +1,5 @@
 import { batchesOf } from '../../edge/event-batches.ts';
-import { fragmentsOf } from '../../edge/event-encoding.ts';
+import type { fragmentsOf } from '../../edge/event-encoding.ts';
 import { type Subscription, subscriptionOf } from '../../edge/subscriptions.ts';
 import { Fault } from '../../std/fault.ts';
 import type { RowEvent } from '../../store/changes.ts';
@@ -105,7 +105,8 @@ const told = (
     const key = `${cls}/${ref}`;
     const before = known.get(key);
     if (changed <= position || changed > generation) return `${at} ${operation} ${key} of ${changed}`;
-    if ((operation === 'add') !== (before === undefined)) return `${at} ${operation} ${key}, known: ${before}`;
+    if ((operation === 'add') !== (before === undefined))
+      return `${at} ${operation} ${key}, known: ${before}`;
     if (before !== undefined && changed <= before) return `${at} ${operation} ${key} of ${changed} again`;
     if (operation === 'del') known.delete(key);
     else known.set(key, changed);
@@ -116,7 +117,8 @@ const told = (
       if (committed === undefined) continue;
       count += 1;
       const heard = known.get(`${cls}/${ref}`);
-      if (heard !== committed.modified) return `${at} was not told of ${cls}/${ref} of ${committed.modified}, heard ${heard}`;
+      if (heard !== committed.modified)
+        return `${at} was not told of ${cls}/${ref} of ${committed.modified}, heard ${heard}`;
     }
   }
   return count === known.size ? undefined : `${at} was not told of a deletion`;

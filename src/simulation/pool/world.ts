@@ -1,3 +1,4 @@
+import type { Turns } from '../../drivers/turns.ts';
 import type { Ref } from '../../model/types.ts';
 import { openStateFile } from '../../pool/state.ts';
 import type { Log } from '../../std/log.ts';
@@ -9,11 +10,17 @@ import { type MemoryMesh, memoryMesh } from '../memory-mesh.ts';
 import type { SeededRandom } from '../random.ts';
 import type { Trace } from '../trace.ts';
 import { type VirtualClock, virtualClock } from '../virtual-clock.ts';
-import type { Turns } from '../../drivers/turns.ts';
 import { type Metals, metalsOf } from './metal.ts';
 import type { SimulationOptions } from './options.ts';
 import { type Past, pastOf } from './past.ts';
-import { type Machine, type Process, type Sabotage, startProcess, stateFile, stateFolder } from './process.ts';
+import {
+  type Machine,
+  type Process,
+  type Sabotage,
+  startProcess,
+  stateFile,
+  stateFolder,
+} from './process.ts';
 
 /** A machine and what runs on it now. */
 export interface Host {
@@ -190,7 +197,11 @@ const logOf = (name: string, clock: VirtualClock, trace: Trace, bugs: string[]):
 };
 
 const textOf = (value: unknown): string =>
-  value instanceof Error ? `${value.name}: ${value.message}` : typeof value === 'object' ? JSON.stringify(value, (_, one) => typeof one === 'bigint' ? String(one) : one) : String(value);
+  value instanceof Error
+    ? `${value.name}: ${value.message}`
+    : typeof value === 'object'
+      ? JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? String(one) : one))
+      : String(value);
 
 /** Such as a property of nothing: always a mistake in the code. */
 const isBug = (error: unknown): boolean =>

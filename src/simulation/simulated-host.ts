@@ -1,0 +1,136 @@
+import { plugAtStart } from '../../actors/pbd/start.ts';
+import { refreshOwnHost } from '../../actors/pool/bootstrap.ts';
+import { endPendingTasks } from '../../actors/task/start.ts';
+import { vmReports } from '../../actors/vm/reports.ts';
+import type { Ref } from '../model/types.ts';
+import type { Catalog } from '../objects/catalog.ts';
+import { type Invoker, invokerOf } from '../objects/invoke.ts';
+import { localSessionsOf } from '../objects/local-sessions.ts';
+import { elsewhere } from '../objects/route.ts';
+import { type Objects, objectsOf } from '../objects/runtime.ts';
+import type { Services } from '../objects/services.ts';
+import type { SharedPlaces } from '../objects/shared-places.ts';
+import type { Clock, Random } from '../std/clock.ts';
+import type { Log } from '../std/log.ts';
+import type { Store } from '../store/store.ts';
+import { type Guests, type GuestsPeer, simulatedGuests } from './guests.ts';
+import { type Life, lifeOf } from './life.ts';
+import type { PoolHost } from './pool-rows.ts';
+import type { HostVolumes, Volumes } from './volumes.ts';
+
+/** What all hosts of a simulated pool have in common. */
+export interface HostWorld {
+  readonly catalog: Catalog;
+  readonly store: Store;
+  readonly shared: SharedPlaces;
+  readonly volumes: Volumes;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly credentials: Services['credentials'];
+  /** Where clients reach the pool, as in a URL. */
+  readonly authority: () => string;
+  readonly version: string;
+  /** Takes as long as an operation of a hypervisor or of storage takes. */
+  readonly takeTime: (
+    clock: Clock,
+    signal: AbortSignal | undefined,
+    progress?: (fraction: number) => void,
+  ) => Promise<void>;
+  readonly peer: (url: string) => GuestsPeer | undefined;
+}
+
+/** A host that runs, from its boot to the loss of its power. */
+export interface RunningHost {
+  readonly life: Life;
+  readonly guests: Guests & GuestsPeer;
+  readonly storage: HostVolumes;
+  readonly objects: Objects;
+  readonly services: Services;
+  readonly invoker: Invoker;
+  /** Brings its rows in line with what is there, and follows its guests from then on. */
+  begin(again: boolean): Promise<void>;
+  /** Ends at once, with all its guests; nobody hears of it from here. */
+  losePower(): void;
+}
+
+/** An operation that waits for others this long is refused with what it waits for. */
+const operationWaitMs = 2 * 3_600_000;
+
+/** The URL of a host's hypervisor, for others of the same pool. */
+export const urlOf = (host: Ref<'host'>): string => `sim:${host}`;
+
+export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
+  const { catalog, shared, log, random } = world;
+  const life = lifeOf(host.name, world.clock);
+  const store = storeOf(world.store, life);
+  const takeTime: Taking = (signal, progress) => world.takeTime(life, signal, progress);
+  const storage = world.volumes.of(host.name, ({ signal }) => takeTime(signal));
+  const guests = simulatedGuests({
+    ...{ name: host.name, clock: life, log, disks: storage, peer: world.peer },
+    takeTime,
+  });
+  const places = shared.of(host.ref);
+  const objects = objectsOf({
+    catalog,
+    view: store.latest,
+    services: { clock: life, log },
+    elsewhere: elsewhere({ catalog, view: store.latest, host: host.ref }, places),
+    waitMs: operationWaitMs,
+  });
+  const services: Services = {
+    ...{ clock: life, random, log, hypervisor: guests, storage, credentials: world.credentials, store },
+    localSessions: localSessionsOf({ clock: life, random }),
+    host: host.ref,
+    facts: async () => host.facts,
+    authority: world.authority,
+    standing: () => (places.coordinator() === host.ref ? {} : { member: true }),
+    migrationTo: async (other) => ({ url: urlOf(other), close: async () => {} }),
+    cancel: (task) => objects.cancel(task) || places.cancel(task),
+    restart: () => {},
+  };
+  const invoker = invokerOf({ catalog, store, objects, services, places });
+  shared.enter(host.ref, { carry: invoker.carry, cancel: objects.cancel });
+  const reports = vmReports({ invoker, store, services, log });
+
+  return {
+    ...{ life, guests, storage, objects, services, invoker },
+    begin: async (again) => {
+      if (again) {
+        await endPendingTasks(store, life.now(), (one) => one === host.ref);
+        const { address, facts } = host;
+        await refreshOwnHost({ ...world, store, clock: life, name: '', address, facts }, host.ref);
+        await plugAtStart({ invoker, services });
+      } else await attachAll(services);
+      await reports.reconcile();
+      guests.watch(reports);
+    },
+    losePower: () => {
+      shared.cutOff(host.ref);
+      life.end();
+      guests.losePower();
+      storage.forget();
+      objects.stop();
+    },
+  };
+};
+
+type Taking = (signal: AbortSignal | undefined, progress?: (fraction: number) => void) => Promise<void>;
+
+/** The pool's store as one process has it: what it decides after its end is nobody's decision any more. */
+const storeOf = (store: Store, life: Life): Store =>
+  Object.create(store, {
+    commit: {
+      value: (make: Parameters<Store['commit']>[0]) =>
+        life.state === 'ended' ? new Promise(() => {}) : store.commit(make),
+    },
+  }) as Store;
+
+/** At the very first start the rows say already what is attached, and it is made so. */
+const attachAll = async ({ store, storage, host }: Services): Promise<void> => {
+  for (const [, pbd] of store.latest.all('PBD')) {
+    if (pbd.host !== host || !pbd.currently_attached) continue;
+    const sr = store.latest.require('SR', pbd.SR);
+    await storage.attachSr(sr.type, sr.uuid, pbd.device_config, { debugInfo: 'start' });
+  }
+};

@@ -1,0 +1,79 @@
+import { StorageError } from '../drivers/storage/storage.ts';
+
+/** The bytes of a simulated disk: those that were written. */
+export interface Content {
+  /** Fills `into`; what was never written is zeros. */
+  read(into: Uint8Array, position: bigint): void;
+  /** Answers how many bytes are kept for the disk now. */
+  write(from: Uint8Array, position: bigint): number;
+  /** The same bytes, which go their own way from here on. */
+  copy(): Content;
+  /** Gives back what was written through it. */
+  drop(): void;
+}
+
+/** What is kept for all disks of one pool together. */
+export interface Room {
+  keptBytes: number;
+}
+
+const blockBytes = 65_536;
+/** Kept for all disks of a pool together; a write beyond is refused as by a full repository. */
+export const contentBytesMax = 1 << 30;
+
+const full = (): StorageError =>
+  new StorageError('SR_BACKEND_FAILURE_44', [
+    '',
+    'A simulation keeps no more than 1 GiB of written data',
+    '',
+  ]);
+
+export const noContent = (room: Room): Content => contentOf(room, new Map());
+
+/** Blocks are never changed, only replaced, so copies share them. */
+const contentOf = (room: Room, blocks: Map<number, Uint8Array>): Content => {
+  let ownBytes = 0;
+  /** Calls `use` with each piece of a range: its block, where it begins in there, and in the range. */
+  const pieces = (
+    length: number,
+    position: bigint,
+    use: (block: number, at: number, from: number, size: number) => void,
+  ): void => {
+    for (let from = 0; from < length; ) {
+      const place = Number(position) + from;
+      const block = Math.floor(place / blockBytes);
+      const at = place - block * blockBytes;
+      const size = Math.min(blockBytes - at, length - from);
+      use(block, at, from, size);
+      from += size;
+    }
+  };
+  return {
+    read: (into, position) =>
+      pieces(into.length, position, (block, at, from, size) => {
+        const bytes = blocks.get(block);
+        if (bytes === undefined) into.fill(0, from, from + size);
+        else into.set(bytes.subarray(at, at + size), from);
+      }),
+    write: (bytes, position) => {
+      pieces(bytes.length, position, (block, at, from, size) => {
+        const piece = bytes.subarray(from, from + size);
+        const before = blocks.get(block);
+        // Zeros where there is nothing are what is read there anyway.
+        if (before === undefined && piece.every((byte) => byte === 0)) return;
+        if (room.keptBytes + blockBytes > contentBytesMax) throw full();
+        room.keptBytes += before === undefined ? blockBytes : 0;
+        ownBytes += before === undefined ? blockBytes : 0;
+        const after = before?.slice() ?? new Uint8Array(blockBytes);
+        after.set(piece, at);
+        blocks.set(block, after);
+      });
+      return blocks.size * blockBytes;
+    },
+    copy: () => contentOf(room, new Map(blocks)),
+    drop: () => {
+      room.keptBytes -= ownBytes;
+      ownBytes = 0;
+    },
+  };
+};
