@@ -9,6 +9,7 @@ import { type Catalog, catalogOf } from '../src/objects/catalog.ts';
 import { deriveRows } from '../src/objects/derive-rows.ts';
 import type { Behaviour, Caller } from '../src/objects/implement.ts';
 import { hostCaller, type Invoker, invokerOf } from '../src/objects/invoke.ts';
+import { localSessionsOf } from '../src/objects/local-sessions.ts';
 import { elsewhere } from '../src/objects/route.ts';
 import { type Objects, objectsOf } from '../src/objects/runtime.ts';
 import type { Services } from '../src/objects/services.ts';
@@ -157,6 +158,7 @@ const hostOf = ({ options, index, store: shared, catalog, places }: HostParts): 
     hypervisor: driver<Hypervisor>('hypervisor', hypervisor ?? options.hypervisor),
     storage: driver<Storage>('storage', storage ?? options.storage),
     credentials: { verify: async () => false, setPassword: async () => {} },
+    localSessions: localSessionsOf({ clock, random: nodeRandom }),
     store,
     host,
     facts: async () => {

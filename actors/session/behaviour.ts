@@ -2,9 +2,15 @@ import type { Ref } from '../../src/model/types.ts';
 import { type Caller, type Deciding, implement, type Reading } from '../../src/objects/implement.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { session } from './class.ts';
-import { login } from './login.ts';
+import { login, loginHere } from './login.ts';
 
-const end = ({ tx, caller }: Deciding): void => tx.delete('session', caller.session);
+const end = (deciding: Deciding): void => {
+  endHere(deciding);
+  deciding.tx.delete('session', deciding.caller.session);
+};
+
+const endHere = ({ services, caller }: Pick<Deciding, 'services' | 'caller'>): void =>
+  services.localSessions.end(caller.session);
 
 /** A pool of one host has no secret that its hosts share, so no secret is the right one. */
 const refuseSecret = (name: string): never => {
@@ -36,12 +42,12 @@ export default implement(
       },
     },
     slave_local_login_with_password: {
-      work: (working, { uname, pwd }) => login(working, uname, pwd, ''),
+      work: (working, { uname, pwd }) => loginHere(working, uname, pwd),
     },
     slave_login: { read: (_, { host }) => refuseSecret(host) },
     slave_local_login: { read: () => refuseSecret('root') },
     logout: { decide: end },
-    local_logout: { decide: end },
+    local_logout: { read: endHere },
     change_password: {
       work: async ({ services, caller }, { new_pwd }) => {
         assertSuperuser(caller);

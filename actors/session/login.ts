@@ -32,6 +32,30 @@ const answerLate = async ({ services, signal }: Working<'session'>): Promise<voi
   }
 };
 
+/** Fails, late, unless the password is the user's. */
+const assertKnown = async (
+  working: Working<'session'>,
+  user: string,
+  password: string,
+  originator: string,
+): Promise<void> => {
+  const { services } = working;
+  if (await services.credentials.verify(user, password)) return;
+  services.log.warn({ user, originator }, 'A login was refused');
+  await answerLate(working);
+  throw new Fault('SESSION_AUTHENTICATION_FAILED', [user, 'The user name or the password is wrong']);
+};
+
+/** Opens a session on this host alone, for which no other is needed. */
+export const loginHere = async (
+  working: Working<'session'>,
+  user: string,
+  password: string,
+): Promise<Ref<'session'>> => {
+  await assertKnown(working, user, password, '');
+  return working.services.localSessions.open(user);
+};
+
 /** Opens a session for a local account. Every local account is a superuser. */
 export const login = async (
   working: Working<'session'>,
@@ -40,11 +64,7 @@ export const login = async (
   originator: string,
 ): Promise<Ref<'session'>> => {
   const { services } = working;
-  if (!(await services.credentials.verify(user, password))) {
-    services.log.warn({ user, originator }, 'A login was refused');
-    await answerLate(working);
-    throw new Fault('SESSION_AUTHENTICATION_FAILED', [user, 'The user name or the password is wrong']);
-  }
+  await assertKnown(working, user, password, originator);
   const session = newRef<'session'>(services);
   await working.commit((tx) => open(tx, session, services, user, originator));
   return session;

@@ -4,6 +4,8 @@ import { dateTimeOf, millisecondsOf, nullRef, type Ref } from '../model/types.ts
 import type { Catalog } from '../objects/catalog.ts';
 import type { Caller } from '../objects/implement.ts';
 import type { Invoker } from '../objects/invoke.ts';
+import type { LocalSessions } from '../objects/local-sessions.ts';
+import type { Services } from '../objects/services.ts';
 import type { Clock } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
@@ -28,11 +30,14 @@ export class Unauthorised extends Error {
   }
 }
 
+/** Where sessions are looked up. */
+export type Sessions = Pick<Services, 'store' | 'clock' | 'localSessions'>;
+
 /** Who stands behind a session. Throws SESSION_INVALID. */
-export const sessionCaller = (store: Store, clock: Clock, session: string): Caller => {
+export const sessionCaller = ({ store, clock, localSessions }: Sessions, session: string): Caller => {
   const ref = session as Ref<'session'>;
   const row = store.committed.get('session', ref);
-  if (row === undefined) throw new Fault('SESSION_INVALID', [session]);
+  if (row === undefined) return localCaller(localSessions, ref);
   refresh(store, clock, ref);
   return {
     session: ref,
@@ -40,6 +45,12 @@ export const sessionCaller = (store: Store, clock: Clock, session: string): Call
     role: row.is_local_superuser ? '_local_root_' : subjectRole(store, ref, row.subject),
     originator: row.originator,
   };
+};
+
+const localCaller = (localSessions: LocalSessions, session: Ref<'session'>): Caller => {
+  const user = localSessions.userOf(session);
+  if (user === undefined) throw new Fault('SESSION_INVALID', [session]);
+  return { session, user, role: '_local_root_', originator: '' };
 };
 
 /** Read once for each version of a session: every call of it asks. */
@@ -81,8 +92,7 @@ export interface HttpIdentity {
 
 export interface HttpAuthentication {
   readonly catalog: Catalog;
-  readonly store: Store;
-  readonly clock: Clock;
+  readonly services: Services;
   readonly invoker: Invoker;
 }
 
@@ -96,9 +106,9 @@ export const authenticate = async (head: HttpHead, by: HttpAuthentication): Prom
   return logIn(by, basic, head);
 };
 
-const callerOf = ({ store, clock }: HttpAuthentication, session: string): Caller => {
+const callerOf = ({ services }: HttpAuthentication, session: string): Caller => {
   try {
-    return sessionCaller(store, clock, session);
+    return sessionCaller(services, session);
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     throw new Unauthorised('The session is not valid: log in again');
@@ -122,7 +132,7 @@ const logIn = async (
     }
     throw error;
   });
-  const caller = sessionCaller(by.store, by.clock, opened as string);
+  const caller = sessionCaller(by.services, opened as string);
   return {
     caller,
     end: () =>

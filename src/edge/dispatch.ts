@@ -105,7 +105,7 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
       return recorded(options, { message, args, caller: nobody, request }, perform);
     }
     const args = readArgs(message, name, params.slice(1), params.length - 1, params[0]);
-    const caller = sessionCaller(store, services.clock, params[0] as string);
+    const caller = sessionCaller(services, params[0] as string);
     assertInternal(store, message, caller);
     assertCoordinator(options, message, caller);
     if (message.removed) throw new Fault('MESSAGE_REMOVED');
@@ -206,7 +206,7 @@ const unknownMethod = (options: DispatcherOptions, name: string, params: readonl
   const unknown = new Fault('MESSAGE_METHOD_UNKNOWN', [name]);
   const [session] = params;
   if (session === undefined) return unknown;
-  const caller = sessionCaller(store, services.clock, string.read(session, 'session_id'));
+  const caller = sessionCaller(services, string.read(session, 'session_id'));
   const extension = catalog.find('host.call_extension');
   if (extension !== undefined) assertPermitted(catalog, store, caller, extension, []);
   return unknown;

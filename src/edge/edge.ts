@@ -54,7 +54,7 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     ...rpcRoutes(dispatch, services.clock),
     ...(options.routes ?? []),
   ]);
-  const by = { catalog, store, clock: services.clock, invoker };
+  const by = { catalog, services, invoker };
   const find = <R extends Route>(method: string, path: string): R | undefined =>
     routeAt(routes, path, (route) => route.method === method) as R | undefined;
 

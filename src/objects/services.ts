@@ -6,6 +6,7 @@ import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Credentials } from './credentials.ts';
 import type { HostFacts } from './host-facts.ts';
+import type { LocalSessions } from './local-sessions.ts';
 import type { Membership } from './membership.ts';
 import type { Standing } from './standing.ts';
 
@@ -22,6 +23,8 @@ export interface Services {
   readonly hypervisor: Hypervisor;
   readonly storage: Storage;
   readonly credentials: Credentials;
+  /** Logins to this host alone. */
+  readonly localSessions: LocalSessions;
   readonly store: Store;
   /** This host's row. */
   readonly host: Ref<'host'>;

@@ -94,6 +94,7 @@ const perform = async (run: Run, job: Job, controller: AbortController): Promise
   try {
     await claim(run, job);
     const result = await handler.work(workingOf(run, controller.signal, undo, settles), run.given);
+    if (settles.length === 0 && standsAlone(run)) return result;
     await store.commit((tx) => {
       for (const settle of settles) settle(tx);
       leaveMark(tx, job);
@@ -119,6 +120,7 @@ const takeBack = async (run: Run, job: Job, undo: Undo, error: unknown): Promise
   await undo.run((failure) =>
     services.log.error({ error: failure, method: message.method }, 'A step could not be undone'),
   );
+  if (standsAlone(run)) return fault;
   await store
     .commit((tx) => {
       leaveMark(tx, job);
@@ -129,6 +131,10 @@ const takeBack = async (run: Run, job: Job, undo: Undo, error: unknown): Promise
     .catch(() => undefined);
   return fault;
 };
+
+/** Leaves nothing to settle, and belongs to what a member answers although nobody may be there to decide. */
+const standsAlone = ({ invocation, handler, task }: Run): boolean =>
+  invocation.message.declared?.onMember === true && handler.operation === undefined && task === nullRef;
 
 /** What the operation is known by in `current_operations`. */
 const markOf = ({ asked, task }: Job): string => (task === nullRef ? `DummyRef:|${asked.id}|` : task);

@@ -42,6 +42,17 @@ describe('in an emergency', () => {
     standing = {};
     expect(await host.call('host.is_in_emergency_mode', root)).toBe(false);
   });
+
+  test('a login to this host alone needs no disk and nobody who decides, and is good for what is let in', async () => {
+    host.world.disk.refuseWrites(new Error('nothing can be written'));
+    const local = await host.call('session.slave_local_login_with_password', 'root', 'pa:ss');
+    expect(await host.call('host.is_in_emergency_mode', local)).toBe(true);
+    expect(await host.json('VM.get_all', local)).toEqual({ error: ['HOST_STILL_BOOTING'] });
+    await host.call('session.local_logout', local);
+    expect(await host.json('host.is_in_emergency_mode', local)).toEqual({
+      error: ['SESSION_INVALID', local],
+    });
+  });
 });
 
 describe('a member of a pool', () => {
