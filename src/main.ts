@@ -27,6 +27,9 @@ const readText = (path: string): Promise<string> => readFile(path, 'utf8');
 const runUp = async (args: readonly string[]): Promise<void> => {
   const options = await readUpOptions(args, process.env, readText);
   const log = xenactLog(options['log-level'] ?? 'warn');
+  // Before there is anything to stop, a signal ends the process at once.
+  let stop = (): void => process.exit(1);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop());
   for (let again = true; again; ) {
     const running = await up(options, {
       log,
@@ -34,17 +37,14 @@ const runUp = async (args: readonly string[]): Promise<void> => {
       environment: process.env,
     });
     const stopped = new Promise<'signal'>((resolve) => {
-      process.once('SIGINT', () => resolve('signal'));
-      process.once('SIGTERM', () => resolve('signal'));
+      stop = () => resolve('signal');
     });
     again = (await Promise.race([stopped, running.restartAsked])) === 'restart';
     // A second signal, or a stop that hangs, ends the process at once: nothing acknowledged is lost by it.
-    const giveUp = (): never => process.exit(1);
-    process.once('SIGINT', giveUp);
-    const stopClock = nodeClock.after(stopMsMax, giveUp);
+    stop = () => process.exit(1);
+    const stopClock = nodeClock.after(stopMsMax, stop);
     await running.stop();
     stopClock();
-    process.off('SIGINT', giveUp);
   }
 };
 

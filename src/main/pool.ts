@@ -6,7 +6,7 @@ import { type Mesh, meshOf } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
 import type { Membership } from '../objects/membership.ts';
 import { type Ground, linkedHosts, poolLimits } from '../pool/ground.ts';
-import { membershipOf } from '../pool/membership.ts';
+import { adoptUsers, membershipOf } from '../pool/membership.ts';
 import { announce, linkPeers, type OwnPeer, sayGoodbye } from '../pool/peers.ts';
 import { type Pool, poolOf } from '../pool/pool.ts';
 import type { StateFile } from '../pool/state.ts';
@@ -101,6 +101,7 @@ export const openPool = async (options: UpOptions, parts: PoolParts, opened: Clo
     cancel: parts.cancel,
     onLead: parts.onLead,
     onDead: parts.onDead,
+    onFollow: (leader) => adoptUsers(ground, credentials, leader),
   });
   pool = made;
   opened.add({ close: () => leave(ground, made) });

@@ -73,7 +73,10 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   opened.add(await hostRows({ ...runtime, chosen, paths, log }));
   opened.add(housekeeping(runtime, machine.clock));
   door.open();
-  await joinAtFirstStart(options, runtime);
+  if (await joinAtFirstStart(options, runtime)) {
+    print(`This host has joined the pool at ${options.join} and starts again as its member`);
+    return { restartAsked: restart.asked, stop: () => opened.close() };
+  }
   welcome(print, {
     door,
     chosen,
@@ -105,19 +108,20 @@ const takePlace = async (
   stop();
 };
 
-/** Only the host that is a pool by itself joins another; at later starts it is a member. */
+/** Only the host that is a pool by itself joins another; at later starts it is a member. Answers whether it did. */
 const joinAtFirstStart = async (
   options: UpOptions,
   { services, store, hostPool }: Runtime,
-): Promise<void> => {
+): Promise<boolean> => {
   const { join: address, 'join-user': user = 'root', 'join-password': password = '' } = options;
   const alone = [...store.latest.all('host')].length === 1;
-  if (address === undefined || !alone || hostPool.ground.state.current?.role !== 'coordinator') return;
+  if (address === undefined || !alone || hostPool.ground.state.current?.role !== 'coordinator') return false;
   try {
     await services.membership?.join({ address, user, password, force: false });
   } catch (error) {
     throw new StartFailure(`This host cannot join the pool at ${address}: ${(error as Error).message}`);
   }
+    return true;
 };
 
 const makeFolders = async (paths: Paths & { readonly run: string }): Promise<void> => {

@@ -35,6 +35,21 @@ const answerMs = 300;
 const followMsMax = 10_000;
 const rotateMsMax = 30_000;
 
+/** A member's users are those of the pool, also after passwords changed while it was away. */
+export const adoptUsers = async (
+  { mesh, log }: Ground,
+  credentials: SharedCredentials,
+  leader: Ref<'host'>,
+): Promise<void> => {
+  try {
+    const answer = fieldsOf(await mesh.call(leader, 'credentials', {}, { timeoutMs: followMsMax }));
+    const exported = textOf(answer['credentials']);
+    if (exported !== credentials.exported()) await credentials.adopt(exported);
+  } catch (error) {
+    log.warn({ error: String(error), leader }, 'The users of the pool were not taken over');
+  }
+};
+
 export const membershipOf = (parts: MembershipParts): Membership => {
   const { ground, pool, restart } = parts;
   const { store, mesh, clock, host, state, isUp } = ground;

@@ -41,6 +41,8 @@ export interface PoolOptions extends LeadingOptions {
   readonly cancel: (task: Ref<'task'>) => boolean;
   /** What a coordinator does with the rows as it begins. */
   readonly onLead: () => Promise<void>;
+  /** What a member takes over from its coordinator beside the log. Never rejects. */
+  readonly onFollow?: (leader: Ref<'host'>) => Promise<void>;
 }
 
 /** The changing part: what the host is now, and what it has running for that. */
@@ -186,7 +188,7 @@ const invite = async ({ ground }: Parts, host: Ref<'host'>, again = false): Prom
 };
 
 const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = false): Promise<void> => {
-  const { ground, now, authority } = parts;
+  const { ground, options, now, authority } = parts;
   const { state, store, log, limits, clock } = ground;
   const { role } = now;
   const current = state.current;
@@ -201,7 +203,7 @@ const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = 
       if (signal.aborted) return;
       now.role = { kind: 'follows', leader, synced: true };
       log.info({ leader, epoch }, 'This host follows');
-      return;
+      return await options.onFollow?.(leader);
     } catch (error) {
       if (signal.aborted) return;
       log.info({ error: String(error), leader }, 'The log could not be followed yet');
