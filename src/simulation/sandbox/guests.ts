@@ -7,12 +7,12 @@ import {
   type XenopsDisk,
   XenopsError,
   type XenopsWork,
-} from '../drivers/hypervisor/hypervisor.ts';
-import { lost } from '../drivers/hypervisor/xenops-call.ts';
-import { StorageError } from '../drivers/storage/storage.ts';
-import type { Clock } from '../std/clock.ts';
-import type { Log } from '../std/log.ts';
-import { struct } from '../std/value.ts';
+} from '../../drivers/hypervisor/hypervisor.ts';
+import { lost } from '../../drivers/hypervisor/xenops-call.ts';
+import { StorageError } from '../../drivers/storage/storage.ts';
+import type { Clock } from '../../std/clock.ts';
+import type { Log } from '../../std/log.ts';
+import { struct } from '../../std/value.ts';
 import { guestReports } from './guest-reports.ts';
 import { addressesOf, devicesOf, type Guest, isLive, newGuest, stateOf } from './guest-state.ts';
 import type { GuestDisks } from './volumes.ts';

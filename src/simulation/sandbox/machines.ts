@@ -1,5 +1,5 @@
-import type { HostFacts, Processor } from '../objects/host-facts.ts';
-import type { SeededRandom } from './random.ts';
+import type { HostFacts, Processor } from '../../objects/host-facts.ts';
+import type { SeededRandom } from '../random.ts';
 
 /** A machine of a simulated pool. */
 export interface SimulatedMachine {

@@ -1,4 +1,4 @@
-import type { StoragePlugin } from '../drivers/storage/storage.ts';
+import type { StoragePlugin } from '../../drivers/storage/storage.ts';
 
 /** A type of repository that a simulated pool has. */
 export interface SimulatedType {

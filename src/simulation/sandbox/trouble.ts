@@ -1,8 +1,8 @@
-import type { Catalog } from '../objects/catalog.ts';
-import type { AnyHandler, Behaviour } from '../objects/implement.ts';
-import { type Clock, sleep } from '../std/clock.ts';
-import { Fault } from '../std/fault.ts';
-import type { SeededRandom } from './random.ts';
+import type { Catalog } from '../../objects/catalog.ts';
+import type { AnyHandler, Behaviour } from '../../objects/implement.ts';
+import { type Clock, sleep } from '../../std/clock.ts';
+import { Fault } from '../../std/fault.ts';
+import type { SeededRandom } from '../random.ts';
 
 /** What goes wrong in a simulated pool, as a file says it. */
 export interface Trouble {

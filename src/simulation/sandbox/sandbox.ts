@@ -1,27 +1,27 @@
-import { behaviours } from '../../actors/behaviours.ts';
-import { classes } from '../../actors/index.ts';
-import { smRows } from '../../actors/sm/rows.ts';
-import { endPendingTasks } from '../../actors/task/start.ts';
-import { dateTimeOf, type Ref } from '../model/types.ts';
-import { type Catalog, catalogOf } from '../objects/catalog.ts';
-import { deriveAll } from '../objects/derive-all.ts';
-import { deriveRows } from '../objects/derive-rows.ts';
-import type { Services } from '../objects/services.ts';
-import { sharedPlaces } from '../objects/shared-places.ts';
-import { internalClasses } from '../pool/rows.ts';
-import { type Clock, sleep } from '../std/clock.ts';
-import type { Log } from '../std/log.ts';
-import { openStore, type Store } from '../store/store.ts';
+import { behaviours } from '../../../actors/behaviours.ts';
+import { classes } from '../../../actors/index.ts';
+import { smRows } from '../../../actors/sm/rows.ts';
+import { endPendingTasks } from '../../../actors/task/start.ts';
+import { dateTimeOf, type Ref } from '../../model/types.ts';
+import { type Catalog, catalogOf } from '../../objects/catalog.ts';
+import { deriveAll } from '../../objects/derive-all.ts';
+import { deriveRows } from '../../objects/derive-rows.ts';
+import type { Services } from '../../objects/services.ts';
+import { sharedPlaces } from '../../objects/shared-places.ts';
+import { internalClasses } from '../../pool/rows.ts';
+import { type Clock, sleep } from '../../std/clock.ts';
+import type { Log } from '../../std/log.ts';
+import { openStore, type Store } from '../../store/store.ts';
+import { lifeOf } from '../life.ts';
+import { memoryDurable } from '../memory-durable.ts';
+import { seededRandom } from '../random.ts';
 import type { GuestAct } from './guests.ts';
-import { lifeOf } from './life.ts';
-import { memoryDurable } from './memory-durable.ts';
-import { type PoolHost, type PoolSize, startPool } from './pool-rows.ts';
-import { seededRandom } from './random.ts';
-import { type HostWorld, type RunningHost, runningHost, urlOf } from './simulated-host.ts';
+import { type HostWorld, type RunningHost, runningHost, urlOf } from './host.ts';
+import { type PoolHost, type PoolSize, startPool } from './rows.ts';
 import { type Troubles, troubled, troublesOf } from './trouble.ts';
 import { simulatedVolumes } from './volumes.ts';
 
-export interface SimulatedPoolOptions {
+export interface SandboxOptions {
   readonly size: PoolSize;
   readonly seed: string;
   readonly name: string;
@@ -39,7 +39,7 @@ export interface SimulatedPoolOptions {
 }
 
 /** A pool of many hosts in one process and over one store, with the real rules. */
-export interface SimulatedPool {
+export interface Sandbox {
   readonly catalog: Catalog;
   readonly store: Store;
   /** The host that serves clients. */
@@ -61,7 +61,7 @@ export interface SimulatedPool {
 
 export const silentMs = 5_000;
 
-export const simulatedPool = async (options: SimulatedPoolOptions): Promise<SimulatedPool> => {
+export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
   const { clock, log, size } = options;
   const random = seededRandom(options.seed);
   const troubles = troublesOf(clock, random.split('trouble'));

@@ -1,14 +1,14 @@
-import { createHost } from '../../actors/pool/bootstrap/host-rows.ts';
-import { bootstrap } from '../../actors/pool/bootstrap.ts';
-import type { RecordNamed } from '../model/class.ts';
-import type { Ref } from '../model/types.ts';
-import { refreshCards } from '../objects/network-cards.ts';
-import { type NewRow, newRows } from '../objects/new-rows.ts';
-import type { Clock } from '../std/clock.ts';
-import type { Store } from '../store/store.ts';
-import type { Tx } from '../store/view.ts';
-import { type SimulatedMachine, simulatedMachines } from './pool-machines.ts';
-import type { SeededRandom } from './random.ts';
+import { createHost } from '../../../actors/pool/bootstrap/host-rows.ts';
+import { bootstrap } from '../../../actors/pool/bootstrap.ts';
+import type { RecordNamed } from '../../model/class.ts';
+import type { Ref } from '../../model/types.ts';
+import { refreshCards } from '../../objects/network-cards.ts';
+import { type NewRow, newRows } from '../../objects/new-rows.ts';
+import type { Clock } from '../../std/clock.ts';
+import type { Store } from '../../store/store.ts';
+import type { Tx } from '../../store/view.ts';
+import type { SeededRandom } from '../random.ts';
+import { type SimulatedMachine, simulatedMachines } from './machines.ts';
 import type { Volumes } from './volumes.ts';
 
 export interface PoolSize {

@@ -1,21 +1,21 @@
-import { plugAtStart } from '../../actors/pbd/start.ts';
-import { refreshOwnHost } from '../../actors/pool/bootstrap.ts';
-import { endPendingTasks } from '../../actors/task/start.ts';
-import { vmReports } from '../../actors/vm/reports.ts';
-import type { Ref } from '../model/types.ts';
-import type { Catalog } from '../objects/catalog.ts';
-import { type Invoker, invokerOf } from '../objects/invoke.ts';
-import { localSessionsOf } from '../objects/local-sessions.ts';
-import { elsewhere } from '../objects/route.ts';
-import { type Objects, objectsOf } from '../objects/runtime.ts';
-import type { Services } from '../objects/services.ts';
-import type { SharedPlaces } from '../objects/shared-places.ts';
-import type { Clock, Random } from '../std/clock.ts';
-import type { Log } from '../std/log.ts';
-import type { Store } from '../store/store.ts';
+import { plugAtStart } from '../../../actors/pbd/start.ts';
+import { refreshOwnHost } from '../../../actors/pool/bootstrap.ts';
+import { endPendingTasks } from '../../../actors/task/start.ts';
+import { vmReports } from '../../../actors/vm/reports.ts';
+import type { Ref } from '../../model/types.ts';
+import type { Catalog } from '../../objects/catalog.ts';
+import { type Invoker, invokerOf } from '../../objects/invoke.ts';
+import { localSessionsOf } from '../../objects/local-sessions.ts';
+import { elsewhere } from '../../objects/route.ts';
+import { type Objects, objectsOf } from '../../objects/runtime.ts';
+import type { Services } from '../../objects/services.ts';
+import type { SharedPlaces } from '../../objects/shared-places.ts';
+import type { Clock, Random } from '../../std/clock.ts';
+import type { Log } from '../../std/log.ts';
+import type { Store } from '../../store/store.ts';
+import { type Life, lifeOf } from '../life.ts';
 import { type Guests, type GuestsPeer, simulatedGuests } from './guests.ts';
-import { type Life, lifeOf } from './life.ts';
-import type { PoolHost } from './pool-rows.ts';
+import type { PoolHost } from './rows.ts';
 import type { HostVolumes, Volumes } from './volumes.ts';
 
 /** What all hosts of a simulated pool have in common. */
