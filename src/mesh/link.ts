@@ -214,7 +214,10 @@ const openStream = async (
       return ['open', id, name, payload, leftMs, limits.streamWindowBytesMax];
     }, options);
     streams.credit(opened.id, Number(window));
-    return opened.duplex as Duplex;
+    const duplex = opened.duplex as Duplex;
+    // The other side may have ended it in the very frame in which it accepted it.
+    if (duplex.errored) throw duplex.errored;
+    return duplex;
   } catch (error) {
     opened.duplex?.destroy(error as Error);
     throw error;

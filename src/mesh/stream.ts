@@ -55,7 +55,8 @@ export const byteStream = (given: {
   const duplex = new Duplex({
     readableHighWaterMark: Math.ceil(windowBytes.in / 2),
     writableHighWaterMark: PIECE_BYTES_MAX,
-    read: grant,
+    // Asked for more before what is being read has left: the room for it is there a moment later.
+    read: () => queueMicrotask(grant),
     writev: (chunks, callback) => {
       chunks.forEach(({ chunk }, i) => {
         const isLast = i === chunks.length - 1;
