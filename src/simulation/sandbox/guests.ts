@@ -13,8 +13,8 @@ import { StorageError } from '../../drivers/storage/storage.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import { struct } from '../../std/value.ts';
-import { guestReports } from './guest-reports.ts';
-import { addressesOf, devicesOf, type Guest, isLive, newGuest, stateOf } from './guest-state.ts';
+import { guestReports } from '../guest-reports.ts';
+import { addressesOf, devicesOf, type Guest, isLive, newGuest, stateOf } from '../guest-state.ts';
 import type { GuestDisks } from './volumes.ts';
 
 /** The hypervisor of one simulated host: guests are entries of a table that do nothing, unless a test has them. */

@@ -1,7 +1,7 @@
-import type { DeviceId, Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
-import { lost } from '../../drivers/hypervisor/xenops-call.ts';
-import type { Clock } from '../../std/clock.ts';
-import type { Log } from '../../std/log.ts';
+import type { DeviceId, Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
+import { lost } from '../drivers/hypervisor/xenops-call.ts';
+import type { Clock } from '../std/clock.ts';
+import type { Log } from '../std/log.ts';
 
 type Reports = Parameters<Hypervisor['watch']>[0];
 export type Update = readonly ['Vm', string] | readonly ['Vbd' | 'Vif', DeviceId];

@@ -1,4 +1,4 @@
-import type { Vbd, Vif, VmState, XenopsMetadata } from '../../drivers/hypervisor/hypervisor.ts';
+import type { Vbd, Vif, VmState, XenopsMetadata } from '../drivers/hypervisor/hypervisor.ts';
 
 /** One VM as a simulated host knows it. */
 export interface Guest {
