@@ -56,7 +56,19 @@ export const leadingOf = (ground: Ground, { replicas, onLost, onDead }: LeadingO
     store.recount();
   };
 
-  store.awaitReplicas(() => Math.min(replicas, followers.size));
+  /**
+   * Whoever takes over has the consent of a majority, so in each majority there must be one that has what was
+   * acknowledged, however few take the log just now.
+   */
+  const needed = (): number => {
+    if (replicas === 0) return 0;
+    const voters = votersOf(ground);
+    const others = [...followers.keys()].filter((host) => !voters.includes(host)).length;
+    const least = voters.length < 3 ? 0 : voters.length - votesNeeded(voters.length);
+    return Math.max(Math.min(replicas, followers.size), least) + others;
+  };
+
+  store.awaitReplicas(needed);
   const stopBatches = store.batches((batch) => {
     for (const follower of followers.values()) {
       if (follower.waiting.length >= limits.batchesWaitingMax) drop(follower);
@@ -104,7 +116,8 @@ export const leadingOf = (ground: Ground, { replicas, onLost, onDead }: LeadingO
       stopPeers();
       liveness.stop();
       for (const follower of [...followers.values()]) drop(follower);
-      store.awaitReplicas(() => 0);
+      // What nobody else has by now is not acknowledged by a host that no longer leads.
+      store.awaitReplicas(() => Number.POSITIVE_INFINITY);
       store.halt(undefined);
     },
   };
