@@ -11,7 +11,8 @@ import { forwarding, serveCarried } from './forwarding.ts';
 import { type Ground, hostsOf } from './ground.ts';
 import { type Leading, type LeadingOptions, leadingOf } from './leading.ts';
 import { countOf, fieldsOf, flagOf, positionOf, type Who } from './protocol.ts';
-import { type Role, succeed, whoLeads } from './succession.ts';
+import type { PoolState } from './state.ts';
+import { type Role, succeed, TooFew, whoLeads } from './succession.ts';
 
 /** The place of this host in its pool. */
 export interface Pool {
@@ -164,14 +165,28 @@ const lead = async (parts: Parts, epoch: number): Promise<void> => {
   const { state, store, host, log } = ground;
   const current = state.current;
   if (current === undefined) throw new Error('A host without a state cannot lead');
+  if (current.epoch > epoch) throw outrun();
   await state.save({ host: current.host, role: 'coordinator', epoch, led: epoch });
+  // Nothing is acknowledged before it is known who follows.
+  store.awaitReplicas(() => Number.POSITIVE_INFINITY);
   await store.lead(epoch);
+  // Whoever was given consent meanwhile relies upon it.
+  if ((state.current?.epoch ?? epoch) > epoch) {
+    await store.follow(parts.authority);
+    throw outrun();
+  }
   change(parts, { kind: 'leads' });
   now.leading = leadingOf(ground, { ...options, onLost: (one) => void invite(parts, one, true) });
   log.info({ host, epoch }, 'This host leads its pool');
-  await options.onLead();
+  // What is done with the rows now may have to wait for those that follow.
   void Promise.all(hostsOf(ground).map((one) => invite(parts, one)));
+  await options.onLead();
 };
+
+const outrun = (): Fault =>
+  new Fault('INTERNAL_ERROR', [
+    'Another host asked to coordinate the pool at the same time: see which one does, and repeat the call if it is none',
+  ]);
 
 /** Tells another host to follow this one. */
 const invite = async ({ ground }: Parts, host: Ref<'host'>, again = false): Promise<boolean> => {
@@ -282,7 +297,7 @@ const takeOver = async (parts: Parts): Promise<void> => {
     await lead(parts, await succeed(ground, insists));
     now.lonelyMs = undefined;
   } catch (error) {
-    now.lonelyMs = clock.monotonicMs();
+    if (error instanceof TooFew) now.lonelyMs = clock.monotonicMs();
     seek(parts, last);
     throw error;
   }
@@ -322,7 +337,7 @@ const serve = (parts: Parts): void => {
   const { mesh, store, state } = ground;
   const who = (): Who => ({
     epoch: state.current?.epoch ?? 0,
-    leads: now.role.kind === 'leads',
+    leads: now.role.kind === 'leads' && state.current?.led === state.current?.epoch,
     leader: now.role.kind === 'follows' ? now.role.leader : '',
     position: store.position,
   });
@@ -343,11 +358,15 @@ const serve = (parts: Parts): void => {
     void follow(parts, from as Ref<'host'>, told, flagOf(again));
     return { follows: true };
   });
-  mesh.serve('consent', async (payload) => {
+  mesh.serve('consent', async (payload, { from }) => {
     const epoch = countOf(fieldsOf(payload)['epoch']);
     // The frame itself has raised the epoch to this one at most; a higher one belongs to somebody else.
     if (epoch < (state.current?.epoch ?? 0)) return {};
     await heard(parts, epoch);
+    const current = state.current;
+    if (current === undefined || !isFree(current, epoch, from)) return {};
+    // It is on disk before it is given: nobody else ever has the consent of this host to this epoch.
+    await state.save({ ...current, consent: { epoch, host: from as Ref<'host'> } });
     if (now.role.kind === 'follows') seek(parts, undefined);
     return { position: store.position };
   });
@@ -378,6 +397,10 @@ const serve = (parts: Parts): void => {
     return { position: await store.apply(fieldsOf(payload)['batch'] as never) };
   });
 };
+
+/** The consent to an epoch was given to nobody else, this host included. */
+const isFree = ({ epoch, led, consent }: PoolState, asked: number, from: string): boolean =>
+  epoch === asked && led !== asked && (consent?.epoch !== asked || consent.host === from);
 
 /** Whole copies that are under way, one for each host; a host that begins anew gives up the one before. */
 const copiesOf = (store: Ground['store']): { next(host: string, begin: boolean): CopyPiece | undefined } => {

@@ -9,6 +9,8 @@ export interface PoolState {
   readonly epoch: number;
   /** The last epoch in which it led itself; 0: it never did. */
   readonly led: number;
+  /** The last epoch that this host has consented to, and whose it is: at most one host's. */
+  readonly consent?: { readonly epoch: number; readonly host: Ref<'host'> };
   /** Where a member finds its pool when its rows do not tell, as right after it joined. */
   readonly coordinator?: PeerAddress;
   /** What the next start has to do first: forget the database of before, for another pool or for none. */
@@ -74,6 +76,11 @@ const isAddress = (value: unknown): value is PeerAddress => {
   );
 };
 
+const isConsent = (value: unknown): boolean => {
+  const { epoch, host } = (value ?? {}) as Record<string, unknown>;
+  return Number.isSafeInteger(epoch) && typeof host === 'string';
+};
+
 const parse = (text: string, file: string): PoolState => {
   let state: Record<string, unknown>;
   try {
@@ -81,12 +88,13 @@ const parse = (text: string, file: string): PoolState => {
   } catch {
     throw new StateUnusable(file);
   }
-  const { host, role, epoch, led, coordinator, change } = state;
+  const { host, role, epoch, led, consent, coordinator, change } = state;
   const whole =
     typeof host === 'string' &&
     (role === 'coordinator' || role === 'member') &&
     Number.isSafeInteger(epoch) &&
     Number.isSafeInteger(led) &&
+    (consent === undefined || isConsent(consent)) &&
     (coordinator === undefined || isAddress(coordinator)) &&
     (change === undefined || change === 'joins' || change === 'ejected');
   if (!whole) throw new StateUnusable(file);

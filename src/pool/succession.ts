@@ -75,7 +75,7 @@ export const succeed = async (ground: Ground, insists: boolean): Promise<number>
     const epoch = Math.max(highest, store.epoch) + 1;
     const current = state.current;
     if (current === undefined) throw new Error('A host without a state cannot lead');
-    await state.save({ ...current, epoch });
+    await state.save({ ...current, epoch, consent: { epoch, host } });
     const others = hostsOf(ground);
     const consents = await askAll(
       ground,
@@ -95,7 +95,7 @@ export const succeed = async (ground: Ground, insists: boolean): Promise<number>
     }
     const voters = votersOf(ground);
     const votes = 1 + given.filter((one) => voters.includes(one.host)).length;
-    if (votes < votesNeeded(voters.length) && !insists) throw tooFew(votes, voters.length);
+    if (votes < votesNeeded(voters.length) && !insists) throw new TooFew(votes, voters.length);
     const best = given.toSorted((a, b) => (isAhead(a.position, b.position) ? -1 : 1))[0];
     if (best !== undefined && isAhead(best.position, store.position)) await fetchFrom(ground, best.host);
     if (state.current?.epoch !== epoch) {
@@ -108,11 +108,16 @@ export const succeed = async (ground: Ground, insists: boolean): Promise<number>
 
 const attemptsMax = 5;
 
-const tooFew = (votes: number, voters: number): Fault =>
-  new Fault('INTERNAL_ERROR', [
-    `Only ${votes} of ${voters} hosts of the pool answer. If the others are off and stay off, repeat the call within five minutes; ` +
-      'if they may be running, start or reconnect them first: a pool must not have two coordinators.',
-  ]);
+/** Whoever asks again after this means it. */
+export class TooFew extends Fault {
+  constructor(votes: number, voters: number) {
+    super('INTERNAL_ERROR', [
+      `Only ${votes} of ${voters} hosts of the pool answer. If the others are off and stay off, repeat the call within five minutes; ` +
+        'if they may be running, start or reconnect them first: a pool must not have two coordinators.',
+    ]);
+    this.name = 'TooFew';
+  }
+}
 
 /** A member that has more of the log than this host hands it over as a leader would. */
 const fetchFrom = async (ground: Ground, host: Ref<'host'>): Promise<void> => {
