@@ -10,11 +10,13 @@ export const joinRoute = (membership: Pick<Membership, 'takeIn'>): RequestRoute 
   method: 'POST',
   path: joinPath,
   handle: async (request, answer, context) => {
-    const { role } = await context.caller();
-    if (role !== 'pool-admin' && role !== 'pool-operator' && role !== '_local_root_') {
-      throw new Fault('RBAC_PERMISSION_DENIED', ['pool.join', 'Adding a host takes the role pool-operator']);
-    }
-    const taken = await membership.takeIn(await request.bytes(joinBytesMax));
+    const taken = await membership.takeIn(async () => {
+      const { role } = await context.caller();
+      if (role !== 'pool-admin' && role !== 'pool-operator' && role !== '_local_root_') {
+        throw new Fault('RBAC_PERMISSION_DENIED', ['pool.join', 'Adding a host takes the role pool-operator']);
+      }
+      return request.bytes(joinBytesMax);
+    });
     answer.send(200, { 'Content-Type': 'application/octet-stream' }, [Buffer.from(taken)]);
   },
 });

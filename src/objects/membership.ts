@@ -20,8 +20,8 @@ export interface Membership {
   rotate(): Promise<void>;
   /** Tells all hosts of new passwords. */
   shareCredentials(): Promise<void>;
-  /** What a host that joins has sent; answers what it is sent back. */
-  takeIn(request: Uint8Array): Promise<Uint8Array>;
+  /** Takes in a host by what it has sent, and answers what it is sent back; that may be a fault of `read`. */
+  takeIn(read: () => Promise<Uint8Array>): Promise<Uint8Array>;
   /** True while the host is linked with this one, or is this one. */
   isReachable(host: Ref<'host'>): boolean;
 }

@@ -123,7 +123,7 @@ export const membershipOf = (parts: MembershipParts): Membership => {
           .map((one) => mesh.call(one, 'newCredentials', { credentials }, { timeoutMs: followMsMax })),
       );
     },
-    takeIn: (bytes) => takeIn(parts, bytes),
+    takeIn: (read) => takeIn(parts, read),
   };
 };
 
@@ -158,18 +158,22 @@ const join = async (
 };
 
 /** The coordinator's side: what a host that joins has sent. Answers what it is sent back. */
-const takeIn = async (parts: MembershipParts, bytes: Uint8Array): Promise<Uint8Array> => {
+const takeIn = async (
+  parts: MembershipParts,
+  read: () => Promise<Uint8Array>,
+): Promise<Uint8Array> => {
   const { ground, own, credentials, pool } = parts;
   const { store, state, host, limits } = ground;
   try {
     if (pool.role.kind !== 'leads')
       throw new Fault('HOST_IS_SLAVE', [parts.pool.standing().coordinator ?? '']);
-    await admit(store, joinRequestOf(decodeValue(bytes)), limits.hostsMax);
+    await admit(store, request, limits.hostsMax);
     const { address, port, pins } = own();
     return encodeValue({
       coordinator: { host, address, port: Number(port), pins },
       epoch: state.current?.epoch ?? 1,
       credentials: credentials.exported(),
+    const request = joinRequestOf(decodeValue(await read()));
     });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
