@@ -1,0 +1,203 @@
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { xenopsdHypervisor } from '../../src/drivers/hypervisor/xenopsd.ts';
+import { nodeClock } from '../../src/drivers/node/clock.ts';
+import { nodeNetwork } from '../../src/drivers/node/network.ts';
+import { pathsOf } from '../../src/main/paths.ts';
+import { silentLog } from '../../src/std/log.ts';
+import type { Value } from '../../src/std/value.ts';
+import { call, Failure, logIn, type Session } from './client.ts';
+import { rowsOf, text } from './lab.ts';
+import { clean, newDataFolder, password, start, type Xenact } from './xenact.ts';
+
+// Pools of real processes: each host has an address of its own on loopback, a data folder and a daemon, and all
+// have the same ports, as hosts of a real pool have.
+
+export interface PoolHost {
+  readonly address: string;
+  readonly data: string;
+  readonly http: string;
+  readonly https: string;
+  /** Its process; a host that is down has the one of before. */
+  xenact: Xenact;
+  /** Starts its process, with these flags beside its own. Resolves once it serves clients. */
+  up(...flags: readonly string[]): Promise<void>;
+  /** Ends its process; its guests go on. */
+  down(signal: NodeJS.Signals): Promise<void>;
+  /** UUIDs of the guests that its daemon runs, whatever anybody believes. */
+  guests(): Promise<readonly string[]>;
+}
+
+export interface Lab {
+  readonly hosts: readonly PoolHost[];
+  host(index: number): PoolHost;
+  /** A new host, not started. */
+  add(...flags: readonly string[]): Promise<PoolHost>;
+  /** Ends all processes, daemons included, and removes their folders. */
+  close(): Promise<void>;
+}
+
+/** Waits and polls last at most this long where nothing is known to take longer. */
+export const patience = { timeout: 40_000, interval: 100 } as const;
+
+export const lab = async (): Promise<Lab> => {
+  const [http = 0, https = 0, mesh = 0] = await freePorts(3);
+  const hosts: PoolHost[] = [];
+  const add = async (...flags: readonly string[]): Promise<PoolHost> => {
+    const address = `127.0.0.${hosts.length + 1}`;
+    const own = ['--hypervisor', 'sim', '--listen', address, ...flags];
+    const ports = ['--http-port', `${http}`, '--https-port', `${https}`, '--mesh-port', `${mesh}`];
+    const host = hostOf(await newDataFolder(), address, { http, https }, [...own, ...ports]);
+    hosts.push(host);
+    return host;
+  };
+  return {
+    hosts,
+    host: (index) => {
+      const host = hosts[index];
+      if (host === undefined) throw new Error(`There is no host ${index}`);
+      return host;
+    },
+    add,
+    close: async () => {
+      await Promise.all(hosts.map((one) => one.down('SIGKILL')));
+      await Promise.all(hosts.map((one) => clean(one.data)));
+    },
+  };
+};
+
+const hostOf = (
+  data: string,
+  address: string,
+  ports: { readonly http: number; readonly https: number },
+  flags: readonly string[],
+): PoolHost => {
+  let xenact: Xenact | undefined;
+  return {
+    address,
+    data,
+    http: `http://${address}:${ports.http}`,
+    https: `https://${address}:${ports.https}`,
+    get xenact() {
+      if (xenact === undefined) throw new Error(`The host ${address} was never started`);
+      return xenact;
+    },
+    up: async (...more) => {
+      xenact = await start(data, [...flags, ...more]);
+    },
+    down: async (signal) => {
+      await xenact?.end(signal);
+    },
+    guests: () => guestsOf(data),
+  };
+};
+
+/** A pool of `count` hosts; the first leads. */
+export const poolOf = async (count: number, flags: readonly string[] = []): Promise<Lab> => {
+  const made = await lab();
+  try {
+    const first = await made.add(...flags);
+    await first.up();
+    const others = await Promise.all(Array.from({ length: count - 1 }, () => made.add(...flags)));
+    await Promise.all(others.map((one) => one.up('--join', first.https, '--join-password', password)));
+    return made;
+  } catch (error) {
+    await made.close();
+    throw error;
+  }
+};
+
+/** Ports that are free on every address now, below those that the system gives to clients. */
+const freePorts = async (count: number): Promise<readonly number[]> => {
+  const held: Server[] = [];
+  while (held.length < count) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '0.0.0.0', () => resolve(true));
+    });
+    if (free) held.push(server);
+  }
+  const ports = held.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+};
+
+const guestsOf = async (data: string): Promise<readonly string[]> => {
+  const hypervisor = xenopsdHypervisor({
+    network: nodeNetwork,
+    clock: nodeClock,
+    log: silentLog,
+    endpoint: { socketPath: pathsOf(join(data)).xenopsdSocket },
+  });
+  try {
+    const listed = await hypervisor.list();
+    return listed.filter(({ state }) => state.domids.length > 0).map(({ id }) => id);
+  } finally {
+    await hypervisor.close();
+  }
+};
+
+/** The host that leads now, by asking for it at all that answer. */
+export const leaderOf = async (hosts: readonly PoolHost[]): Promise<PoolHost> => {
+  const untilMs = Date.now() + patience.timeout;
+  for (;;) {
+    for (const host of hosts) {
+      const leads = await logIn(host.http).then(
+        () => true,
+        () => false,
+      );
+      if (leads) return host;
+    }
+    if (Date.now() > untilMs) throw new Error('No host leads');
+    await pause();
+  }
+};
+
+export const leaderSession = async (hosts: readonly PoolHost[]): Promise<Session> =>
+  logIn((await leaderOf(hosts)).http);
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, patience.interval));
+
+/** What a call fails with; `done` when it does not. */
+export const codeOf = (answer: Promise<unknown>): Promise<string> =>
+  answer.then(
+    () => 'done',
+    (error: unknown) => (error instanceof Failure ? error.code : `no answer: ${(error as Error).message}`),
+  );
+
+/** A call that is repeated while nobody can answer it: hosts come and go, and it must not matter twice. */
+export const eventually = async <T>(attempt: () => Promise<T>): Promise<T> => {
+  const untilMs = Date.now() + patience.timeout;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > untilMs) throw error;
+      await pause();
+    }
+  }
+};
+
+/** References of the pool's hosts, in the order of `hosts`. */
+export const hostRefs = async (session: Session, hosts: readonly PoolHost[]): Promise<readonly string[]> => {
+  const rows = await rowsOf(session, 'host');
+  return hosts.map(({ address }) => {
+    for (const [ref, row] of rows) if (text(row, 'address') === address) return ref;
+    throw new Error(`No host has the address ${address}`);
+  });
+};
+
+/** A session on one host alone, which needs no coordinator. */
+export const logInHere = async (host: PoolHost): Promise<Session> => {
+  const login = 'session.slave_local_login_with_password';
+  const ref = (await call(host.http, login, ['root', password])) as string;
+  return { ref, call: (method, ...params: readonly Value[]) => call(host.http, method, [ref, ...params]) };
+};
+
+/** Guests that more than one daemon runs. */
+export const runTwice = async (hosts: readonly PoolHost[]): Promise<readonly string[]> => {
+  const running = (await Promise.all(hosts.map((host) => host.guests().catch(() => [])))).flat();
+  return running.filter((uuid, index) => running.indexOf(uuid) !== index);
+};

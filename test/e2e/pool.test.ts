@@ -1,0 +1,186 @@
+// Goal: hosts become one pool, which works as one for its clients, also across its hosts.
+// Method: three built programs with addresses of their own on loopback join, are called through the coordinator
+//   and through members, and leave again; with the simulated hypervisor.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { call, logIn, type Session } from './client.ts';
+import { codeOf, eventually, hostRefs, type Lab, lab, patience } from './hosts.ts';
+import { newVm, type Row, rowsOf, text, untilEnded, untilState } from './lab.ts';
+import { password } from './xenact.ts';
+
+let pool: Lab;
+let session: Session;
+let refs: readonly string[];
+
+beforeAll(async () => {
+  pool = await lab();
+  const [first] = [await pool.add(), await pool.add(), await pool.add('--edge-members', 'serve')];
+  await Promise.all(pool.hosts.map((one) => one.up()));
+  session = await logIn(first.http);
+}, 120_000);
+afterAll(() => pool.close());
+
+const ref = (index: number): string => refs[index] as string;
+const joinAs = (joining: Session, user: string, given: string): Promise<unknown> =>
+  joining.call('pool.join', `127.0.0.1:${new URL(pool.host(0).https).port}`, user, given);
+
+describe('a host that is a pool by itself', () => {
+  let joining: Session;
+  beforeAll(async () => {
+    joining = await logIn(pool.host(1).http);
+  });
+
+  test('does not join with a wrong password, or where nobody answers', async () => {
+    expect(await codeOf(joinAs(joining, 'root', 'wrong'))).toBe('SESSION_AUTHENTICATION_FAILED');
+    expect(await codeOf(joining.call('pool.join', '127.0.0.1:1', 'root', password))).toBe(
+      'JOINING_HOST_CONNECTION_FAILED',
+    );
+  });
+
+  test('does not join with guests that run or sleep', async () => {
+    const vm = await newVm(joining, 'busy');
+    await joining.call('VM.start', vm, false, false);
+    expect(await codeOf(joinAs(joining, 'root', password))).toBe('JOINING_HOST_CANNOT_HAVE_RUNNING_VMS');
+    await joining.call('VM.hard_shutdown', vm);
+    await joining.call('VM.set_name_label', vm, 'brought along');
+  });
+
+  test('does not join with shared storage', async () => {
+    const [host = ''] = (await joining.call('host.get_all')) as string[];
+    const place = new Map([['location', `${pool.host(1).data}/shared`]]);
+    const rest = ['shared', '', 'file', 'user', true, new Map<string, string>()] as const;
+    const sr = (await joining.call('SR.create', host, place, 0n, ...rest)) as string;
+    expect(await codeOf(joinAs(joining, 'root', password))).toBe('JOINING_HOST_CANNOT_CONTAIN_SHARED_SRS');
+    for (const pbd of (await joining.call('SR.get_PBDs', sr)) as string[]) await joining.call('PBD.unplug', pbd);
+    await joining.call('SR.forget', sr);
+  });
+
+  test('joins as soon as nothing keeps it, and brings its halted VMs, storage and nothing else', async () => {
+    const before = await rowsOf(session, 'VM');
+    await joinAs(joining, 'root', password);
+    await eventually(async () => {
+      refs = await hostRefs(session, pool.hosts.slice(0, 2));
+      expect(await session.call('host.get_enabled', ref(1))).toBe(true);
+      expect(await codeOf(logIn(pool.host(1).http))).toBe('HOST_IS_SLAVE');
+    });
+    const vms = await rowsOf(session, 'VM');
+    const names = [...vms].filter(([vm]) => !before.has(vm)).map(([, row]) => text(row, 'name_label'));
+    expect(names.filter((name) => !/control domain/i.test(name))).toEqual(['brought along']);
+    expect(names).toHaveLength(2);
+    const repositories = [...(await rowsOf(session, 'SR')).values()].map((row) => text(row, 'name_label'));
+    expect(repositories.toSorted()).toEqual(['CD images', 'CD images', 'Local storage', 'Local storage']);
+    expect((await rowsOf(session, 'pool')).size).toBe(1);
+    expect((await rowsOf(session, 'PBD')).size).toBe(4);
+    for (const pbd of (await rowsOf(session, 'PBD')).values())
+      expect(pbd.get('currently_attached')).toBe(true);
+  });
+
+  test('cannot join by way of a member, nor can a pool of several join another', async () => {
+    const third = await logIn(pool.host(2).http);
+    const port = new URL(pool.host(0).https).port;
+    expect(await codeOf(third.call('pool.join', `127.0.0.2:${port}`, 'root', password))).toBe('HOST_IS_SLAVE');
+    expect(await codeOf(session.call('pool.join', `127.0.0.3:${port}`, 'root', password))).toBe(
+      'JOINING_HOST_CANNOT_BE_MASTER_OF_OTHER_HOSTS',
+    );
+  });
+
+  test('joins at its start with --join, and says ready when it is a member', async () => {
+    const third = pool.host(2);
+    await third.down('SIGTERM');
+    await third.up('--join', pool.host(0).https, '--join-password', password);
+    refs = await hostRefs(session, pool.hosts);
+    expect(new Set(refs).size).toBe(3);
+    expect(third.xenact.printed.filter((line) => line.startsWith('xenact ready'))).toHaveLength(1);
+  });
+
+  test('has the passwords of the pool, also those that change later', async () => {
+    // The third serves clients by itself.
+    const own = pool.host(2).http;
+    await expect(call(own, 'session.login_with_password', ['root', password])).resolves.toMatch(/^OpaqueRef/);
+    await session.call('session.change_password', password, 'another horse');
+    for (const { http } of pool.hosts) {
+      const login = 'session.slave_local_login_with_password';
+      await expect(call(http, login, ['root', 'another horse'])).resolves.toMatch(/^OpaqueRef/);
+    }
+    await session.call('session.change_password', '', password);
+  });
+});
+
+describe('a pool of three', () => {
+  let vm: string;
+  let serving: Session;
+  beforeAll(async () => {
+    serving = await logIn(pool.host(2).http);
+    vm = await newVm(session, 'moving');
+  });
+
+  test('has the same rows on every host', async () => {
+    for (const cls of ['host', 'VM', 'SR', 'PBD', 'VDI', 'network', 'PIF', 'pool', 'host_metrics', 'task']) {
+      const [here, there] = [await rowsOf(session, cls), await rowsOf(serving, cls)];
+      expect([...there.keys()].toSorted(), cls).toEqual([...here.keys()].toSorted());
+    }
+    const [master] = [...(await rowsOf(serving, 'pool')).values()].map((row) => text(row, 'master'));
+    expect(master).toBe(ref(0));
+    for (const row of (await rowsOf(session, 'host_metrics')).values()) expect(row.get('live')).toBe(true);
+  });
+
+  test('starts a VM on the second host, moves it to the third under load, shows its console, shuts it down', async () => {
+    const seen: Promise<readonly string[]> = placesSeen(session, vm);
+    await session.call('VM.start_on', vm, ref(1), false, false);
+    expect(await session.call('VM.get_resident_on', vm)).toBe(ref(1));
+    const { uuid } = { uuid: (await session.call('VM.get_uuid', vm)) as string };
+    expect(await pool.host(1).guests()).toEqual([uuid]);
+
+    let moved = false;
+    const load = Promise.all(
+      Array.from({ length: 8 }, async (_, client) => {
+        for (let step = 0; !moved; step += 1) {
+          await session.call('VM.add_to_other_config', vm, `c${client}-${step}`, 'x');
+          await session.call('VM.get_record', vm);
+        }
+      }),
+    );
+    await session.call('VM.pool_migrate', vm, ref(2), new Map([['live', 'true']]));
+    moved = true;
+    await load;
+    expect(await session.call('VM.get_resident_on', vm)).toBe(ref(2));
+    expect(await session.call('VM.get_power_state', vm)).toBe('Running');
+    expect(await pool.host(1).guests()).toEqual([]);
+    expect(await pool.host(2).guests()).toEqual([uuid]);
+
+    await session.call('VM.hard_shutdown', vm);
+    expect(await pool.host(2).guests()).toEqual([]);
+    expect((await seen).filter((place, index, all) => place !== all[index - 1])).toEqual([
+      'Halted on nowhere',
+      'Running on host 2',
+      'Running on host 3',
+      'Halted on nowhere',
+    ]);
+  });
+
+  test('ends work of another host by task.cancel, and tells of tasks wherever they run', async () => {
+    const task = (await serving.call('Async.VM.start_on', vm, ref(1), false, false)) as string;
+    expect(text(await untilEnded(session, task), 'status')).toBe('success');
+    const stop = (await session.call('Async.VM.hard_shutdown', vm)) as string;
+    expect(text(await untilEnded(serving, stop), 'status')).toBe('success');
+    await untilState(session, vm, 'Halted');
+  });
+});
+
+/** Where a VM was and in which state, as one client after another hears of it, until it is halted again. */
+const placesSeen = async (session: Session, vm: string): Promise<readonly string[]> => {
+  const places: string[] = [];
+  const nameOf = (host: string): string =>
+    refs.includes(host) ? `host ${refs.indexOf(host) + 1}` : 'nowhere';
+  let token = '';
+  for (let ran = false; ; ) {
+    const batch = (await session.call('event.from', [`VM/${vm}`], token, 30)) as Row;
+    for (const event of batch.get('events') as readonly Row[]) {
+      const row = event.get('snapshot') as Row;
+      places.push(`${text(row, 'power_state')} on ${nameOf(text(row, 'resident_on'))}`);
+      if (text(row, 'power_state') === 'Running') ran = true;
+      if (ran && text(row, 'power_state') === 'Halted') return places;
+    }
+    token = batch.get('token') as string;
+  }
+};
+void patience;
