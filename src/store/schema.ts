@@ -15,6 +15,8 @@ export interface Schema {
   readonly stored: ReadonlySet<string>;
   readonly relations: ReadonlyMap<string, Relation>;
   readonly defaults: AnyRecord;
+  /** Those of the stored fields alone. */
+  readonly storedDefaults: AnyRecord;
 }
 
 /** A field that refers to rows whose own field refers back. */
@@ -62,6 +64,9 @@ const schemaOf = (cls: AnyClass, classes: ReadonlyMap<string, AnyClass>): Schema
     const relation = relationOf(cls, name, field, classes);
     return relation === undefined ? [] : [[name, relation] as const];
   });
+  const defaults = Object.fromEntries(
+    fields.map(([name, field]) => [name, field.default ?? field.type.empty]),
+  );
   return {
     cls,
     persist: cls.persist !== false || cls.survives === true,
@@ -70,6 +75,7 @@ const schemaOf = (cls: AnyClass, classes: ReadonlyMap<string, AnyClass>): Schema
     storedFields,
     stored: new Set(storedFields),
     relations: new Map(relations),
-    defaults: Object.fromEntries(fields.map(([name, field]) => [name, field.default ?? field.type.empty])),
+    defaults,
+    storedDefaults: Object.fromEntries(storedFields.map((name) => [name, defaults[name]])),
   };
 };

@@ -45,10 +45,15 @@ export const committedView = (tables: Tables): View => viewOf(tables, readEntry(
 export const latestView = (tables: Tables): View => viewOf(tables, readEntry(tables, 'latest'));
 
 export const txView = (tables: Tables, draft: Drafting): Tx => {
-  const view = viewOf(tables, draft.read);
+  // Spelled out, as there is one for each commit and a spread of functions is dear.
+  const { get, require, all, only, byUuid } = viewOf(tables, draft.read);
   return {
-    ...view,
+    get,
+    require,
     // Rows that this transaction itself makes have no entry yet, and are not listed.
+    all,
+    only,
+    byUuid,
     create: (cls, ref, fields, options) =>
       draft.create(cls, ref, fields as AnyRecord, options?.durable ?? true),
     patch: (cls, ref, changes) => draft.patch(cls, ref, changes as AnyRecord),
