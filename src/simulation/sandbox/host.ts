@@ -101,8 +101,8 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
         const { address, facts } = host;
         await refreshOwnHost({ ...world, store, clock: life, name: '', address, facts }, host.ref);
         await plugAtStart({ invoker, services });
+        await reports.reconcile();
       } else await attachAll(services);
-      await reports.reconcile();
       guests.watch(reports);
     },
     losePower: () => {

@@ -40,25 +40,33 @@ const rowsOfOneCommit = 500;
 /** Of every so many VMs one has its disk on its host alone. */
 const localEvery = 10;
 
-/** The rows of a pool of this size, and the disks that they speak of. All follow from the seed. */
-export const startPool = async (given: StartPool): Promise<readonly PoolHost[]> => {
+/** A pool whose hosts are there, and that can be filled. */
+export interface Started {
+  readonly hosts: readonly PoolHost[];
+  /** Makes repositories and VMs, and the disks that they speak of. */
+  fill(): Promise<void>;
+}
+
+/** The rows of a pool of this size. All follow from the seed. */
+export const startPool = async (given: StartPool): Promise<Started> => {
   const { store, random, clock, size } = given;
   const plans = planVms(random.split('plans'), size.vms);
   const guestBytes = plans.reduce((sum, { memory }) => sum + memory, 0n);
   const machines = simulatedMachines(random.split('machines'), size.hosts, guestBytes, clock.now());
   const newRow = newRows(random.split('rows'));
   const hosts = await createHosts(given, machines, newRow);
-  const repositories = await store.commit((tx) => createRepositories(tx, given, hosts, newRow));
-  const network = networkOf(store);
-  const template = templateOf(store);
-  for (let done = 0; done < plans.length; done += rowsOfOneCommit) {
-    await store.commit((tx) => {
-      for (const plan of plans.slice(done, done + rowsOfOneCommit)) {
-        createVm(tx, plan, { ...given, repositories, hosts, network, template, newRow });
-      }
-    });
-  }
-  return hosts;
+  const fill = async (): Promise<void> => {
+    const repositories = await store.commit((tx) => createRepositories(tx, given, hosts, newRow));
+    const around = { repositories, networks: networksOf(store), template: templateOf(store) };
+    for (let done = 0; done < plans.length; done += rowsOfOneCommit) {
+      await store.commit((tx) => {
+        for (const plan of plans.slice(done, done + rowsOfOneCommit)) {
+          createVm(tx, plan, { ...given, ...around, hosts, newRow });
+        }
+      });
+    }
+  };
+  return { hosts, fill };
 };
 
 interface VmPlan {
@@ -179,11 +187,9 @@ const createRepositories = (
   return { shared, local };
 };
 
-/** The network that the first card of every host leads to. */
-const networkOf = ({ latest }: Store): Ref<'network'> => {
-  for (const [ref, { bridge }] of latest.all('network')) if (bridge === 'xenbr0') return ref;
-  throw new Error('The pool has no network for guests');
-};
+/** The networks that the cards of every host lead to. */
+const networksOf = ({ latest }: Store): readonly Ref<'network'>[] =>
+  [...latest.all('network')].filter(([, { bridge }]) => bridge.startsWith('xenbr')).map(([ref]) => ref);
 
 /** What VMs take of a template; what is derived or related is theirs alone. */
 const templateOf = ({ latest }: Store): Partial<RecordNamed<'VM'>> => {
@@ -196,13 +202,13 @@ const templateOf = ({ latest }: Store): Partial<RecordNamed<'VM'>> => {
 interface Around extends StartPool {
   readonly repositories: Repositories;
   readonly hosts: readonly PoolHost[];
-  readonly network: Ref<'network'>;
+  readonly networks: readonly Ref<'network'>[];
   readonly template: Partial<RecordNamed<'VM'>>;
   readonly newRow: NewRow;
 }
 
 const createVm = (tx: Tx, plan: VmPlan, around: Around): void => {
-  const { newRow, network, template, hosts } = around;
+  const { newRow, networks, template, hosts } = around;
   const { index, name, memory, vcpus } = plan;
   const vm = newRow('VM');
   const isLocal = around.repositories.shared.length === 0 || index % localEvery === localEvery - 1;
@@ -227,7 +233,10 @@ const createVm = (tx: Tx, plan: VmPlan, around: Around): void => {
   });
   createDrives(tx, plan, vm.ref, repository, around);
   const vif = newRow('VIF');
-  tx.create('VIF', vif.ref, { uuid: vif.uuid, VM: vm.ref, network, device: '0', MAC: plan.mac, MTU: 1_500n });
+  const network = networks[index % networks.length];
+  if (network === undefined) throw new Error('The pool has no network for guests');
+  const card = { uuid: vif.uuid, VM: vm.ref, network, device: '0', MAC: plan.mac, MTU: 1_500n };
+  tx.create('VIF', vif.ref, card);
 };
 
 const repositoryOf = ({ repositories, hosts }: Around, index: number, isLocal: boolean): Repository => {

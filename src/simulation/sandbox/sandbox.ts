@@ -4,7 +4,6 @@ import { smRows } from '../../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../../actors/task/start.ts';
 import { dateTimeOf, type Ref } from '../../model/types.ts';
 import { type Catalog, catalogOf } from '../../objects/catalog.ts';
-import { deriveAll } from '../../objects/derive-all.ts';
 import { deriveRows } from '../../objects/derive-rows.ts';
 import type { Services } from '../../objects/services.ts';
 import { sharedPlaces } from '../../objects/shared-places.ts';
@@ -81,7 +80,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
     },
   });
   const volumes = simulatedVolumes(random.split('volumes'));
-  const hosts = await startPool({ ...options, store, random, volumes, size });
+  const { hosts, fill } = await startPool({ ...options, store, random, volumes, size });
   for (const { ref, name } of hosts) names.set(ref, name);
   const [first] = hosts as readonly [PoolHost];
   let carried = 0;
@@ -109,9 +108,10 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
   };
   const coordinator = start(world, running, first);
   for (const host of hosts.slice(1)) start(world, running, host);
+  // What can be done with disks follows from the drivers, so those are there first.
   await smRows(coordinator);
+  await fill();
   for (const host of running.values()) await host.begin(false);
-  await deriveAll({ catalog, store });
 
   const noteLife = (ref: Ref<'host'>, live: boolean): Promise<void> =>
     store.commit((tx) => {

@@ -52,6 +52,8 @@ interface Stored {
 interface Repository extends NewRepository {
   readonly kind: SimulatedType;
   readonly volumes: Map<string, Stored>;
+  /** Of all volumes together. */
+  usedBytes: bigint;
 }
 
 interface Hold {
@@ -76,12 +78,15 @@ export const simulatedVolumes = (random: Random): Volumes => {
     const kind = simulatedTypes.get(repository.type);
     if (kind === undefined)
       throw failed('', `There is no simulated repository of type ${repository.type}`, '');
-    repositories.set(repository.uuid, { ...repository, kind, volumes: new Map() });
+    repositories.set(repository.uuid, { ...repository, kind, volumes: new Map(), usedBytes: 0n });
   };
   return {
     add,
     addVolume: (sr, volume) => {
-      repositories.get(sr)?.volumes.set(volume.key, { volume, content: noContent(world.room) });
+      const repository = repositories.get(sr);
+      if (repository === undefined) throw failed('', `There is no repository ${sr}`, '');
+      repository.volumes.set(volume.key, { volume, content: noContent(world.room) });
+      repository.usedBytes += volume.physicalUtilisationBytes;
     },
     of: (host, takeTime) => hostVolumes({ ...world, add }, host, takeTime),
   };
@@ -146,7 +151,7 @@ const hostVolumes = (
       await takeTime(call);
       if (own.has(datapath)) throw new StorageError('VDI_IN_USE', [key, 'attach']);
       hold(sr, key, datapath, writable);
-      return opened(find(sr, key));
+      return opened(repositoryOf(sr), find(sr, key));
     },
     closeVolume: async (_sr, _key, datapath) => release(datapath),
     datapaths: heldBy,
@@ -176,9 +181,7 @@ type RepositoryMethods =
   | 'probeSr'
   | 'isSrAttached';
 
-const statOf = ({ name, description, totalBytes, volumes, kind }: Repository): SrStat => {
-  let usedBytes = 0n;
-  for (const { volume } of volumes.values()) usedBytes += volume.physicalUtilisationBytes;
+const statOf = ({ name, description, totalBytes, usedBytes, kind }: Repository): SrStat => {
   const freeBytes = usedBytes > totalBytes ? 0n : totalBytes - usedBytes;
   return { name, description, freeBytes, totalBytes, clustered: kind.shared, health: 'Healthy' };
 };
@@ -294,10 +297,12 @@ const volumeMethods = (given: {
     cloneVolume: (sr, key, call) => copy(sr, key, call, {}),
     destroyVolume: async (sr, key, call) => {
       await takeTime(call);
-      const { content } = find(sr, key);
+      const { content, volume } = find(sr, key);
       if (holds.has(`${sr}/${key}`)) throw new StorageError('VDI_IN_USE', [key, 'destroy']);
       content.drop();
-      repositoryOf(sr).volumes.delete(key);
+      const repository = repositoryOf(sr);
+      repository.volumes.delete(key);
+      repository.usedBytes -= volume.physicalUtilisationBytes;
     },
     resizeVolume: async (sr, key, sizeBytes, call) => {
       await takeTime(call);
@@ -330,7 +335,7 @@ const factsOf = ({
 });
 
 /** What was never written reads as zeros. */
-const opened = (stored: Stored): OpenVolume => {
+const opened = (repository: Repository, stored: Stored): OpenVolume => {
   const sizeBytes = stored.volume.virtualSizeBytes;
   return {
     sizeBytes,
@@ -343,8 +348,12 @@ const opened = (stored: Stored): OpenVolume => {
     write: async (from, position) => {
       if (position + BigInt(from.length) > sizeBytes)
         throw failed('', 'A write goes past the end of the disk', '');
-      const usedBytes = stored.content.write(from, position);
-      stored.volume = { ...stored.volume, physicalUtilisationBytes: BigInt(usedBytes) };
+      const usedBytes = BigInt(stored.content.write(from, position));
+      const { physicalUtilisationBytes: before } = stored.volume;
+      // What it had from the start is no bytes that anybody could read.
+      if (usedBytes <= before) return;
+      stored.volume = { ...stored.volume, physicalUtilisationBytes: usedBytes };
+      repository.usedBytes += usedBytes - before;
     },
     flush: async () => {},
   };
