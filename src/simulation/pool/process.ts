@@ -8,6 +8,7 @@ import type { Ref } from '../../model/types.ts';
 import { deriveAll } from '../../objects/derive-all.ts';
 import { deriveRows } from '../../objects/derive-rows.ts';
 import { hostCaller, type Invoker, type InvokerOptions, invokerOf } from '../../objects/invoke.ts';
+import { localSessionsOf } from '../../objects/local-sessions.ts';
 import { elsewhere } from '../../objects/route.ts';
 import { type Objects, objectsOf } from '../../objects/runtime.ts';
 import type { Services } from '../../objects/services.ts';
@@ -137,6 +138,7 @@ export const startProcess = async (
     hypervisor: machine.metal.of(life, log),
     storage: noStorage,
     credentials: { verify: async () => false, setPassword: async () => {} },
+    localSessions: localSessionsOf({ clock: life, random }),
     facts: async () => factsOf(machine.machine),
     authority: () => machine.machine,
     standing: pool.standing,
