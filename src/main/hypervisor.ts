@@ -21,14 +21,14 @@ const probeBytesMax = 1 << 16;
 
 export const hostHypervisor = async (
   options: UpOptions,
-  machine: Machine,
+  machine: Machine & { readonly epoch: () => number },
   paths: Paths,
   log: Log,
 ): Promise<HostHypervisor> => {
   const { kind, chosen } = await choose(options.hypervisor, machine);
-  const { network, clock } = machine;
+  const { network, clock, epoch } = machine;
   const socketPath = kind.startsWith('unix:') ? kind.slice('unix:'.length) : paths.xenopsdSocket;
-  const hypervisor = xenopsdHypervisor({ network, clock, log, endpoint: { socketPath } });
+  const hypervisor = xenopsdHypervisor({ network, clock, log, epoch, endpoint: { socketPath } });
   if (kind !== 'qemu' && kind !== 'sim') return { hypervisor, daemon: undefined, chosen };
   const daemon = xenopsdDaemon({ ...machine, backend: kind, simConfig: options['sim-config'], paths, log });
   return { hypervisor, daemon, chosen };

@@ -15,7 +15,7 @@ import type { Services } from '../objects/services.ts';
 import { peerRef } from '../pool/ground.ts';
 import { inspectorOf } from '../pool/inspection.ts';
 import { internalClasses } from '../pool/rows.ts';
-import { openStateFile, type StateFile } from '../pool/state.ts';
+import type { StateFile } from '../pool/state.ts';
 import type { Log } from '../std/log.ts';
 import { lmdbDurable } from '../store/lmdb.ts';
 import { openStore, type Store } from '../store/store.ts';
@@ -36,6 +36,7 @@ const operationWaitMs = 2 * 3_600_000;
 export interface RuntimeParts {
   readonly paths: Paths & { readonly run: string };
   readonly log: Log;
+  readonly state: StateFile;
   readonly credentials: OpenedCredentials;
   readonly storage: ScriptStorage;
   readonly chosen: HostHypervisor;
@@ -45,12 +46,13 @@ export interface RuntimeParts {
 export type Runtime = Awaited<ReturnType<typeof openRuntime>>;
 
 export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opened: Closing) => {
-  const { paths, log } = parts;
+  const { paths, log, state } = parts;
   const catalog = catalogOf(classes, behaviours);
   await machine.disk.makeFolder(paths.audit);
   const audit = await openAuditFile({ ...machine, log, folder: paths.audit });
   opened.add(audit);
-  const state = await openStateFile(machine.disk, paths.pool);
+  // The hypervisor daemon of this host obeys no epoch below the last one that it was told.
+  const former = state.current?.epoch ?? 0;
   if (state.current?.change === 'ejected') await forgetPool(state, paths);
   let objects: Objects | undefined;
   const freeBytes = async (): Promise<bigint> => (await machine.disk.space(paths.data)).freeBytes;
@@ -70,7 +72,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
   const address = ownAddress(options);
   const bootstrapping = { store, ...machine, name: options.name ?? 'xenact', address, version };
   const host = state.current?.host ?? (await bootstrap({ ...bootstrapping, facts: await hostFacts() })).host;
-  if (state.current === undefined) await state.save({ host, role: 'coordinator', epoch: 1, led: 1 });
+  if (state.current === undefined) await state.save({ host, role: 'coordinator', epoch: former + 1, led: 0 });
 
   let httpsPort = Number(options['https-port']);
   let prepare = async (): Promise<void> => {};

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { type ScriptStorage, scriptStorage } from '../drivers/storage/script-storage.ts';
 import { serveSmapiv2 } from '../drivers/storage/smapiv2-server.ts';
 import { installPlugins } from '../plugins/install.ts';
+import { openStateFile } from '../pool/state.ts';
 import type { Log } from '../std/log.ts';
 import { type Closing, closing } from './closing.ts';
 import { fileCredentials } from './credentials.ts';
@@ -54,7 +55,9 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     rootPassword: options['root-password'],
   });
   const storage = await openStorage(paths, log, opened);
-  const chosen = await hostHypervisor(options, machine, paths, log);
+  const state = await openStateFile(machine.disk, paths.pool);
+  const epoch = (): number => state.current?.epoch ?? 1;
+  const chosen = await hostHypervisor(options, { ...machine, epoch }, paths, log);
   opened.add({ close: () => stopHypervisor(chosen, print) });
   // The daemon starts while the database is read; whatever is wrong with it is told below.
   const answers = answering(chosen);
@@ -63,7 +66,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const restart = restartSwitch();
   const runtime = await openRuntime(
     options,
-    { paths, log, credentials, storage, chosen, restart: restart.ask },
+    { paths, log, state, credentials, storage, chosen, restart: restart.ask },
     opened,
   );
   await answers;
@@ -118,10 +121,10 @@ const joinAtFirstStart = async (
   if (address === undefined || !alone || hostPool.ground.state.current?.role !== 'coordinator') return false;
   try {
     await services.membership?.join({ address, user, password, force: false });
+    return true;
   } catch (error) {
     throw new StartFailure(`This host cannot join the pool at ${address}: ${(error as Error).message}`);
   }
-    return true;
 };
 
 const makeFolders = async (paths: Paths & { readonly run: string }): Promise<void> => {

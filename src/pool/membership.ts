@@ -154,7 +154,15 @@ const join = async (
   const { coordinator, epoch, credentials: users } = joinAnswerOf(answer);
   await credentials.adopt(users);
   // Takes effect with the next start: until its answer has gone out this host is what it was.
-  await state.save({ host, role: 'member', epoch, led: 0, coordinator, change: 'joins' });
+  const known = state.current?.epoch ?? 0;
+  await state.save({
+    host,
+    role: 'member',
+    epoch: Math.max(epoch, known),
+    led: 0,
+    coordinator,
+    change: 'joins',
+  });
 };
 
 /** The coordinator's side: what a host that joins has sent. Answers what it is sent back. */
@@ -165,6 +173,7 @@ const takeIn = async (
   const { ground, own, credentials, pool } = parts;
   const { store, state, host, limits } = ground;
   try {
+    const request = joinRequestOf(decodeValue(await read()));
     if (pool.role.kind !== 'leads')
       throw new Fault('HOST_IS_SLAVE', [parts.pool.standing().coordinator ?? '']);
     await admit(store, request, limits.hostsMax);
@@ -173,7 +182,6 @@ const takeIn = async (
       coordinator: { host, address, port: Number(port), pins },
       epoch: state.current?.epoch ?? 1,
       credentials: credentials.exported(),
-    const request = joinRequestOf(decodeValue(await read()));
     });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
