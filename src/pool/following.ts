@@ -13,7 +13,11 @@ const callMs = 30_000;
  * Where a member's commits are decided: by whoever leads. Each has a number of its own that is noted with it,
  * so that one whose answer was lost is found again in the rows, also when another coordinator has taken over.
  */
-export const authorityOf = (ground: Ground, leader: () => Ref<'host'> | undefined): Authority => {
+export const authorityOf = (
+  ground: Ground,
+  leader: () => Ref<'host'> | undefined,
+  leads: () => boolean,
+): Authority => {
   const { store, mesh, clock, random, host, limits } = ground;
   const incarnation = random.uuid();
   let last = 0;
@@ -40,6 +44,7 @@ export const authorityOf = (ground: Ground, leader: () => Ref<'host'> | undefine
       const numbered = peerOf(ground, host) === undefined ? proposal : noting(proposal, peerRef(host), id);
       const startMs = clock.monotonicMs();
       for (let asked = false; ; ) {
+        if (leads()) return foundHere(ground, id);
         const to = leader();
         if (to !== undefined) {
           if (asked && peerOf(ground, host)?.proposal === id) {
@@ -56,6 +61,12 @@ export const authorityOf = (ground: Ground, leader: () => Ref<'host'> | undefine
     },
   };
 };
+
+/** This host took over before it was answered: its rows tell whether the change is among them, or is to be made anew. */
+const foundHere = ({ store, host }: Ground, id: string): Verdict =>
+  store.latest.get('xenact_peer', peerRef(host))?.proposal === id
+    ? { generation: store.position.generation }
+    : { stale: store.generation };
 
 /** The same with the note of its number. */
 const noting = (proposal: Proposal, own: Ref<'xenact_peer'>, id: string): Proposal => ({

@@ -67,7 +67,7 @@ export const poolOf = (ground: Ground, options: PoolOptions): Pool => {
   };
   const leader = (): Ref<'host'> | undefined =>
     now.role.kind === 'follows' && now.role.synced ? now.role.leader : undefined;
-  const authority = authorityOf(ground, leader);
+  const authority = authorityOf(ground, leader, () => now.role.kind === 'leads');
   const parts: Parts = { ground, options, now, authority };
   serve(parts);
   const { mesh, store, host } = ground;
