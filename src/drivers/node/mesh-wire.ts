@@ -3,13 +3,7 @@ import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { WebSocket, WebSocketServer } from 'ws';
-import type {
-  DialOptions,
-  ListenOptions,
-  MeshAddress,
-  MeshListening,
-  MeshNetwork,
-} from '../mesh-wire.ts';
+import type { DialOptions, ListenOptions, MeshAddress, MeshListening, MeshNetwork } from '../mesh-wire.ts';
 import { NetworkFailure } from '../network.ts';
 import { bind, place } from './bind.ts';
 import { socketWire } from './mesh-socket.ts';
@@ -166,6 +160,8 @@ const upgraded = (
     const webSocket = new WebSocket(`ws://${host}:${to.port}${PATH}`, {
       createConnection: () => socket,
       perMessageDeflate: false,
+      // A mask hides bytes from proxies that look for HTTP in them; inside TLS it would only cost.
+      generateMask: (mask) => mask.fill(0),
       maxPayload: messageBytesMax,
     });
     const fail = (error: Error): void => {
