@@ -114,7 +114,7 @@ const driver = <T extends object>(name: string, given: Partial<T> = {}): T =>
     },
   }) as T;
 
-const hostRef = (index: number): Ref<'host'> =>
+export const hostRef = (index: number): Ref<'host'> =>
   `OpaqueRef:host${index === 0 ? '' : index + 1}` as Ref<'host'>;
 
 /** The store as a host sees it: only the coordinator decides at once. */
@@ -236,10 +236,9 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
   for (let index = 0; index < (options.hosts ?? 1); index += 1) {
     hosts.push(hostOf({ options, index, store, catalog, places }));
   }
-  await store.commit((tx) => {
-    if (options.existing !== true) firstRows(tx, options);
-    options.rows?.(tx);
-  });
+  if (options.existing !== true) await store.commit((tx) => firstRows(tx, options));
+  const { rows } = options;
+  if (rows !== undefined) await store.commit(rows);
   const first = hosts[0] as WorldHost;
   const { invoker } = first;
   const setLive = async (host: Ref<'host'>, live: boolean): Promise<void> => {

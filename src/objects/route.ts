@@ -85,7 +85,7 @@ const needsMachine = (handler: AnyHandler | undefined): boolean => {
   return 'read' in handler ? handler.at === 'home' : handler.offline !== true;
 };
 
-const placeOf = (options: RoutedOptions, invocation: Invocation): Ref<'host'> => {
+export const placeOf = (options: RoutedOptions, invocation: Invocation): Ref<'host'> => {
   const { catalog, store, services, places } = options;
   const { message } = invocation;
   const handler = catalog.handler(message);

@@ -4,7 +4,8 @@ import { catalogOf } from '../../../src/objects/catalog.ts';
 import type { Standing } from '../../../src/objects/standing.ts';
 import { Fault, type FaultCode } from '../../../src/std/fault.ts';
 import type { Value } from '../../../src/std/value.ts';
-import { type Adapter, against, skip } from '../subject.ts';
+import { type Adapter, against } from '../subject.ts';
+import { carryingOut } from './carrying-out.ts';
 import { live } from './live.ts';
 
 const catalog = catalogOf(classes, []);
@@ -43,14 +44,12 @@ const refused: Adapter = (one) => {
 
 /**
  * Which calls a host in an emergency answers, and which a member answers itself, is declared with each
- * message. Where a call is carried out needs a pool of several hosts.
+ * message.
  */
 export const placingCalls: Adapter = (one) => {
   const { when, then } = one;
   if (then['error'] !== undefined) return refused(one);
-  if (then['admitted'] === undefined && then['handled'] === undefined) {
-    return skip('a pool of one host has no other hosts to carry calls out on');
-  }
+  if (then['runs on'] !== undefined) return carryingOut(one);
   const message = catalog.find(when['call']);
   if (message === undefined) return { undeclared: when['call'] };
   if (then['admitted'] !== undefined) return { admitted: message.declared?.emergency === true };
