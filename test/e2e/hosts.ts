@@ -44,10 +44,11 @@ export const lab = async (): Promise<Lab> => {
   const [http = 0, https = 0, mesh = 0] = await freePorts(3);
   const hosts: PoolHost[] = [];
   const add = async (...flags: readonly string[]): Promise<PoolHost> => {
+    const data = await newDataFolder();
     const address = `127.0.0.${hosts.length + 1}`;
     const own = ['--hypervisor', 'sim', '--listen', address, ...flags];
     const ports = ['--http-port', `${http}`, '--https-port', `${https}`, '--mesh-port', `${mesh}`];
-    const host = hostOf(await newDataFolder(), address, { http, https }, [...own, ...ports]);
+    const host = hostOf(data, address, { http, https }, [...own, ...ports]);
     hosts.push(host);
     return host;
   };

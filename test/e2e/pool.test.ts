@@ -3,7 +3,7 @@
 //   and through members, and leave again; with the simulated hypervisor.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { call, logIn, type Session } from './client.ts';
-import { codeOf, eventually, hostRefs, type Lab, lab, patience } from './hosts.ts';
+import { codeOf, eventually, hostRefs, type Lab, lab } from './hosts.ts';
 import { newVm, type Row, rowsOf, text, untilEnded, untilState } from './lab.ts';
 import { password } from './xenact.ts';
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
   await Promise.all(pool.hosts.map((one) => one.up()));
   session = await logIn(first.http);
 }, 120_000);
-afterAll(() => pool.close());
+afterAll(() => pool?.close());
 
 const ref = (index: number): string => refs[index] as string;
 const joinAs = (joining: Session, user: string, given: string): Promise<unknown> =>
@@ -50,7 +50,8 @@ describe('a host that is a pool by itself', () => {
     const rest = ['shared', '', 'file', 'user', true, new Map<string, string>()] as const;
     const sr = (await joining.call('SR.create', host, place, 0n, ...rest)) as string;
     expect(await codeOf(joinAs(joining, 'root', password))).toBe('JOINING_HOST_CANNOT_CONTAIN_SHARED_SRS');
-    for (const pbd of (await joining.call('SR.get_PBDs', sr)) as string[]) await joining.call('PBD.unplug', pbd);
+    for (const pbd of (await joining.call('SR.get_PBDs', sr)) as string[])
+      await joining.call('PBD.unplug', pbd);
     await joining.call('SR.forget', sr);
   });
 
@@ -77,7 +78,9 @@ describe('a host that is a pool by itself', () => {
   test('cannot join by way of a member, nor can a pool of several join another', async () => {
     const third = await logIn(pool.host(2).http);
     const port = new URL(pool.host(0).https).port;
-    expect(await codeOf(third.call('pool.join', `127.0.0.2:${port}`, 'root', password))).toBe('HOST_IS_SLAVE');
+    expect(await codeOf(third.call('pool.join', `127.0.0.2:${port}`, 'root', password))).toBe(
+      'HOST_IS_SLAVE',
+    );
     expect(await codeOf(session.call('pool.join', `127.0.0.3:${port}`, 'root', password))).toBe(
       'JOINING_HOST_CANNOT_BE_MASTER_OF_OTHER_HOSTS',
     );
@@ -183,4 +186,3 @@ const placesSeen = async (session: Session, vm: string): Promise<readonly string
     token = batch.get('token') as string;
   }
 };
-void patience;
