@@ -4,14 +4,16 @@ import { Fault } from '../std/fault.ts';
 import { changesSince, type RowEvent } from '../store/changes.ts';
 import type { Store } from '../store/store.ts';
 import type { Encoding, Format, Fragments, Parts } from './encoding.ts';
-import { eventsEncoding } from './event-encoding.ts';
-import { delivers, type Subscription } from './subscriptions.ts';
+import { batchEncoding, eventsEncoding } from './event-encoding.ts';
+import { delivers, type Subscription, tokenText } from './subscriptions.ts';
 
 /** What changed for a subscription up to a generation. */
 export interface Batch {
   readonly events: readonly RowEvent[];
   readonly generation: number;
   readonly list: Encoding;
+  /** The whole answer of `event.from`, with how far the caller has heard of messages. */
+  answer(messages: bigint): Encoding;
 }
 
 export interface Batches {
@@ -39,6 +41,7 @@ const sharedMax = 8;
 export const batchesOf = ({ catalog, store, clock, fragments }: BatchesOptions): Batches => {
   const told = catalog.classes.filter(({ events }) => events !== false);
   const names = new Map(told.map(({ name }) => [name, name.toLowerCase()]));
+  const classes = catalog.classes.map(({ name }) => [name.toLowerCase(), name] as const);
   const forgotten = told.filter(({ persist }) => persist === false).map(({ name }) => name.toLowerCase());
   const shared = new Map<string, Batch>();
 
@@ -66,7 +69,18 @@ export const batchesOf = ({ catalog, store, clock, fragments }: BatchesOptions):
       ...messages.filter(({ cls }) => isMessage(cls)),
       ...newer.filter(({ cls }) => !isMessage(cls)),
     ];
-    return { events, generation: store.generation, list: once(eventsEncoding(events, fragments, clock)) };
+    const { generation } = store;
+    const list = once(eventsEncoding(events, fragments, clock));
+    // A thousand clients that wait for the same have the same token: theirs is one answer.
+    let known: { readonly messages: bigint; readonly encoding: Encoding } | undefined;
+    const answer = (messages: bigint): Encoding => {
+      if (known?.messages === messages) return known.encoding;
+      const counts = classes.map(([cls, name]) => [cls, store.tables.get(name)?.count ?? 0] as const);
+      const token = tokenText({ generation: BigInt(generation), messages });
+      known = { messages, encoding: once(batchEncoding(list, counts, token)) };
+      return known.encoding;
+    };
+    return { events, generation, list, answer };
   };
 
   return {

@@ -30,8 +30,14 @@ export const batchEncoding =
   async (format) => {
     const list: Parts = await events(format);
     const [before, after] = format === 'xml' ? xmlBatch(counts, token) : jsonBatch(counts, token);
-    return [before, ...list, after];
+    const parts = [before, ...list, after];
+    // A short answer goes to many who waited for it, so it is put together once; a long one is sent in pieces.
+    return parts.length > joinedPartsMax ? parts : [Buffer.concat(parts.map(bytes))];
   };
+
+const joinedPartsMax = 64;
+
+const bytes = (part: string | Buffer): Buffer => (typeof part === 'string' ? Buffer.from(part) : part);
 
 /** Ids and times are texts, other than their declaration says: clients have always had them so. */
 const xml = {

@@ -4,7 +4,6 @@ import type { Caller } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
 import { type Encoding, typedEncoding } from './encoding.ts';
 import { type BatchesOptions, batchesOf } from './event-batches.ts';
-import { batchEncoding } from './event-encoding.ts';
 import { eventWatchOf } from './event-watch.ts';
 import {
   delivers,
@@ -68,13 +67,7 @@ export const eventsOf = (options: EventsOptions): Events => {
     const messagesPosition = hearsMessages ? Number(clamp(messages, store.generation)) : position;
     const heard = { session, subscription, position, messagesPosition, timeoutMs, signal };
     const batch = await watch.collect(heard);
-    const counts = [...spelled].map(([cls, name]) => [cls, store.tables.get(name)?.count ?? 0] as const);
-    const told = hearsMessages ? BigInt(batch.generation) : messages;
-    return batchEncoding(
-      batch.list,
-      counts,
-      tokenText({ generation: BigInt(batch.generation), messages: told }),
-    );
+    return batch.answer(hearsMessages ? BigInt(batch.generation) : messages);
   };
 
   const registered = ({ session }: Caller): Registration => {

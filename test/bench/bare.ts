@@ -1,6 +1,6 @@
 // A bare `node:http` server that answers the bytes that the product answered: the same head, the same body.
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { answer } from './child.ts';
 import { openWire } from './wire.ts';
@@ -21,6 +21,26 @@ const commands = {
       incoming.on('end', () => {
         response.writeHead(200, headers);
         response.end(body);
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  },
+
+  /** Keeps every request waiting until one for `/change` comes, then answers all of them; answers with the port. */
+  hold: async ({ bytes }: { bytes: number }): Promise<number> => {
+    const body = Buffer.alloc(bytes, 'x');
+    let waiting: ServerResponse[] = [];
+    const server = createServer({ keepAliveTimeout: 60_000 }, (incoming, response) => {
+      incoming.resume();
+      incoming.on('end', () => {
+        if (incoming.url === '/') return waiting.push(response);
+        if (incoming.url === '/change') {
+          for (const one of waiting) one.writeHead(200, { 'Content-Length': bytes }).end(body);
+          waiting = [];
+        }
+        return response.writeHead(200, { 'Content-Length': bytes }).end(body);
       });
     });
     server.listen(0, '127.0.0.1');

@@ -1,4 +1,5 @@
 import { jsonString } from '../../src/codec/jsonrpc-writer.ts';
+import type { Bare } from './bare.ts';
 import { type Child, startChild } from './child.ts';
 import { figure, verdict } from './figures.ts';
 import type { Load, Target } from './load.ts';
@@ -56,10 +57,16 @@ const waiters = async (scene: Scene): Promise<void> => {
   const p99: number[] = [];
   const p50: number[] = [];
   const fewest: number[] = [];
+  const bareP99: number[] = [];
+  const bare = startChild<Bare>('bare');
+  let held: Awaited<ReturnType<typeof bareScene>> | undefined;
   for (let round = -2; round < rounds; round++) {
     const target = to('event.from', ['vm'], await tokenOf(scene), 60);
     const seen = await load.ask('waiters', { target, count: waiterCount, change: change(round), settled });
+    held ??= await bareScene(bare, seen.leastBytes);
+    const same = await load.ask('waiters', { ...held, count: waiterCount });
     if (round < 0) continue;
+    bareP99.push(same.p99Ms);
     p50.push(seen.p50Ms);
     p99.push(seen.p99Ms);
     fewest.push(seen.leastBytes);
@@ -75,7 +82,18 @@ const waiters = async (scene: Scene): Promise<void> => {
       atMost: 50,
     }),
   );
+  print(figure('bare node:http that answers as many, as many bytes, p99', bareP99, 0, ' ms'));
+  const ratios = p99.map((ms, i) => ms / (bareP99[i] as number));
+  print(figure('p99 beside bare', ratios, 2));
   print(figure('bytes of the shortest answer', fewest));
+  await bare.close();
+};
+
+/** The same clients with a server that does nothing but answer: what is left is what they and the system cost. */
+const bareScene = async (bare: Child<Bare>, bytes: number) => {
+  const port = await bare.ask('hold', { bytes });
+  const to = (path: string): Target => ({ port, request: posting(path, 'x'.repeat(200)) });
+  return { target: to('/'), change: to('/change'), settled: to('/settled') };
 };
 
 const idleConnections = async ({ print, pool, load, to, vms }: Scene): Promise<void> => {

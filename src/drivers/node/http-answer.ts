@@ -35,7 +35,7 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
       }
       const pieces = piecesOf(parts);
       const [whole] = pieces;
-      const isShort = pieces.length === 1 && typeof whole === 'string' && hasBody(status) && !rules.closing();
+      const isShort = whole !== undefined && pieces.length === 1 && hasBody(status) && !rules.closing();
       if (!isShort || !sendShort(exchange, status, headers, whole)) {
         start(status, hasBody(status) ? { 'Content-Length': String(sizeOf(pieces)), ...headers } : headers);
         const last = pieces.pop();

@@ -4,7 +4,7 @@ import { type Exchange, isArriving } from './http-exchange.ts';
 /** A kept connection without a request ends after this long. */
 export const KEPT_MS_MAX = 60_000;
 /** Longer answers gain nothing from being one write with their head. */
-const SHORT_CHARS_MAX = 16_384;
+const SHORT_MAX = 16_384;
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -17,11 +17,16 @@ type Told = ServerResponse & { _header: string; _headerSent: boolean };
  * each header is checked anew, and head, body and end are put together with corks. So the same bytes go
  * out as one text, and the response is told that its head is sent; it ends as any other.
  */
-export const sendShort = (exchange: Exchange, status: number, headers: Headers, body: string): boolean => {
-  if (body.length > SHORT_CHARS_MAX || !isPlain(exchange)) return false;
+export const sendShort = (
+  exchange: Exchange,
+  status: number,
+  headers: Headers,
+  content: string | Uint8Array,
+): boolean => {
+  if (content.length > SHORT_MAX || !isPlain(exchange)) return false;
   const lines = linesOf(headers);
-  // Only of ASCII is a character a byte.
-  if (lines === undefined || Buffer.byteLength(body) !== body.length) return false;
+  if (lines === undefined) return false;
+  const body = asLatin1(content);
   const { response, socket } = exchange;
   const told = response as Told;
   response.statusCode = status;
@@ -30,6 +35,14 @@ export const sendShort = (exchange: Exchange, status: number, headers: Headers, 
   socket.write(told._header + body, 'latin1');
   response.end();
   return true;
+};
+
+/** Bytes as characters, each of which becomes that byte again: so any content is one text with its head. */
+const asLatin1 = (content: string | Uint8Array): string => {
+  // Only of ASCII is a character a byte already.
+  if (typeof content !== 'string')
+    return Buffer.from(content.buffer, content.byteOffset, content.length).latin1Slice();
+  return Buffer.byteLength(content) === content.length ? content : Buffer.from(content).latin1Slice();
 };
 
 const kept = `Connection: keep-alive\r\nKeep-Alive: timeout=${KEPT_MS_MAX / 1_000}\r\n`;
