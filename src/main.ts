@@ -15,6 +15,7 @@ import { StoreUnusable } from './store/lmdb.ts';
 const help = `Usage: xenact COMMAND [FLAG ...]
 
   up        start this host (xenact up --help lists its flags)
+  sim       serve a simulated pool, for testing clients (xenact sim --help)
   inspect   look inside a running host or pool (xenact inspect --help)
   version   print the version
 `;
@@ -50,11 +51,34 @@ const runUp = async (args: readonly string[]): Promise<void> => {
 
 const stopMsMax = 30_000;
 
+/** Serves a simulated pool until a signal ends it. There is nothing to lose, so the end is at once. */
+const runSim = async (args: readonly string[]): Promise<void> => {
+  // Loaded only here: a host that is real starts sooner without it.
+  const { readSimOptions, simHelp } = await import('./main/sim-options.ts');
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  if (args.includes('--help') || args.includes('-h')) return print(simHelp());
+  const options = readSimOptions(args);
+  const { sim } = await import('./main/sim.ts');
+  const stopped = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  const running = await Promise.race([
+    sim(options, { log: xenactLog(options.logLevel), print, readFile: readText }),
+    stopped,
+  ]);
+  if (running === undefined) return;
+  await stopped;
+  nodeClock.after(stopMsMax, () => process.exit(1));
+  await running.stop();
+};
+
 const main = async (args: readonly string[]): Promise<void> => {
   const [command, ...rest] = args;
   if (command === 'up') {
     if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(upHelp());
     else await runUp(rest);
+  } else if (command === 'sim') {
+    await runSim(rest);
   } else if (command === 'inspect') {
     await inspectCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'version' || command === '--version') {

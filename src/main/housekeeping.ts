@@ -4,9 +4,14 @@ import { collectorOf } from '../objects/collector.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Runtime } from './runtime.ts';
 
+/** Rows, and whether it is this host that looks after them. */
+interface Swept extends Pick<Runtime, 'catalog' | 'store' | 'services'> {
+  readonly hostPool: { readonly pool: { readonly role: Pick<Runtime['hostPool']['pool']['role'], 'kind'> } };
+}
+
 /** What is collected from time to time: ended tasks, idle sessions, and rows that lost what they need. */
 export const housekeeping = (
-  { catalog, store, services, hostPool }: Runtime,
+  { catalog, store, services, hostPool }: Swept,
   clock: Clock,
 ): { close(): Promise<void> } => {
   const collectTasks = taskCollector();

@@ -1,8 +1,11 @@
+import { PassThrough } from 'node:stream';
 import { behaviours } from '../../../actors/behaviours.ts';
 import { classes } from '../../../actors/index.ts';
 import { smRows } from '../../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../../actors/task/start.ts';
-import { dateTimeOf, type Ref } from '../../model/types.ts';
+import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
+import type { Network } from '../../drivers/network.ts';
+import { dateTimeOf } from '../../model/types.ts';
 import { type Catalog, catalogOf } from '../../objects/catalog.ts';
 import { deriveRows } from '../../objects/derive-rows.ts';
 import type { Services } from '../../objects/services.ts';
@@ -13,11 +16,12 @@ import type { Log } from '../../std/log.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import { lifeOf } from '../life.ts';
 import { memoryDurable } from '../memory-durable.ts';
-import { seededRandom } from '../random.ts';
+import { type SeededRandom, seededRandom } from '../random.ts';
 import type { GuestAct } from './guests.ts';
 import { type HostWorld, type RunningHost, runningHost, urlOf } from './host.ts';
 import { type PoolHost, type PoolSize, startPool } from './rows.ts';
 import { type Troubles, troubled, troublesOf } from './trouble.ts';
+import type { Known, Outage } from './trouble-file.ts';
 import { simulatedVolumes } from './volumes.ts';
 
 export interface SandboxOptions {
@@ -45,9 +49,17 @@ export interface Sandbox {
   readonly coordinator: RunningHost;
   readonly hosts: readonly PoolHost[];
   readonly troubles: Troubles;
+  /** What files of rules are checked against. */
+  readonly known: Known;
   /** Calls that one host had another do. */
   readonly carried: number;
   isUp(name: string): boolean;
+  /** How many guests run or stand still on a host. */
+  guestsOn(name: string): number;
+  /** The console of a guest, wherever it runs: says whose it is, and sends back what is typed. */
+  readonly consoles: Pick<Network, 'connect'> & Pick<Hypervisor, 'stat'>;
+  /** Takes hosts down and boots them at their times. */
+  plan(outages: readonly Outage[]): void;
   /** Takes a host's power away, and with it all its guests. False for the coordinator, and when it is off already. */
   down(name: string): boolean;
   /** Boots a host that is off; resolves once it is back. False when it is on. */
@@ -58,18 +70,26 @@ export interface Sandbox {
   close(): Promise<void>;
 }
 
+/** What a pool's power is switched with. */
+interface Running {
+  readonly world: HostWorld;
+  readonly hosts: readonly PoolHost[];
+  readonly running: Map<string, RunningHost>;
+  readonly silentMs: number;
+}
+
 export const silentMs = 5_000;
 
 export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
-  const { clock, log, size } = options;
+  const { clock, log } = options;
   const random = seededRandom(options.seed);
   const troubles = troublesOf(clock, random.split('trouble'));
   const names = new Map<string, string>();
+  const running = new Map<string, RunningHost>();
   const catalog = catalogOf(
     classes,
     troubled(behaviours, troubles, (host) => names.get(host) ?? ''),
   );
-  const running = new Map<string, RunningHost>();
   const store = openStore({
     classes: [...classes, ...internalClasses],
     durable: memoryDurable({ random }).of(lifeOf('store', clock)),
@@ -80,7 +100,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
     },
   });
   const volumes = simulatedVolumes(random.split('volumes'));
-  const { hosts, fill } = await startPool({ ...options, store, random, volumes, size });
+  const { hosts, fill } = await startPool({ ...options, store, random, volumes });
   for (const { ref, name } of hosts) names.set(ref, name);
   const [first] = hosts as readonly [PoolHost];
   let carried = 0;
@@ -91,85 +111,132 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
       return undefined;
     },
   });
-  const latency = random.split('latency');
-  const [leastMs, mostMs] = options.latencyMs;
   const world: HostWorld = {
-    ...{ catalog, store, shared, volumes, clock, log, version: options.version },
-    ...{ credentials: options.credentials, authority: options.authority },
+    ...options,
+    ...{ catalog, store, shared, volumes },
     random: random.split('later rows'),
-    takeTime: (own, signal, progress) =>
-      mostMs === 0
-        ? atOnce
-        : passing(own, leastMs + latency.fraction() * (mostMs - leastMs), signal, progress),
+    takeTime: latencyOf(options.latencyMs, random.split('latency')),
     peer: (url) => {
       const host = hosts.find(({ ref }) => urlOf(ref) === url);
       return host && running.get(host.name)?.guests;
     },
   };
-  const coordinator = start(world, running, first);
-  for (const host of hosts.slice(1)) start(world, running, host);
+  const power = powerOf({ world, hosts, running, silentMs: options.silentMs ?? silentMs });
+  const coordinator = power.boot(first);
+  for (const host of hosts.slice(1)) power.boot(host);
   // What can be done with disks follows from the drivers, so those are there first.
   await smRows(coordinator);
   await fill();
   for (const host of running.values()) await host.begin(false);
 
-  const noteLife = (ref: Ref<'host'>, live: boolean): Promise<void> =>
-    store.commit((tx) => {
-      const { metrics } = tx.require('host', ref);
-      tx.patch('host_metrics', metrics, { live, last_updated: dateTimeOf(clock.now()) });
-    });
-  const find = (name: string): PoolHost | undefined => hosts.find((host) => host.name === name);
-  let closed = false;
-  const declare = (host: PoolHost): void => {
-    clock.after(options.silentMs ?? silentMs, () => {
-      if (closed || running.has(host.name)) return;
-      noteLife(host.ref, false)
-        .then(() => endPendingTasks(store, clock.now(), (one) => one === host.ref))
-        .catch((error: unknown) => log.error({ error, host: host.name }, 'A lost host could not be noted'));
-    });
-  };
-
   return {
     ...{ catalog, store, coordinator, hosts, troubles },
+    ...{ isUp: power.isUp, down: power.down, up: power.up, plan: power.plan },
+    known: { catalog, hosts: hosts.map(({ name }) => name), coordinator: first.name },
     get carried() {
       return carried;
     },
-    isUp: (name) => running.has(name),
-    down: (name) => {
-      const [host, runs] = [find(name), running.get(name)];
-      if (host === undefined || runs === undefined || host === first) return false;
-      running.delete(name);
-      runs.losePower();
-      declare(host);
-      return true;
-    },
-    up: async (name) => {
-      const host = find(name);
-      if (host === undefined || running.has(name)) return false;
-      const runs = start(world, running, host);
-      shared.reconnect(host.ref);
-      await noteLife(host.ref, true);
-      await runs.begin(true);
-      return true;
-    },
+    guestsOn: (name) => running.get(name)?.guests.live ?? 0,
     act: (vm, what) => [...running.values()].some(({ guests }) => guests.act(vm, what)),
+    consoles: guestConsoles(running),
     close: async () => {
-      closed = true;
-      for (const { guests, objects, life } of running.values()) {
-        await guests.close();
-        objects.stop();
-        life.end();
-      }
+      await power.close();
       await store.close();
     },
   };
 };
 
-const start = (world: HostWorld, running: Map<string, RunningHost>, host: PoolHost): RunningHost => {
-  const started = runningHost(world, host);
-  running.set(host.name, started);
-  return started;
+/** Switches hosts off and on. */
+const powerOf = ({ world, hosts, running, silentMs: waitMs }: Running) => {
+  const { store, clock, log } = world;
+  const timers = new Set<() => void>();
+  const find = (name: string): PoolHost | undefined => hosts.find((host) => host.name === name);
+  const later = (delayMs: number, run: () => void): void => {
+    const cancel = clock.after(delayMs, () => {
+      timers.delete(cancel);
+      run();
+    });
+    timers.add(cancel);
+  };
+  const boot = (host: PoolHost): RunningHost => {
+    const booted = runningHost(world, host);
+    running.set(host.name, booted);
+    return booted;
+  };
+  const declare = async ({ ref }: PoolHost): Promise<void> => {
+    await store.commit((tx) => {
+      const { metrics } = tx.require('host', ref);
+      tx.patch('host_metrics', metrics, { live: false, last_updated: dateTimeOf(clock.now()) });
+    });
+    await endPendingTasks(store, clock.now(), (one) => one === ref);
+  };
+  const failed = (host: string) => (error: unknown) =>
+    log.error({ error, host }, 'A host could not be switched');
+  const down = (name: string): boolean => {
+    const [host, runs] = [find(name), running.get(name)];
+    if (host === undefined || runs === undefined || host === hosts[0]) return false;
+    running.delete(name);
+    runs.losePower();
+    // Others notice by its silence.
+    later(waitMs, () => {
+      if (!running.has(name)) declare(host).catch(failed(name));
+    });
+    return true;
+  };
+  const up = async (name: string): Promise<boolean> => {
+    const host = find(name);
+    if (host === undefined || running.has(name)) return false;
+    const booted = boot(host);
+    world.shared.reconnect(host.ref);
+    await booted.begin(true);
+    return true;
+  };
+  return {
+    boot,
+    down,
+    up,
+    isUp: (name: string) => running.has(name),
+    plan: (outages: readonly Outage[]) => {
+      for (const { host, downAtS, upAtS } of outages) {
+        later(downAtS * 1000, () => down(host));
+        if (upAtS !== undefined) later(upAtS * 1000, () => void up(host).catch(failed(host)));
+      }
+    },
+    close: async () => {
+      for (const cancel of timers) cancel();
+      for (const { guests, objects, life } of running.values()) {
+        await guests.close();
+        objects.stop();
+        life.end();
+      }
+    },
+  };
 };
+
+/** Where guests say who they are. Their consoles are no sockets, so there can be one for each of thousands. */
+const guestConsoles = (running: ReadonlyMap<string, RunningHost>): Sandbox['consoles'] => ({
+  stat: async (vm) => {
+    for (const { guests } of running.values()) {
+      const state = await guests.stat(vm);
+      if (state !== undefined) return state;
+    }
+    return undefined;
+  },
+  connect: async (to) => {
+    const stream = new PassThrough();
+    stream.write(`simulated guest ${'socketPath' in to ? to.socketPath.split('/').at(-1) : ''}\r\n`);
+    return stream;
+  },
+});
+
+const latencyOf = (
+  [leastMs, mostMs]: SandboxOptions['latencyMs'],
+  random: SeededRandom,
+): HostWorld['takeTime'] =>
+  mostMs === 0
+    ? () => atOnce
+    : (clock, signal, progress) =>
+        passing(clock, leastMs + random.fraction() * (mostMs - leastMs), signal, progress);
 
 const atOnce: Promise<void> = Promise.resolve();
 /** What takes longer than this shows how far it is. */

@@ -1,0 +1,123 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { makeCertificate } from '../drivers/node/certificate.ts';
+import { consoleRoutes } from '../edge/console.ts';
+import { edgeOf } from '../edge/edge.ts';
+import { imageRoutes } from '../edge/images.ts';
+import type { Credentials } from '../objects/credentials.ts';
+import { controlRoutes } from '../simulation/sandbox/control.ts';
+import { type Sandbox, sandboxOf } from '../simulation/sandbox/sandbox.ts';
+import { readTrouble, TroubleUnusable } from '../simulation/sandbox/trouble-file.ts';
+import { Fault } from '../std/fault.ts';
+import type { Log } from '../std/log.ts';
+import { closing } from './closing.ts';
+import { type Door, doorsTo } from './doors.ts';
+import { housekeeping } from './housekeeping.ts';
+import { machine } from './machine.ts';
+import { UsageError } from './options.ts';
+import type { SimOptions } from './sim-options.ts';
+import { version } from './version.ts';
+
+export interface SimContext {
+  readonly log: Log;
+  /** One line for people, on stdout. */
+  readonly print: (line: string) => void;
+  readonly readFile: (path: string) => Promise<string>;
+}
+
+const generatedBytes = 15;
+const certificateDays = 30;
+const poolName = 'simulated';
+
+/** Serves a simulated pool; resolves once clients can use it. */
+export const sim = async (
+  options: SimOptions,
+  { log, print, readFile }: SimContext,
+): Promise<{ stop(): Promise<void> }> => {
+  const opened = closing(log);
+  try {
+    const password = options.rootPassword ?? randomBytes(generatedBytes).toString('base64url');
+    const credentials = memoryCredentials(password);
+    let httpsPort = 0;
+    const pool = await sandboxOf({
+      ...options,
+      ...{ clock: machine.clock, log, credentials, version, name: poolName },
+      address: options.listen === '0.0.0.0' || options.listen === '::' ? '127.0.0.1' : options.listen,
+      authority: () =>
+        `${options.listen.includes(':') ? `[${options.listen}]` : options.listen}:${httpsPort}`,
+    });
+    opened.add(pool);
+    const outages = await troubleOf(options.faults, pool, readFile);
+    const door = await openDoor(options, pool, log);
+    opened.add(door);
+    httpsPort = door.httpsPort;
+    const { services } = pool.coordinator;
+    const runs = { catalog: pool.catalog, store: pool.store, services, hostPool: { pool: leading } };
+    opened.add(housekeeping(runs, machine.clock));
+    door.open();
+    pool.plan(outages);
+    const { hosts, vms, srs } = options.size;
+    print(`${hosts} simulated hosts, ${vms} VMs and ${srs} shared repositories of seed ${options.seed}`);
+    if (options.rootPassword === undefined) print(`password of root: ${password}`);
+    print(`xenact ready: ${door.http} ${door.https} pool ${poolName}`);
+    print(`Trouble on demand: curl -u root -X POST ${door.http}/sim/hosts/${pool.known.hosts.at(-1)}/down`);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+  return { stop: () => opened.close() };
+};
+
+const leading = { role: { kind: 'leads' } } as const;
+
+const openDoor = async (options: SimOptions, pool: Sandbox, log: Log): Promise<Door> => {
+  const { services, invoker, objects } = pool.coordinator;
+  const parts = { catalog: pool.catalog, store: pool.store, services, invoker, objects, log };
+  // Guests of all hosts are asked here, as there is one process for all.
+  const hypervisor = { ...services.hypervisor, stat: pool.consoles.stat };
+  const network = { ...machine.network, connect: pool.consoles.connect };
+  const edge = edgeOf({
+    ...parts,
+    routes: [
+      ...controlRoutes(pool),
+      ...imageRoutes(parts),
+      ...consoleRoutes({ ...parts, network, hypervisor }),
+    ],
+  });
+  const tls = await makeCertificate({ names: [options.listen], days: certificateDays });
+  return doorsTo(edge, options, { machine, tls });
+};
+
+/** Puts the rules of a file in force and answers its outages. */
+const troubleOf = async (file: string | undefined, pool: Sandbox, readFile: SimContext['readFile']) => {
+  if (file === undefined) return [];
+  const text = await readFile(file).catch((error: Error) => {
+    throw new UsageError(`The file ${file} cannot be read: ${error.message}`);
+  });
+  try {
+    const { rules, hosts } = readTrouble(text, pool.known);
+    pool.troubles.replace(rules);
+    return hosts;
+  } catch (error) {
+    if (!(error instanceof TroubleUnusable)) throw error;
+    throw new UsageError(`The file ${file} cannot be obeyed: ${error.message}`);
+  }
+};
+
+export const usersMax = 1_000;
+
+/** Passwords of a pool that keeps nothing and protects nothing. */
+const memoryCredentials = (rootPassword: string): Credentials => {
+  const passwords = new Map([['root', Buffer.from(rootPassword)]]);
+  return {
+    verify: async (user, password) => {
+      const [known, given] = [passwords.get(user), Buffer.from(password)];
+      return known !== undefined && known.length === given.length && timingSafeEqual(known, given);
+    },
+    setPassword: async (user, password) => {
+      if (passwords.size >= usersMax && !passwords.has(user)) {
+        throw new Fault('CHANGE_PASSWORD_REJECTED', [`No more than ${usersMax} users`]);
+      }
+      passwords.set(user, Buffer.from(password));
+    },
+  };
+};
