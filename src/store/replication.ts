@@ -85,7 +85,8 @@ const fromRows = (pipeline: Pipeline, { generation: after }: Position): Missed |
       missed.set(`${cls}/${ref}`, wholeRow(cls, ref, committed));
     }
   }
-  addUnpublished(pipeline, after, missed);
+  // Also of what it had: part of that may have lived in memory only.
+  addUnpublished(pipeline, 0, missed);
   return missed;
 };
 
