@@ -78,6 +78,8 @@ export const proposingOf = (
 
 /** One try of a commit that another host decides upon. Answers whether the job is over. */
 const attempt = async (pipeline: Pipeline, job: Job, authority: Authority): Promise<boolean> => {
+  // A host that just started lacks what lives in memory only, so what it read would not be so.
+  while (pipeline.cold) await woken(pipeline);
   const record = recording(pipeline.tables);
   const base = { ...positionOf(pipeline), generation: pipeline.staged };
   const value = job.make(record.tx);
@@ -94,3 +96,7 @@ const attempt = async (pipeline: Pipeline, job: Job, authority: Authority): Prom
   job.resolve(value);
   return true;
 };
+
+/** Resolves when something becomes visible. */
+const woken = ({ waiters }: Pipeline): Promise<void> =>
+  new Promise((wake) => void waiters.add({ generation: 0, wake }));
