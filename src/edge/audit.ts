@@ -102,8 +102,18 @@ export const auditOf = ({ catalog, trail, clock }: AuditOptions): Audit => {
 };
 
 /** Tells sessions apart without giving them away: a reference to a session is all that a thief needs. */
-export const sessionMark = (session: string): string =>
-  createHash('sha256').update(session).digest('hex').slice(0, 16);
+export const sessionMark = (session: string): string => {
+  const known = marks.get(session);
+  if (known !== undefined) return known;
+  const mark = createHash('sha256').update(session).digest('hex').slice(0, 16);
+  if (marks.size >= marksMax) marks.clear();
+  marks.set(session, mark);
+  return mark;
+};
+
+/** Every change is written down, and one session makes many. */
+const marksMax = 1_024;
+const marks = new Map<string, string>();
 
 const mayChange = (catalog: Catalog, message: WireMessage): boolean => {
   if (message.cls.name === 'event' || message.removed) return false;

@@ -89,8 +89,9 @@ interface ReadCall {
 const utf8 = new TextDecoder();
 
 const readCall = (bytes: Buffer, format: Format): ReadCall => {
-  const text = isAscii(bytes) ? bytes.toString('latin1') : utf8.decode(bytes);
-  const garbled = !isUtf8(bytes);
+  const plain = isAscii(bytes);
+  const text = plain ? bytes.latin1Slice() : utf8.decode(bytes);
+  const garbled = !plain && !isUtf8(bytes);
   if (format === 'json') {
     const { method, params, version, id } = readJsonRpcCall(text, rpcLimits);
     return { method, params, garbled, version, id };
