@@ -73,5 +73,7 @@ export const destroy = (deciding: Deciding): void => {
   for (const pbd of PBDs) tx.delete('PBD', pbd);
   for (const pif of PIFs) tx.delete('PIF', pif);
   tx.delete('host_metrics', metrics);
+  // How it was reached: nobody listens to it any more.
+  tx.delete('xenact_peer', self as Ref as Ref<'xenact_peer'>);
   tx.delete('host', self);
 };

@@ -122,6 +122,8 @@ const migrate = async (
       takeBack(tx, self, host, services.host);
       step.end(tx);
     });
+    // Here it was said to be gone meanwhile, so the other host has it, or it has ended.
+    if (working.record.resident_on === host) await working.call('VM.pool_migrate_complete', self, { host });
   });
   await working.commit((tx) => {
     assertFits(tx, self, host);

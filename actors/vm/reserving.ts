@@ -47,8 +47,10 @@ export const anywhere: Placement<object> = {
   choose: ({ tx, self }) => {
     const vm = self as Ref<'VM'>;
     // Another start is under way: this one waits for its end there.
-    const host = destinationOf(tx, vm) ?? chooseHost(tx, vm);
-    if (!isAlone(tx)) reserve(tx, vm, host);
+    const coming = destinationOf(tx, vm);
+    if (coming !== undefined) return coming;
+    const host = chooseHost(tx, vm);
+    if (!isAlone(tx)) tx.patch('VM', vm, { scheduled_to_be_resident_on: host });
     return host;
   },
   release,
