@@ -4,6 +4,7 @@ import { durable } from './durable.ts';
 import { events } from './events.ts';
 import { fragments } from './fragments.ts';
 import { mesh } from './mesh.ts';
+import { poolOfThree } from './pool-of-three.ts';
 import { restart } from './restart.ts';
 import { smallCalls } from './small-calls.ts';
 import { vmStart } from './vm-start.ts';
@@ -17,6 +18,7 @@ const benchmarks = {
   durable,
   'vm-start': vmStart,
   mesh,
+  pool: poolOfThree,
 } as const;
 
 const chosen = process.argv.slice(2);

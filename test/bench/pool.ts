@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { readXmlRpcResponse } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
+import type { Inspection } from '../../src/pool/inspection.ts';
 import type { Value } from '../../src/std/value.ts';
 import { processorMs, residentBytes } from './process-facts.ts';
 
@@ -15,6 +16,10 @@ import { processorMs, residentBytes } from './process-facts.ts';
 export interface Pool {
   readonly url: URL;
   readonly port: number;
+  readonly https: URL;
+  readonly data: string;
+  readonly pid: number;
+  readonly process: ChildProcess;
   /** From the start of the process until it said that it is ready. */
   readonly startMs: number;
   /** Memory that the process holds, its daemons not counted. */
@@ -23,6 +28,8 @@ export interface Pool {
   processorMs(): Promise<number>;
   /** A client with a connection of its own, logged in. */
   client(): Promise<Client>;
+  /** What `xenact inspect` would show of it. */
+  inspect(): Promise<Inspection>;
   close(): Promise<void>;
 }
 
@@ -31,30 +38,36 @@ export interface Client {
   call(method: string, ...params: readonly Value[]): Promise<Value>;
 }
 
-const password = 'bench';
+export const password = 'bench';
+/** A host that waits for others may wait for ever. */
+const readyMsMax = 60_000;
 /** For whoever looks closer: such as `--cpu-prof`. */
 const nodeFlags = (process.env['XENACT_BENCH_NODE_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
 const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const limits = { depthMax: 64, itemsMax: 10_000_000, textMax: 1 << 29 };
 
-/** A folder that is there already is kept. */
-export const openPool = async (folder?: string): Promise<Pool> => {
+/** A folder that is there already is kept. `more`: flags of `xenact up`. */
+export const openPool = async (folder?: string, more: readonly string[] = []): Promise<Pool> => {
   const data = folder ?? (await mkdtemp(join(tmpdir(), 'xenact-bench-')));
   const began = performance.now();
   const flags = ['--data', data, '--http-port', '0', '--https-port', '0', '--hypervisor', 'sim'];
   const child = spawn(
     process.execPath,
-    [...nodeFlags, program, 'up', ...flags, '--root-password', password],
+    [...nodeFlags, program, 'up', ...flags, '--root-password', password, ...more],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
   );
-  const url = await readyUrl(child);
+  const [url, https] = await readyUrls(child);
   const startMs = performance.now() - began;
   const agents: Agent[] = [];
   return {
     url,
     port: Number(url.port),
+    https,
+    data,
+    pid: child.pid as number,
+    process: child,
     startMs,
     residentBytes: () => residentBytes(child.pid as number),
     processorMs: () => processorMs(child.pid as number),
@@ -64,9 +77,11 @@ export const openPool = async (folder?: string): Promise<Pool> => {
       const session = (await post(url, agent, 'session.login_with_password', ['root', password])) as string;
       return { session, call: (method, ...params) => post(url, agent, method, [session, ...params]) };
     },
+    inspect: () => inspect(url),
     close: async () => {
       for (const agent of agents) agent.destroy();
-      const gone = once(child, 'exit');
+      const ended = child.exitCode !== null || child.signalCode !== null;
+      const gone = ended ? undefined : once(child, 'exit');
       child.kill('SIGTERM');
       await gone;
       if (folder === undefined) await rm(data, { recursive: true, force: true });
@@ -74,13 +89,24 @@ export const openPool = async (folder?: string): Promise<Pool> => {
   };
 };
 
-const readyUrl = async (child: ChildProcess): Promise<URL> => {
+const readyUrls = async (child: ChildProcess): Promise<readonly [http: URL, https: URL]> => {
   if (child.stdout === null) throw new Error('xenact has no output');
+  const impatient = setTimeout(() => child.kill('SIGKILL'), readyMsMax);
   for await (const line of createInterface({ input: child.stdout })) {
-    const found = /^xenact ready: (\S+)/.exec(line);
-    if (found !== null) return new URL(found[1] as string);
+    const found = /^xenact ready: (\S+) (\S+)/.exec(line);
+    if (found === null) continue;
+    clearTimeout(impatient);
+    return [new URL(found[1] as string), new URL(found[2] as string)];
   }
-  throw new Error('xenact ended before it was ready');
+  throw new Error(`xenact ended, or was not ready within ${readyMsMax / 1_000} s`);
+};
+
+const inspect = async (url: URL): Promise<Inspection> => {
+  const authorization = `Basic ${Buffer.from(`root:${password}`).toString('base64')}`;
+  const answer = await fetch(new URL('/inspect?host=', url), { headers: { authorization } });
+  if (answer.status !== 200) throw new Error(`/inspect: ${answer.status} ${await answer.text()}`);
+  const [seen] = (await answer.json()) as Inspection[];
+  return seen as Inspection;
 };
 
 const post = async (url: URL, agent: Agent, method: string, params: readonly Value[]): Promise<Value> => {
