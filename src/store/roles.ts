@@ -65,7 +65,10 @@ const commitHere = async <T>(
   staged?: (generation: number) => void,
 ): Promise<T> => {
   if (pipeline.halted !== undefined) throw pipeline.halted;
-  if (pipeline.staged - pipeline.generation >= commitsWaitingMax && pipeline.unacknowledged.length > 0) {
+  if (
+    pipeline.staged - pipeline.generation >= commitsWaitingMax &&
+    waitingFor(pipeline) >= commitsWaitingMax
+  ) {
     throw new Fault('TOO_MANY_PENDING_TASKS');
   }
   const draft = drafting(pipeline.tables);
@@ -104,6 +107,10 @@ const decideHere = async (
   await commitHere(pipeline, options, (tx) => replay(tx, proposal), staged);
   return { generation };
 };
+
+/** Commits that others must acknowledge. Generations do not tell: each change of coordinator leaves some out. */
+const waitingFor = ({ unacknowledged }: Pipeline): number =>
+  unacknowledged.reduce((count, group) => count + group.length, 0);
 
 export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
   // Whoever followed must hear first who decides now; a host that was always alone does.
