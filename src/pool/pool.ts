@@ -175,12 +175,25 @@ const lead = async (parts: Parts, epoch: number): Promise<void> => {
     await store.follow(parts.authority);
     throw outrun();
   }
-  change(parts, { kind: 'leads' });
+  const signal = change(parts, { kind: 'leads' });
   now.leading = leadingOf(ground, { ...options, onLost: (one) => void invite(parts, one, true) });
   log.info({ host, epoch }, 'This host leads its pool');
   // What is done with the rows now may have to wait for those that follow.
   void Promise.all(hostsOf(ground).map((one) => invite(parts, one)));
-  await options.onLead();
+  await prepared(parts, signal);
+};
+
+/** What cannot be done with the rows yet is tried again: this host leads all the same. */
+const prepared = async (parts: Parts, signal: AbortSignal): Promise<void> => {
+  const { clock, log, limits } = parts.ground;
+  try {
+    await parts.options.onLead();
+  } catch (error) {
+    log.warn({ error: String(error) }, 'The rows of the pool are not up to date yet');
+    clock.after(limits.seekMs, () => {
+      if (!signal.aborted) void prepared(parts, signal);
+    });
+  }
 };
 
 const outrun = (): Fault =>

@@ -1,3 +1,4 @@
+import { MeshFailure } from '../mesh/failure.ts';
 import type { Ref } from '../model/types.ts';
 import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
@@ -97,7 +98,11 @@ export const succeed = async (ground: Ground, insists: boolean): Promise<number>
     const votes = 1 + given.filter((one) => voters.includes(one.host)).length;
     if (votes < votesNeeded(voters.length) && !insists) throw new TooFew(votes, voters.length);
     const best = given.toSorted((a, b) => (isAhead(a.position, b.position) ? -1 : 1))[0];
-    if (best !== undefined && isAhead(best.position, store.position)) await fetchFrom(ground, best.host);
+    if (best !== undefined && isAhead(best.position, store.position)) {
+      await fetchFrom(ground, best.host).catch((error: unknown) => {
+        throw error instanceof MeshFailure ? new Fault('CANNOT_CONTACT_HOST', [best.host]) : error;
+      });
+    }
     if (state.current?.epoch !== epoch) {
       if (attempt < attemptsMax) continue;
       throw new Fault('CANNOT_CONTACT_HOST', [host]);
