@@ -103,6 +103,8 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
   const { hosts, fill } = await startPool({ ...options, store, random, volumes });
   for (const { ref, name } of hosts) names.set(ref, name);
   const [first] = hosts as readonly [PoolHost];
+  const takeTime = latencyOf(options.latencyMs, random.split('latency'));
+  let made = false;
   let carried = 0;
   const shared = sharedPlaces({
     coordinator: () => first.ref,
@@ -115,7 +117,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
     ...options,
     ...{ catalog, store, shared, volumes },
     random: random.split('later rows'),
-    takeTime: latencyOf(options.latencyMs, random.split('latency')),
+    takeTime: (...of) => (made ? takeTime(...of) : atOnce),
     peer: (url) => {
       const host = hosts.find(({ ref }) => urlOf(ref) === url);
       return host && running.get(host.name)?.guests;
@@ -128,6 +130,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
   await smRows(coordinator);
   await fill();
   for (const host of running.values()) await host.begin(false);
+  made = true;
 
   return {
     ...{ catalog, store, coordinator, hosts, troubles },
