@@ -34,7 +34,7 @@ export const hostRows = async (given: Preparing): Promise<{ close(): Promise<voi
   const { store, services, hostPool, bootstrapping } = given;
   await endPendingTasks(store, machine.clock.now(), (host) => host === services.host);
   if (hostPool.pool.role.kind === 'leads') {
-    await deriveAll(given);
+    if (!given.derived) await deriveAll(given);
     await plugAtStart(given);
     await defaultStorage(given);
   } else {

@@ -6,6 +6,7 @@ import { endPendingTasks } from '../../actors/task/start.ts';
 import type { ScriptStorage } from '../drivers/storage/script-storage.ts';
 import type { Ref } from '../model/types.ts';
 import { catalogOf } from '../objects/catalog.ts';
+import { deriveInPlace } from '../objects/derive-all.ts';
 import { deriveRows } from '../objects/derive-rows.ts';
 import { invokerOf } from '../objects/invoke.ts';
 import { localSessionsOf } from '../objects/local-sessions.ts';
@@ -69,6 +70,8 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     await store.disown();
     await state.save(joined);
   }
+  const derived = state.current?.role === 'coordinator';
+  if (derived) deriveInPlace({ catalog, store });
   const address = ownAddress(options);
   const bootstrapping = { store, ...machine, name: options.name ?? 'xenact', address, version };
   const host = state.current?.host ?? (await bootstrap({ ...bootstrapping, facts: await hostFacts() })).host;
@@ -134,6 +137,8 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     hostPool,
     inspector: inspectorOf(hostPool.ground, pool, awake),
     bootstrapping,
+    /** Fields that follow from rows were set as the rows were read. */
+    derived,
     /** What a coordinator does with the rows each time that it begins to be one. */
     onLead: (make: () => Promise<void>) => {
       prepare = make;

@@ -9,8 +9,8 @@ import { drain } from './pipeline.ts';
 import { reached } from './reached.ts';
 import { positionOf } from './replication.ts';
 import { type Roles, rolesOf } from './roles.ts';
-import { type Schema, schemasOf } from './schema.ts';
-import { openPipeline } from './state.ts';
+import { type AnyRecord, type Schema, schemasOf } from './schema.ts';
+import { openPipeline, type Pipeline } from './state.ts';
 import { type Table, table } from './table.ts';
 import type { Draft } from './transaction.ts';
 import { committedView, latestView } from './typed.ts';
@@ -33,6 +33,11 @@ export interface Store extends Followers, Omit<Roles, 'end'> {
   readonly tombstones: readonly Tombstone[];
   /** Called after each group of commits has become visible, with its changes in order. */
   watch(listener: (changes: readonly Change[]) => void): () => void;
+  /**
+   * Sets fields that live in memory only, before the first commit after a start and before anybody reads: as
+   * if the first commit had set them. Fields that are on disk are left as they are. Throws later.
+   */
+  amend(cls: string, ref: string, fields: AnyRecord): void;
   close(): Promise<void>;
 
   /** What this host has of the pool's log. */
@@ -101,6 +106,7 @@ export const openStore = (options: StoreOptions): Store => {
       pipeline.listeners.add(listener);
       return () => pipeline.listeners.delete(listener);
     },
+    amend: (cls, ref, fields) => amend(pipeline, tables.get(cls) as Table, ref, fields),
     close: async () => {
       closed = true;
       roles.end();
@@ -124,6 +130,22 @@ export const openStore = (options: StoreOptions): Store => {
     },
     ...followersOf(pipeline, onStaged),
   };
+};
+
+const amend = (pipeline: Pipeline, owner: Table, ref: string, fields: AnyRecord): void => {
+  const { schema } = owner;
+  if (!pipeline.cold || pipeline.staged !== pipeline.generation) {
+    throw new Error(`${schema.cls.name}/${ref} cannot be amended any more: commits have been made`);
+  }
+  const version = owner.latest(ref);
+  if (version === undefined) return;
+  // Nobody has seen this version yet, so it is changed itself.
+  const fresh = version as { record: Record<string, unknown>; modified: number };
+  for (const [field, value] of Object.entries(fields)) {
+    if (!schema.stored.has(field)) fresh.record[field] = value;
+  }
+  fresh.modified = pipeline.generation + 1;
+  owner.newest = fresh.modified;
 };
 
 const fill = (tables: ReadonlyMap<string, Table>, rows: Iterable<StoredRow>): void => {

@@ -6,35 +6,45 @@ import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
-import { deriveAll } from '../../src/objects/derive-all.ts';
+import { deriveAll, deriveInPlace } from '../../src/objects/derive-all.ts';
 import { deriveRows } from '../../src/objects/derive-rows.ts';
 import { silentLog } from '../../src/std/log.ts';
+import { changesSince } from '../../src/store/changes.ts';
 import { openStore } from '../../src/store/store.ts';
 import { memoryDisk } from '../world.ts';
 
-test('allowed operations are there again after a start, and nothing of it is written', async () => {
-  const catalog = catalogOf(classes, behaviours);
-  const row = (cls: string, ref: string, fields: object) => ({
-    cls,
-    ref,
-    created: 1,
-    modified: 1,
-    fields: fields as Record<string, unknown>,
-  });
-  const rows = [row('pool', 'OpaqueRef:pool', {}), row('SR', 'OpaqueRef:sr', { type: 'none' })];
-  let written = 0;
-  const durable = {
-    ...memoryDisk(),
-    load: () => ({ rows, tombstones: [], horizon: 0, generation: 1 }),
-    write: async ({ puts }: { readonly puts: readonly unknown[] }) => {
-      written += puts.length;
-    },
-  };
-  const store = openStore({ classes, durable, log: silentLog, derive: deriveRows(catalog) });
-  const sr = () => store.committed.require('SR', 'OpaqueRef:sr' as Ref<'SR'>).allowed_operations;
-  expect(sr()).toEqual([]);
-  await deriveAll({ catalog, store });
-  expect(sr()).toContain('forget');
-  expect(written).toBe(0);
-  await store.close();
-});
+test.each([
+  ['by a commit', deriveAll],
+  ['in the rows as they were read', async (by: Parameters<typeof deriveInPlace>[0]) => deriveInPlace(by)],
+] as const)(
+  'allowed operations are there again after a start, and nothing of it is written: %s',
+  async (_, derive) => {
+    const catalog = catalogOf(classes, behaviours);
+    const row = (cls: string, ref: string, fields: object) => ({
+      cls,
+      ref,
+      created: 1,
+      modified: 1,
+      fields: fields as Record<string, unknown>,
+    });
+    const rows = [row('pool', 'OpaqueRef:pool', {}), row('SR', 'OpaqueRef:sr', { type: 'none' })];
+    let written = 0;
+    const durable = {
+      ...memoryDisk(),
+      load: () => ({ rows, tombstones: [], horizon: 0, generation: 1 }),
+      write: async ({ puts }: { readonly puts: readonly unknown[] }) => {
+        written += puts.length;
+      },
+    };
+    const store = openStore({ classes, durable, log: silentLog, derive: deriveRows(catalog) });
+    const sr = () => store.committed.require('SR', 'OpaqueRef:sr' as Ref<'SR'>).allowed_operations;
+    expect(sr()).toEqual([]);
+    await derive({ catalog, store });
+    expect(sr()).toContain('forget');
+    expect(written).toBe(0);
+    await store.lead(1);
+    const seen = changesSince(store, 1, () => true);
+    expect(seen?.map(({ cls }) => cls)).toContain('SR');
+    await store.close();
+  },
+);
