@@ -90,7 +90,7 @@ const utf8 = new TextDecoder();
 
 const readCall = (bytes: Buffer, format: Format): ReadCall => {
   const plain = isAscii(bytes);
-  const text = plain ? bytes.latin1Slice() : utf8.decode(bytes);
+  const text = plain ? bytes.toString('latin1') : utf8.decode(bytes);
   const garbled = !plain && !isUtf8(bytes);
   if (format === 'json') {
     const { method, params, version, id } = readJsonRpcCall(text, rpcLimits);

@@ -41,8 +41,8 @@ export const sendShort = (
 const asLatin1 = (content: string | Uint8Array): string => {
   // Only of ASCII is a character a byte already.
   if (typeof content !== 'string')
-    return Buffer.from(content.buffer, content.byteOffset, content.length).latin1Slice();
-  return Buffer.byteLength(content) === content.length ? content : Buffer.from(content).latin1Slice();
+    return Buffer.from(content.buffer, content.byteOffset, content.length).toString('latin1');
+  return Buffer.byteLength(content) === content.length ? content : Buffer.from(content).toString('latin1');
 };
 
 const kept = `Connection: keep-alive\r\nKeep-Alive: timeout=${KEPT_MS_MAX / 1_000}\r\n`;
