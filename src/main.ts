@@ -57,7 +57,7 @@ const runSim = async (args: readonly string[]): Promise<void> => {
   const { readSimOptions, simHelp } = await import('./main/sim-options.ts');
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
   if (args.includes('--help') || args.includes('-h')) return print(simHelp());
-  const options = readSimOptions(args);
+  const options = readSimOptions(args, process.env);
   const { sim } = await import('./main/sim.ts');
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());

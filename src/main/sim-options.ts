@@ -60,6 +60,8 @@ export const simHelp = (): string =>
       return `  ${`--${name} ${flag.value}`.padEnd(24)}${flag.doc}${fallback}`;
     }),
     '',
+    'The password can also be given as XENACT_ROOT_PASSWORD in the environment.',
+    '',
     'FILE holds rules and outages; of a rule all but "method" and one of "error" and "delayMs" may be left out:',
     '',
     '  {"rules": [{"method": "VM.start", "host": "host-02", "error": ["SR_BACKEND_FAILURE_46", "", "gone", ""],',
@@ -72,7 +74,10 @@ export const simHelp = (): string =>
   ].join('\n');
 
 /** What `xenact sim` is to do. */
-export const readSimOptions = (args: readonly string[]): SimOptions => {
+export const readSimOptions = (
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = {},
+): SimOptions => {
   const given = parseFlags(args);
   const value = (name: SimFlag): string => given[name] ?? (simFlags[name] as Flag).fallback ?? '';
   const empty = Object.entries(given).find(([, one]) => one === '');
@@ -93,7 +98,8 @@ export const readSimOptions = (args: readonly string[]): SimOptions => {
     listen: value('listen'),
     'http-port': String(numberOf('http-port', value('http-port'), 0, 65_535)),
     'https-port': String(numberOf('https-port', value('https-port'), 0, 65_535)),
-    rootPassword: given['root-password'],
+    // Other users of the machine see command lines.
+    rootPassword: given['root-password'] ?? environment['XENACT_ROOT_PASSWORD'],
     logLevel: level,
   };
 };

@@ -5,6 +5,7 @@ import { events } from './events.ts';
 import { fragments } from './fragments.ts';
 import { mesh } from './mesh.ts';
 import { poolOfThree } from './pool-of-three.ts';
+import { poolSim } from './pool-sim.ts';
 import { restart } from './restart.ts';
 import { smallCalls } from './small-calls.ts';
 import { vmStart } from './vm-start.ts';
@@ -19,6 +20,7 @@ const benchmarks = {
   'vm-start': vmStart,
   mesh,
   pool: poolOfThree,
+  'pool-sim': poolSim,
 } as const;
 
 const chosen = process.argv.slice(2);
