@@ -72,8 +72,13 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   await answers;
   const door = await openDoors(options, { machine, paths, log, runtime });
   opened.add(door);
-  await takePlace(runtime, door, print);
+  let prepared = (): void => {};
+  const preparing = new Promise<void>((resolve) => {
+    prepared = resolve;
+  });
+  await takePlace(runtime, door, preparing, print);
   opened.add(await hostRows({ ...runtime, chosen, paths, log }));
+  prepared();
   opened.add(housekeeping(runtime, machine.clock));
   door.open();
   if (await joinAtFirstStart(options, runtime)) {
@@ -96,11 +101,12 @@ const patienceMs = 5_000;
 const takePlace = async (
   { hostPool, invoker, ...runtime }: Runtime,
   door: Door,
+  preparing: Promise<void>,
   print: UpContext['print'],
 ): Promise<void> => {
   const { pool, ground } = hostPool;
   runtime.onLead(() => poolRows({ hostPool, invoker, ...runtime }));
-  await pool.start(invoker);
+  await pool.start(invoker, preparing);
   if (pool.role.kind !== 'leads') door.open();
   const stop = ground.clock.after(patienceMs, () =>
     print(

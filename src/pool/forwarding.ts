@@ -84,17 +84,23 @@ const outcome = async ({ store }: Ground, host: Ref<'host'>, answer: unknown): P
   return fields['result'];
 };
 
-/** Does what other hosts ask of the objects that live here. */
+/**
+ * Does what other hosts ask of the objects that live here, once this host is prepared for it: they may ask
+ * as soon as there is a link.
+ */
 export const serveCarried = (
   ground: Ground,
   invoker: Invoker,
   cancel: (task: Ref<'task'>) => boolean,
+  prepared: Promise<void>,
 ): void => {
   const { mesh, store, log } = ground;
   mesh.serve('carry', async (payload, { signal }): Promise<Answer> => {
     const { call, generation } = fieldsOf(payload);
     const carried = carriedOf(call);
     signal.addEventListener('abort', () => cancel(carried.task), { once: true });
+    await prepared;
+    signal.throwIfAborted();
     // What the caller has seen must be known here before this host decides whether it is the right one.
     await store.reached(countOf(generation), signal);
     try {

@@ -19,8 +19,11 @@ export interface Pool {
   readonly role: Role;
   readonly places: Places;
   readonly standing: () => Standing;
-  /** Takes up the part that the host last played, as far as the others agree. Resolves once it can serve. */
-  start(invoker: Invoker): Promise<void>;
+  /**
+   * Takes up the part that the host last played, as far as the others agree. Resolves once it can serve. What
+   * others ask of the objects that live here waits until this host is prepared for it.
+   */
+  start(invoker: Invoker, prepared?: Promise<void>): Promise<void>;
   /** Makes this host the coordinator with the consent of the others. */
   takeOver(): Promise<void>;
   /** Makes another host the coordinator. Only a coordinator can. */
@@ -82,8 +85,8 @@ export const poolOf = (ground: Ground, options: PoolOptions): Pool => {
     },
     places: forwarding(ground, () => coordinatorOf(parts)),
     standing: () => standingOf(parts),
-    start: async (invoker) => {
-      serveCarried(ground, invoker, options.cancel);
+    start: async (invoker, prepared = Promise.resolve()) => {
+      serveCarried(ground, invoker, options.cancel, prepared);
       await start(parts);
     },
     takeOver: () => takeOver(parts),
