@@ -150,18 +150,23 @@ const start = async (parts: Parts): Promise<void> => {
   const { state, host, limits, clock } = ground;
   const known = state.current;
   if (known === undefined) throw new Error('A host without a state has no place');
+  // A coordinator may have been quicker.
+  if (follows(parts)) return;
   if (known.role === 'member') return seek(parts, undefined);
   if (hostsOf(ground).every((one) => one === host)) return lead(parts, Math.max(1, known.epoch));
   // While it was away another may have become the coordinator.
   const untilMs = clock.monotonicMs() + limits.answerMsMax;
   for (;;) {
     const { heard: count, epoch, leader } = await whoLeads(ground);
+    if (follows(parts)) return;
     if (leader !== undefined) return follow(parts, leader, epoch);
     if (epoch > known.led) return seek(parts, undefined, 'reclaims');
     if (count === hostsOf(ground).length - 1 || clock.monotonicMs() >= untilMs) return lead(parts, epoch);
     await sleep(clock, limits.seekMs);
   }
 };
+
+const follows = ({ now }: Parts): boolean => now.role.kind === 'follows';
 
 const lead = async (parts: Parts, epoch: number): Promise<void> => {
   const { ground, options, now } = parts;

@@ -51,7 +51,10 @@ export const whoLeads = async (
   ground: Ground,
 ): Promise<{ readonly heard: number; readonly leader?: Ref<'host'>; readonly epoch: number }> => {
   const { state, host: self } = ground;
-  const told = await askAll(ground, hostsOf(ground), 'who', {}, (answer, host) => ({
+  // A host that has just joined has no rows of the pool yet.
+  const joined = state.current?.coordinator?.host;
+  const hosts = new Set([...hostsOf(ground), ...(joined === undefined ? [] : [joined])]);
+  const told = await askAll(ground, [...hosts], 'who', {}, (answer, host) => ({
     host,
     who: whoOf(answer),
   }));
