@@ -7,7 +7,7 @@ import type { Host, ThreeHosts } from './three-hosts.ts';
 import { posting } from './wire.ts';
 
 const rounds = 7;
-const callsOfRound = 200;
+const callsOfRound = 100;
 
 /** What the same call takes at the edge of its object's host, and at the edge of another. */
 interface Pair {

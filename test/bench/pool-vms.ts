@@ -7,7 +7,7 @@ import type { Host, ThreeHosts } from './three-hosts.ts';
 const vmsWanted = 3_000;
 const clientCount = 64;
 /** A slow machine does less: each stage takes up nothing more after its time. */
-const stageSecondsMax = { make: 30, start: 50, move: 40, settle: 30, again: 25 } as const;
+const stageSecondsMax = { make: 25, start: 45, move: 35, settle: 20, again: 20 } as const;
 
 type Stage = keyof typeof stageSecondsMax;
 type Rows = ReadonlyMap<string, Struct>;
