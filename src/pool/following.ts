@@ -47,11 +47,10 @@ export const authorityOf = (
         if (leads()) return foundHere(ground, id);
         const to = leader();
         if (to !== undefined) {
-          if (asked && peerOf(ground, host)?.proposal === id) {
-            return { generation: store.generation };
-          }
           const verdict = await ask(to, numbered, id);
-          if (verdict !== undefined) return verdict;
+          if (verdict !== undefined) {
+            return asked && 'stale' in verdict ? await unlessDecided(ground, id, verdict) : verdict;
+          }
           asked = true;
         }
         if (clock.monotonicMs() - startMs > limits.proposalMsMax)
@@ -60,6 +59,17 @@ export const authorityOf = (
       }
     },
   };
+};
+
+/** What is stale may be so by this very change, which was decided when its answer was lost. */
+const unlessDecided = async (
+  ground: Ground,
+  id: string,
+  verdict: { readonly stale: number },
+): Promise<Verdict> => {
+  const { store, host } = ground;
+  await store.reached(verdict.stale);
+  return peerOf(ground, host)?.proposal === id ? { generation: store.generation } : verdict;
 };
 
 /** This host took over before it was answered: its rows tell whether the change is among them, or is to be made anew. */
