@@ -32,6 +32,9 @@ export class MeshFailure extends Error {
   }
 }
 
+/** Why bytes are no frame, or a value cannot be in one. A link that such bytes came by ends. */
+export class FrameFailure extends Error {}
+
 /** An error as it crosses. */
 export type Problem =
   | { readonly fault: string; readonly params: readonly string[] }

@@ -1,7 +1,7 @@
-import { Packr } from 'msgpackr';
-import { isProblem, type Problem } from './failure.ts';
+import { decode } from './decode.ts';
+import { encode } from './encode.ts';
+import { FrameFailure, isProblem, type Problem } from './failure.ts';
 import type { MeshLimits } from './limits.ts';
-import { FrameFailure, scan } from './scan.ts';
 
 /**
  * What crosses a link. Ids of calls and streams are chosen by whoever opens them, each side counting by itself;
@@ -49,29 +49,17 @@ export interface Frame {
   readonly items: readonly Item[];
 }
 
-// Objects travel as records: their keys go once into each frame, and Maps stay what they are.
-const packr = new Packr({ int64AsType: 'bigint' });
-
 /**
  * Strings, numbers, bigints of 64 bits, booleans, null, undefined, bytes, arrays, Maps and plain objects arrive as
  * they were; -0 arrives as 0, half a surrogate pair as U+FFFD and a Set as an array. Throws `FrameFailure` for what
- * the other side would not take: dates, larger integers, circles, and what is over a limit.
+ * the other side would not take: other objects, larger integers, circles, and what is over a limit.
  */
-export const encodeFrame = ({ version, epoch, items }: Frame, limits: MeshLimits): Uint8Array => {
-  let bytes: Uint8Array;
-  try {
-    bytes = packr.pack([version, epoch, items]);
-  } catch (error) {
-    throw new FrameFailure(`A value cannot travel: ${(error as Error).message}`);
-  }
-  scan(bytes, limits);
-  return bytes;
-};
+export const encodeFrame = ({ version, epoch, items }: Frame, limits: MeshLimits): Uint8Array =>
+  encode([version, epoch, items], limits);
 
 /** Throws `FrameFailure` for bytes that are no frame, whatever they are. */
 export const decodeFrame = (bytes: Uint8Array, limits: MeshLimits): Frame => {
-  scan(bytes, limits);
-  const frame = unpacked(bytes);
+  const frame = decode(bytes, limits);
   if (!Array.isArray(frame) || frame.length !== 3) throw new FrameFailure('A frame has three parts');
   const [version, epoch, items] = frame;
   if (!isCount(version) || !isCount(epoch)) throw new FrameFailure('A frame has no version or no epoch');
@@ -81,14 +69,6 @@ export const decodeFrame = (bytes: Uint8Array, limits: MeshLimits): Frame => {
     if (!isItem(item)) throw new FrameFailure(`An item of a frame is not in order: ${kindOf(item)}`);
   }
   return { version, epoch, items };
-};
-
-const unpacked = (bytes: Uint8Array): unknown => {
-  try {
-    return packr.unpack(bytes);
-  } catch (error) {
-    throw new FrameFailure(`A frame cannot be decoded: ${(error as Error).message}`);
-  }
 };
 
 type Test = (value: unknown) => boolean;

@@ -1,8 +1,7 @@
 import type { Wire } from '../drivers/mesh-wire.ts';
-import { MeshFailure } from './failure.ts';
+import { FrameFailure, MeshFailure } from './failure.ts';
 import { encodeFrame, type Frame, type Item } from './frame.ts';
 import type { MeshLimits } from './limits.ts';
-import { FrameFailure } from './scan.ts';
 
 /** What goes to one host. Everything put in during one turn goes in one frame. */
 export interface Outbox {

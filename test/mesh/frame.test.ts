@@ -3,9 +3,9 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
+import { FrameFailure } from '../../src/mesh/failure.ts';
 import { decodeFrame, encodeFrame, type Item } from '../../src/mesh/frame.ts';
 import { meshLimits } from '../../src/mesh/limits.ts';
-import { FrameFailure } from '../../src/mesh/scan.ts';
 
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
 const text = fc.string({ unit: 'grapheme', maxLength: 100 });
