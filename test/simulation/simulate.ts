@@ -1,19 +1,94 @@
 import { nodeTurns } from '../../src/drivers/node/turns.ts';
-import { simulate } from '../../src/simulation/pool/simulate.ts';
+import { type Simulated, simulate } from '../../src/simulation/pool/simulate.ts';
+import { mutants } from './pool-mutants.ts';
+
+// `npm run simulate`: pools in virtual time, one for each seed. Options: `--seeds N` how many, `--from S` the
+// first, `--for 150s` as many as there is time for, `--verbose` all steps of each; `--mutants` looks for a seed
+// that notices each of the deliberate bugs.
+
 const args = process.argv.slice(2);
-const value = (name: string, other: number) => { const at = args.indexOf(name); return at < 0 ? other : Number(args[at + 1]); };
-const from = value('--from', 1); const count = value('--seeds', 1);
-const verbose = args.includes('--verbose');
-process.on('unhandledRejection', (e) => { console.log('UNHANDLED', e); });
-let failed = 0; const began = performance.now();
-const kinds = new Map<string, number[]>();
-for (let seed = from; seed < from + count; seed++) {
-  const t = performance.now();
-  const r = await simulate(seed, { turns: nodeTurns, stepsKeptMax: verbose ? 3000 : 60 });
-  if (r.failure) { failed++; const k = r.failure.invariant + ': ' + r.failure.detail.replace(/[0-9a-f-]{36}/g, '*').slice(0, 200); kinds.set(k, [...(kinds.get(k) ?? []), seed]); }
-  if (verbose) console.log(r.steps.join('\n'), JSON.stringify(r.options));
-  if (verbose || count < 10) console.log(seed, r.failure?.detail ?? 'ok', r.digest.slice(0, 8), 'virtual', Math.round(r.virtualMs), 'asked', r.asked, 'acked', r.acknowledged, 'batches', r.batches, Math.round(performance.now() - t), 'ms');
-}
-for (const [k, s] of kinds) console.log(s.length, k, s.slice(0, 5).join(','));
-console.log(`${count} seeds, ${failed} failed, ${Math.round(performance.now() - began)} ms`);
-process.exit(0);
+const given = (name: string): string | undefined => {
+  const at = args.indexOf(name);
+  return at < 0 ? undefined : args[at + 1];
+};
+
+const number = (name: string, otherwise: number): number => {
+  const text = given(name) ?? String(otherwise);
+  if (!/^\d{1,15}$/.test(text)) throw new Error(`${name} wants a whole number, got ${text}`);
+  return Number(text);
+};
+
+/** In milliseconds; `150s`, `3m` or a number of seconds. */
+const duration = (text: string | undefined): number => {
+  if (text === undefined) return Number.POSITIVE_INFINITY;
+  const [, digits, unit] = /^(\d{1,6})(s|m)?$/.exec(text) ?? [];
+  if (digits === undefined) throw new Error(`--for wants a time such as 150s or 3m, got ${text}`);
+  return Number(digits) * (unit === 'm' ? 60_000 : 1_000);
+};
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const stepsShown = 40;
+
+const tell = ({ seed, failure, steps, digest, options }: Simulated): void => {
+  if (failure === undefined) return;
+  print(`\nseed ${seed} breaks a rule: ${failure.detail}`);
+  print(`${options.hosts} hosts; the last steps:`);
+  for (const step of steps.slice(-stepsShown)) print(`  ${step}`);
+  print(`digest ${digest}`);
+  print(`again: npm run simulate -- --seeds 1 --from ${seed} --verbose\n`);
+};
+
+const runSeeds = async (): Promise<number> => {
+  const verbose = args.includes('--verbose');
+  const forMs = duration(given('--for'));
+  const from = number('--from', 1);
+  const count = number('--seeds', forMs === Number.POSITIVE_INFINITY ? 10 : Number.MAX_SAFE_INTEGER);
+  const beganMs = performance.now();
+  const total = { seeds: 0, failed: 0, virtualMs: 0, asked: 0, acknowledged: 0 };
+  for (let seed = from; seed - from < count && performance.now() - beganMs < forMs; seed += 1) {
+    const simulated = await simulate(seed, { turns: nodeTurns, stepsKeptMax: verbose ? 5_000 : stepsShown });
+    if (verbose) for (const step of simulated.steps) print(step);
+    tell(simulated);
+    total.seeds += 1;
+    total.failed += simulated.failure === undefined ? 0 : 1;
+    total.virtualMs += simulated.virtualMs;
+    total.asked += simulated.asked;
+    total.acknowledged += simulated.acknowledged;
+  }
+  const { seeds, failed, virtualMs, asked, acknowledged } = total;
+  const took = Math.round((performance.now() - beganMs) / 1_000);
+  print(
+    `seeds ${from} to ${from + seeds - 1}: ${failed} of ${seeds} failed; ` +
+      `${Math.round(virtualMs / 60_000)} min of pools in ${took} s, ${acknowledged} of ${asked} calls acknowledged`,
+  );
+  return failed;
+};
+
+/** Prints the first seed that notices each mutant. */
+const runMutants = async (): Promise<number> => {
+  const from = number('--from', 1);
+  const count = number('--seeds', 500);
+  let missed = 0;
+  const only = given('--only');
+  for (const [index, { name, sabotage }] of mutants.entries()) {
+    if (only !== undefined && Number(only) !== index) continue;
+    const beganMs = performance.now();
+    let found: Simulated | undefined;
+    let seed = from;
+    for (; seed - from < count && found === undefined; seed += 1) {
+      const simulated = await simulate(seed, { turns: nodeTurns, sabotage });
+      if (simulated.failure === undefined) continue;
+      // It is noticed only where all is well without it.
+      const healthy = await simulate(seed, { turns: nodeTurns });
+      if (healthy.failure === undefined) found = simulated;
+    }
+    const took = Math.round(performance.now() - beganMs);
+    if (found === undefined) missed += 1;
+    print(
+      `${index} ${name}: ${found === undefined ? `not noticed in ${count} seeds` : `seed ${found.seed}, ${found.failure?.detail}`} (${took} ms)`,
+    );
+  }
+  return missed;
+};
+
+process.exitCode = (await (args.includes('--mutants') ? runMutants() : runSeeds())) === 0 ? 0 : 1;

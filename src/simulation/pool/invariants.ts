@@ -72,9 +72,11 @@ export const unrest = (world: World, told: Told): string | undefined => {
   }
   if (told.active > 0) return `${told.active} clients wait for answers`;
   const { store } = leader.process;
-  for (const [task, { status, name_label }] of store.committed.all('task')) {
-    if (status === 'pending' || status === 'cancelling')
-      return `the task ${name_label} (${task}) is ${status}`;
+  for (const [task, row] of store.committed.all('task')) {
+    if (row.status !== 'pending' && row.status !== 'cancelling') continue;
+    const at = nameOf(world, row.resident_on);
+    const to = nameOf(world, row.forwarded_to);
+    return `the task ${row.name_label} (${task}) of ${at}, forwarded to ${to}, is ${row.status}`;
   }
   for (const [ref, { live }] of store.committed.all('host_metrics')) if (!live) return `${ref} is not live`;
   return stuck(store.tables) ?? unequal(world, leader) ?? untrue(world, leader);
@@ -162,3 +164,6 @@ export const checkEnd = (world: World, told: Told): void => {
 };
 
 export type { ClassName };
+
+const nameOf = (world: World, ref: Ref<'host'>): string =>
+  world.hosts.find((host) => host.ref === ref)?.name ?? 'no host';

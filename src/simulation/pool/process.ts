@@ -114,13 +114,12 @@ export const startProcess = async (
     ...{ store, mesh, state, host, clock: life, random, log, limits },
     isUp: linkedHosts(mesh),
   };
-  let prepare = async (): Promise<void> => {};
   pool = poolOf(ground, {
     replicas: options.replicas,
     serves: true,
     addressOf: options.machineOf,
     cancel: (task) => objects?.cancel(task) === true,
-    onLead: () => prepare(),
+    onLead: () => store.commit((tx) => tx.patch('pool', tx.only('pool')[0], { master: host })),
     onDead: (dead) => {
       if (sabotage.without?.includes('end tasks of the dead')) return;
       endPendingTasks(store, life.now(), (one) => one === dead).catch(() => {});
@@ -133,6 +132,7 @@ export const startProcess = async (
   };
   const awake = objectsOf((sabotage.objects ?? same)(objectsOptions));
   objects = awake;
+  life.onEnd(() => awake.stop());
   const services: Services = {
     ...{ clock: life, random, log, store, host, restart },
     hypervisor: machine.metal.of(life, log),
@@ -156,7 +156,6 @@ export const startProcess = async (
   const carrying = sabotage.carrying;
   const carrier =
     carrying === undefined ? invoker : { ...invoker, carry: invokerOf(carrying(invokerOptions)).carry };
-  prepare = () => store.commit((tx) => tx.patch('pool', tx.only('pool')[0], { master: host }));
   born({ life, store, pool, mesh, ground, ...callsOf(invoker, pool) });
   await pool.start(carrier);
   await announce(ground, machine.peer);

@@ -99,12 +99,16 @@ const mayTakeOver = (world: World, host: Host): boolean => {
   return false;
 };
 
+/** Who asks twice for a take-over means it whatever the others say, and operators here never do. */
+const insistMs = 300_000;
+
 const operate = ({ world }: Making, host: Host, method: string, ...args: readonly unknown[]): void => {
   const { process } = host;
   if (process === undefined) return;
   world.trace.note(world.clock.monotonicMs(), 'operator asks', host.name, method, args.map(String).join(' '));
   void ask(world, host, async () => process.call(method, ...args)).then((outcome) => {
     const text = outcome === 'unknown' ? outcome : 'fault' in outcome ? outcome.fault : 'done';
+    if (text === 'done') host.askedMs = undefined;
     world.trace.note(world.clock.monotonicMs(), 'operator heard', host.name, method, text);
   });
 };
@@ -152,8 +156,17 @@ const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
     }
   },
   'take over': (making) => {
-    const able = making.world.hosts.filter((host) => host.ready && mayTakeOver(making.world, host));
+    const { world, random } = making;
+    const nowMs = world.clock.monotonicMs();
+    const able = world.hosts.filter(
+      (host) =>
+        host.ready &&
+        nowMs - (host.askedMs ?? Number.NEGATIVE_INFINITY) > insistMs &&
+        mayTakeOver(world, host),
+    );
     if (able.length === 0) return;
-    operate(making, making.random.pick(able), 'pool.emergency_transition_to_master');
+    const host = random.pick(able);
+    host.askedMs = nowMs;
+    operate(making, host, 'pool.emergency_transition_to_master');
   },
 };

@@ -1,5 +1,5 @@
+import { fragmentsOf } from '../../edge/encoding.ts';
 import { batchesOf } from '../../edge/event-batches.ts';
-import type { fragmentsOf } from '../../edge/event-encoding.ts';
 import { type Subscription, subscriptionOf } from '../../edge/subscriptions.ts';
 import { Fault } from '../../std/fault.ts';
 import type { RowEvent } from '../../store/changes.ts';
@@ -26,6 +26,7 @@ interface Watcher {
 
 const subscription: Subscription = subscriptionOf(['vm', 'network']);
 const classes = ['VM', 'network'] as const;
+const fragments = fragmentsOf([]);
 
 export const startWatchers = (world: World): Watchers => {
   const found: { violation: string | undefined; batches: number } = { violation: undefined, batches: 0 };
@@ -51,9 +52,11 @@ const watch = (
   moveOn: () => void,
 ): void => {
   const { process } = host;
-  if (process === undefined) return moveOn();
+  if (process === undefined) {
+    moveOn();
+    return;
+  }
   const { store, life } = process;
-  const fragments = { of: () => undefined } as unknown as ReturnType<typeof fragmentsOf>;
   const batches = batchesOf({ catalog, store, clock: life, fragments });
   let planned = false;
   let over = false;
@@ -77,7 +80,8 @@ const watch = (
       world.trace.note(world.clock.monotonicMs(), watcher.name, 'begins afresh at', host.name);
       watcher.known.clear();
       watcher.position = 0;
-      return end();
+      end();
+      return;
     }
     // A client's connection does not last for ever.
     if (watcher.random.chance(0.02)) end();

@@ -33,6 +33,8 @@ export interface Host {
   power: 'on' | 'off';
   /** How often the program was started. */
   runs: number;
+  /** When an operator last had it take over. */
+  askedMs: number | undefined;
 }
 
 /** Machines, the ways between them, and time. */
@@ -94,7 +96,16 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     const machine: Machine = { ...one, disk, durable, metal: metals.of(one.machine) };
     await setUp(machine, past, index === 0, clock, loop);
     const { machine: name, host: ref } = one;
-    hosts.push({ machine, name, ref, process: undefined, ready: false, power: 'on', runs: 0 });
+    hosts.push({
+      machine,
+      name,
+      ref,
+      process: undefined,
+      ready: false,
+      power: 'on',
+      runs: 0,
+      askedMs: undefined,
+    });
   }
   const machineOf = (ref: Ref<'host'>): string => hosts.find((host) => host.ref === ref)?.name ?? '';
 

@@ -1,0 +1,196 @@
+import type { Mesh } from '../../src/mesh/mesh.ts';
+import type { StateFile } from '../../src/pool/state.ts';
+import type { Sabotage } from '../../src/simulation/pool/process.ts';
+import type { WriteGroup } from '../../src/store/durable.ts';
+import type { CopyPiece, Store } from '../../src/store/store.ts';
+
+// Deliberate bugs, each put into one part of every host as it is put together. A simulation that does not
+// notice one of them does not look there.
+
+export interface Mutant {
+  readonly name: string;
+  readonly sabotage: Sabotage;
+  /** A seed that notices it, found by `npm run simulate -- --mutants`. */
+  readonly seed: number;
+}
+
+/** The same object with some of its functions replaced; everything else still is its own. */
+const changed = <T extends object>(original: T, changes: Partial<T>): T =>
+  Object.assign(Object.create(original), {}, changes) as T;
+
+const mesh = (change: (mesh: Mesh) => Partial<Mesh>): Sabotage => ({
+  mesh: (one) => changed(one, change(one)),
+});
+const store = (change: (store: Store) => Partial<Store>): Sabotage => ({
+  store: (one) => Object.create(one, descriptors(change(one))) as Store,
+});
+
+/** The store's own properties are read-only where they are computed, so they are defined and not assigned. */
+const descriptors = (changes: object): PropertyDescriptorMap =>
+  Object.fromEntries(Object.entries(changes).map(([name, value]) => [name, { value }]));
+
+const isSuccession = (name: string): boolean => name === 'consent';
+
+/** A group is on its way to disk when the store is told that it is there. */
+const answersBeforeDisk: Sabotage = {
+  durable: (durable, life) => ({
+    ...durable,
+    write: async (group: WriteGroup) => {
+      life.after(400, () => void durable.write(group).catch(() => {}));
+    },
+  }),
+};
+
+const half = async function* (pieces: Iterable<CopyPiece> | AsyncIterable<CopyPiece>) {
+  for await (const piece of pieces) {
+    yield { ...piece, rows: piece.rows.filter((_, index) => index % 2 === 0) };
+  }
+};
+
+/** What a follower answers before anything is on its disk. */
+const acknowledgesAtOnce = (one: Store): Partial<Store> => ({
+  apply: async (batch) => {
+    one.apply(batch).catch(() => {});
+    return { epoch: batch.epoch, generation: batch.generation };
+  },
+});
+
+const savesLater = (
+  state: StateFile,
+  afterMs: number,
+  life: { after(ms: number, run: () => void): unknown },
+) =>
+  Object.create(state, {
+    save: {
+      value: async (next: Parameters<StateFile['save']>[0]) => {
+        life.after(afterMs, () => void state.save(next).catch(() => {}));
+      },
+    },
+  }) as StateFile;
+
+/** Its file is only ever in the cache of the system, which a cut of power empties. */
+const neverSynced = (state: StateFile): StateFile => {
+  let current = state.current;
+  return {
+    get current() {
+      return current;
+    },
+    save: async (next) => {
+      current = next;
+    },
+    forget: state.forget,
+  };
+};
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'frames carry no epoch, and nobody looks for one',
+    sabotage: { meshOptions: (options) => ({ ...options, epoch: () => 1, onEpoch: async () => {} }) },
+    seed: 0,
+  },
+  { name: 'commits are answered before they are on disk', sabotage: answersBeforeDisk, seed: 5 },
+  {
+    name: 'an epoch is stored after it is acted upon',
+    sabotage: { state: (state, life) => savesLater(state, 1_500, life) },
+    seed: 1,
+  },
+  { name: 'the file of a host is never on its disk', sabotage: { state: neverSynced }, seed: 0 },
+  {
+    name: 'deletions are not told to whoever catches up',
+    sabotage: store((one) => ({
+      since: (position) => {
+        const batch = one.since(position);
+        return batch && { ...batch, changes: batch.changes.filter(({ row }) => row !== undefined) };
+      },
+    })),
+    seed: 3,
+  },
+  {
+    name: 'a request is repeated without its id',
+    sabotage: mesh((one) => ({
+      call: (host, name, payload, { requestId: _, ...options }) => one.call(host, name, payload, options),
+    })),
+    seed: 0,
+  },
+  { name: 'followers acknowledge before they have written', sabotage: store(acknowledgesAtOnce), seed: 0 },
+  {
+    name: 'nobody is asked for consent to a new epoch',
+    sabotage: mesh((one) => ({
+      call: async (host, name, payload, options) =>
+        isSuccession(name)
+          ? { position: { epoch: 0, generation: 0 } }
+          : one.call(host, name, payload, options),
+    })),
+    seed: 3,
+  },
+  {
+    name: 'whoever takes over does not catch up with the others',
+    sabotage: mesh((one) => ({
+      call: async (host, name, payload, options) => {
+        const answer = await one.call(host, name, payload, options);
+        if (!isSuccession(name) || answer?.position === undefined) return answer;
+        return { position: { epoch: 0, generation: 0 } };
+      },
+    })),
+    seed: 0,
+  },
+  {
+    name: 'consent is given and the old coordinator obeyed all the same',
+    sabotage: mesh((one) => ({
+      serve: (name, handle, options) =>
+        one.serve(
+          name,
+          name === 'consent' ? async () => ({ position: { epoch: 0, generation: 0 } }) : handle,
+          options,
+        ),
+    })),
+    seed: 3,
+  },
+  {
+    name: 'proposals are accepted whatever has changed since they were made',
+    sabotage: store((one) => ({
+      decide: (proposal) => one.decide({ ...(proposal as object), reads: [], scans: [] }),
+    })),
+    seed: 0,
+  },
+  {
+    name: 'work is done wherever it is asked for',
+    sabotage: {
+      objects: ({ elsewhere: _, ...options }) => options,
+      carrying: (options) => ({
+        ...options,
+        catalog: {
+          ...options.catalog,
+          behaviour: ((cls: never) => {
+            const known = options.catalog.behaviour(cls);
+            return known && { ...known, home: () => options.services.host };
+          }) as typeof options.catalog.behaviour,
+        },
+      }),
+    },
+    seed: 0,
+  },
+  {
+    name: 'half of a copy is taken for the whole',
+    sabotage: store((one) => ({ replace: (pieces) => one.replace(half(pieces)) })),
+    seed: 4,
+  },
+  {
+    name: 'commits wait for no other host',
+    sabotage: store((one) => ({ awaitReplicas: () => one.awaitReplicas(() => 0) })),
+    seed: 9,
+  },
+  {
+    name: 'a batch is taken from whoever sends one',
+    sabotage: store((one) => ({
+      apply: (batch) => one.apply({ ...batch, after: one.position.generation }),
+    })),
+    seed: 0,
+  },
+  {
+    name: 'tasks of a dead host are left open',
+    sabotage: { without: ['end tasks', 'end tasks of the dead'] },
+    seed: 3,
+  },
+  { name: 'nobody looks what runs after a start', sabotage: { without: ['reconcile'] }, seed: 9 },
+];
