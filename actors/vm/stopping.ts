@@ -6,11 +6,12 @@ import { asked, isUnknown, xenopsWork } from '../../src/objects/hypervisor-work.
 import type { Working } from '../../src/objects/implement.ts';
 import { pbdOf } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
-import type { View } from '../../src/store/view.ts';
+import type { Tx, View } from '../../src/store/view.ts';
 import { becomeHalted } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
 import type { Operation } from './operations.ts';
 import { expectState } from './power.ts';
+import { destinationOf } from './reserving.ts';
 
 type Vm = Working<'VM'>;
 
@@ -62,6 +63,14 @@ const discardImage = async (working: Vm): Promise<void> => {
   });
 };
 
+/** One that has just moved away is not gone: it runs there, and is ended there when the call is repeated. */
+const assertHere = (tx: Tx, { self, services }: Vm): void => {
+  const to = destinationOf(tx, self);
+  const moved =
+    tx.require('VM', self).resident_on !== services.host || (to ?? services.host) !== services.host;
+  if (moved) throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', self, 'pool_migrate', '']);
+};
+
 /** Power is cut. A guest that is gone already, whoever ended it, is what was asked for. */
 const hardShutdown = async (working: Vm): Promise<void> => {
   if (working.record.power_state === 'Suspended') return discardImage(working);
@@ -69,7 +78,10 @@ const hardShutdown = async (working: Vm): Promise<void> => {
     await shutDown(working, undefined, 'VM.hard_shutdown');
   } catch (error) {
     if (!isUnknown(error)) throw error;
-    working.settle((tx) => becomeHalted(tx, working.self));
+    working.settle((tx) => {
+      assertHere(tx, working);
+      becomeHalted(tx, working.self);
+    });
   }
 };
 
