@@ -129,21 +129,38 @@ const tooFew = (heard: number, voters: number): Fault =>
       'Bring hosts back, or say with host.declare_dead which of them are off and stay off.',
   ]);
 
+/** Groups that a member has been handed and has not acknowledged; it writes what comes meanwhile as one. */
+const groupsUnderWayMax = 16;
+
 /** Hands a member the log, piece after piece, and notes how far it is. */
 const push = async ({ store, mesh, limits }: Ground, follower: Follower): Promise<void> => {
-  while (!follower.ended) {
-    const batch = follower.waiting.shift();
-    if (batch === undefined) {
-      await new Promise<void>((resolve) => {
-        follower.wake = resolve;
-      });
+  let underWay = 0;
+  let failed: { readonly error: unknown } | undefined;
+  const hand = async (batch: Batch): Promise<void> => {
+    underWay += 1;
+    try {
+      const answer = await mesh.call(follower.host, 'apply', { batch }, { timeoutMs: limits.applyMsMax });
+      if (follower.ended) return;
+      follower.position = positionOf(fieldsOf(answer)['position']);
+      store.acknowledged(follower.host, follower.position.generation);
+    } catch (error) {
+      failed ??= { error };
+    } finally {
+      underWay -= 1;
+      follower.wake();
+    }
+  };
+  while (!follower.ended && failed === undefined) {
+    const batch = underWay < groupsUnderWayMax ? follower.waiting.shift() : undefined;
+    if (batch !== undefined) {
+      void hand(batch);
       continue;
     }
-    const answer = await mesh.call(follower.host, 'apply', { batch }, { timeoutMs: limits.applyMsMax });
-    if (follower.ended) return;
-    follower.position = positionOf(fieldsOf(answer)['position']);
-    store.acknowledged(follower.host, follower.position.generation);
+    await new Promise<void>((resolve) => {
+      follower.wake = resolve;
+    });
   }
+  if (failed !== undefined) throw failed.error;
 };
 
 /** Writes into the rows which hosts live. */

@@ -1,5 +1,6 @@
 import type { PeerRow } from '../mesh/peer.ts';
 import type { Ref } from '../model/types.ts';
+import type { Change } from '../store/version.ts';
 import { type Ground, peerRef } from './ground.ts';
 import type { Peer } from './rows.ts';
 
@@ -21,10 +22,16 @@ export const linkPeers = ({ store, mesh, state, host }: Ground): { stop(): void 
   update();
   return {
     stop: store.watch((changes) => {
-      if (changes.some(({ entry }) => entry.cls === 'xenact_peer')) update();
+      if (changes.some(isMove)) update();
     }),
   };
 };
+
+const reaching = ['address', 'port', 'pins'] as const;
+
+/** A host comes, goes or is reached otherwise. The number of its last change, which its row has too, moves nothing. */
+const isMove = ({ entry, changed }: Change): boolean =>
+  entry.cls === 'xenact_peer' && (changed === undefined || reaching.some((field) => changed.has(field)));
 
 export type OwnPeer = Pick<Peer, 'address' | 'port' | 'pins' | 'apiPort'>;
 

@@ -1,6 +1,5 @@
 import { Fault } from '../std/fault.ts';
-import type { Authority } from './proposal.ts';
-import { recording } from './proposal.ts';
+import { type Authority, type Proposal, recording } from './proposal.ts';
 import { reached } from './reached.ts';
 import { positionOf } from './replication.ts';
 import type { Pipeline } from './state.ts';
@@ -10,6 +9,9 @@ import type { Tx } from './view.ts';
 export const commitsWaitingMax = 65_536;
 /** How often a commit is made again because what it read had changed; then it is TOO_BUSY. */
 export const proposalRetriesMax = 64;
+
+/** Commits that are proposed as one; a fault of the host that decides, such as a full disk, is then all of theirs. */
+export const jobsTogetherMax = 64;
 
 interface Job {
   readonly make: (tx: Tx) => unknown;
@@ -39,16 +41,17 @@ export const proposingOf = (
   const waiting: Job[] = [];
   let busy: Promise<void> | undefined;
 
-  /** Proposes what waits, so that each sees the one before. */
+  /** Proposes what waits, so that each sees the ones before it. */
   const propose = async (): Promise<void> => {
-    for (let to = authority(); to !== undefined; to = authority()) {
-      const job = waiting.shift();
-      if (job === undefined) return;
-      const over = await attempt(pipeline, job, to).catch((error: unknown) => {
-        job.reject(error);
-        return true;
-      });
-      if (!over) waiting.unshift(job);
+    for (let to = authority(); to !== undefined && waiting.length > 0; to = authority()) {
+      // A host that just started lacks what lives in memory only, so what it read would not be so.
+      while (pipeline.cold) await woken(pipeline);
+      const jobs = waiting.slice(0, jobsTogetherMax);
+      const attempt = attemptOf(pipeline, jobs);
+      waiting.splice(0, attempt.made.length + attempt.failed.length);
+      for (const { job, error } of attempt.failed) job.reject(error);
+      const again = await ask(pipeline, attempt, to);
+      waiting.unshift(...again);
     }
   };
 
@@ -76,25 +79,54 @@ export const proposingOf = (
   };
 };
 
-/** One try of a commit that another host decides upon. Answers whether the job is over. */
-const attempt = async (pipeline: Pipeline, job: Job, authority: Authority): Promise<boolean> => {
-  // A host that just started lacks what lives in memory only, so what it read would not be so.
-  while (pipeline.cold) await woken(pipeline);
+/** Commits that were made one on top of the other, to be decided upon as one. */
+interface Attempt {
+  readonly proposal: Proposal | undefined;
+  readonly made: readonly { readonly job: Job; readonly value: unknown }[];
+  /** At most one: what comes after it is left for the next attempt. */
+  readonly failed: readonly { readonly job: Job; readonly error: unknown }[];
+}
+
+/** Makes as many as go together. One that fails must leave nothing behind, so those before it are made again. */
+const attemptOf = (pipeline: Pipeline, jobs: readonly Job[]): Attempt => {
   const record = recording(pipeline.tables);
   const base = { ...positionOf(pipeline), generation: pipeline.staged };
-  const value = job.make(record.tx);
-  const proposal = record.proposal(base);
-  if (proposal !== undefined) {
-    const verdict = await authority.propose(proposal);
-    await reached(pipeline, 'stale' in verdict ? verdict.stale : verdict.generation);
-    if ('stale' in verdict) {
-      job.retries += 1;
-      if (job.retries > proposalRetriesMax) throw new Fault('TOO_BUSY');
-      return false;
+  const made: { job: Job; value: unknown }[] = [];
+  for (const job of jobs) {
+    try {
+      made.push({ job, value: job.make(record.tx) });
+    } catch (error) {
+      if (made.length > 0) return attemptOf(pipeline, jobs.slice(0, made.length));
+      return { proposal: undefined, made, failed: [{ job, error }] };
     }
   }
-  job.resolve(value);
-  return true;
+  return { proposal: record.proposal(base), made, failed: [] };
+};
+
+/** Has an attempt decided. Answers the commits that must be made again. */
+const ask = async (
+  pipeline: Pipeline,
+  { proposal, made }: Attempt,
+  authority: Authority,
+): Promise<readonly Job[]> => {
+  try {
+    const verdict = proposal && (await authority.propose(proposal));
+    if (verdict !== undefined) {
+      await reached(pipeline, 'stale' in verdict ? verdict.stale : verdict.generation);
+      if ('stale' in verdict) return made.flatMap(({ job }) => (mayRetry(job) ? [job] : []));
+    }
+    for (const { job, value } of made) job.resolve(value);
+  } catch (error) {
+    for (const { job } of made) job.reject(error);
+  }
+  return [];
+};
+
+const mayRetry = (job: Job): boolean => {
+  job.retries += 1;
+  if (job.retries <= proposalRetriesMax) return true;
+  job.reject(new Fault('TOO_BUSY'));
+  return false;
 };
 
 /** Resolves when something becomes visible. */
