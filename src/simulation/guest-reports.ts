@@ -12,9 +12,8 @@ export interface GuestReports {
   announce(update: Update): void;
   /** Resolves once everything announced before has been handled; rejects when a report of this VM failed. */
   barrier(vm: string): Promise<void>;
-  /** The daemon is away: whoever waits is told, and nothing is reported until it is back. */
+  /** The daemon has gone for good: whoever waits is told, and nothing is reported any more. */
   lose(): void;
-  comeBack(): void;
   close(): Promise<void>;
 }
 
@@ -37,7 +36,6 @@ export const guestReports = (options: {
   let updates = new Map<string, Update | Barrier>();
   const failed = new Map<string, unknown>();
   let watching: Reports | undefined;
-  let returns = false;
   let away = false;
   let barriers = 0;
   let running: Promise<void> | undefined;
@@ -61,14 +59,6 @@ export const guestReports = (options: {
     // What was announced in the same turn of the event loop is told together.
     await Promise.resolve();
     while (!away) {
-      if (returns) {
-        returns = false;
-        await reports.onReconnect().catch((error: unknown) => {
-          log.error({ error }, 'What changed while the host was away could not be told');
-          returns = true;
-        });
-        if (returns) return void clock.after(retryMs, wake);
-      }
       const [next] = updates;
       if (next === undefined) return;
       const [key, update] = next;
@@ -115,11 +105,6 @@ export const guestReports = (options: {
         wake();
       }),
     lose,
-    comeBack: () => {
-      away = false;
-      returns = true;
-      wake();
-    },
     close: async () => {
       lose();
       await running;
