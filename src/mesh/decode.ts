@@ -199,21 +199,21 @@ const readText = (sizeBytes: number): string => {
   const start = at;
   pass(sizeBytes);
   if (sizeBytes > KNOWN_BYTES_MAX) return bytes.toString(undefined, start, at);
+  const from = bytes;
   let hash = sizeBytes;
-  for (let i = start; i < at; i++) hash = (hash * 31 + (bytes[i] as number)) | 0;
+  for (let i = start; i < at; i++) hash = (hash * 31 + (from[i] as number)) | 0;
   const place = (hash ^ (hash >>> 9)) & (KNOWN_MAX - 1);
   const text = known[place] as string;
-  if (text.length === sizeBytes && isSame(text, start)) return text;
-  const made = bytes.toString(undefined, start, at);
-  known[place] = made;
+  if (text.length === sizeBytes && isAt(from, start, text)) return text;
+  const made = from.toString(undefined, start, at);
+  // Where every byte made a character, they are ASCII, and can be told by their codes.
+  if (made.length === sizeBytes) known[place] = made;
   return made;
 };
 
-const isSame = (text: string, start: number): boolean => {
+const isAt = (from: Uint8Array, start: number, text: string): boolean => {
   for (let i = 0; i < text.length; i++) {
-    const byte = bytes[start + i] as number;
-    // What is beyond ASCII takes another number of bytes than of characters, and is never known.
-    if (text.charCodeAt(i) !== byte || byte > 0x7f) return false;
+    if (text.charCodeAt(i) !== from[start + i]) return false;
   }
   return true;
 };

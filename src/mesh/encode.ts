@@ -22,7 +22,7 @@ const KINDS_MAX = 4_096;
 const SCRATCH_BYTES = 65_536;
 const SCRATCH_BYTES_MAX = 1_048_576;
 /** Up to this length a loop over characters is faster than a call into the runtime. */
-const LOOP_CHARACTERS_MAX = 64;
+const LOOP_CHARACTERS_MAX = 24;
 
 // What is being written. One frame is begun and ended in one go, so that all can share the room for it.
 let bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
@@ -122,25 +122,30 @@ const writeText = (text: string): void => {
   if (length > limits.frameBytesMax) throw tooLong();
   room(length * 3 + 16);
   if (length < LOOP_CHARACTERS_MAX && writeShort(text, length)) return;
-  const sizeBytes = Buffer.byteLength(text);
-  writeLength(sizeBytes, 0xa0, 31, TEXTS);
-  at += bytes.write(text, at);
+  const sizeBytes = bytes.write(text, at + 2);
+  if (length >= 32 && sizeBytes < 0x100) {
+    bytes[at] = 0xd9;
+    bytes[at + 1] = sizeBytes;
+    at += 2 + sizeBytes;
+  } else {
+    const start = at + 2;
+    writeLength(sizeBytes, 0xa0, 31, TEXTS);
+    bytes.copyWithin(at, start, start + sizeBytes);
+    at += sizeBytes;
+  }
 };
 
-/** False, with nothing written, where a character needs more than a byte. */
+/** False, with nothing that counts written, where a character needs more than a byte. */
 const writeShort = (text: string, length: number): boolean => {
-  let to = at + (length < 32 ? 1 : 2);
+  const into = bytes;
+  const start = at + 1;
   for (let i = 0; i < length; i++) {
     const code = text.charCodeAt(i);
     if (code > 0x7f) return false;
-    bytes[to++] = code;
+    into[start + i] = code;
   }
-  if (length < 32) bytes[at] = 0xa0 | length;
-  else {
-    bytes[at] = 0xd9;
-    bytes[at + 1] = length;
-  }
-  at = to;
+  into[at] = 0xa0 | length;
+  at = start + length;
   return true;
 };
 
