@@ -47,6 +47,8 @@ export const authorityOf = (
         if (leads()) return foundHere(ground, id);
         const to = leader();
         if (to !== undefined) {
+          // A change that only makes something new would be refused the second time, and not be called stale.
+          if (asked && isDecided(ground, id)) return { generation: store.generation };
           const verdict = await ask(to, numbered, id);
           if (verdict !== undefined) {
             return asked && 'stale' in verdict ? await unlessDecided(ground, id, verdict) : verdict;
@@ -67,10 +69,12 @@ const unlessDecided = async (
   id: string,
   verdict: { readonly stale: number },
 ): Promise<Verdict> => {
-  const { store, host } = ground;
+  const { store } = ground;
   await store.reached(verdict.stale);
-  return peerOf(ground, host)?.proposal === id ? { generation: store.generation } : verdict;
+  return isDecided(ground, id) ? { generation: store.generation } : verdict;
 };
+
+const isDecided = (ground: Ground, id: string): boolean => peerOf(ground, ground.host)?.proposal === id;
 
 /** This host took over before it was answered: its rows tell whether the change is among them, or is to be made anew. */
 const foundHere = ({ store, host }: Ground, id: string): Verdict =>
