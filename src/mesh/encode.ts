@@ -122,16 +122,15 @@ const writeText = (text: string): void => {
   if (length > limits.frameBytesMax) throw tooLong();
   room(length * 3 + 16);
   if (length < LOOP_CHARACTERS_MAX && writeShort(text, length)) return;
-  const sizeBytes = bytes.write(text, at + 2);
-  if (length >= 32 && sizeBytes < 0x100) {
+  if (length >= 32 && length < 86) {
+    // Whatever the characters are, the length in bytes takes one.
+    const sizeBytes = bytes.write(text, at + 2);
     bytes[at] = 0xd9;
     bytes[at + 1] = sizeBytes;
     at += 2 + sizeBytes;
   } else {
-    const start = at + 2;
-    writeLength(sizeBytes, 0xa0, 31, TEXTS);
-    bytes.copyWithin(at, start, start + sizeBytes);
-    at += sizeBytes;
+    writeLength(Buffer.byteLength(text), 0xa0, 31, TEXTS);
+    at += bytes.write(text, at);
   }
 };
 

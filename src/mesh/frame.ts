@@ -54,8 +54,16 @@ export interface Frame {
  * they were; -0 arrives as 0, half a surrogate pair as U+FFFD and a Set as an array. Throws `FrameFailure` for what
  * the other side would not take: other objects, larger integers, circles, and what is over a limit.
  */
-export const encodeFrame = ({ version, epoch, items }: Frame, limits: MeshLimits): Uint8Array =>
-  encode([version, epoch, items], limits);
+export const encodeFrame = ({ version, epoch, items }: Frame, limits: MeshLimits): Uint8Array => {
+  try {
+    return encode([version, epoch, items], limits);
+  } catch (error) {
+    // Such as a property that throws when it is read.
+    throw error instanceof FrameFailure
+      ? error
+      : new FrameFailure(`A value cannot travel: ${(error as Error).message}`);
+  }
+};
 
 /** Throws `FrameFailure` for bytes that are no frame, whatever they are. */
 export const decodeFrame = (bytes: Uint8Array, limits: MeshLimits): Frame => {

@@ -3,6 +3,8 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
+import { decode } from '../../src/mesh/decode.ts';
+import { encode } from '../../src/mesh/encode.ts';
 import { FrameFailure } from '../../src/mesh/failure.ts';
 import { decodeFrame, encodeFrame, type Item } from '../../src/mesh/frame.ts';
 import { meshLimits } from '../../src/mesh/limits.ts';
@@ -53,6 +55,44 @@ describe('values', () => {
     );
   });
 
+  test('are written and read as msgpackr would', () => {
+    const other = new Packr({ int64AsType: 'bigint' });
+    fc.assert(
+      fc.property(value, (sent) => {
+        expect(plain(other.unpack(encode(sent, meshLimits)))).toStrictEqual(plain(sent));
+        expect(plain(decode(other.pack(sent), meshLimits))).toStrictEqual(plain(sent));
+      }),
+    );
+  });
+
+  test('are not mistaken for others that came before', () => {
+    for (const sent of ['\u00c3\u00a9', '\u00e9', '\u00c3\u00a9', 'ab', 'ba', 'ab', '\ufffd', 'abc']) {
+      expect(crossed([sent, sent, { [sent]: sent }])).toEqual([sent, sent, { [sent]: sent }]);
+    }
+    const many = Array.from({ length: 5_000 }, (_, i) => `text ${i}`);
+    expect(crossed(many)).toEqual(many);
+  });
+
+  test('of any length cross, and of any number up to the limit', () => {
+    const lengths = [0, 23, 24, 31, 32, 255, 256, 65_535, 65_536, 200_000];
+    for (const unit of ['a', '\u00e9', '\u20ac', '\u{1f5a7}']) {
+      const texts = lengths.map((length) => unit.repeat(length));
+      const got = crossed(texts) as string[];
+      // Compared by length first: the texts themselves are nothing to print.
+      expect(got.map(({ length }) => length)).toEqual(texts.map(({ length }) => length));
+      expect(got.every((one, i) => one === texts[i])).toBe(true);
+    }
+    const blobs = lengths.map((length) => new Uint8Array(length).fill(7));
+    expect(plain(crossed(blobs))).toEqual(plain(blobs));
+    const array = Array.from({ length: 70_000 }, (_, i) => i);
+    expect(crossed([array, new Map(array.map((i) => [i, -i - 1]))])).toEqual([
+      array,
+      new Map(array.map((i) => [i, -i - 1])),
+    ]);
+    expect(() => crossed(Array.from({ length: meshLimits.valuesMax }, () => 0))).toThrow('too many values');
+    expect(() => crossed('a'.repeat(meshLimits.frameBytesMax))).toThrow('limit');
+  });
+
   test('keep what JavaScript likes to mix apart', () => {
     const sent = [
       1,
@@ -87,6 +127,20 @@ describe('values', () => {
     expect(() => crossed(circle)).toThrow(FrameFailure);
     expect(() => crossed(Symbol('x'))).toThrow(FrameFailure);
     expect(() => crossed(JSON.parse('{"__proto__": 1}'))).toThrow(FrameFailure);
+    expect(() => crossed(new Error('x'))).toThrow('Error');
+    expect(() => crossed(new Float64Array(2))).toThrow('Float64Array');
+    expect(() => crossed(() => 1)).toThrow('function');
+    expect(() => crossed(new Map([[{}, 1]]))).toThrow('neither');
+    expect(() => crossed({ ['k'.repeat(300)]: 1 })).toThrow('too long');
+    const keys = Array.from({ length: meshLimits.keysMax + 1 }, (_, i) => [`k${i}`, i]);
+    expect(() => crossed(Object.fromEntries(keys))).toThrow('too many keys');
+    const failing = {
+      get name(): string {
+        throw new Error('not now');
+      },
+    };
+    expect(() => crossed(failing)).toThrow(new FrameFailure('A value cannot travel: not now'));
+    expect(crossed('what follows is not disturbed')).toBe('what follows is not disturbed');
   });
 });
 
