@@ -15,17 +15,23 @@ export const heartbeatOf = (given: {
   readonly clock: Clock;
   readonly limits: MeshLimits;
   readonly outbox: Outbox;
+  /** Of the wire. A large frame takes its time: as long as more of it comes, the other side is not silent. */
+  readonly receivedBytes: () => number;
   readonly silent: (ms: number) => void;
 }): Heartbeat => {
-  const { clock, limits, outbox, silent } = given;
+  const { clock, limits, outbox, receivedBytes, silent } = given;
   /** Beats since a frame came. Counted, not timed: while this process stands still nobody is silent. */
   let unheard = 0;
+  let receivedAtBeat = receivedBytes();
   let pingedAtMs = 0;
   let lastId = 0;
   let roundTripMs: number | undefined;
   let cancel = (): void => {};
 
   const beat = (): void => {
+    const received = receivedBytes();
+    if (received !== receivedAtBeat) unheard = 0;
+    receivedAtBeat = received;
     if (unheard * limits.heartbeatMs >= limits.silenceMsMax) {
       silent(limits.silenceMsMax);
       return;

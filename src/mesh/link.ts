@@ -85,6 +85,7 @@ export const linkOf = (context: MeshContext, options: LinkOptions): Link => {
       clock,
       limits,
       outbox,
+      receivedBytes: wire.receivedBytes,
       silent: (ms) => close(`Nothing was heard for ${ms} ms`),
     }),
   };

@@ -218,6 +218,8 @@ export const wirePair = (
         if (side.unreadBytes <= world.windowBytes) tellDrained(side);
       },
       bufferedBytes: () => Math.max(0, side.unreadBytes - world.windowBytes),
+      // Messages arrive whole here.
+      receivedBytes: () => 0,
       receive: (events) => {
         side.events = events;
         if (side.state === 'closed') side.end.life.after(0, () => events.closed(CUT));

@@ -140,6 +140,22 @@ describe('time', () => {
     expect(downs).toHaveLength(1);
   });
 
+  test('a link is not silent while a message is on its way, however long that takes', async () => {
+    const { clock, network, host } = world();
+    const [a, b] = [await host('a'), await host('b')];
+    await meet(a, b);
+    const downs: string[] = [];
+    a.mesh.watch('b', (why) => downs.push(why));
+    network.silent = true;
+    for (let second = 0; second < 20; second++) {
+      network.receivedBytes += 1_000;
+      await clock.advance(1_000);
+    }
+    expect(downs).toEqual([]);
+    await clock.advance(7_000);
+    expect(downs).toEqual(['Nothing was heard for 5000 ms']);
+  });
+
   test('a host that is not there is dialled again, later and later', async () => {
     const { clock, network, host } = world();
     const [a, b] = [await host('a'), await host('b')];

@@ -9,6 +9,8 @@ export interface MemoryNetwork {
   readonly sent: Uint8Array[];
   /** Messages are lost without a word while this is set: a partition. */
   silent: boolean;
+  /** What every wire says has come in: raised, it tells of a message that is on its way. */
+  receivedBytes: number;
   /** Ends every wire. */
   cut(): void;
   readonly dials: { readonly from: string; readonly port: number }[];
@@ -63,6 +65,7 @@ export const memoryNetwork = (): MemoryNetwork => {
           if (!network.silent) other().deliver(message);
         },
         bufferedBytes: () => 0,
+        receivedBytes: () => network.receivedBytes,
         receive: (given) => {
           events = given;
           queueMicrotask(() => void pump());
@@ -80,6 +83,7 @@ export const memoryNetwork = (): MemoryNetwork => {
   const network: MemoryNetwork = {
     sent: [],
     silent: false,
+    receivedBytes: 0,
     dials: [],
     cut: () => {
       for (const end of [...ends]) end.end('The connection was cut');

@@ -73,6 +73,7 @@ describe('a wire', () => {
       }),
     );
     expect(got).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(there.receivedBytes()).toBeGreaterThanOrEqual(100);
     const ended = closing(here);
     there.close('That is all');
     expect(await ended).toBe('That is all');

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Wire, WireEvents } from '../mesh-wire.ts';
 
@@ -6,8 +7,8 @@ const REASON_BYTES_MAX = 123;
 /** How long the other side has to say goodbye too. */
 const CLOSE_MS_MAX = 1_000;
 
-/** A wire made of an open WebSocket, which is paused until somebody receives. */
-export const socketWire = (socket: WebSocket, peerCertificate: string): Wire => {
+/** A wire made of an open WebSocket upon a stream, which is paused until somebody receives. */
+export const socketWire = (socket: WebSocket, stream: Socket, peerCertificate: string): Wire => {
   socket.pause();
   socket.binaryType = 'nodebuffer';
   const closed = new Promise<string>((resolve) => {
@@ -24,6 +25,7 @@ export const socketWire = (socket: WebSocket, peerCertificate: string): Wire => 
       if (socket.readyState === socket.OPEN) socket.send(message, () => sent());
     },
     bufferedBytes: () => socket.bufferedAmount,
+    receivedBytes: () => stream.bytesRead,
     receive: (events) => {
       sent = events.drained;
       void closed.then(events.closed);

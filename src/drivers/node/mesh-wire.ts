@@ -23,7 +23,7 @@ export const nodeMeshNetwork: MeshNetwork = {
     try {
       const [socket, fingerprint] = await secured(to, options, failure.signal);
       const webSocket = await upgraded(socket, to, options, failure.signal);
-      return socketWire(webSocket, fingerprint);
+      return socketWire(webSocket, socket, fingerprint);
     } finally {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', abort);
@@ -52,7 +52,7 @@ export const nodeMeshNetwork: MeshNetwork = {
       if (incoming.url !== PATH) return refuse(socket, `there is nothing at ${incoming.url}`);
       upgrade.handleUpgrade(incoming, socket, head, (webSocket) => {
         sockets.done(socket);
-        onWire(socketWire(webSocket, fingerprint));
+        onWire(socketWire(webSocket, socket, fingerprint));
       });
     });
     const endpoint = await bind(server, on);
