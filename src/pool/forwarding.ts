@@ -58,7 +58,9 @@ const carry = async (
   const firstMs = clock.monotonicMs();
   let lostMs: number | undefined;
   for (;;) {
-    const payload = { call, generation: store.generation, agoMs: Math.ceil(clock.monotonicMs() - firstMs) };
+    // What was never sent before has no past, however little of it a clock may show.
+    const agoMs = lostMs === undefined ? 0 : Math.ceil(clock.monotonicMs() - firstMs);
+    const payload = { call, generation: store.generation, agoMs };
     try {
       return await mesh.call(host, 'carry', payload, { timeoutMs: carryMsMax, signal, requestId });
     } catch (error) {
