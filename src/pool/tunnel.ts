@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { Network } from '../drivers/network.ts';
 import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { Ground } from './ground.ts';
+import { joined } from './joined.ts';
 
 /** Daemons of two hosts speak to each other through the mesh: neither listens to anybody but its own machine. */
 const streamName = 'xenopsd';
@@ -39,9 +39,9 @@ export const openTunnel = async (
     (near) => {
       mesh
         .open(host, streamName, {}, { timeoutMs: openMs })
-        .then((far) => Promise.all([pipeline(near, far), pipeline(far, near)]))
+        .then((far) => joined(near, far))
         .catch((error: unknown) => {
-          log.info({ error: String(error), host }, 'A connection to the hypervisor of another host ended');
+          log.info({ error: String(error), host }, 'The hypervisor of another host cannot be reached');
           near.destroy();
         });
     },
@@ -51,17 +51,8 @@ export const openTunnel = async (
 };
 
 /** Lets the daemons of other hosts speak to this host's. */
-export const serveTunnels = (
-  { mesh, log }: Ground,
-  { network, xenopsdSocket }: TunnelOptions,
-): (() => void) =>
+export const serveTunnels = ({ mesh }: Ground, { network, xenopsdSocket }: TunnelOptions): (() => void) =>
   mesh.serveStream(streamName, async () => {
     const near = await network.connect({ socketPath: xenopsdSocket }, { timeoutMs: connectMs });
-    return (far) => {
-      Promise.all([pipeline(near, far), pipeline(far, near)]).catch((error: unknown) => {
-        log.info({ error: String(error) }, 'A connection of another host to the hypervisor ended');
-        near.destroy();
-        far.destroy();
-      });
-    };
+    return (far) => void joined(near, far);
   });
