@@ -1,19 +1,22 @@
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { HttpHead } from '../drivers/http/http.ts';
-import type { Network } from '../drivers/network.ts';
-import { type ConsoleSources, consoleEndpoint, isOfHost } from '../objects/consoles.ts';
+import type { Ref } from '../model/types.ts';
+import { type ConsoleWays, connectConsole, consoleHost, isOfHost } from '../objects/consoles.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import { Unauthorised } from './authenticate.ts';
 import type { HttpContext, Route } from './route.ts';
 
-export interface ConsoleOptions extends ConsoleSources {
-  readonly network: Network;
+export interface ConsoleOptions extends ConsoleWays {
+  /** How consoles of guests on other hosts than `self` are reached. Absent: all are reached from here. */
+  readonly others?: {
+    readonly self: Ref<'host'>;
+    readonly open: (host: Ref<'host'>, name: string) => Promise<Duplex>;
+  };
   readonly log: Log;
 }
 
-const dialMs = 5_000;
 export const consolesMax = 1_000;
 
 /** `/console`: the bytes of a guest's screen (RFB) or serial line, by CONNECT or by WebSocket. */
@@ -39,9 +42,10 @@ export const consoleRoutes = (options: ConsoleOptions): readonly Route[] => {
     if (name === null)
       throw new Fault('INVALID_VALUE', ['uuid', 'Name the console: ?uuid=<uuid> or ?ref=<reference>']);
     if (isOfHost(options.store.committed, name)) await context.caller(hostPart);
-    const { path, port } = await consoleEndpoint(options, name);
-    const endpoint = path === '' ? { host: '127.0.0.1', port } : { socketPath: path };
-    return options.network.connect(endpoint, { timeoutMs: dialMs });
+    const { others, store } = options;
+    const host = consoleHost(store.committed, name);
+    const away = others !== undefined && host !== undefined && host !== others.self;
+    return away ? others.open(host, name) : connectConsole(options, name);
   };
   return [
     {

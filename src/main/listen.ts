@@ -6,6 +6,7 @@ import { edgeOf } from '../edge/edge.ts';
 import { imageRoutes } from '../edge/images.ts';
 import { inspectRoute } from '../edge/inspect.ts';
 import { joinRoute } from '../edge/join.ts';
+import { openConsole } from '../pool/consoles.ts';
 import type { Log } from '../std/log.ts';
 import { hostCertificate } from './certificate.ts';
 import { type Door, doorsTo } from './doors.ts';
@@ -36,7 +37,13 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
       joinRoute(runtime.hostPool.membership),
       inspectRoute(runtime.inspector),
       ...imageRoutes(runtime),
-      ...consoleRoutes({ ...machine, store: runtime.store, hypervisor: runtime.services.hypervisor, log }),
+      ...consoleRoutes({
+        ...{ ...machine, store: runtime.store, hypervisor: runtime.services.hypervisor, log },
+        others: {
+          self: runtime.services.host,
+          open: (host, name) => openConsole(runtime.hostPool.ground, host, name),
+        },
+      }),
     ],
   });
   const tls = await hostCertificate(machine.disk, paths.certificate, () =>

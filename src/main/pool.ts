@@ -5,6 +5,7 @@ import { nodePoolDoor } from '../drivers/node/pool-door.ts';
 import { type Mesh, meshOf } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
 import type { Membership } from '../objects/membership.ts';
+import { serveConsoles } from '../pool/consoles.ts';
 import { type Ground, linkedHosts, poolLimits } from '../pool/ground.ts';
 import { adoptUsers, membershipOf } from '../pool/membership.ts';
 import { announce, linkPeers, type OwnPeer, sayGoodbye } from '../pool/peers.ts';
@@ -16,6 +17,7 @@ import type { Store } from '../store/store.ts';
 import { type HostCertificate, hostCertificate } from './certificate.ts';
 import type { Closing } from './closing.ts';
 import type { OpenedCredentials } from './credentials.ts';
+import type { HostHypervisor } from './hypervisor.ts';
 import type { Machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
 import type { Paths } from './paths.ts';
@@ -30,6 +32,7 @@ export interface PoolParts {
   readonly state: StateFile;
   readonly host: Ref<'host'>;
   readonly credentials: OpenedCredentials;
+  readonly chosen: HostHypervisor;
   readonly addressOf: (host: Ref<'host'>) => string;
   readonly cancel: (task: Ref<'task'>) => boolean;
   readonly onLead: () => Promise<void>;
@@ -108,10 +111,12 @@ export const openPool = async (options: UpOptions, parts: PoolParts, opened: Clo
   const links = linkPeers(ground);
   const tunnel = { network: machine.network, xenopsdSocket: paths.xenopsdSocket, runFolder: paths.run };
   const stopTunnels = serveTunnels(ground, tunnel);
+  const stopConsoles = serveConsoles(ground, { ...machine, store, hypervisor: parts.chosen.hypervisor });
   opened.add({
     close: async () => {
       links.stop();
       stopTunnels();
+      stopConsoles();
     },
   });
   const membership = membershipOf({

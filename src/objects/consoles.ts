@@ -1,5 +1,7 @@
+import type { Duplex } from 'node:stream';
 import type { Hypervisor, XenopsConsole } from '../drivers/hypervisor/hypervisor.ts';
-import type { Ref } from '../model/types.ts';
+import type { Network } from '../drivers/network.ts';
+import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
 import type { View } from '../store/view.ts';
@@ -9,6 +11,13 @@ export interface ConsoleSources {
   readonly store: Store;
   readonly hypervisor: Hypervisor;
 }
+
+/** How consoles of this host are reached. */
+export interface ConsoleWays extends ConsoleSources {
+  readonly network: Network;
+}
+
+const dialMs = 5_000;
 
 /** What a console's row calls a protocol of the hypervisor. */
 export const protocolNames = { Rfb: 'rfb', Vt100: 'vt100' } as const;
@@ -59,4 +68,17 @@ export const consoleEndpoint = async (
       : state.consoles.find((one) => protocolNames[one.protocol] === protocol);
   if (found === undefined) throw new Fault('HANDLE_INVALID', ['console', name]);
   return found;
+};
+
+/** The host that a console's guest runs on; undefined when it runs nowhere. */
+export const consoleHost = (view: View, name: string): Ref<'host'> | undefined => {
+  const host = view.require('VM', wantedOf(view, name).vm).resident_on;
+  return host === nullRef ? undefined : host;
+};
+
+/** The bytes of a console on this host. */
+export const connectConsole = async (ways: ConsoleWays, name: string): Promise<Duplex> => {
+  const { path, port } = await consoleEndpoint(ways, name);
+  const endpoint = path === '' ? { host: '127.0.0.1', port } : { socketPath: path };
+  return ways.network.connect(endpoint, { timeoutMs: dialMs });
 };
