@@ -65,7 +65,7 @@ const defaultStorage = async ({ store, invoker, services, paths, log }: Preparin
         'Disk images in a folder of this host',
         'file',
         'user',
-        paths.defaultSr,
+        await unusedFolder(paths.defaultSr),
       );
       await useAsDefaultSr(store, sr);
     }
@@ -75,6 +75,14 @@ const defaultStorage = async ({ store, invoker, services, paths, log }: Preparin
   } catch (error) {
     // A host without storage is still of use: the operator sees why and can make an SR elsewhere.
     log.error({ error }, 'The default storage could not be made');
+  }
+};
+
+/** Disks that this host had in a pool that it was put out of stay in their folder. */
+const unusedFolder = async (folder: string): Promise<string> => {
+  for (let number = 1; ; number += 1) {
+    const one = number === 1 ? folder : `${folder}-${number}`;
+    if (!(await machine.disk.exists(one)) || (await machine.disk.list(one)).length === 0) return one;
   }
 };
 
