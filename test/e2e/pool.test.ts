@@ -1,9 +1,12 @@
 // Goal: hosts become one pool, which works as one for its clients, also across its hosts.
 // Method: three built programs with addresses of their own on loopback join, are called through the coordinator
 //   and through members, and leave again; with the simulated hypervisor.
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { Xapi } from 'xen-api';
 import { call, logIn, type Session } from './client.ts';
-import { codeOf, eventually, hostRefs, type Lab, lab } from './hosts.ts';
+import { codeOf, eventually, hostRefs, type Lab, lab, patience } from './hosts.ts';
 import { newVm, type Row, rowsOf, text, untilEnded, untilState } from './lab.ts';
 import { password } from './xenact.ts';
 
@@ -150,9 +153,19 @@ describe('a pool of three', () => {
     expect(await pool.host(1).guests()).toEqual([]);
     expect(await pool.host(2).guests()).toEqual([uuid]);
 
+    const [shown = ''] = (await session.call('VM.get_consoles', vm)) as string[];
+    const location = (await session.call('console.get_location', shown)) as string;
+    expect(new URL(location).host).toBe(new URL(pool.host(2).https).host);
+    const { search } = new URL(location);
+    for (const { http } of pool.hosts) {
+      const said = await firstBytes(`${http}/console${search}&session_id=${session.ref}`);
+      expect(said, http).toContain('simulated guest moving');
+    }
+
     await session.call('VM.hard_shutdown', vm);
     expect(await pool.host(2).guests()).toEqual([]);
-    expect((await seen).filter((place, index, all) => place !== all[index - 1])).toEqual([
+    const places = (await seen).filter((place) => !place.startsWith('Paused'));
+    expect(places.filter((place, index, all) => place !== all[index - 1])).toEqual([
       'Halted on nowhere',
       'Running on host 2',
       'Running on host 3',
@@ -160,7 +173,7 @@ describe('a pool of three', () => {
     ]);
   });
 
-  test('ends work of another host by task.cancel, and tells of tasks wherever they run', async () => {
+  test('tells every host of tasks, wherever they run', async () => {
     const task = (await serving.call('Async.VM.start_on', vm, ref(1), false, false)) as string;
     expect(text(await untilEnded(session, task), 'status')).toBe('success');
     const stop = (await session.call('Async.VM.hard_shutdown', vm)) as string;
@@ -168,6 +181,96 @@ describe('a pool of three', () => {
     await untilState(session, vm, 'Halted');
   });
 });
+
+describe('the npm client xen-api', () => {
+  const connected = async (index: number): Promise<any> => {
+    const { http } = pool.host(index);
+    const xapi = new Xapi({ url: http, auth: { user: 'root', password }, watchEvents: true });
+    await xapi.connect();
+    await xapi.objectsFetched;
+    return xapi;
+  };
+
+  test.each([
+    ['a member that sends clients to the coordinator', 1],
+    ['a member that serves clients itself', 2],
+  ])('pointed at %s works', async (_, index) => {
+    const xapi = await connected(index);
+    try {
+      expect(xapi.pool.master).toBe(ref(0));
+      const [template] = await xapi.call('VM.get_by_name_label', 'Other install media');
+      const vm = await xapi.call('VM.clone', template, `of a client of ${index}`);
+      await xapi.call('VM.provision', vm);
+      await xapi.call('VM.start', vm, false, false);
+      await xapi.barrier(vm);
+      expect(xapi.getObjectByRef(vm).power_state).toBe('Running');
+      await xapi.call('VM.hard_shutdown', vm);
+      await xapi.call('VM.destroy', vm);
+    } finally {
+      await xapi.disconnect();
+    }
+  });
+
+  test('reads all records of every class from a member that serves', async () => {
+    const serving = await logIn(pool.host(2).http);
+    const methods = (await call(pool.host(2).http, 'system.listMethods', [])) as string[];
+    const classes = methods.flatMap((method) => /^(\w+)\.get_all_records$/.exec(method)?.[1] ?? []);
+    expect(classes.length).toBeGreaterThan(40);
+    for (const cls of classes) {
+      if ((await codeOf(rowsOf(session, cls))) === 'MESSAGE_REMOVED') continue;
+      const [here, there] = [await rowsOf(session, cls), await rowsOf(serving, cls)];
+      expect([...there.keys()].toSorted(), cls).toEqual([...here.keys()].toSorted());
+    }
+  });
+});
+
+describe('a host that leaves', () => {
+  test('by pool.eject is a pool of its own again, and may join once more', async () => {
+    const gone = ref(1);
+    await session.call('pool.eject', gone);
+    await eventually(async () => {
+      const alone = await logIn(pool.host(1).http);
+      const hosts = await rowsOf(alone, 'host');
+      expect(hosts.size).toBe(1);
+      expect(hosts.has(gone)).toBe(false);
+      expect((await rowsOf(alone, 'SR')).size).toBe(2);
+    });
+    const left = await rowsOf(session, 'host');
+    expect([...left.keys()].toSorted()).toEqual([ref(0), ref(2)].toSorted());
+    expect((await rowsOf(session, 'PBD')).size).toBe(4);
+    const joining = await logIn(pool.host(1).http);
+    await joinAs(joining, 'root', password);
+    await eventually(async () => {
+      refs = await hostRefs(session, pool.hosts);
+      expect(await session.call('host.get_enabled', ref(1))).toBe(true);
+      expect(await codeOf(logIn(pool.host(1).http))).toBe('HOST_IS_SLAVE');
+    });
+    expect(ref(1)).not.toBe(gone);
+  });
+
+  test('for ever is taken out by host.destroy, with what only it could reach', async () => {
+    await pool.host(1).down('SIGKILL');
+    const metrics = (await session.call('host.get_metrics', ref(1))) as string;
+    await expect.poll(() => session.call('host_metrics.get_live', metrics), patience).toBe(false);
+    await session.call('host.destroy', ref(1));
+    expect((await rowsOf(session, 'host')).has(ref(1))).toBe(false);
+    expect((await rowsOf(session, 'PBD')).size).toBe(4);
+    const vm = await newVm(session, 'after it');
+    await session.call('VM.start_on', vm, ref(2), false, false);
+    await session.call('VM.hard_shutdown', vm);
+  });
+});
+
+/** What a console says first, over a WebSocket. */
+const firstBytes = async (url: string): Promise<string> => {
+  const socket = new WebSocket(url.replace('http', 'ws'), 'binary');
+  try {
+    const [bytes] = await once(socket, 'message');
+    return String(bytes);
+  } finally {
+    socket.terminate();
+  }
+};
 
 /** Where a VM was and in which state, as one client after another hears of it, until it is halted again. */
 const placesSeen = async (session: Session, vm: string): Promise<readonly string[]> => {
