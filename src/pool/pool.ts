@@ -243,7 +243,8 @@ const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = 
     } catch (error) {
       if (signal.aborted) return;
       log.info({ error: String(error), leader }, 'The log could not be followed yet');
-      if (!ground.isUp(leader)) return seek(parts, leader);
+      const isLeader = !(error instanceof Fault && error.code === 'HOST_IS_SLAVE');
+      if (!isLeader || !ground.isUp(leader)) return seek(parts, leader);
       await sleep(clock, limits.seekMs);
     }
   }
