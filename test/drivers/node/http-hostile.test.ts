@@ -127,7 +127,7 @@ test('sixty-four kibibytes of head do not stay in memory, and long lines are ref
   const fills = [
     `GET /${'a'.repeat(65_536)} HTTP/1.1\r\n\r\n`,
     `GET / HTTP/1.1\r\nX: ${'z'.repeat(65_536)}\r\n\r\n`,
-    `GET / HTTP/1.1\r\n${'\r\n '.repeat(21_845)}`,
+    `GET / HTTP/1.1\r\nX:${'\r\n y'.repeat(16_384)}`,
   ];
   // Of very many short headers those beyond a limit are left out.
   const many = Buffer.from(`GET / HTTP/1.1\r\n${'X: y\r\n'.repeat(10_922)}\r\n`);
