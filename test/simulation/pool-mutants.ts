@@ -10,7 +10,7 @@ import type { CopyPiece, Store } from '../../src/store/store.ts';
 export interface Mutant {
   readonly name: string;
   readonly sabotage: Sabotage;
-  /** A seed that notices it, found by `npm run simulate -- --mutants`; undefined: none is known yet. */
+  /** Where the search for a seed that notices it begins, found by `npm run simulate -- --mutants`; undefined: none is known yet. */
   readonly seed: number | undefined;
 }
 

@@ -4,6 +4,7 @@
 // bug with a seed that is known to bring it out and is in order without it.
 import { describe, expect, test } from 'vitest';
 import { nodeTurns } from '../../src/drivers/node/turns.ts';
+import type { Sabotage } from '../../src/simulation/pool/process.ts';
 import { type Simulated, simulate } from '../../src/simulation/pool/simulate.ts';
 import { mutants } from './pool-mutants.ts';
 
@@ -36,10 +37,22 @@ describe('a pool in virtual time', () => {
   });
 });
 
+/** How many seeds are tried from the known one on, as each change of the product leads seeds other ways. */
+const searchedMax = 80;
+
+/** The first seed that a bug breaks and that is in order without it. */
+const noticed = async (sabotage: Sabotage, from: number): Promise<number | undefined> => {
+  for (let seed = from; seed < from + searchedMax; seed += 1) {
+    const { failure } = await simulate(seed, { turns: nodeTurns, sabotage });
+    if (failure !== undefined && (await run(seed)).failure === undefined) return seed;
+  }
+  return undefined;
+};
+
 describe('the simulation notices that', () => {
   for (const { name, sabotage, seed } of mutants) {
-    test.skipIf(seed === undefined)(name, async () => {
-      expect((await simulate(seed ?? 0, { turns: nodeTurns, sabotage })).failure).toBeDefined();
+    test.skipIf(seed === undefined)(name, { timeout: 120_000 }, async () => {
+      expect(await noticed(sabotage, seed ?? 0)).toBeDefined();
     });
   }
 });
