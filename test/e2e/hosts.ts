@@ -40,15 +40,24 @@ export interface Lab {
 /** Waits and polls last at most this long where nothing is known to take longer. */
 export const patience = { timeout: 40_000, interval: 100 } as const;
 
-export const lab = async (): Promise<Lab> => {
+/** Where hosts are, by their number from 0. */
+export interface Ground {
+  readonly addressOf: (index: number) => string;
+  /** A command that runs a program there. */
+  readonly via: (index: number) => readonly string[];
+}
+
+const loopback: Ground = { addressOf: (index) => `127.0.0.${index + 1}`, via: () => [] };
+
+export const lab = async (ground = loopback): Promise<Lab> => {
   const [http = 0, https = 0, mesh = 0] = await freePorts(3);
   const hosts: PoolHost[] = [];
   const add = async (...flags: readonly string[]): Promise<PoolHost> => {
     const data = await newDataFolder();
-    const address = `127.0.0.${hosts.length + 1}`;
+    const [address, via] = [ground.addressOf(hosts.length), ground.via(hosts.length)];
     const own = ['--hypervisor', 'sim', '--listen', address, ...flags];
     const ports = ['--http-port', `${http}`, '--https-port', `${https}`, '--mesh-port', `${mesh}`];
-    const host = hostOf(data, address, { http, https }, [...own, ...ports]);
+    const host = hostOf({ data, address, via, flags: [...own, ...ports] }, { http, https });
     hosts.push(host);
     return host;
   };
@@ -67,11 +76,16 @@ export const lab = async (): Promise<Lab> => {
   };
 };
 
+interface Place {
+  readonly data: string;
+  readonly address: string;
+  readonly via: readonly string[];
+  readonly flags: readonly string[];
+}
+
 const hostOf = (
-  data: string,
-  address: string,
+  { data, address, via, flags }: Place,
   ports: { readonly http: number; readonly https: number },
-  flags: readonly string[],
 ): PoolHost => {
   let xenact: Xenact | undefined;
   return {
@@ -84,7 +98,7 @@ const hostOf = (
       return xenact;
     },
     up: async (...more) => {
-      xenact = await start(data, [...flags, ...more]);
+      xenact = await start(data, [...flags, ...more], via);
     },
     down: async (signal) => {
       await xenact?.end(signal);
@@ -94,8 +108,12 @@ const hostOf = (
 };
 
 /** A pool of `count` hosts; the first leads. */
-export const poolOf = async (count: number, flags: readonly string[] = []): Promise<Lab> => {
-  const made = await lab();
+export const poolOf = async (
+  count: number,
+  flags: readonly string[] = [],
+  ground = loopback,
+): Promise<Lab> => {
+  const made = await lab(ground);
   try {
     const first = await made.add(...flags);
     await first.up();

@@ -64,7 +64,14 @@ describe.skipIf(noQemu)('with QEMU installed, the first session', () => {
 
 describe('the pages', () => {
   const pages = [
-    ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md', 'docs/house.md'],
+    ...[
+      'README.md',
+      'CONTRIBUTING.md',
+      'CHANGELOG.md',
+      'docs/architecture.md',
+      'docs/house.md',
+      'docs/pool.md',
+    ],
     ...readdirSync('docs/decisions').map((name) => `docs/decisions/${name}`),
   ];
 

@@ -27,11 +27,20 @@ export const has = (name: string): boolean => spawnSync('sh', ['-c', `command -v
 
 export const newDataFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'xenact-e2e-'));
 
-/** Starts `xenact up` and resolves with its `ready` line; rejects with what it wrote to stderr when it ends before. */
-export const start = async (data: string, flags: readonly string[] = []): Promise<Xenact> => {
+/**
+ * Starts `xenact up` and resolves with its `ready` line; rejects with what it wrote to stderr when it ends before.
+ * `via`: a command that becomes the program that it is given, such as one that enters a namespace.
+ */
+export const start = async (
+  data: string,
+  flags: readonly string[] = [],
+  via: readonly string[] = [],
+): Promise<Xenact> => {
+  const [command = '', ...rest] = [...via, process.execPath];
   const child = spawn(
-    process.execPath,
+    command,
     [
+      ...rest,
       program,
       'up',
       '--data',
