@@ -32,6 +32,8 @@ export interface FieldOptions<T = any> {
   readonly inverse?: string;
   /** Derived by the store from the other end of the relation; nobody writes it. */
   readonly computed?: true;
+  /** Holds one reference, by which the store finds the rows that have it, however many others there are. */
+  readonly indexed?: true;
   /** Never on the wire. */
   readonly internal?: true;
   /** Its getter and setters answer MESSAGE_REMOVED; records still carry the field. */

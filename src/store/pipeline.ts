@@ -61,7 +61,7 @@ const stageDraft = (
     durable: draft.durable,
     stored: disk,
   };
-  entry.latest = after;
+  owner.stage(entry, after);
   owner.newest = generation;
   return { entry, before: draft.before, after, generation, changed: draft.changed, disk };
 };

@@ -12,9 +12,13 @@ export interface Proposal {
   readonly reads: readonly ProposedRead[];
   /** Classes of which all rows were looked at. */
   readonly scans: readonly string[];
+  /** By which references rows were looked up; those that were found are among `reads`. Absent: by none. */
+  readonly lookups?: readonly ProposedLookup[];
   /** In the order in which they were asked for, before relations and derived fields. */
   readonly changes: readonly ProposedChange[];
 }
+
+export type ProposedLookup = readonly [cls: string, field: string, to: string];
 
 export type ProposedRead = readonly [cls: string, ref: string, existed: boolean];
 
@@ -64,6 +68,7 @@ export const recording = (tables: Tables): Recording => {
   const draft = drafting(tables);
   const reads = new Map<string, Map<string, boolean>>();
   const scans = new Set<string>();
+  const lookups = new Map<string, ProposedLookup>();
   const changes: ProposedChange[] = [];
 
   const read: Drafting['read'] = (cls, ref) => {
@@ -72,11 +77,16 @@ export const recording = (tables: Tables): Recording => {
     return draft.read(cls, ref);
   };
   const unrecorded = txView(tables, draft);
+  const recorded = txView(tables, { ...draft, read });
   const tx: Tx = {
-    ...txView(tables, { ...draft, read }),
+    ...recorded,
     all: (cls) => {
       scans.add(cls);
       return unrecorded.all(cls);
+    },
+    referring: (cls, field, to) => {
+      lookups.set(`${cls}.${field} ${to}`, [cls, field, to]);
+      return recorded.referring(cls, field, to);
     },
     byUuid: (cls, uuid) => {
       const ref = unrecorded.byUuid(cls, uuid);
@@ -108,7 +118,7 @@ export const recording = (tables: Tables): Recording => {
       const listed = [...reads].flatMap(([cls, rows]) =>
         [...rows].map(([ref, existed]) => [cls, ref, existed] as const),
       );
-      return { base, reads: listed, scans: [...scans], changes };
+      return { base, reads: listed, scans: [...scans], lookups: [...lookups.values()], changes };
     },
   };
 };
@@ -117,11 +127,21 @@ const given = (fields: object): AnyRecord =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 
 /** Nothing that the proposal was made from has changed since. */
-export const isCurrent = (tables: Tables, { base, reads, scans }: Proposal): boolean =>
+export const isCurrent = (tables: Tables, { base, reads, scans, lookups = [] }: Proposal): boolean =>
   reads.every(([cls, ref, existed]) => {
     const latest = tables.get(cls)?.latest(ref);
     return latest === undefined ? !existed : existed && latest.modified <= base.generation;
-  }) && scans.every((cls) => (tables.get(cls)?.newest ?? 0) <= base.generation);
+  }) &&
+  scans.every((cls) => (tables.get(cls)?.newest ?? 0) <= base.generation) &&
+  lookups.every(([cls, field, to]) => noneCame(tables.get(cls), field, to, base.generation));
+
+/** No row has begun to refer to `to` since. One that has ceased to was read, so that is known by itself. */
+const noneCame = (table: Table | undefined, field: string, to: string, generation: number): boolean => {
+  for (const { latest } of table?.referring(field, to) ?? []) {
+    if (latest?.record[field] === to && latest.modified > generation) return false;
+  }
+  return true;
+};
 
 /** Does to `tx` what the proposal asks for. */
 export const replay = (tx: Tx, { changes }: Proposal): void => {
@@ -146,7 +166,7 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 /** What a peer sent, once it is known to be a proposal about classes and fields that there are. */
 export const checkProposal = (schemas: ReadonlyMap<string, Schema>, value: unknown): Proposal => {
   if (!isObject(value)) return refuse('it is no record');
-  const { base, reads, scans, changes } = value;
+  const { base, reads, scans, lookups = [], changes } = value;
   const counts = isObject(base) ? [base['epoch'], base['generation']] : [];
   if (counts.length === 0 || !counts.every((one) => Number.isSafeInteger(one)))
     refuse('its base is no position');
@@ -165,6 +185,14 @@ export const checkProposal = (schemas: ReadonlyMap<string, Schema>, value: unkno
   }
   if (!scans.every((cls) => known(cls, ''))) refuse('it looks at a class that there is not');
   const budget = { left: proposalSizeMax };
+  if (!Array.isArray(lookups) || lookups.length > proposalReadsMax) {
+    refuse('its lookups are no list, or too many');
+  }
+  for (const one of lookups as readonly unknown[]) {
+    if (!Array.isArray(one) || !known(one[0], one[2]) || !schemas.get(one[0])?.indexed.includes(one[1])) {
+      refuse('one of its lookups is by no field that rows are found by');
+    }
+  }
   for (const change of changes) {
     if (!isObject(change) || !known(change['cls'], change['ref'])) {
       return refuse('one of its changes is of no class that there is');

@@ -185,7 +185,7 @@ const takeChange = (tables: ReadonlyMap<string, Table>, one: RowChange): Change 
   const entry = owner.entry(one.ref);
   const before = entry.latest;
   const after = row && versionOf(owner.schema, one, row, before);
-  entry.latest = after;
+  owner.stage(entry, after);
   owner.newest = Math.max(owner.newest, generation);
   // A row that came and went while this host was away: its deletion is known all the same.
   const gone = { created: one.created, modified: generation, durable: one.durable, stored: false };
@@ -287,7 +287,7 @@ const replaceTable = (
   for (const entry of [...owner.entries.values()]) {
     const before = entry.latest ?? entry.committed;
     if (rows.has(entry.ref) || before === undefined) continue;
-    entry.latest = undefined;
+    owner.stage(entry, undefined);
     changes.push({ entry, before, after: undefined, generation, changed: undefined, disk: before.durable });
   }
   for (const [ref, row] of rows) {
@@ -295,7 +295,7 @@ const replaceTable = (
     const after = versionOf(owner.schema, row, row.row ?? nothing, before);
     if (before !== undefined && isSame(before, after)) continue;
     const entry = owner.entry(ref);
-    entry.latest = after;
+    owner.stage(entry, after);
     const disk = after.durable || before?.durable === true;
     changes.push({ entry, before, after, generation, changed: undefined, disk });
   }

@@ -14,6 +14,8 @@ export interface Schema {
   readonly storedFields: readonly string[];
   readonly stored: ReadonlySet<string>;
   readonly relations: ReadonlyMap<string, Relation>;
+  /** Fields by whose references rows are found. */
+  readonly indexed: readonly string[];
   readonly defaults: AnyRecord;
   /** Those of the stored fields alone. */
   readonly storedDefaults: AnyRecord;
@@ -75,6 +77,7 @@ const schemaOf = (cls: AnyClass, classes: ReadonlyMap<string, AnyClass>): Schema
     storedFields,
     stored: new Set(storedFields),
     relations: new Map(relations),
+    indexed: fields.filter(([, field]) => field.indexed === true).map(([name]) => name),
     defaults,
     storedDefaults: Object.fromEntries(storedFields.map((name) => [name, defaults[name]])),
   };

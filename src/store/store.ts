@@ -155,7 +155,7 @@ const fill = (tables: ReadonlyMap<string, Table>, rows: Iterable<StoredRow>): vo
     const record = { ...owner.schema.defaults, ...fields };
     const version: Version = { record, created, modified, durable: true, stored: true };
     const entry = owner.entry(ref);
-    entry.latest = version;
+    owner.stage(entry, version);
     owner.publish(entry, version);
   }
   for (const owner of tables.values()) relinkComputed(tables, owner);

@@ -1,3 +1,4 @@
+import { nullRef } from '../model/types.ts';
 import type { Schema } from './schema.ts';
 import type { Entry, Version } from './version.ts';
 
@@ -8,10 +9,14 @@ export interface Table {
   latest(ref: string): Version | undefined;
   committed(ref: string): Version | undefined;
   byUuid(uuid: string): string | undefined;
+  /** Rows whose latest or committed version has a reference in an indexed field. */
+  referring(field: string, to: string): Iterable<Entry>;
   /** Committed rows now, for `valid_ref_counts`. */
   readonly count: number;
   /** The entry of a row, made when there is none. */
   entry(ref: string): Entry;
+  /** Makes `version` what the next decision builds on. An entry without versions is kept until it is published. */
+  stage(entry: Entry, version: Version | undefined): void;
   /** Makes `version` what readers see. An entry without versions is dropped. */
   publish(entry: Entry, version: Version | undefined): void;
   /** Takes the latest back to `version`. */
@@ -23,9 +28,33 @@ export interface Table {
 export const table = (schema: Schema, newest = 0): Table => {
   const entries = new Map<string, Entry>();
   const uuids = new Map<string, string>();
+  const index = new Map(schema.indexed.map((field) => [field, new Map<string, Set<Entry>>()]));
   let count = 0;
 
   const uuidOf = (version: Version | undefined): string => String(version?.record['uuid'] ?? '');
+  /** After a version of a row took the place of `before`. */
+  const reindex = (entry: Entry, before: Version | undefined, after: Version | undefined): void => {
+    for (const [field, known] of index) {
+      const [was, is] = [before?.record[field] as string, after?.record[field] as string];
+      if (was === is) continue;
+      const rows = known.get(was);
+      if (
+        rows !== undefined &&
+        entry.latest?.record[field] !== was &&
+        entry.committed?.record[field] !== was
+      ) {
+        rows.delete(entry);
+        if (rows.size === 0) known.delete(was);
+      }
+      if (after === undefined || is === nullRef) continue;
+      known.set(is, (known.get(is) ?? new Set()).add(entry));
+    }
+  };
+  const setLatest = (entry: Entry, version: Version | undefined): void => {
+    const before = entry.latest;
+    entry.latest = version;
+    reindex(entry, before, version);
+  };
   const dropIfGone = (entry: Entry): void => {
     if (entry.committed === undefined && entry.latest === undefined) entries.delete(entry.ref);
   };
@@ -36,6 +65,11 @@ export const table = (schema: Schema, newest = 0): Table => {
     latest: (ref) => entries.get(ref)?.latest,
     committed: (ref) => entries.get(ref)?.committed,
     byUuid: (uuid) => uuids.get(uuid),
+    referring: (field, to) => {
+      const known = index.get(field);
+      if (known === undefined) throw new Error(`${schema.cls.name}.${field} is not indexed`);
+      return known.get(to) ?? [];
+    },
     get count() {
       return count;
     },
@@ -46,8 +80,10 @@ export const table = (schema: Schema, newest = 0): Table => {
       entries.set(ref, entry);
       return entry;
     },
+    stage: setLatest,
     publish: (entry, version) => {
-      const before = uuidOf(entry.committed);
+      const { committed } = entry;
+      const before = uuidOf(committed);
       const after = uuidOf(version);
       if (before !== after) {
         if (uuids.get(before) === entry.ref) uuids.delete(before);
@@ -55,10 +91,11 @@ export const table = (schema: Schema, newest = 0): Table => {
       }
       count += Number(version !== undefined) - Number(entry.committed !== undefined);
       entry.committed = version;
+      reindex(entry, committed, version);
       dropIfGone(entry);
     },
     revert: (entry, version) => {
-      entry.latest = version;
+      setLatest(entry, version);
       dropIfGone(entry);
     },
     newest,

@@ -20,6 +20,8 @@ export interface Draft {
 /** What the typed `Tx` is made of: class and reference as plain strings. */
 export interface Drafting {
   read(cls: string, ref: string): AnyRecord | undefined;
+  /** Rows of a class that it may have changed. */
+  drafted(cls: string): Iterable<string>;
   create(cls: string, ref: string, fields: AnyRecord, durable: boolean): void;
   patch(cls: string, ref: string, changes: AnyRecord): void;
   delete(cls: string, ref: string): void;
@@ -129,6 +131,7 @@ export const drafting = (tables: Tables): Drafting => {
       const draft = rows?.drafts.get(ref);
       return draft === undefined ? rows?.table.latest(ref)?.record : draft.record;
     },
+    drafted: (cls) => known.get(cls)?.drafts.keys() ?? [],
     create: (cls, ref, fields, durable) => {
       const { schema } = tableOf(cls);
       const existing = find(cls, ref);

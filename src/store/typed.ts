@@ -10,7 +10,11 @@ import type { Tx, View } from './view.ts';
 type Tables = ReadonlyMap<string, Table>;
 
 /** The one place where a class name and its record type are taken to agree: tables are keyed by it. */
-const viewOf = (tables: Tables, read: (cls: string, ref: string) => AnyRecord | undefined): View => {
+const viewOf = (
+  tables: Tables,
+  read: (cls: string, ref: string) => AnyRecord | undefined,
+  drafted: Drafting['drafted'] = () => [],
+): View => {
   const get = <C extends ClassName>(cls: C, ref: Ref<C>): RecordNamed<C> | undefined =>
     read(cls, ref) as RecordNamed<C> | undefined;
   function* all<C extends ClassName>(cls: C): Iterable<readonly [Ref<C>, RecordNamed<C>]> {
@@ -19,8 +23,18 @@ const viewOf = (tables: Tables, read: (cls: string, ref: string) => AnyRecord | 
       if (record !== undefined) yield [ref as Ref<C>, record as RecordNamed<C>];
     }
   }
+  const referring: View['referring'] = (cls, field, to) => {
+    const found = new Set(drafted(cls));
+    for (const { ref } of tables.get(cls)?.referring(field, to) ?? []) found.add(ref);
+    return [...found].flatMap((text) => {
+      const ref = text as Ref<typeof cls>;
+      const record = get(cls, ref);
+      return record?.[field] === to ? [[ref, record] as const] : [];
+    });
+  };
   return {
     get,
+    referring,
     require: (cls, ref) => {
       const record = get(cls, ref);
       if (record === undefined) throw new Fault('HANDLE_INVALID', [cls, ref]);
@@ -46,13 +60,14 @@ export const latestView = (tables: Tables): View => viewOf(tables, readEntry(tab
 
 export const txView = (tables: Tables, draft: Drafting): Tx => {
   // Spelled out, as there is one for each commit and a spread of functions is dear.
-  const { get, require, all, only, byUuid } = viewOf(tables, draft.read);
+  const { get, require, all, only, referring, byUuid } = viewOf(tables, draft.read, draft.drafted);
   return {
     get,
     require,
     // Rows that this transaction itself makes have no entry yet, and are not listed.
     all,
     only,
+    referring,
     byUuid,
     create: (cls, ref, fields, options) =>
       draft.create(cls, ref, fields as AnyRecord, options?.durable ?? true),

@@ -9,6 +9,12 @@ export interface View {
   all<C extends ClassName>(cls: C): Iterable<readonly [Ref<C>, RecordNamed<C>]>;
   /** The only row of a class that has just one, such as pool. Throws when there is none. */
   only<C extends ClassName>(cls: C): readonly [Ref<C>, RecordNamed<C>];
+  /** Rows whose field, which must be `indexed`, has a reference that is not the null one; in no order. */
+  referring<C extends ClassName>(
+    cls: C,
+    field: keyof RecordNamed<C> & string,
+    to: Ref,
+  ): readonly (readonly [Ref<C>, RecordNamed<C>])[];
   byUuid<C extends ClassName>(cls: C, uuid: string): Ref<C> | undefined;
 }
 

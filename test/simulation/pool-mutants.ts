@@ -153,7 +153,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'proposals are accepted whatever has changed since they were made',
     sabotage: store((one) => ({
-      decide: (proposal) => one.decide({ ...(proposal as object), reads: [], scans: [] }),
+      decide: (proposal) => one.decide({ ...(proposal as object), reads: [], scans: [], lookups: [] }),
     })),
     seed: 31,
   },

@@ -1,5 +1,5 @@
 import { type AnyClass, defineClass, dyn, rw } from '../../src/model/class.ts';
-import { int, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { int, nullRef, ref, set, string, stringMap } from '../../src/model/types.ts';
 
 /** Two small classes with a relation between them, for tests of the store alone. */
 export const shelf = defineClass('shelf', {
@@ -22,6 +22,7 @@ export const book = defineClass('book', {
   fields: {
     uuid: dyn(string, 'Identifier.'),
     shelf: rw(ref('shelf'), 'Where it stands.', { inverse: 'shelf.books' }),
+    lentTo: dyn(ref('shelf'), 'Where it is for now.', { default: nullRef, indexed: true }),
     progress: dyn(int, 'Page read last.', { default: 0n, persist: false }),
   },
 });

@@ -8,7 +8,18 @@ import { epochsMax } from '../../src/store/epochs.ts';
 import { type Proposal, ProposalRefused, type Verdict } from '../../src/store/proposal.ts';
 import { commitsWaitingMax, proposalRetriesMax } from '../../src/store/proposing.ts';
 import { NotLeading } from '../../src/store/roles.ts';
-import { authority, disk, following, type Host, host, type Link, type Loose, link, rowsOf } from './hosts.ts';
+import {
+  authority,
+  disk,
+  following,
+  type Host,
+  host,
+  type Link,
+  type Loose,
+  link,
+  rowsOf,
+  sent,
+} from './hosts.ts';
 
 const add = (store: Host, ref: string, fields: object = {}): Promise<void> =>
   store.commit((tx: Loose) => tx.create('shelf', ref, { uuid: ref, ...fields }));
@@ -364,6 +375,32 @@ describe('a commit of a member', () => {
     expect(leader.committed.get('book', 'b5')).toBeDefined();
   });
 
+  test('is stale when a row has come to refer to what it looked up, and only then', async () => {
+    const proposals: Proposal[] = [];
+    const { leader, member } = await asked((proposal: Proposal) => {
+      proposals.push(proposal);
+      return Promise.reject(new Error('kept'));
+    });
+    await leader.commit((tx: Loose) => {
+      for (const lentTo of ['s0', 's1', 's2']) tx.create('book', `at ${lentTo}`, { lentTo });
+    });
+    await member.reached(leader.generation);
+    for (const to of ['s0', 's1', 's3', 's2']) {
+      const looked = member.commit((tx: Loose) => {
+        tx.referring('book', 'lentTo', to);
+        tx.create('shelf', `for ${to}`, {});
+      });
+      await expect(looked).rejects.toThrow('kept');
+    }
+    await leader.commit((tx: Loose) => tx.patch('book', 'at s0', { lentTo: 's3' }));
+    await leader.commit((tx: Loose) => tx.patch('book', 'at s1', { progress: 7n }));
+    const stale = { stale: leader.generation };
+    const verdicts = [];
+    for (const one of proposals) verdicts.push(await leader.decide(sent(one)));
+    expect(verdicts).toEqual([stale, stale, stale, { generation: leader.generation }]);
+    expect(leader.latest.get('shelf', 'for s2')).toBeDefined();
+  });
+
   test('that is proposed to a host which does not decide is refused', async () => {
     const { member } = await asked(() => Promise.reject(new Error('kept')));
     const changes = [{ op: 'touch', cls: 'shelf', ref: 's0' }];
@@ -414,6 +451,8 @@ test('a proposal of any shape is refused or decided, and never does harm', async
     whole([create({ name_label: () => 1 })]),
     whole([create(JSON.parse('{"__proto__": "x"}'))]),
     { ...whole([create({})]), scans: ['attic'] },
+    { ...whole([create({})]), lookups: [['book', 'shelf', 's0']] },
+    { ...whole([create({})]), lookups: 's0' },
     { ...whole([create({})]), reads: [['shelf', 's0']] },
     { ...whole([create({})]), base: 7 },
   ];

@@ -90,6 +90,78 @@ describe('a relation', () => {
   });
 });
 
+describe('rows that refer to another by an indexed field', () => {
+  /** The books lent to each shelf, looked up and by looking at every book. */
+  const lent = (view: Loose) =>
+    [0, 1, 2].map((shelf) => {
+      const [to, known] = [`s${shelf}`, new Map(view.all('book'))];
+      const found = view.referring('book', 'lentTo', to).map(([ref]: Loose) => ref);
+      const all = [...known].filter(([, book]: Loose) => book.lentTo === to).map(([ref]) => ref);
+      return { found: found.sort(), all: all.sort() };
+    });
+  const expectAll = (view: Loose): void => {
+    for (const { found, all } of lent(view)) expect(found).toEqual(all);
+  };
+
+  test('are found whatever happens, by readers and by decisions, also after a restart', async () => {
+    const step = fc.record({
+      what: fc.constantFrom('add', 'lend', 'back', 'drop', 'fail', 'wait'),
+      to: fc.integer({ min: 0, max: 2 }),
+      book: fc.integer({ min: 0, max: 5 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+        const own = await mkdtemp(join(folder, 'run-'));
+        let store = open(lmdbDurable(own));
+        for (const { what, to, book } of steps) {
+          const [ref, lentTo] = [`b${book}`, `s${to}`];
+          const known = store.latest.get('book', ref) !== undefined;
+          const made = store.commit((tx: Loose) => {
+            if (what === 'add' && !known) tx.create('book', ref, { lentTo });
+            if (what === 'drop') tx.delete('book', ref);
+            if (known && (what === 'lend' || what === 'fail')) tx.patch('book', ref, { lentTo });
+            if (known && what === 'back') tx.patch('book', ref, { lentTo: 'OpaqueRef:NULL' });
+            if (known) expectAll(tx);
+            if (what === 'fail') throw new Error('no');
+          });
+          if (what === 'wait' || what === 'fail') await made.catch(() => undefined);
+          expectAll(store.latest);
+          expectAll(store.committed);
+        }
+        await store.commit((tx: Loose) => tx.create('book', 'last', { lentTo: 's0' }));
+        const before = lent(store.committed);
+        await store.close();
+        store = open(lmdbDurable(own));
+        expect(lent(store.latest)).toEqual(before);
+        expectAll(store.committed);
+        await store.close();
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('are no longer found by what a full disk refused', async () => {
+    let full = false;
+    const disk = lmdbDurable(folder);
+    const write = (group: WriteGroup) => (full ? Promise.reject(new DiskFull('no room')) : disk.write(group));
+    const store = open({ ...disk, write });
+    await add(store, 'book', 'b1', { lentTo: 's1' });
+    full = true;
+    await expect(
+      store.commit((tx: Loose) => tx.patch('book', 'b1', { lentTo: 's2' })),
+    ).rejects.toBeInstanceOf(Fault);
+    expect(lent(store.latest).map(({ found }) => found)).toEqual([[], ['b1'], []]);
+    full = false;
+    await store.close();
+  });
+
+  test('are looked up by no other field', async () => {
+    const store = open();
+    expect(() => store.latest.referring('book', 'shelf', 's1')).toThrow('book.shelf is not indexed');
+    await store.close();
+  });
+});
+
 describe('a commit', () => {
   test('that throws changes nothing', async () => {
     const store = open();
