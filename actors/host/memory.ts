@@ -1,10 +1,6 @@
 import type { Ref } from '../../src/model/types.ts';
-import { freeBytes, memoryOfHosts } from '../../src/objects/placement/memory.ts';
+import { freeBytes, memoryOfHost } from '../../src/objects/placement/memory.ts';
 import type { View } from '../../src/store/view.ts';
 
 /** Bytes that VMs could still get on a host: what none of its VMs, and no VM on its way to it, holds. */
-export const freeMemory = (view: View, self: Ref<'host'>): bigint => {
-  view.require('host', self);
-  const memory = memoryOfHosts(view).get(self);
-  return memory === undefined ? 0n : freeBytes(memory);
-};
+export const freeMemory = (view: View, self: Ref<'host'>): bigint => freeBytes(memoryOfHost(view, self));

@@ -63,7 +63,7 @@ export const fields = {
   scheduled_to_be_resident_on: dyn(
     ref('host'),
     'Host that has set memory aside while a start, resume or migration is on its way.',
-    { default: nullRef },
+    { default: nullRef, indexed: true },
   ),
   affinity: rw(ref('host'), 'Host to prefer when the VM starts; null leaves the choice to the pool.', {
     writeRole: 'vm-power-admin',

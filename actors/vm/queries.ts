@@ -3,7 +3,7 @@ import type { Ref } from '../../src/model/types.ts';
 import { deviceNumberOf } from '../../src/objects/device-numbers.ts';
 import { isHvm } from '../../src/objects/guest-devices.ts';
 import { assertFits } from '../../src/objects/placement/choice.ts';
-import { hostRefusal } from '../../src/objects/placement/fitness.ts';
+import { hostRefusals } from '../../src/objects/placement/fitness.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Value } from '../../src/std/value.ts';
@@ -39,10 +39,10 @@ export const queries = {
     },
   },
   get_possible_hosts: {
-    read: ({ view, self }) =>
-      [...view.all('host')]
-        .map(([host]) => host)
-        .filter((host) => hostRefusal(view, vm(self), host) === undefined),
+    read: ({ view, self }) => {
+      const refusalOf = hostRefusals(view, vm(self));
+      return [...view.all('host')].map(([host]) => host).filter((host) => refusalOf(host) === undefined);
+    },
   },
   assert_can_boot_here: { read: ({ view, self }, { host }) => assertFits(view, vm(self), host) },
   assert_operation_valid: { read: ({ view, self }, { op }) => demand(vmRefusal(view, vm(self), op)) },

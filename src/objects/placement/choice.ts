@@ -4,16 +4,16 @@ import { Fault } from '../../std/fault.ts';
 import type { View } from '../../store/view.ts';
 import { demand, faultFrom, type Refusal } from '../refusal.ts';
 import { rankApart } from './anti-affinity.ts';
-import { hostRefusal, memoryRefusal } from './fitness.ts';
-import { memoryOfGuest, memoryOfHosts } from './memory.ts';
+import { hostRefusals, memoryRefusal } from './fitness.ts';
+import { memoryOfGuest, memoryOfHost } from './memory.ts';
 import { type HostMemory, selectHost, summary } from './selection.ts';
 
 type Memory = ReadonlyMap<Ref<'host'>, HostMemory>;
 
 /** Fails with what keeps a VM from running on a host, too little memory included. */
 export const assertFits = (view: View, self: Ref<'VM'>, host: Ref<'host'>): void => {
-  demand(hostRefusal(view, self, host));
-  demand(memoryRefusal(view.require('VM', self), memoryOfHosts(view, self).get(host)));
+  demand(hostRefusals(view, self)(host));
+  demand(memoryRefusal(view.require('VM', self), memoryOfHost(view, host, self)));
 };
 
 /** Hosts that suit alike, in the order in which they are to be tried. */
@@ -30,27 +30,27 @@ const noneOf = (refusals: readonly Refusal[]): Fault => {
 };
 
 /**
- * The host that suits a VM best, of those given that it can run on; throws why there is none. `memory` is what
- * hosts have without this VM.
+ * The host that suits a VM best, of those that it can run on; throws why there is none. `memory` is what hosts
+ * have without this VM, where the caller knows it, and then no other hosts come into question.
  */
-export const chooseHost = (
-  view: View,
-  self: Ref<'VM'>,
-  memory: Memory = memoryOfHosts(view, self),
-  hosts: readonly Ref<'host'>[] = [...memory.keys()],
-): Ref<'host'> => {
+export const chooseHost = (view: View, self: Ref<'VM'>, memory?: Memory): Ref<'host'> => {
   const vm = view.require('VM', self);
-  const refusals = new Map<Ref<'host'>, Refusal>();
-  for (const host of hosts) {
-    const refusal = hostRefusal(view, self, host) ?? memoryRefusal(vm, memory.get(host));
-    if (refusal !== undefined) refusals.set(host, refusal);
+  const refusalOf = hostRefusals(view, self);
+  const fit = new Map<Ref<'host'>, HostMemory>();
+  const refusals: Refusal[] = [];
+  for (const host of memory?.keys() ?? [...view.all('host')].map(([ref]) => ref)) {
+    const refused = refusalOf(host);
+    // Guests are counted only where nothing else is in the way.
+    const room = refused === undefined ? (memory?.get(host) ?? memoryOfHost(view, host, self)) : undefined;
+    const refusal = refused ?? memoryRefusal(vm, room);
+    if (refusal !== undefined) refusals.push(refusal);
+    else if (room !== undefined) fit.set(host, room);
   }
   const [pool] = view.all('pool');
-  const fit = hosts.filter((host) => !refusals.has(host));
-  for (const rank of ranksOf(view, self, vm, fit)) {
+  for (const rank of ranksOf(view, self, vm, [...fit.keys()])) {
     const summaries = rank.flatMap((host) => {
-      const known = memory.get(host);
-      return known === undefined ? [] : [summary(known, [memoryOfGuest(vm)])];
+      const room = fit.get(host);
+      return room === undefined ? [] : [summary(room, [memoryOfGuest(vm)])];
     });
     const selected = selectHost(summaries, {
       preferred: [vm.affinity],
@@ -60,5 +60,5 @@ export const chooseHost = (
     });
     if (selected !== undefined) return selected as Ref<'host'>;
   }
-  throw noneOf([...refusals.values()]);
+  throw noneOf(refusals);
 };

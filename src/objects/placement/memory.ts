@@ -1,5 +1,5 @@
 import type { RecordNamed } from '../../model/class.ts';
-import { nullRef, type Ref } from '../../model/types.ts';
+import type { Ref } from '../../model/types.ts';
 import type { View } from '../../store/view.ts';
 import type { GuestMemory, HostMemory } from './selection.ts';
 
@@ -17,34 +17,35 @@ export const neededBytes = (vm: RecordNamed<'VM'>): bigint => vm.memory_dynamic_
 /** Of a host that never told its memory nothing is known, so nothing is refused for it. */
 const unknownBytes = 1n << 60n;
 
-/**
- * The memory of all hosts, with the guests that run there or are on their way; a migrating one counts for
- * both. `without`: a VM that is left out. Looks once at every VM, however many hosts there are.
- */
-export const memoryOfHosts = (view: View, without?: Ref<'VM'>): ReadonlyMap<Ref<'host'>, HostMemory> => {
-  const [pool] = view.all('pool');
-  const guests = new Map<Ref<'host'>, GuestMemory[]>();
-  const hosts = new Map<Ref<'host'>, HostMemory>();
-  for (const [host, { metrics, memory_overhead: overhead }] of view.all('host')) {
-    const known: GuestMemory[] = [];
-    guests.set(host, known);
-    hosts.set(host, {
-      host,
-      isCoordinator: pool?.[1].master === host,
-      overhead,
-      total: view.get('host_metrics', metrics)?.memory_total ?? unknownBytes,
-      guests: known,
-    });
+/** VMs that run on a host or are on their way to it; a migrating one counts for both of its hosts. */
+const guestsOf = (view: View, host: Ref<'host'>, without: Ref<'VM'> | undefined): readonly GuestMemory[] => {
+  const guests: GuestMemory[] = [];
+  for (const ref of view.require('host', host).resident_VMs) {
+    const vm = ref === without ? undefined : view.get('VM', ref);
+    if (vm !== undefined) guests.push(memoryOfGuest(vm));
   }
-  for (const [ref, vm] of view.all('VM')) {
-    const { resident_on: at, scheduled_to_be_resident_on: coming } = vm;
-    if (ref === without || (at === nullRef && coming === nullRef)) continue;
-    const memory = memoryOfGuest(vm);
-    guests.get(at)?.push(memory);
-    if (coming !== at) guests.get(coming)?.push(memory);
+  for (const [ref, vm] of view.referring('VM', 'scheduled_to_be_resident_on', host)) {
+    if (ref !== without && vm.resident_on !== host) guests.push(memoryOfGuest(vm));
   }
-  return hosts;
+  return guests;
 };
+
+/** The memory of a host and of its guests, whose number alone decides what it costs. `without`: a VM left out. */
+export const memoryOfHost = (view: View, host: Ref<'host'>, without?: Ref<'VM'>): HostMemory => {
+  const { metrics, memory_overhead: overhead } = view.require('host', host);
+  const [pool] = view.all('pool');
+  return {
+    host,
+    isCoordinator: pool?.[1].master === host,
+    overhead,
+    total: view.get('host_metrics', metrics)?.memory_total ?? unknownBytes,
+    guests: guestsOf(view, host, without),
+  };
+};
+
+/** The memory of all hosts. */
+export const memoryOfHosts = (view: View): ReadonlyMap<Ref<'host'>, HostMemory> =>
+  new Map([...view.all('host')].map(([host]) => [host, memoryOfHost(view, host)]));
 
 /** Bytes that are left: every guest keeps what it may have now, as nobody takes memory back from guests. */
 export const freeBytes = ({ total, overhead, guests }: HostMemory): bigint => {
