@@ -13,7 +13,10 @@ export const joinRoute = (membership: Pick<Membership, 'takeIn'>): RequestRoute 
     const taken = await membership.takeIn(async () => {
       const { role } = await context.caller();
       if (role !== 'pool-admin' && role !== 'pool-operator' && role !== '_local_root_') {
-        throw new Fault('RBAC_PERMISSION_DENIED', ['pool.join', 'Adding a host takes the role pool-operator']);
+        throw new Fault('RBAC_PERMISSION_DENIED', [
+          'pool.join',
+          'Adding a host takes the role pool-operator',
+        ]);
       }
       return request.bytes(joinBytesMax);
     });

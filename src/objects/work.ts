@@ -43,7 +43,10 @@ export const work = (
     const { message, args } = invocation;
     const refuse = (fault: Fault): void => {
       // It is asked for again elsewhere, so nothing has ended.
-      if (fault instanceof Moved) return reject(fault);
+      if (fault instanceof Moved) {
+        reject(fault);
+        return;
+      }
       const refused = (): void => reject(fault);
       settleTask(options, invocation, task, (tx) => failTask(tx, task, options.services, fault)).then(
         refused,

@@ -166,10 +166,7 @@ const join = async (
 };
 
 /** The coordinator's side: what a host that joins has sent. Answers what it is sent back. */
-const takeIn = async (
-  parts: MembershipParts,
-  read: () => Promise<Uint8Array>,
-): Promise<Uint8Array> => {
+const takeIn = async (parts: MembershipParts, read: () => Promise<Uint8Array>): Promise<Uint8Array> => {
   const { ground, own, credentials, pool } = parts;
   const { store, state, host, limits } = ground;
   try {

@@ -31,7 +31,9 @@ export const nodePoolDoor = (portDefault: () => number): PoolDoor => ({
           else chunks.push(chunk);
         });
         response.once('error', reject);
-        response.once('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+        response.once('end', () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }),
+        );
       });
       sent.end(body);
     }),
