@@ -106,7 +106,9 @@ const acknowledges = (ledger: Ledger, more: number): Promise<void> => {
 
 const missingOf = async (from: Session, { settings, clones }: Ledger): Promise<readonly string[]> => {
   const vms = await rowsOf(from, 'VM');
-  const lost = settings.filter(({ vm, key }) => (vms.get(vm)?.get('other_config') as Row | undefined)?.has(key) !== true);
+  const lost = settings.filter(
+    ({ vm, key }) => (vms.get(vm)?.get('other_config') as Row | undefined)?.has(key) !== true,
+  );
   return [...lost.map(({ key }) => key), ...clones.filter((clone) => !vms.has(clone))];
 };
 
