@@ -33,8 +33,8 @@ export interface RowChange {
   readonly row?: {
     /** False: `fields` has only those that changed. */
     readonly whole: boolean;
-    /** This very version is on the disk of the host that decides. */
-    readonly stored: boolean;
+    /** Generation that the row bears on disk. */
+    readonly stored: number;
     readonly fields: AnyRecord;
   };
 }
@@ -67,6 +67,9 @@ export const checkMark = (mark: LogMark): void => {
   if (newestEpoch(epochs) !== epoch) throw new BatchRefused(`The history does not end with epoch ${epoch}`);
 };
 
+const isRow = ({ stored, fields }: NonNullable<RowChange['row']>): boolean =>
+  isCount(stored) && typeof fields === 'object' && fields !== null;
+
 /** Throws when what a peer sent is not a list of changed rows. */
 export const checkChanges = (changes: readonly RowChange[]): void => {
   if (!Array.isArray(changes)) throw new BatchRefused('The changes are no list');
@@ -74,7 +77,7 @@ export const checkChanges = (changes: readonly RowChange[]): void => {
     const named = typeof one?.cls === 'string' && typeof one.ref === 'string';
     const counted = named && isCount(one.generation) && isCount(one.created);
     const { row } = counted ? one : {};
-    if (!counted || (row !== undefined && (typeof row.fields !== 'object' || row.fields === null))) {
+    if (!counted || (row !== undefined && !isRow(row))) {
       throw new BatchRefused('One of the changes has not the shape of a changed row');
     }
   }

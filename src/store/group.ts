@@ -49,9 +49,10 @@ export const writeGroup = (pipeline: Pipeline, group: readonly Staged[]): WriteG
   };
 };
 
-const storedRow = (schema: Schema, ref: string, { record, created, modified }: Version): StoredRow => {
+const storedRow = (schema: Schema, ref: string, { record, created, stored }: Version): StoredRow => {
   // A copy of what has the right shape already: making an object of ninety fields costs several times as much.
   const fields: Record<string, unknown> = { ...schema.storedDefaults };
   for (const field of schema.storedFields) fields[field] = record[field];
-  return { cls: schema.cls.name, ref, created, modified, fields };
+  // A later change in memory only is on no disk: hosts that wrote the row at different times have the same.
+  return { cls: schema.cls.name, ref, created, modified: stored, fields };
 };

@@ -59,7 +59,7 @@ const stageDraft = (
     created: draft.before?.created ?? generation,
     modified: generation,
     durable: draft.durable,
-    stored: disk,
+    stored: disk ? generation : (draft.before?.stored ?? 0),
   };
   owner.stage(entry, after);
   owner.newest = generation;

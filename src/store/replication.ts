@@ -104,7 +104,7 @@ const addUnpublished = ({ unacknowledged }: Pipeline, position: number, missed: 
 };
 
 const livesInMemory = ({ fieldNames, stored, defaults, relations }: Schema, version: Version): boolean =>
-  !version.stored ||
+  version.stored !== version.modified ||
   fieldNames.some(
     (name) =>
       !stored.has(name) &&
@@ -188,7 +188,7 @@ const takeChange = (tables: ReadonlyMap<string, Table>, one: RowChange): Change 
   owner.stage(entry, after);
   owner.newest = Math.max(owner.newest, generation);
   // A row that came and went while this host was away: its deletion is known all the same.
-  const gone = { created: one.created, modified: generation, durable: one.durable, stored: false };
+  const gone = { created: one.created, modified: generation, durable: one.durable, stored: 0 };
   const unknown = after === undefined ? { record: owner.schema.defaults, ...gone } : undefined;
   const changed = row === undefined || row.whole ? undefined : new Set(Object.keys(row.fields));
   return { entry, before: before ?? unknown, after, generation, changed, disk };
@@ -276,7 +276,7 @@ export const replaceAll = async (
   await stageTold(pipeline, changes, { ...mark, horizon: mark.generation }, 'rows', onStaged);
 };
 
-const nothing = { whole: true, stored: false, fields: {} };
+const nothing = { whole: true, stored: 0, fields: {} };
 
 const replaceTable = (
   owner: Table,
@@ -293,8 +293,9 @@ const replaceTable = (
   for (const [ref, row] of rows) {
     const before = owner.latest(ref);
     const after = versionOf(owner.schema, row, row.row ?? nothing, before);
-    if (before !== undefined && isSame(before, after)) continue;
     const entry = owner.entry(ref);
+    // What readers were not shown yet, and never will be by the commit that made it, is shown by the copy.
+    if (before !== undefined && before === entry.committed && isSame(before, after)) continue;
     owner.stage(entry, after);
     const disk = after.durable || before?.durable === true;
     changes.push({ entry, before, after, generation, changed: undefined, disk });

@@ -153,7 +153,7 @@ const fill = (tables: ReadonlyMap<string, Table>, rows: Iterable<StoredRow>): vo
     const owner = tables.get(cls);
     if (owner === undefined) continue;
     const record = { ...owner.schema.defaults, ...fields };
-    const version: Version = { record, created, modified, durable: true, stored: true };
+    const version: Version = { record, created, modified, durable: true, stored: modified };
     const entry = owner.entry(ref);
     owner.stage(entry, version);
     owner.publish(entry, version);

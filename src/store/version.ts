@@ -9,8 +9,11 @@ export interface Version {
   readonly modified: number;
   /** False: the row is gone after a restart. */
   readonly durable: boolean;
-  /** This very version is on disk, or will be; the newest change of a durable row may live in memory only. */
-  readonly stored: boolean;
+  /**
+   * Generation of the newest change that is on disk, or will be, and the one that the row bears there. Older than
+   * `modified` when the newest change lives in memory only, 0 when nothing is on disk; the same on all hosts.
+   */
+  readonly stored: number;
   /** The row as it goes over the wire, made by the first reader that wants it. */
   xml?: Buffer;
   json?: Buffer;

@@ -260,6 +260,26 @@ test('a leader that comes back keeps what did become the pool’s, and answers t
   expect(rowsOf(old)).toEqual(rowsOf(next));
 });
 
+test('a leader that comes back by a copy shows what became the pool’s of what it had not shown yet', async () => {
+  const old = host();
+  await old.lead(1);
+  await add(old, 's0');
+  const next = host();
+  const before = await following(old, next, 'next');
+  old.awaitReplicas(() => 2);
+  const kept = [count(old), old.commit((tx: Loose) => tx.delete('shelf', 's0')), add(old, 's1')];
+  await turn();
+  await before.end();
+  expect(next.committed.get('shelf', 's1')).toBeDefined();
+  const lost = add(old, 's2');
+  await turn();
+  await next.lead(2);
+  expect((await following(next, old, 'old')).how()).toBe('copy');
+  const outcomes = await Promise.allSettled([...kept, lost]);
+  expect(outcomes.map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+  expect(rowsOf(old)).toEqual(rowsOf(next));
+});
+
 test('a leader that starts again in its epoch does not take followers for up to date in what it forgot', async () => {
   const own = disk();
   let leader = host(own);

@@ -195,6 +195,30 @@ describe('a member', () => {
     expect(rowsOf(member)).toEqual(rowsOf(leader));
   });
 
+  test('that took a copy has on its disk what others have there, also of rows that last changed in memory', async () => {
+    const leader = host();
+    await leader.lead(1);
+    const disks = [disk(), disk()] as const;
+    const live = host(disks[0]);
+    await following(leader, live, 'live');
+    await add(leader, 'shelf', 's0');
+    await add(leader, 'book', 'b0', { shelf: 's0' });
+    await patch(leader, 'book', 'b0', { progress: 1n });
+    const copied = host(disks[1]);
+    await copied.disown();
+    expect((await following(leader, copied, 'copied')).how()).toBe('copy');
+    await count(leader);
+    await Promise.all([live, copied].map((one) => one.reached(leader.generation)));
+    // All are killed; the one that took the copy leads.
+    const [member, next] = disks.map((one) => host(one)) as [Host, Host];
+    expect(rowsOf(member)).toEqual(rowsOf(next));
+    await next.lead(2);
+    expect((await following(next, member, 'member')).how()).toBe('batch');
+    expect(rowsOf(member)).toEqual(rowsOf(next));
+    await patch(member, 'book', 'b0', { progress: 2n });
+    expect(next.committed.get('book', 'b0').progress).toBe(2n);
+  });
+
   test('refuses a batch that leaves something out, or is of another history, and stays as it is', async () => {
     const leader = host();
     await leader.lead(1);
