@@ -3,8 +3,9 @@
 // Method: three hosts in process over one store, each with a scripted hypervisor; random starts at once.
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { reservationCollector } from '../../actors/vm/collect.ts';
 import { XenopsError } from '../../src/drivers/hypervisor/hypervisor.ts';
-import type { Ref } from '../../src/model/types.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
 import { freeBytes, memoryOfHosts } from '../../src/objects/placement/memory.ts';
 import type { WorldHost, WorldOptions } from '../world.ts';
 import { gib, type PoolBench, poolBench } from './pool-bench.ts';
@@ -194,4 +195,42 @@ describe('VM.start', () => {
     );
     at = await poolBench();
   }, 60_000);
+});
+
+describe('memory that is set aside for a VM that nobody starts', () => {
+  const setAside = (vm: Ref<'VM'>, { host }: WorldHost): Promise<void> =>
+    at.store.commit((tx) => tx.patch('VM', vm, { scheduled_to_be_resident_on: host }));
+  const isSetAside = (vm: Ref<'VM'>): boolean => at.row(vm).scheduled_to_be_resident_on !== nullRef;
+
+  test('is given back in the second pass that finds it', async () => {
+    const [, two] = await setUp();
+    const vm = await at.newVm();
+    await setAside(vm, two);
+    const collect = reservationCollector();
+    expect(await at.store.commit(collect)).toBe(0);
+    expect(isSetAside(vm)).toBe(true);
+    expect(await at.store.commit(collect)).toBe(1);
+    expect(isSetAside(vm)).toBe(false);
+    await start(vm);
+    expect(at.row(vm).power_state).toBe('Running');
+  });
+
+  test('is given back at once when its host is gone', async () => {
+    const [, two] = await setUp();
+    const vm = await at.newVm();
+    await setAside(vm, two);
+    await at.lose(two.host);
+    expect(await at.store.commit(reservationCollector())).toBe(1);
+    expect(isSetAside(vm)).toBe(false);
+  });
+
+  test('stays with a start that has begun', async () => {
+    const [, two] = await setUp();
+    const vm = await at.newVm();
+    await setAside(vm, two);
+    await at.store.commit((tx) => tx.patch('VM', vm, { current_operations: new Map([['task', 'start']]) }));
+    const collect = reservationCollector();
+    for (let pass = 0; pass < 3; pass += 1) expect(await at.store.commit(collect)).toBe(0);
+    expect(isSetAside(vm)).toBe(true);
+  });
 });

@@ -1,5 +1,6 @@
 import { refreshOwnHost } from '../../../actors/pool/bootstrap.ts';
 import { endPendingTasks } from '../../../actors/task/start.ts';
+import { reservationCollector } from '../../../actors/vm/collect.ts';
 import { vmReports } from '../../../actors/vm/reports.ts';
 import type { MeshNetwork } from '../../drivers/mesh-wire.ts';
 import type { Storage } from '../../drivers/storage/storage.ts';
@@ -181,7 +182,22 @@ const hostRows = async (
   const reports = vmReports({ invoker, store, services, log });
   if (!leavesOut('reconcile')) await reports.reconcile();
   services.hypervisor.watch(reports);
+  housekeeping(store, life, pool);
 };
+
+/** As the program does it. */
+const housekeeping = (store: Store, life: Life, pool: Pool): void => {
+  const collect = reservationCollector();
+  const again = (): void => {
+    life.after(housekeepingMs, () => {
+      const swept = pool.role.kind === 'leads' ? store.commit((tx) => void collect(tx)) : Promise.resolve();
+      swept.catch(() => {}).finally(again);
+    });
+  };
+  again();
+};
+
+const housekeepingMs = 30_000;
 
 /** Repositories are rows here; nobody reads a disk. */
 const noStorage = new Proxy({} as Storage, {
