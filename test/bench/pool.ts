@@ -50,7 +50,8 @@ const limits = { depthMax: 64, itemsMax: 10_000_000, textMax: 1 << 29 };
 export const openPool = async (folder?: string, more: readonly string[] = []): Promise<Pool> => {
   const data = folder ?? (await mkdtemp(join(tmpdir(), 'xenact-bench-')));
   const began = performance.now();
-  const flags = ['--data', data, '--http-port', '0', '--https-port', '0', '--hypervisor', 'sim'];
+  const ports = ['--http-port', '0', '--https-port', '0', '--mesh-port', '0'];
+  const flags = ['--data', data, ...ports, '--hypervisor', 'sim'];
   const child = spawn(
     process.execPath,
     [...nodeFlags, program, 'up', ...flags, '--root-password', password, ...more],

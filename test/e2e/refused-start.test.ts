@@ -16,7 +16,7 @@ afterEach(() => clean(folder));
 const up = (data: string, ...flags: readonly string[]) =>
   spawnSync(
     process.execPath,
-    [program, 'up', '--data', data, '--http-port', '0', '--https-port', '0', ...flags],
+    [program, 'up', '--data', data, '--http-port', '0', '--https-port', '0', '--mesh-port', '0', ...flags],
     { encoding: 'utf8', timeout: 40_000 },
   );
 

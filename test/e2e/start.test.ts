@@ -97,6 +97,8 @@ describe('a start that cannot succeed', () => {
       String(port),
       '--https-port',
       '0',
+      '--mesh-port',
+      '0',
       '--hypervisor',
       'sim',
     );

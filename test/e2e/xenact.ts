@@ -49,6 +49,8 @@ export const start = async (
       '0',
       '--https-port',
       '0',
+      '--mesh-port',
+      '0',
       '--root-password',
       password,
       ...flags,
