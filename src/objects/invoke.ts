@@ -18,6 +18,7 @@ import {
 import { alone, type Carried } from './places.ts';
 import { implicitRead } from './reads.ts';
 import { assertHome, atHome, received, routed } from './route.ts';
+import { settle } from './settling.ts';
 import { createTask, failTask, newRef, succeedTask } from './tasks.ts';
 import { work } from './work.ts';
 
@@ -120,23 +121,23 @@ const invokeAsync = async (
   invocation: Invocation,
   callFor: CallFor,
 ): Promise<Ref<'task'>> => {
-  const { store, services } = options;
+  const { services } = options;
   const { message } = invocation;
   const task = await taskOf(options, invocation);
   // Work settles its task itself, in the commit of its changes.
-  const settle = async (final: (tx: Tx) => void): Promise<void> => {
-    if (!isWork(options, message)) await store.commit(final);
+  const end = async (final: (tx: Tx) => void): Promise<void> => {
+    if (!isWork(options, message)) await settle(options, { method: message.method, task }, final);
   };
   answer(options, { ...invocation, task }, task, callFor)
     .then(
       async (result) => {
-        await settle((tx) => succeedTask(tx, task, services, encoderOf(message.result).xml(result)));
+        await end((tx) => succeedTask(tx, task, services, encoderOf(message.result).xml(result)));
         invocation.ended?.(undefined);
       },
       async (error) => {
         const fault = reported(error, message, services);
         invocation.ended?.(fault);
-        await settle((tx) => failTask(tx, task, services, fault));
+        await end((tx) => failTask(tx, task, services, fault));
       },
     )
     .catch((error) => services.log.error({ error, task }, 'A task could not be settled'));

@@ -6,6 +6,7 @@ import { classOf, handlerArgs, selfOf, subjectOf } from './arguments.ts';
 import type { AnyHandler } from './implement.ts';
 import { type Invocation, type InvokerOptions, isWork, type RoutedOptions } from './invocation.ts';
 import { type Carried, homeOf, isLive, Moved, type Places, seatOf } from './places.ts';
+import { settle } from './settling.ts';
 import { endTask, failTask, unmark } from './tasks.ts';
 
 /** What moves more often than this while it is called is said to be out of reach. */
@@ -129,7 +130,7 @@ const leave = async (
   error: unknown,
   host: Ref<'host'>,
 ): Promise<void> => {
-  const { catalog, store, services } = options;
+  const { catalog, services } = options;
   const { message, args } = invocation;
   const task = invocation.task ?? (nullRef as Ref<'task'>);
   const handler = catalog.handler(message);
@@ -137,19 +138,13 @@ const leave = async (
   // Where the host answered, its work has settled by itself.
   const lost = host !== services.host && isLoss(error);
   if (placement === undefined && !lost && !isOpen(options, task)) return;
-  await store
-    .commit((tx) => {
-      placement?.release(tx, selfOf(message, args), host);
-      if (lost) {
-        const { cls, ref } = rowOf(options, invocation);
-        unmark(tx, cls, ref, task);
-      }
-      const fault = error instanceof Fault ? error : new Fault('INTERNAL_ERROR', [String(error)]);
-      endTask(tx, invocation.watched, task, () => failTask(tx, task, services, fault));
-    })
-    .catch((failure: unknown) =>
-      services.log.error({ error: failure, method: message.method }, 'A call that failed was not settled'),
-    );
+  const row = lost ? rowOf(options, invocation) : undefined;
+  await settle(options, { method: message.method, task }, (tx) => {
+    placement?.release(tx, selfOf(message, args), host);
+    if (row !== undefined) unmark(tx, row.cls, row.ref, task);
+    const fault = error instanceof Fault ? error : new Fault('INTERNAL_ERROR', [String(error)]);
+    endTask(tx, invocation.watched, task, () => failTask(tx, task, services, fault));
+  });
 };
 
 const isOpen = ({ store }: InvokerOptions, task: Ref<'task'>): boolean =>

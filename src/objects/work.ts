@@ -17,6 +17,7 @@ import {
 } from './invocation.ts';
 import { Moved } from './places.ts';
 import type { Job } from './runtime.ts';
+import { settle } from './settling.ts';
 import { endTask, failTask, mark, succeedTask, unmark } from './tasks.ts';
 
 /** One piece of work from its admission to its settling. */
@@ -99,7 +100,7 @@ const perform = async (run: Run, job: Job, controller: AbortController): Promise
     const result = await handler.work(workingOf(run, controller.signal, undo, settles), run.given);
     if (settles.length === 0 && standsAlone(run)) return result;
     await store.commit((tx) => {
-      for (const settle of settles) settle(tx);
+      for (const last of settles) last(tx);
       leaveMark(tx, job);
       const text = (): string => encoderOf(invocation.message.result).xml(result);
       endTask(tx, invocation.watched, task, () => succeedTask(tx, task, services, text()));
@@ -124,14 +125,12 @@ const takeBack = async (run: Run, job: Job, undo: Undo, error: unknown): Promise
     services.log.error({ error: failure, method: message.method }, 'A step could not be undone'),
   );
   if (standsAlone(run)) return fault;
-  await store
-    .commit((tx) => {
-      leaveMark(tx, job);
-      endTask(tx, invocation.watched, task, () => failTask(tx, task, services, fault));
-    })
-    // With a full disk the task cannot be settled on it, but the object must not stay busy in memory.
-    .catch(() => store.commit((tx) => leaveMark(tx, job)))
-    .catch(() => undefined);
+  const done = await settle(options, { method: message.method, task }, (tx) => {
+    leaveMark(tx, job);
+    endTask(tx, invocation.watched, task, () => failTask(tx, task, services, fault));
+  });
+  // With a full disk the task cannot be settled on it, but the object must not stay busy in memory.
+  if (!done) await store.commit((tx) => leaveMark(tx, job)).catch(() => undefined);
   return fault;
 };
 
@@ -176,12 +175,15 @@ const claim = ({ options }: Run, job: Job): Promise<void> | undefined => {
 class NotAdmitted extends Error {}
 
 const settleTask = async (
-  { store }: InvokerOptions,
-  invocation: Invocation,
+  options: InvokerOptions,
+  { message, watched }: Invocation,
   task: Ref<'task'>,
   final: (tx: Tx) => void,
 ): Promise<void> => {
-  if (task !== nullRef) await store.commit((tx) => endTask(tx, invocation.watched, task, () => final(tx)));
+  if (task === nullRef) return;
+  await settle(options, { method: message.method, task }, (tx) =>
+    endTask(tx, watched, task, () => final(tx)),
+  );
 };
 
 /** Finer steps of progress would only be events that nobody can see. */
