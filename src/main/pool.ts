@@ -36,7 +36,7 @@ export interface PoolParts {
   readonly addressOf: (host: Ref<'host'>) => string;
   readonly cancel: (task: Ref<'task'>) => boolean;
   readonly onLead: () => Promise<void>;
-  readonly onDead: (host: Ref<'host'>) => void;
+  readonly onDead: (host: Ref<'host'>) => Promise<unknown>;
   readonly restart: () => void;
 }
 

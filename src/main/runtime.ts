@@ -90,11 +90,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
       addressOf: (other) => clientAddress(store, other, host, httpsPort),
       cancel: (task) => objects?.cancel(task) === true,
       onLead: () => prepare(),
-      onDead: (dead) => {
-        endPendingTasks(store, machine.clock.now(), (one) => one === dead).catch((error: unknown) =>
-          log.error({ error, host: dead }, 'The tasks of a host that died were not ended'),
-        );
-      },
+      onDead: (dead) => endPendingTasks(store, machine.clock.now(), (one) => one === dead),
     },
     opened,
   );

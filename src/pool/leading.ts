@@ -28,9 +28,9 @@ interface Follower {
 export interface LeadingOptions {
   /** Members that must have a commit on disk before it is answered, where as many are there. */
   readonly replicas: number;
+  /** A host is not live any more. Asked again until it succeeds, or the host is back. */
+  readonly onDead?: (host: Ref<'host'>) => Promise<unknown>;
   /** A member does not take the log any more although there is a link with it. */
-  /** A host is not live any more. */
-  readonly onDead?: (host: Ref<'host'>) => void;
   readonly onLost?: (host: Ref<'host'>) => void;
 }
 
@@ -168,11 +168,11 @@ const livenessOf = (ground: Ground, onDead: LeadingOptions['onDead']): { stop():
   const { store, clock, log, limits, host: self } = ground;
   let cancel = (): void => {};
   const silentSinceMs = new Map<Ref<'host'>, number>();
+  const dead = new Set<Ref<'host'>>();
 
   const write = (host: Ref<'host'>, live: boolean): void => {
     const { metrics } = store.committed.require('host', host);
     if ((store.latest.get('host_metrics', metrics)?.live ?? live) === live) return;
-    if (!live) onDead?.(host);
     store
       .commit((tx) => {
         if (tx.get('host_metrics', metrics) === undefined) return;
@@ -183,17 +183,29 @@ const livenessOf = (ground: Ground, onDead: LeadingOptions['onDead']): { stop():
       );
   };
 
+  const bury = (host: Ref<'host'>): void => {
+    dead.add(host);
+    onDead?.(host).catch((error: unknown) => {
+      log.warn({ error: String(error), host }, 'What a dead host left is not tidied up yet');
+      dead.delete(host);
+    });
+  };
+
   const look = (): void => {
     const nowMs = clock.monotonicMs();
     for (const host of hostsOf(ground)) {
       if (host === self || ground.isUp(host)) {
         silentSinceMs.delete(host);
+        dead.delete(host);
         write(host, true);
         continue;
       }
       const sinceMs = silentSinceMs.get(host) ?? nowMs;
       silentSinceMs.set(host, sinceMs);
-      if (nowMs - sinceMs >= limits.deadMs) write(host, false);
+      if (nowMs - sinceMs < limits.deadMs) continue;
+      // Also one that the coordinator before this one found dead: nobody knows how far it came with that.
+      if (!dead.has(host)) bury(host);
+      write(host, false);
     }
     cancel = clock.after(lookMs, look);
   };

@@ -121,9 +121,9 @@ export const startProcess = async (
     addressOf: options.machineOf,
     cancel: (task) => objects?.cancel(task) === true,
     onLead: () => store.commit((tx) => tx.patch('pool', tx.only('pool')[0], { master: host })),
-    onDead: (dead) => {
+    onDead: async (dead) => {
       if (sabotage.without?.includes('end tasks of the dead')) return;
-      endPendingTasks(store, life.now(), (one) => one === dead).catch(() => {});
+      await endPendingTasks(store, life.now(), (one) => one === dead);
     },
   });
   linkPeers(ground);
