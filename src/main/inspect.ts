@@ -22,7 +22,7 @@ each host's database is, and open tasks. Needs a user with the role pool-admin.
   --json           for programs: one JSON document, once
 `;
 
-const flags = {
+export const inspectFlags = {
   url: { type: 'string', default: 'http://127.0.0.1:8080' },
   user: { type: 'string', default: 'root' },
   password: { type: 'string' },
@@ -74,7 +74,8 @@ export const inspectCommand = async (
 
 const parsed = (args: readonly string[]) => {
   try {
-    return parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false }).values;
+    return parseArgs({ args: [...args], options: inspectFlags, strict: true, allowPositionals: false })
+      .values;
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n\n${help}`);
   }

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { NetworkFailure } from '../drivers/network.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
 import { nodeMeshNetwork } from '../drivers/node/mesh-wire.ts';
 import { nodePoolDoor } from '../drivers/node/pool-door.ts';
@@ -74,9 +75,12 @@ export const openPool = async (options: UpOptions, parts: PoolParts, opened: Clo
   const listening = await mesh
     .listen({ host: address, port: Number(options['mesh-port']) })
     .catch((error: unknown) => {
+      const busy = error instanceof NetworkFailure && error.reason === 'in-use';
       throw new StartFailure(
         `The mesh cannot listen on port ${options['mesh-port']} of ${address} (${(error as Error).message}). ` +
-          'Give another with --mesh-port, or 0 for any free one.',
+          (busy
+            ? 'Give another with --mesh-port, or 0 for any free one.'
+            : 'Give another address with --listen.'),
       );
     });
   const ground: Ground = {
