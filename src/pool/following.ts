@@ -22,15 +22,19 @@ export const authorityOf = (
   const incarnation = random.uuid();
   let last = 0;
 
-  /** The verdict, or undefined when nobody can say it now. */
-  const ask = async (to: Ref<'host'>, proposal: Proposal, id: string): Promise<Verdict | undefined> => {
+  /** The verdict; undefined when nobody can say it now, `not here` when the other did nothing as it does not decide. */
+  const ask = async (
+    to: Ref<'host'>,
+    proposal: Proposal,
+    id: string,
+  ): Promise<Verdict | undefined | 'not here'> => {
     try {
       const answer = fieldsOf(
         await mesh.call(to, 'propose', { proposal }, { timeoutMs: callMs, requestId: id }),
       );
       if ('generation' in answer) return { generation: countOf(answer['generation']) };
       if ('stale' in answer) return { stale: countOf(answer['stale']) };
-      return undefined;
+      return 'not here';
     } catch (error) {
       if (error instanceof MeshFailure && error.reason !== 'failed') return undefined;
       throw error;
@@ -43,14 +47,16 @@ export const authorityOf = (
       const id = `${incarnation}:${last}`;
       const numbered = peerOf(ground, host) === undefined ? proposal : noting(proposal, peerRef(host), id);
       const startMs = clock.monotonicMs();
-      for (let asked = false; ; ) {
+      for (let asked = false, refused = 0; ; ) {
         if (leads()) return foundHere(ground, id);
         const to = leader();
         if (to !== undefined) {
           // A change that only makes something new would be refused the second time, and not be called stale.
           if (asked && isDecided(ground, id)) return { generation: store.generation };
-          const verdict = await ask(to, numbered, id);
-          if (verdict !== undefined) {
+          // Answers are remembered by request: one that was refused may be put to the same host again once it decides.
+          const verdict = await ask(to, numbered, `${id}:${refused}`);
+          if (verdict === 'not here') refused += 1;
+          else if (verdict !== undefined) {
             return asked && 'stale' in verdict ? await unlessDecided(ground, id, verdict) : verdict;
           }
           asked = true;
