@@ -58,10 +58,16 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const state = await openStateFile(machine.disk, paths.pool);
   const epoch = (): number => state.current?.epoch ?? 1;
   const chosen = await hostHypervisor(options, { ...machine, epoch }, paths, log);
-  opened.add({ close: () => stopHypervisor(chosen, print) });
   // The daemon starts while the database is read; whatever is wrong with it is told below.
   const answers = answering(chosen);
-  answers.catch(() => {});
+  const answered = answers.catch(() => {});
+  opened.add({
+    close: async () => {
+      // One that is only just starting could not be told to end, and would stay.
+      await answered;
+      await stopHypervisor(chosen, print);
+    },
+  });
 
   const restart = restartSwitch();
   const runtime = await openRuntime(
