@@ -1,8 +1,7 @@
-import type { Membership } from '../objects/membership.ts';
+import { joinPath, type Membership } from '../objects/membership.ts';
 import { Fault } from '../std/fault.ts';
 import type { RequestRoute } from './route.ts';
 
-export const joinPath = '/pool/join';
 export const joinBytesMax = 256 * 1_048_576;
 
 /** Where a host that joins the pool hands over what it has. What it sends is the membership's to read. */

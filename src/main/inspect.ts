@@ -1,9 +1,9 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { nodeClock } from '../drivers/node/clock.ts';
+import { wholeBody } from '../drivers/node/whole-body.ts';
 import type { Handled, Inspection } from '../pool/inspection.ts';
-import { sleep } from '../std/clock.ts';
 import { inspectionText, messagesText } from './inspect-text.ts';
 import { UsageError } from './options.ts';
 import { StartFailure } from './start-failure.ts';
@@ -64,11 +64,7 @@ export const inspectCommand = async (
       given.actor === undefined ? inspectionText(seen as Inspection[]) : messagesText(seen as Handled[]);
     if (again === undefined) return write(text);
     write(`${clearScreen}${text}`);
-    // The clock lets a process end that waits for nothing else, and this one does.
-    await Promise.all([
-      sleep(nodeClock, again * 1000),
-      new Promise((resolve) => setTimeout(resolve, again * 1000)),
-    ]);
+    await pause(again * 1000);
   }
 };
 
@@ -85,32 +81,26 @@ const get = (url: URL, auth: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const ask = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const options = { auth, rejectUnauthorized: false, signal: AbortSignal.timeout(timeoutMs) };
-    const sent = ask(url, options, (response) => {
-      const chunks: Buffer[] = [];
-      let sizeBytes = 0;
-      response.on('data', (chunk: Buffer) => {
-        sizeBytes += chunk.length;
-        if (sizeBytes > answerBytesMax) sent.destroy(new Error('The answer is too long'));
-        else chunks.push(chunk);
-      });
-      response.once('error', reject);
-      response.once('end', () => {
-        const body = Buffer.concat(chunks).toString('utf8');
-        if (response.statusCode === 200) resolve(body);
-        else
-          reject(
-            new StartFailure(`${url.origin} answered ${response.statusCode}: ${body.trim().slice(0, 500)}`),
-          );
-      });
-    });
-    sent.once('error', (error) =>
+    const failed = ({ message }: Error): void =>
       reject(
-        error instanceof StartFailure
-          ? error
-          : new StartFailure(
-              `${url.origin} cannot be asked (${error.message}). Is xenact up there? Give another --url.`,
-            ),
-      ),
-    );
+        new StartFailure(
+          `${url.origin} cannot be asked (${message}). Is xenact up there? Give another --url.`,
+        ),
+      );
+    const sent = ask(url, options, (response) => {
+      wholeBody(response, answerBytesMax).then(
+        (bytes) => {
+          const body = bytes.toString('utf8');
+          const refused = `${url.origin} answered ${response.statusCode}: ${body.trim().slice(0, 500)}`;
+          if (response.statusCode === 200) resolve(body);
+          else reject(new StartFailure(refused));
+        },
+        (error: Error) => {
+          sent.destroy();
+          failed(error);
+        },
+      );
+    });
+    sent.once('error', failed);
     sent.end();
   });

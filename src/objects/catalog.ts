@@ -1,4 +1,4 @@
-import type { AnyClass, ClassName } from '../model/class.ts';
+import type { AnyClass } from '../model/class.ts';
 import { type WireMessage, wireMessages } from '../model/derive.ts';
 import type { AnyHandler, Behaviour } from './implement.ts';
 
@@ -32,7 +32,3 @@ export const catalogOf = (classes: readonly AnyClass[], behaviours: readonly Beh
     handler: (message) => byClass.get(message.cls.name)?.handlers[message.name],
   };
 };
-
-/** The classes that the catalog has rows and events of. */
-export const isClassName = (catalog: Catalog, name: string): name is ClassName =>
-  catalog.classes.some((cls) => cls.name === name);

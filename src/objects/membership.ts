@@ -26,6 +26,9 @@ export interface Membership {
   isReachable(host: Ref<'host'>): boolean;
 }
 
+/** Where a host that joins hands over what it has, by HTTP. */
+export const joinPath = '/pool/join';
+
 export interface JoinTarget {
   /** `host` or `host:port` of its HTTPS. */
   readonly address: string;

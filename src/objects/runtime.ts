@@ -123,20 +123,24 @@ export const objectsOf = (options: ObjectsOptions): Objects => {
     get awake() {
       return runtime.live.size;
     },
-    look: () => [...runtime.live.values()].map((live) => stateOf(runtime, live)),
+    look: () => statesOf(runtime),
     observe: runtime.system.observe,
     stop: () => runtime.system.stop(),
   };
 };
 
-const stateOf = ({ pending }: Runtime, { key, actor }: Live): ActorState => {
-  const own = [...pending.values()].filter(({ owner }) => owner === key);
-  return {
+const statesOf = ({ live, pending }: Runtime): readonly ActorState[] => {
+  const jobs = new Map<string, { running: Asked[]; waiting: Asked[] }>();
+  for (const { owner, begun, job } of pending.values()) {
+    const own = jobs.get(owner) ?? { running: [], waiting: [] };
+    jobs.set(owner, own);
+    (begun ? own.running : own.waiting).push(job.asked);
+  }
+  return [...live.values()].map(({ key, actor }) => ({
     key,
-    running: own.filter(({ begun }) => begun).map(({ job }) => job.asked),
-    waiting: own.filter(({ begun }) => !begun).map(({ job }) => job.asked),
+    ...(jobs.get(key) ?? { running: [], waiting: [] }),
     queued: actor.pending,
-  };
+  }));
 };
 
 const tooBusy = (): Fault => new Fault('TOO_MANY_PENDING_TASKS');

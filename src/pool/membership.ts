@@ -1,7 +1,7 @@
 import type { PoolDoor } from '../drivers/pool-door.ts';
 import { decodeValue, encodeValue } from '../mesh/value.ts';
 import type { Ref } from '../model/types.ts';
-import type { JoinTarget, Membership } from '../objects/membership.ts';
+import { type JoinTarget, joinPath, type Membership } from '../objects/membership.ts';
 import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import { type Ground, hostsOf, peerRef } from './ground.ts';
@@ -28,7 +28,6 @@ export interface MembershipParts {
   readonly restart: () => void;
 }
 
-const joinPath = '/pool/join';
 const joinMsMax = 120_000;
 /** Time for an answer to reach the client before the program that gives it starts again. */
 const answerMs = 300;

@@ -1,5 +1,4 @@
 import type { PeerRow } from '../mesh/peer.ts';
-import type { Ref } from '../model/types.ts';
 import type { Change } from '../store/version.ts';
 import { type Ground, peerRef } from './ground.ts';
 import type { Peer } from './rows.ts';
@@ -50,6 +49,3 @@ export const sayGoodbye = ({ store, host }: Ground): Promise<void> =>
     const ref = peerRef(host);
     if (tx.get('xenact_peer', ref) !== undefined) tx.patch('xenact_peer', ref, { away: true });
   });
-
-export const isHost = ({ store }: Ground, ref: string): boolean =>
-  store.committed.get('host', ref as Ref<'host'>) !== undefined;

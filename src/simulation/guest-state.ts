@@ -1,3 +1,4 @@
+import { guestAgent } from '../daemons/xenopsd/sim-agent.ts';
 import type { Vbd, Vif, VmState, XenopsMetadata } from '../drivers/hypervisor/hypervisor.ts';
 
 /** One VM as a simulated host knows it. */
@@ -35,21 +36,8 @@ export const devicesOf = ({ vbds, vifs }: XenopsMetadata): Pick<Guest, 'vbds' | 
 
 export const isLive = ({ power }: Guest): boolean => power === 'Running' || power === 'Paused';
 
-/** What the agent of a guest with its tools installed reports. */
-const agent: ReadonlyMap<string, string> = new Map([
-  ['attr/PVAddons/Installed', '1'],
-  ['attr/PVAddons/MajorVersion', '8'],
-  ['attr/PVAddons/MinorVersion', '4'],
-  ['attr/PVAddons/MicroVersion', '0'],
-  ['attr/PVAddons/BuildVersion', '1'],
-  ['control/feature-poweroff', '1'],
-  ['control/feature-reboot', '1'],
-  ['control/feature-suspend', '1'],
-  ['control/feature-vcpu-hotplug', '1'],
-  ['data/os_name', 'Simulated Linux'],
-  ['data/os_distro', 'simulated'],
-  ['data/os_uname', '6.0.0-simulated'],
-]);
+/** Guests of this simulation also take processors while they run. */
+const agent: ReadonlyMap<string, string> = new Map([...guestAgent, ['control/feature-vcpu-hotplug', '1']]);
 
 const none: ReadonlyMap<string, string> = new Map();
 

@@ -126,6 +126,17 @@ export const poolOf = async (
   }
 };
 
+/** A pool of three, a session with its coordinator, and the references of its hosts in their order. */
+export const poolOfThree = async (): Promise<{
+  readonly pool: Lab;
+  readonly session: Session;
+  readonly refs: readonly string[];
+}> => {
+  const pool = await poolOf(3);
+  const session = await logIn(pool.host(0).http);
+  return { pool, session, refs: await hostRefs(session, pool.hosts) };
+};
+
 /** Ports that are free on every address now, below those that the system gives to clients. */
 const freePorts = async (count: number): Promise<readonly number[]> => {
   const held: Server[] = [];

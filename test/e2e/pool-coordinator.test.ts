@@ -7,14 +7,13 @@ import { call, type Failure, logIn, type Session } from './client.ts';
 import {
   codeOf,
   eventually,
-  hostRefs,
   type Lab,
   leaderOf,
   leaderSession,
   logInHere,
   type PoolHost,
   patience,
-  poolOf,
+  poolOfThree,
   runTwice,
 } from './hosts.ts';
 import { looseEnds, newVm, type Row, rowsOf, text } from './lab.ts';
@@ -25,9 +24,7 @@ let refs: readonly string[];
 const ref = (index: number): string => refs[index] as string;
 
 beforeAll(async () => {
-  pool = await poolOf(3);
-  session = await logIn(pool.host(0).http);
-  refs = await hostRefs(session, pool.hosts);
+  ({ pool, session, refs } = await poolOfThree());
 }, 120_000);
 afterAll(() => pool?.close());
 

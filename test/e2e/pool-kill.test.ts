@@ -3,17 +3,8 @@
 // Method: twenty clients change settings, power states and rows of three built programs, which are killed with
 //   SIGKILL in turn; one that is stopped in the middle of a call first looks like a network that fails.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Failure, logIn, type Session } from './client.ts';
-import {
-  codeOf,
-  eventually,
-  hostRefs,
-  type Lab,
-  leaderSession,
-  patience,
-  poolOf,
-  runTwice,
-} from './hosts.ts';
+import { Failure, type Session } from './client.ts';
+import { codeOf, eventually, type Lab, leaderSession, patience, poolOfThree, runTwice } from './hosts.ts';
 import { looseEnds, newVm, type Row, rowsOf, text, untilEnded } from './lab.ts';
 
 let pool: Lab;
@@ -22,9 +13,7 @@ let refs: readonly string[];
 const ref = (index: number): string => refs[index] as string;
 
 beforeAll(async () => {
-  pool = await poolOf(3);
-  session = await logIn(pool.host(0).http);
-  refs = await hostRefs(session, pool.hosts);
+  ({ pool, session, refs } = await poolOfThree());
 }, 120_000);
 afterAll(() => pool?.close());
 

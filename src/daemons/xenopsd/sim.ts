@@ -4,6 +4,7 @@ import type { Network } from '../../drivers/network.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import type { Backend, Guest, GuestSpec, Report } from './backend.ts';
+import { guestAgent } from './sim-agent.ts';
 import {
   type GuestAct,
   type SimConfig,
@@ -205,21 +206,6 @@ const newGuest = (clock: Clock, { domid, vm, disks, vifs }: GuestSpec): Paramete
   disks: disks.map(({ vbd }) => vbd.id[1]),
   vifs: vifs.map(({ id }) => id[1]),
 });
-
-/** What the agent of a guest with its tools installed reports. */
-const guestAgent: ReadonlyMap<string, string> = new Map([
-  ['attr/PVAddons/Installed', '1'],
-  ['attr/PVAddons/MajorVersion', '8'],
-  ['attr/PVAddons/MinorVersion', '4'],
-  ['attr/PVAddons/MicroVersion', '0'],
-  ['attr/PVAddons/BuildVersion', '1'],
-  ['control/feature-poweroff', '1'],
-  ['control/feature-reboot', '1'],
-  ['control/feature-suspend', '1'],
-  ['data/os_name', 'Simulated Linux'],
-  ['data/os_distro', 'simulated'],
-  ['data/os_uname', '6.0.0-simulated'],
-]);
 
 /** What a saved memory image begins with. */
 const IMAGE_MARK = 'xenact simulated memory of ';

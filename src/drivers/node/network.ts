@@ -17,6 +17,7 @@ import {
   type Serving,
 } from '../network.ts';
 import { assertSocketPath, bind, place } from './bind.ts';
+import { wholeBody } from './whole-body.ts';
 
 /** Calls to one place beyond this many at once wait for a connection, within their time. */
 const CONNECTIONS_TO_ONE_MAX = 128;
@@ -53,10 +54,10 @@ export const nodeNetwork: Network = {
         reject(networkFailure(error, to));
       });
       sent.once('response', (response) => {
-        gathered(response, options.responseMax).then(
-          (text) => {
+        wholeBody(response, options.responseMax).then(
+          (whole) => {
             done();
-            resolve({ status: response.statusCode as number, body: text });
+            resolve({ status: response.statusCode as number, body: whole.toString('utf8') });
           },
           (error: Error) => {
             done();
@@ -186,26 +187,6 @@ const limited = (sent: ClientRequest, to: Endpoint, options: PostOptions): (() =
   };
 };
 
-/** A whole body as text. Rejects with `too-large`, or with the error that ended it early. */
-const gathered = (message: IncomingMessage, bytesMax: number): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let sizeBytes = 0;
-    const take = (chunk: Buffer): void => {
-      sizeBytes += chunk.length;
-      if (sizeBytes <= bytesMax) return void chunks.push(chunk);
-      message.off('data', take);
-      reject(new NetworkFailure('too-large', `A body is over the limit of ${bytesMax} bytes`));
-    };
-    message.on('data', take);
-    message.once('end', () => resolve(Buffer.concat(chunks, sizeBytes).toString('utf8')));
-    message.once('error', reject);
-    message.once('close', () => {
-      // After its end every body closes too, and an error with its stack is dearer than all else here.
-      if (!message.readableEnded) reject(new NetworkFailure('closed', 'A body ended early'));
-    });
-  });
-
 const serveOne = async (
   incoming: IncomingMessage,
   response: ServerResponse,
@@ -216,10 +197,9 @@ const serveOne = async (
   response.once('close', () => {
     if (!response.writableFinished) gone.abort(new NetworkFailure('closed', 'The caller went away'));
   });
-  const answer = await gathered(incoming, bodyMax)
-    .then((body) =>
-      handle({ method: incoming.method ?? '', path: incoming.url ?? '', body, signal: gone.signal }),
-    )
+  const { method = '', url: path = '' } = incoming;
+  const answer = await wholeBody(incoming, bodyMax)
+    .then((body) => handle({ method, path, body: body.toString('utf8'), signal: gone.signal }))
     .catch((error: unknown) => failed(error));
   if (response.destroyed) return;
   const bytes = Buffer.from(answer.body, 'utf8');

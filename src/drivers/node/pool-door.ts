@@ -1,5 +1,6 @@
 import { request } from 'node:https';
 import type { PoolDoor } from '../pool-door.ts';
+import { wholeBody } from './whole-body.ts';
 
 const answerBytesMax = 1 << 20;
 const addressForm = /^(?:https:\/\/)?(\[[0-9a-fA-F:.]+\]|[^:/[\]]+)(?::(\d{1,5}))?\/?$/;
@@ -23,16 +24,12 @@ export const nodePoolDoor = (portDefault: () => number): PoolDoor => ({
       });
       sent.once('error', reject);
       sent.once('response', (response) => {
-        const chunks: Buffer[] = [];
-        let sizeBytes = 0;
-        response.on('data', (chunk: Buffer) => {
-          sizeBytes += chunk.length;
-          if (sizeBytes > answerBytesMax) sent.destroy(new Error('The answer is too long'));
-          else chunks.push(chunk);
-        });
-        response.once('error', reject);
-        response.once('end', () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }),
+        wholeBody(response, answerBytesMax).then(
+          (answer) => resolve({ status: response.statusCode ?? 0, body: answer }),
+          (error: Error) => {
+            sent.destroy();
+            reject(error);
+          },
         );
       });
       sent.end(body);

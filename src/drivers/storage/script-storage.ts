@@ -13,7 +13,7 @@ import { readNothing, readProbed, readSrStat, readText, readTextMap, readVolumes
 import { CLONE_ON_BOOT, plain, type ScriptVolumes, scriptVolumes } from './script-volumes.ts';
 import { type ScriptLimits, scriptLimits } from './scripts.ts';
 import { stateFiles } from './state-files.ts';
-import { type SrStat, type Storage, type StorageCall, StorageError } from './storage.ts';
+import { type SrMethod, type SrStat, type Storage, type StorageCall, StorageError } from './storage.ts';
 import { type Turns, turns } from './turns.ts';
 import { type OpenedVolume, type VolumeOpener, volumeOpener } from './volume-opener.ts';
 
@@ -70,23 +70,13 @@ export const scriptStorage = async (given: ScriptStorageGiven): Promise<ScriptSt
   };
 };
 
-type SrMethods =
-  | 'createSr'
-  | 'attachSr'
-  | 'detachSr'
-  | 'destroySr'
-  | 'statSr'
-  | 'scanSr'
-  | 'probeSr'
-  | 'isSrAttached';
-
 const srMethods = (given: {
   readonly srs: AttachedSrs;
   readonly plugins: ScriptPlugins;
   readonly datapaths: Datapaths;
   readonly turns: Turns;
   readonly clock: Clock;
-}): Pick<Storage, SrMethods> => {
+}): Pick<Storage, SrMethod> => {
   const { srs, plugins, datapaths, clock } = given;
 
   const stat = (sr: string, call: StorageCall): Promise<SrStat> =>

@@ -2,24 +2,14 @@ import type { Clock } from '../../std/clock.ts';
 import type { AttachedSrs } from './attached-srs.ts';
 import type { Datapaths, VolumeName } from './datapaths.ts';
 import { readNothing, readVolume, type ScriptVolume } from './script-values.ts';
-import { type Storage, type StorageCall, StorageError, type Volume } from './storage.ts';
+import { type Storage, type StorageCall, StorageError, type Volume, type VolumeMethod } from './storage.ts';
 
 /** Keys kept with a volume by its plugin. */
 export const VDI_TYPE = 'vdi-type';
 /** The throw-away clone that stands for a volume while a guest that must not change it runs. */
 export const CLONE_ON_BOOT = 'clone-on-boot';
 
-export type ScriptVolumes = Pick<
-  Storage,
-  | 'createVolume'
-  | 'snapshotVolume'
-  | 'cloneVolume'
-  | 'destroyVolume'
-  | 'resizeVolume'
-  | 'statVolume'
-  | 'setVolumeName'
-  | 'setVolumeDescription'
-> & {
+export type ScriptVolumes = Pick<Storage, VolumeMethod> & {
   /** Brackets a guest's power cycle. One that is not persistent gets a clone, thrown away at its end. */
   beginEpoch(volume: VolumeName, persistent: boolean, call: StorageCall): Promise<void>;
   endEpoch(volume: VolumeName, call: StorageCall): Promise<void>;

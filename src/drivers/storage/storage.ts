@@ -59,6 +59,26 @@ export interface Storage {
   close(): Promise<void>;
 }
 
+/** The operations on repositories, and those on the disks in them. */
+export type SrMethod =
+  | 'createSr'
+  | 'attachSr'
+  | 'detachSr'
+  | 'destroySr'
+  | 'statSr'
+  | 'scanSr'
+  | 'probeSr'
+  | 'isSrAttached';
+export type VolumeMethod =
+  | 'createVolume'
+  | 'snapshotVolume'
+  | 'cloneVolume'
+  | 'destroyVolume'
+  | 'resizeVolume'
+  | 'statVolume'
+  | 'setVolumeName'
+  | 'setVolumeDescription';
+
 export interface StorageCall {
   readonly debugInfo: string;
   readonly signal?: AbortSignal;

@@ -40,8 +40,6 @@ export const rulesMax = 1_000;
 export const outagesMax = 1_000;
 export const delayMsMax = 24 * 3_600_000;
 
-export const noTrouble: Trouble = { rules: [], hosts: [] };
-
 export interface Known {
   readonly catalog: Catalog;
   readonly hosts: readonly string[];

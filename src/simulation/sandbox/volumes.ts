@@ -2,11 +2,13 @@ import type { XenopsDisk } from '../../drivers/hypervisor/hypervisor.ts';
 import {
   type NewVolume,
   type OpenVolume,
+  type SrMethod,
   type SrStat,
   type Storage,
   type StorageCall,
   StorageError,
   type Volume,
+  type VolumeMethod,
 } from '../../drivers/storage/storage.ts';
 import type { Random } from '../../std/clock.ts';
 import { type Content, noContent, type Room } from './volume-content.ts';
@@ -170,17 +172,6 @@ const hostVolumes = (
   };
 };
 
-type RepositoryMethods =
-  | 'plugins'
-  | 'createSr'
-  | 'attachSr'
-  | 'detachSr'
-  | 'destroySr'
-  | 'statSr'
-  | 'scanSr'
-  | 'probeSr'
-  | 'isSrAttached';
-
 const statOf = ({ name, description, totalBytes, usedBytes, kind }: Repository): SrStat => {
   const freeBytes = usedBytes > totalBytes ? 0n : totalBytes - usedBytes;
   return { name, description, freeBytes, totalBytes, clustered: kind.shared, health: 'Healthy' };
@@ -194,7 +185,7 @@ const repositoryMethods = (given: {
   readonly add: Volumes['add'];
   readonly repositoryOf: (sr: string) => Repository;
   readonly takeTime: TakeTime;
-}): Pick<Storage, RepositoryMethods> => {
+}): Pick<Storage, SrMethod | 'plugins'> => {
   const { repositories, host, attached, own, add, repositoryOf, takeTime } = given;
   const leave = (sr: string): void => {
     const used = [...own.values()].filter((one) => one.sr === sr).map(({ key }) => key);
@@ -246,16 +237,6 @@ const repositoryMethods = (given: {
 /** What a repository has that a client makes. */
 const newSrBytes = 4n << 40n;
 
-type VolumeMethods =
-  | 'createVolume'
-  | 'snapshotVolume'
-  | 'cloneVolume'
-  | 'destroyVolume'
-  | 'resizeVolume'
-  | 'statVolume'
-  | 'setVolumeName'
-  | 'setVolumeDescription';
-
 const volumeMethods = (given: {
   readonly random: Random;
   readonly holds: ReadonlyMap<string, readonly Hold[]>;
@@ -263,7 +244,7 @@ const volumeMethods = (given: {
   readonly repositoryOf: (sr: string) => Repository;
   readonly find: (sr: string, key: string) => Stored;
   readonly takeTime: TakeTime;
-}): Pick<Storage, VolumeMethods> => {
+}): Pick<Storage, VolumeMethod> => {
   const { random, holds, room, repositoryOf, find, takeTime } = given;
   const put = (sr: string, facts: Omit<Volume, 'key' | 'uuid'>, content: Content): Volume => {
     const { volumes } = repositoryOf(sr);
