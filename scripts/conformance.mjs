@@ -1,5 +1,5 @@
 // `npm run conformance`: installs, builds and puts the cases to the code. Options follow `--`: `--cases DIR`
-// for other cases than those in ../shared/conformance, `--subject NAME` for those of one file.
+// for other cases than those in test/conformance/cases, `--subject NAME` for those of one file.
 import { join } from 'node:path';
 import { build, install, root, run } from './setup.mjs';
 

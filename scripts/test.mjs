@@ -1,19 +1,23 @@
 // `npm test`: installs, builds, checks types, form and house rules, and runs every test. What follows
-// `--` goes to vitest, such as a file name. Ends with one line that counts the tests.
+// `--` goes to vitest, such as a file name. Ends with the reasons of tests that were skipped, and one line that counts.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, install, root, run } from './setup.mjs';
 
-/** Programs that some tests drive, and the Debian packages that bring them. */
+/** Programs and files that some tests need, and the Debian packages that bring them. */
 const programs = [
   ['qemu-system-x86_64', 'qemu-system-x86'],
   ['qemu-img', 'qemu-utils'],
+  ['/usr/share/OVMF/OVMF_CODE.fd', 'ovmf'],
   ['python3', 'python3'],
 ];
 
-const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+const has = (program) =>
+  program.startsWith('/')
+    ? existsSync(program)
+    : spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
 const installPrograms = () => {
   const packages = programs.filter(([program]) => !has(program)).map(([, name]) => name);
@@ -39,7 +43,8 @@ const runTests = () => {
   const folder = mkdtempSync(join(tmpdir(), 'xenact-test-'));
   const report = join(folder, 'report.json');
   const vitest = [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', ...process.argv.slice(2)];
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const skipped = `--reporter=${join(root, 'scripts', 'skipped.mjs')}`;
+  const reporters = ['--reporter=default', skipped, '--reporter=json', `--outputFile.json=${report}`];
   const { status } = spawnSync(process.execPath, [...vitest, ...reporters], { cwd: root, stdio: 'inherit' });
   try {
     const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(

@@ -102,8 +102,15 @@ describe('test files', () => {
   });
 });
 
+const tracked = spawnSync('git', ['ls-files'], { encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
+
+test('nothing names a folder beside the tree: it stands alone', () => {
+  const outside = /share[d]\/(conformance|reference|found|design)|\.\.\/share[d]\b(?!-places)/;
+  const readable = tracked.filter((path) => !path.endsWith('.json'));
+  expect(readable.filter((path) => outside.test(readFileSync(path, 'utf8')))).toEqual([]);
+});
+
 test('nothing names a path of a machine or a package host', () => {
-  const tracked = spawnSync('git', ['ls-files'], { encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
   const foreign = /(^|[^A-Za-z0-9_.])\/(wor[k]|far[m])\/|registry\.np[m]|deb\.debia[n]\.org/;
   expect(tracked.filter((path) => foreign.test(readFileSync(path, 'utf8')))).toEqual([]);
 });

@@ -1,6 +1,6 @@
 // Goal: roles tell truly what they permit, and subjects get and lose them without doubt.
 // Method: messages of role, subject and user by wire name on one host in process; recorded permissions.
-import { describe, expect, type TestContext, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { bootstrap } from '../../actors/pool/bootstrap.ts';
 import role from '../../actors/role/behaviour.ts';
 import subject from '../../actors/subject/behaviour.ts';
@@ -26,9 +26,8 @@ const opened = async (): Promise<World> => {
 const named = (members: object) => new Map(Object.entries(members));
 
 describe('Roles', () => {
-  test('permit exactly what is recorded of each message that is served', async (ctx: TestContext) => {
-    const cases = conformance('rbac_messages.json');
-    if (cases === undefined) return ctx.skip('needs ../shared/conformance');
+  test('permit exactly what is recorded of each message that is served', async () => {
+    const cases = conformance('rbac_messages');
     const here = await opened();
     const names = ['pool-admin', 'pool-operator', 'vm-power-admin', 'vm-admin', 'vm-operator', 'read-only'];
     const held = new Map<string, ReadonlySet<string>>();

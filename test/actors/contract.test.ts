@@ -1,9 +1,9 @@
 // Goal: what belongs to no single class is as in the XenAPI too: the list of all messages, those that were
 // withdrawn, the codes of faults, the names of alerts, and which values are never shown.
 // Method: the catalog that the edge serves from and the tables beside it are compared with the reference data
-// model. Without the reference these tests report themselves as skipped.
+// model.
 import { readdirSync } from 'node:fs';
-import { expect, type TestContext, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { classes } from '../../actors/index.ts';
 import { alertFamilies, alertPriority, alerts } from '../../actors/message/alerts.ts';
 import type { AnyClass } from '../../src/model/class.ts';
@@ -11,7 +11,7 @@ import { type WireMessage, wireMessages } from '../../src/model/derive.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
 import { undescribed } from '../../src/std/fault-codes/undescribed.ts';
 import { faultCodes } from '../../src/std/fault-codes.ts';
-import { referenceOr } from './reference.ts';
+import { referenceJson } from '../reference.ts';
 
 interface ReferenceMessage {
   readonly name: string;
@@ -32,11 +32,11 @@ interface Reference {
   }[];
 }
 
-const reference = (ctx: TestContext): Reference => referenceOr<Reference>(ctx);
+const reference = referenceJson<Reference>('datamodel.json');
 const { messages, find } = catalogOf(classes, []);
 
-const referenceMessages = (ctx: TestContext): readonly (readonly [string, ReferenceMessage])[] =>
-  reference(ctx).classes.flatMap((cls) =>
+const referenceMessages = (): readonly (readonly [string, ReferenceMessage])[] =>
+  reference.classes.flatMap((cls) =>
     cls.messages.map((message) => [`${cls.name}.${message.name}`, message] as const),
   );
 
@@ -46,20 +46,20 @@ const hiddenIn = (message: WireMessage): readonly string[] => [
   ...(message.secretResult ? ['='] : []),
 ];
 
-test('the list of all messages is that of the XenAPI, in its order', (ctx) => {
+test('the list of all messages is that of the XenAPI, in its order', () => {
   expect(classes).toHaveLength(73);
-  expect(messages.map((message) => message.method)).toEqual(referenceMessages(ctx).map(([name]) => name));
+  expect(messages.map((message) => message.method)).toEqual(referenceMessages().map(([name]) => name));
 });
 
-test('the messages that answer MESSAGE_REMOVED are those of the XenAPI', (ctx) => {
-  const theirs = referenceMessages(ctx).filter(([, message]) => message.removed === true);
+test('the messages that answer MESSAGE_REMOVED are those of the XenAPI', () => {
+  const theirs = referenceMessages().filter(([, message]) => message.removed === true);
   expect(messages.filter((message) => message.removed).map((message) => message.method)).toEqual(
     theirs.map(([name]) => name),
   );
 });
 
-test('faults have the codes and parameters of the XenAPI, the undescribed codes included', (ctx) => {
-  const { errors, error_codes_without_datamodel_entry: bare } = reference(ctx);
+test('faults have the codes and parameters of the XenAPI, the undescribed codes included', () => {
+  const { errors, error_codes_without_datamodel_entry: bare } = reference;
   expect(Object.keys(undescribed)).toEqual(bare);
   expect(faultCodes).toEqual({ ...errors, ...undescribed });
 });
@@ -78,10 +78,10 @@ test('no code stands in two areas', async () => {
   expect(codes).toHaveLength(Object.keys(faultCodes).length);
 });
 
-test('alerts have the names and priorities of the XenAPI, in its order', (ctx) => {
-  expect(Object.entries(alerts)).toEqual(reference(ctx).alerts.map(({ name, priority }) => [name, priority]));
+test('alerts have the names and priorities of the XenAPI, in its order', () => {
+  expect(Object.entries(alerts)).toEqual(reference.alerts.map(({ name, priority }) => [name, priority]));
   expect(alertFamilies).toEqual(
-    reference(ctx).alert_families.map(({ name_prefix, ...rest }) => ({ prefix: name_prefix, ...rest })),
+    reference.alert_families.map(({ name_prefix, ...rest }) => ({ prefix: name_prefix, ...rest })),
   );
 });
 
@@ -92,8 +92,8 @@ test('the priority of an alert is found by its name, that of a family by the who
   expect(alertPriority('toString')).toBeUndefined();
 });
 
-test('whatever the XenAPI holds to be secret is secret', (ctx) => {
-  const shown = referenceMessages(ctx).flatMap(([name, message]) => {
+test('whatever the XenAPI holds to be secret is secret', () => {
+  const shown = referenceMessages().flatMap(([name, message]) => {
     const hidden = hiddenIn(find(name)!);
     const secret = message.params
       .filter((param) => message.secret || param.secret)

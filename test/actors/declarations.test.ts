@@ -1,7 +1,7 @@
 // Goal: every declared class says exactly what the XenAPI says of it, in sentences that help a client developer.
 // Method: each declaration and the reference data model are brought into one plain form and compared, whole
-// class by whole class. Without the reference these tests report themselves as skipped.
-import { describe, expect, expectTypeOf, type TestContext, test } from 'vitest';
+// class by whole class.
+import { describe, expect, expectTypeOf, test } from 'vitest';
 import { classes } from '../../actors/index.ts';
 import type { VM } from '../../actors/vm/class.ts';
 import type {
@@ -17,7 +17,7 @@ import type {
 import { wireMessages } from '../../src/model/derive.ts';
 import { type Release, releaseOf, releases } from '../../src/model/releases.ts';
 import { nullRef, type Ref, type Type } from '../../src/model/types.ts';
-import { referenceOr as readReference } from './reference.ts';
+import { referenceJson } from '../reference.ts';
 
 interface ReferenceParam {
   readonly name: string;
@@ -82,10 +82,10 @@ interface Reference {
   readonly enums: Readonly<Record<string, readonly string[]>>;
 }
 
-const referenceOr = (ctx: TestContext): Reference => readReference<Reference>(ctx);
+const dataModel = referenceJson<Reference>('datamodel.json');
 
-const referenceClass = (ctx: TestContext, cls: AnyClass): ReferenceClass => {
-  const found = referenceOr(ctx).classes.find((candidate) => candidate.name === cls.name);
+const referenceClass = (cls: AnyClass): ReferenceClass => {
+  const found = dataModel.classes.find((candidate) => candidate.name === cls.name);
   if (found === undefined) throw new Error(`The XenAPI has no class ${cls.name}`);
   return found;
 };
@@ -234,15 +234,15 @@ const sentencesOf = (cls: AnyClass): readonly (readonly [string, string])[] => [
   ]),
 ];
 
-test('the classes stand in the order of the XenAPI, each once', (ctx) => {
-  const order = referenceOr(ctx).classes.map((cls) => cls.name);
+test('the classes stand in the order of the XenAPI, each once', () => {
+  const order = dataModel.classes.map((cls) => cls.name);
   const names = declared.map(([name]) => name);
   expect(names).toEqual(order.filter((name) => names.includes(name)));
 });
 
 describe.each(declared)('%s', (_, cls) => {
-  test('is kept, listed, made and told of as in the XenAPI', (ctx) => {
-    const reference = referenceClass(ctx, cls);
+  test('is kept, listed, made and told of as in the XenAPI', () => {
+    const reference = referenceClass(cls);
     expect({
       inDatabase: cls.inDatabase !== false,
       constructible: cls.constructible === true,
@@ -261,21 +261,21 @@ describe.each(declared)('%s', (_, cls) => {
     expect(cls.listed !== false).toBe(reference.expose_get_all);
   });
 
-  test('has the fields of the XenAPI, in its order', (ctx) => {
-    const reference = referenceClass(ctx, cls);
+  test('has the fields of the XenAPI, in its order', () => {
+    const reference = referenceClass(cls);
     const own = Object.entries(cls.fields).map(([name, field]) => declaredField(cls, name, field));
     expect(own).toEqual(reference.fields.map((field) => referenceField(reference, field)));
   });
 
-  test('has the explicit messages of the XenAPI, in its order', (ctx) => {
-    const reference = referenceClass(ctx, cls);
+  test('has the explicit messages of the XenAPI, in its order', () => {
+    const reference = referenceClass(cls);
     const explicit = reference.messages.filter((message) => message.kind === 'explicit');
     const own = Object.entries(cls.messages).map(([name, message]) => declaredMessage(cls, name, message));
     expect(own).toEqual(explicit.map((message) => referenceMessage(reference, message)));
   });
 
-  test('serves the messages of the XenAPI, the implied ones included, in its order', (ctx) => {
-    const reference = referenceClass(ctx, cls);
+  test('serves the messages of the XenAPI, the implied ones included, in its order', () => {
+    const reference = referenceClass(cls);
     const own = wireMessages(cls).map((message) => ({
       name: message.name,
       kind: message.kind,
@@ -303,16 +303,16 @@ describe.each(declared)('%s', (_, cls) => {
     expect(own).toEqual(theirs);
   });
 
-  test('has the values of the XenAPI in its enumerations, in its order', (ctx) => {
-    const { enums } = referenceOr(ctx);
+  test('has the values of the XenAPI in its enumerations, in its order', () => {
+    const { enums } = dataModel;
     for (const type of typesOf(cls).flatMap(enumerationsIn)) {
       expect([type.name, type.values]).toEqual([type.name, enums[type.name.replace('enum ', '')]]);
     }
   });
 
-  test('says in which release each part of it came, no part before the class', (ctx) => {
-    const reference = referenceClass(ctx, cls);
-    const order = referenceOr(ctx).releases.map(({ code_name }) => code_name);
+  test('says in which release each part of it came, no part before the class', () => {
+    const reference = referenceClass(cls);
+    const order = dataModel.releases.map(({ code_name }) => code_name);
     const came = ({ lifecycle }: Lived): Release => lifecycle.transitions[0]?.[1] ?? 'rio';
     const whole = came(reference);
     const parts = [...reference.fields, ...reference.messages.filter(({ kind }) => kind === 'explicit')];
@@ -339,8 +339,8 @@ describe.each(declared)('%s', (_, cls) => {
   });
 });
 
-test('releases have the products of the XenAPI, oldest first', (ctx) => {
-  const theirs = referenceOr(ctx).releases.flatMap(({ code_name, branding }) =>
+test('releases have the products of the XenAPI, oldest first', () => {
+  const theirs = dataModel.releases.flatMap(({ code_name, branding }) =>
     code_name !== null && code_name in releases ? [[code_name, branding]] : [],
   );
   expect(Object.entries(releases)).toEqual(theirs);

@@ -1,8 +1,6 @@
 // Goal: what goes over the wire is, byte for byte, what XenAPI clients know from other servers.
 // Method: vectors recorded from another implementation of the protocols are read and written again.
-// They are reading material beside the tree; without them the tests say so and are skipped.
 
-import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readJsonRpcCall, readJsonRpcResponse } from '../../src/codec/jsonrpc-reader.ts';
 import { jsonFailure, jsonSuccess, jsonValue } from '../../src/codec/jsonrpc-writer.ts';
@@ -11,10 +9,9 @@ import { errorOf } from '../../src/codec/rpclib.ts';
 import { readXmlRpcCall, readXmlRpcResponse, readXmlRpcValue } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlFailure, xmlSuccess, xmlText, xmlValue } from '../../src/codec/xmlrpc-writer.ts';
 import { isDateTime, isStruct, type Value } from '../../src/std/value.ts';
+import { referenceText } from '../reference.ts';
 
-const path = new URL('../../../shared/reference/wire-golden.txt', import.meta.url);
-const missing = !existsSync(path);
-const lines = missing ? [] : readFileSync(path, 'utf8').split('\n');
+const lines = referenceText('wire-golden.txt').split('\n');
 
 const spelled = (v: Value): string => {
   if (v === null) return 'N';
@@ -45,7 +42,7 @@ const sections = lines
     json2: lines[at + 3]!.replace(/^JSON-RPC v2 +/, ''),
   }));
 
-describe.skipIf(missing)('the recorded vectors (skipped without ../shared/reference/wire-golden.txt)', () => {
+describe('the recorded vectors', () => {
   test('there are as many as were recorded', () => {
     expect([sections.length, vectors('parse').length, vectors('json').length]).toEqual([18, 23, 12]);
   });

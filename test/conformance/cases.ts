@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { casesFolder } from '../reference.ts';
 
 /** One case of expected behaviour. What stands in the three parts differs from subject to subject. */
 export interface Case {
@@ -15,13 +15,6 @@ export interface CaseFile {
   readonly subject: string;
   readonly cases: readonly Case[];
 }
-
-const repository = fileURLToPath(new URL('../../', import.meta.url));
-/** The program runs from `dist`, the tests from the sources. */
-const root = repository.endsWith('/dist/') ? join(repository, '..') : repository;
-
-/** Where the cases are unless somebody says otherwise. */
-export const casesFolder = join(root, '..', 'shared', 'conformance');
 
 export const hasCases = (folder = casesFolder): boolean => existsSync(folder);
 

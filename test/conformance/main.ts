@@ -2,8 +2,9 @@
 // Options: `--cases DIR`, a folder with one JSON file for each subject, and `--subject NAME`, one of them.
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { casesFolder } from '../reference.ts';
 import { adapters } from './adapters.ts';
-import { casesFolder, hasCases, readCases, subjectsIn } from './cases.ts';
+import { hasCases, readCases, subjectsIn } from './cases.ts';
 import { type Judged, judgeSubject, reportLines, tallyLine, total } from './report.ts';
 
 const fail = (message: string): never => {

@@ -1,7 +1,6 @@
 // Goal: calls over HTTP have, byte for byte, the envelopes that XenAPI clients know, and whatever else is sent gets a clear answer.
 // Method: recorded answers of another server and hostile bodies, sent to a whole host behind the real HTTP server.
 
-import { existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readJsonRpcResponse } from '../../src/codec/jsonrpc-reader.ts';
@@ -10,10 +9,9 @@ import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import { rpcBodyBytesMax } from '../../src/edge/rpc.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Value } from '../../src/std/value.ts';
+import { referenceText } from '../reference.ts';
 import { at, type HttpReply, type Served, served } from './served.ts';
 
-const golden = new URL('../../../shared/reference/wire-golden.txt', import.meta.url);
-const missing = !existsSync(golden);
 const network = 'OpaqueRef:network' as Ref<'network'>;
 
 let host: Served;
@@ -32,8 +30,8 @@ const v1 = (method: string, ...params: readonly Value[]): string => jsonCall(met
 const v2 = (method: string, ...params: readonly Value[]): string =>
   `{"jsonrpc":"2.0",${v1(method, ...params).slice(1)}`;
 
-describe.skipIf(missing)('recorded answers (skipped without ../shared/reference/wire-golden.txt)', () => {
-  const lines = missing ? [] : readFileSync(golden, 'utf8').split('\n');
+describe('recorded answers', () => {
+  const lines = referenceText('wire-golden.txt').split('\n');
   const section = (name: string): readonly string[] => {
     const start = lines.findIndex((line) => line.startsWith(`# ${name}`));
     return [1, 2, 3].map((n) => lines[start + n]!.replace(/^(XML-RPC|JSON-RPC v[12]) +/, ''));

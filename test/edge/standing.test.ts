@@ -23,11 +23,11 @@ describe('in an emergency', () => {
     standing = { emergency: new Fault('HOST_STILL_BOOTING') };
   });
 
-  const cases = conformance('forwarding_and_emergency.json')?.filter(({ name }) =>
+  const cases = conformance('forwarding_and_emergency').filter(({ name }) =>
     name.startsWith('emergency mode'),
   );
-  test.skipIf(cases === undefined)('exactly the recorded calls are let in', async () => {
-    for (const { when, then } of cases ?? []) {
+  test('exactly the recorded calls are let in', async () => {
+    for (const { when, then } of cases) {
       const reply = await host.json(when['call'], root);
       const refused = 'error' in reply && reply.error[0] === 'HOST_STILL_BOOTING';
       expect(refused, when['call']).toBe(then['admitted'] !== true);

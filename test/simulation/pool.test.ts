@@ -21,19 +21,20 @@ describe('a pool in virtual time', () => {
     expect(complaint(await run(seed))).toBe('');
   });
 
-  // Until all that such seeds find is mended they are for whoever asks: a test that fails by chance is of no use.
-  const asked = process.env['XENACT_FRESH_SEEDS'] !== undefined;
-  test.skipIf(!asked)('keeps them under seeds that nobody has tried', { timeout: 120_000 }, async () => {
-    const from = 1_000_000 + (Math.floor(Date.now() / 1_000) % 1_000_000);
-    const untilMs = performance.now() + 8_000;
-    for (let seed = from; performance.now() < untilMs; seed += 1) expect(complaint(await run(seed))).toBe('');
-  });
-
   test('does the same again with the same seed, step by step, and something else with another', async () => {
     const [one, again, other] = [await run(1), await run(1), await run(2)];
     expect(again.digest).toBe(one.digest);
     expect(other.digest).not.toBe(one.digest);
     expect(one.acknowledged).toBeGreaterThan(50);
+  });
+
+  // Until all that such seeds find is mended they are for whoever asks: a test that fails by chance is of no use.
+  const asked = process.env['XENACT_FRESH_SEEDS'] !== undefined;
+  if (!asked) return;
+  test('keeps them under seeds that nobody has tried', { timeout: 120_000 }, async () => {
+    const from = 1_000_000 + (Math.floor(Date.now() / 1_000) % 1_000_000);
+    const untilMs = performance.now() + 8_000;
+    for (let seed = from; performance.now() < untilMs; seed += 1) expect(complaint(await run(seed))).toBe('');
   });
 });
 
@@ -50,9 +51,11 @@ const noticed = async (sabotage: Sabotage, from: number): Promise<number | undef
 };
 
 describe('the simulation notices that', () => {
+  // Those for which no seed is known yet are listed with the others, by `npm run simulate -- --mutants`.
   for (const { name, sabotage, seed } of mutants) {
-    test.skipIf(seed === undefined)(name, { timeout: 120_000 }, async () => {
-      expect(await noticed(sabotage, seed ?? 0)).toBeDefined();
+    if (seed === undefined) continue;
+    test(name, { timeout: 120_000 }, async () => {
+      expect(await noticed(sabotage, seed)).toBeDefined();
     });
   }
 });

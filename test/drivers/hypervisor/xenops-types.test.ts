@@ -1,7 +1,6 @@
 // Goal: what goes over the wire is what a real xenopsd and a real toolstack write and read.
 // Method: samples that the original's own encoder printed are read and written again; everything the
 // interface's types can hold goes out and comes back, by property, in both flavours of the encoding.
-import { existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readJson } from '../../../src/codec/jsonrpc-reader.ts';
@@ -29,12 +28,9 @@ import {
 } from '../../../src/drivers/hypervisor/xenops-types.ts';
 import { present } from '../../../src/drivers/hypervisor/xenops-values.ts';
 import { struct, type Value } from '../../../src/std/value.ts';
+import { referenceText } from '../../reference.ts';
 
-const samplesFile = new URL(
-  '../../../../shared/reference/samples/rpclib/xenops_storage_json.txt',
-  import.meta.url,
-);
-const samples = existsSync(samplesFile) ? sampleList(readFileSync(samplesFile, 'utf8')) : [];
+const samples = sampleList(referenceText('xenops_storage_json.txt'));
 
 /** The texts under `### title` lines, in order. */
 function sampleList(text: string): readonly { readonly title: string; readonly body: string }[] {
@@ -60,7 +56,7 @@ const expectSameMembers = (written: Value, sample: Value): void => {
   for (const [name, value] of ours) expect([name, value]).toEqual([name, theirs.get(name)]);
 };
 
-describe.skipIf(samples.length === 0)('samples of the original (skipped where they are missing)', () => {
+describe('samples of the original', () => {
   test('Vm.t is read and written as it was', () => {
     const sample = argument('VM.add', 'vm');
     const written = vmValue(vmOf(sample));

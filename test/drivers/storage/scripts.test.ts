@@ -5,7 +5,6 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readJson } from '../../../src/codec/jsonrpc-reader.ts';
 import { structOf } from '../../../src/codec/rpclib.ts';
@@ -25,6 +24,7 @@ import {
 } from '../../../src/drivers/storage/script-values.ts';
 import { findScripts, type ScriptFolder, scriptLimits } from '../../../src/drivers/storage/scripts.ts';
 import type { Value } from '../../../src/std/value.ts';
+import { referencePath } from '../../reference.ts';
 import { call, type Host, startHost } from './host.ts';
 
 let root: string;
@@ -173,7 +173,7 @@ describe('features', () => {
   });
 });
 
-const samples = fileURLToPath(new URL('../../../../shared/reference/samples/smapiv3', import.meta.url));
+const samples = referencePath('smapiv3');
 const readers: Readonly<Record<string, (value: Value) => unknown>> = {
   'Plugin.Query': readPlugin,
   'SR.probe': readProbed,
@@ -189,25 +189,22 @@ const readers: Readonly<Record<string, (value: Value) => unknown>> = {
   'Plugin.diagnostics': readText,
 };
 
-describe.skipIf(!existsSync(samples))(
-  'a recorded conversation (skipped where the recordings are missing)',
-  () => {
-    const recorded = existsSync(samples)
-      ? readdirSync(samples, { recursive: true, encoding: 'utf8' }).filter((path) => /\/\d+-/.test(path))
-      : [];
+describe('a recorded conversation', () => {
+  const recorded = readdirSync(samples, { recursive: true, encoding: 'utf8' }).filter((path) =>
+    /\/\d+-/.test(path),
+  );
 
-    it.each(recorded)('is understood: %s', async (path) => {
-      const sample = JSON.parse(readFileSync(join(samples, path), 'utf8'));
-      const method = sample.argv[0].split('/').pop() as string;
-      await writeFile(join(root, 'stdout'), sample.stdout);
-      await write(method, `cat "${root}/stdout"; exit ${sample.exit}`);
-      const args = Object.fromEntries(structOf(readJson(JSON.stringify(sample.stdin))));
-      const result = (await find()).run(method, args, call, readers[method] ?? readNothing);
-      if (sample.exit === 0) await result;
-      else await expect(result).rejects.toMatchObject({ code: sample.parsed.code });
-    });
-  },
-);
+  it.each(recorded)('is understood: %s', async (path) => {
+    const sample = JSON.parse(readFileSync(join(samples, path), 'utf8'));
+    const method = sample.argv[0].split('/').pop() as string;
+    await writeFile(join(root, 'stdout'), sample.stdout);
+    await write(method, `cat "${root}/stdout"; exit ${sample.exit}`);
+    const args = Object.fromEntries(structOf(readJson(JSON.stringify(sample.stdin))));
+    const result = (await find()).run(method, args, call, readers[method] ?? readNothing);
+    if (sample.exit === 0) await result;
+    else await expect(result).rejects.toMatchObject({ code: sample.parsed.code });
+  });
+});
 
 describe('a scan', () => {
   let host: Host;

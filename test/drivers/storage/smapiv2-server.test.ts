@@ -2,9 +2,7 @@
 // Method: the server on a Unix socket above the real layer and the shipped file plugin; calls as rpclib
 // writes them.
 
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readJsonRpcCall } from '../../../src/codec/jsonrpc-reader.ts';
 import { member, structOf } from '../../../src/codec/rpclib.ts';
@@ -16,6 +14,7 @@ import { serveSmapiv2 } from '../../../src/drivers/storage/smapiv2-server.ts';
 import { silentLog } from '../../../src/std/log.ts';
 import { isStruct, struct, type Value } from '../../../src/std/value.ts';
 import { type BuiltPlugins, buildPlugins } from '../../plugins/built-plugins.ts';
+import { referenceText } from '../../reference.ts';
 import { call, type Host, startHost } from './host.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -155,23 +154,16 @@ describe('the storage server of a host', () => {
   });
 });
 
-const samples = fileURLToPath(
-  new URL('../../../../shared/reference/samples/rpclib/xenops_storage_json.txt', import.meta.url),
-);
-
-describe.skipIf(!existsSync(samples))(
-  'calls as rpclib prints them (skipped where the samples are missing)',
-  () => {
-    it('name their arguments as this server reads them', async () => {
-      const text = existsSync(samples) ? readFileSync(samples, 'utf8') : '';
-      const requests = [...text.matchAll(/^### request ((?:VDI|DP|SR)\.\w+)\n(.+)$/gm)];
-      expect(requests.length).toBeGreaterThan(8);
-      for (const [, method = '', line = ''] of requests) {
-        const [args] = readJsonRpcCall(line).params;
-        const answer = (await ask(method, Object.fromEntries(structOf(args ?? null)))) as { error?: Value };
-        // Their SR is this one, their disk is not; nothing may fail for an argument that is not found.
-        expect(JSON.stringify(isStruct(answer as Value) ? '' : answer)).not.toContain('Expected');
-      }
-    });
-  },
-);
+describe('calls as rpclib prints them', () => {
+  it('name their arguments as this server reads them', async () => {
+    const text = referenceText('xenops_storage_json.txt');
+    const requests = [...text.matchAll(/^### request ((?:VDI|DP|SR)\.\w+)\n(.+)$/gm)];
+    expect(requests.length).toBeGreaterThan(8);
+    for (const [, method = '', line = ''] of requests) {
+      const [args] = readJsonRpcCall(line).params;
+      const answer = (await ask(method, Object.fromEntries(structOf(args ?? null)))) as { error?: Value };
+      // Their SR is this one, their disk is not; nothing may fail for an argument that is not found.
+      expect(JSON.stringify(isStruct(answer as Value) ? '' : answer)).not.toContain('Expected');
+    }
+  });
+});
