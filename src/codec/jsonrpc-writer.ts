@@ -65,6 +65,10 @@ export const jsonFailure = (
     ? jsonFailureValue(id, [code, ...params])
     : `{"jsonrpc":"2.0","error":{"code":1,"message":${jsonString(code)},"data":${jsonValue(params)}},"id":${jsonValue(id)}}`;
 
+/** The answer to a text from which no id could be read. `jsonCode` is one of those that JSON-RPC 2.0 reserves. */
+export const jsonRefusal = (jsonCode: number, code: string, params: readonly string[]): string =>
+  `{"jsonrpc":"2.0","error":{"code":${jsonCode},"message":${jsonString(code)},"data":${jsonValue(params)}},"id":null}`;
+
 /** A failure of version 1.0 that is any value, such as an rpclib variant. */
 export const jsonFailureValue = (id: bigint | string, error: Value): string =>
   `{"result":null,"error":${jsonValue(error)},"id":${jsonValue(id)}}`;

@@ -1,6 +1,6 @@
-import type { Fields } from '../model/class.ts';
+import type { AnyClass, Fields } from '../model/class.ts';
 import type { Type } from '../model/types.ts';
-import type { Value } from '../std/value.ts';
+import type { Struct } from '../std/value.ts';
 import { jsonFloat, jsonString, jsonValue } from './jsonrpc-writer.ts';
 import { xmlDateTime, xmlFloat, xmlText, xmlValue } from './xmlrpc-writer.ts';
 
@@ -11,15 +11,23 @@ export interface Encoder<T> {
   json(value: T): string;
 }
 
-const encoders = new WeakMap<Type<any>, Encoder<any>>();
+type Row = Readonly<Record<string, unknown>>;
 
-/** Made once for each type object. */
-export const encoderOf = <T>(type: Type<T>): Encoder<T> => {
-  const known = encoders.get(type);
-  if (known !== undefined) return known;
-  const made = encoderFor(type);
-  encoders.set(type, made);
-  return made;
+/** The encoder of a type, made once for each type object. */
+export type EncoderOf = <T>(type: Type<T>) => Encoder<T>;
+
+/** Encoders where records of these classes may be part of a value. Rows are written as their class declares them. */
+export const encodersOf = (classes: readonly Pick<AnyClass, 'name' | 'fields'>[]): EncoderOf => {
+  const encoders = new WeakMap<Type<any>, Encoder<any>>();
+  const fieldsOf = new Map(classes.map(({ name, fields }) => [name, fields]));
+  const encoderOf: EncoderOf = (type) => {
+    const known = encoders.get(type);
+    if (known !== undefined) return known;
+    const made = encoderFor(type, encoderOf, fieldsOf);
+    encoders.set(type, made);
+    return made;
+  };
+  return encoderOf;
 };
 
 const text: Encoder<string> = { xml: (value) => `<value>${xmlText(value)}</value>`, json: jsonString };
@@ -36,16 +44,40 @@ const scalars: Readonly<Record<string, Encoder<any>>> = {
   },
   datetime: { xml: xmlDateTime, json: jsonString },
   void: { xml: () => '<value></value>', json: () => '""' },
-  record: { xml: (value: Value) => xmlValue(value), json: (value: Value) => jsonValue(value) },
 };
 
-const encoderFor = (type: Type<any>): Encoder<any> => {
+const encoderFor = (
+  type: Type<any>,
+  encoderOf: EncoderOf,
+  fieldsOf: ReadonlyMap<string, Fields>,
+): Encoder<any> => {
   if (type.kind === 'set' && type.item !== undefined) return setEncoder(encoderOf(type.item));
   if (type.kind === 'map' && type.item !== undefined) return mapEncoder(encoderOf(type.item));
   if (type.kind === 'option' && type.item !== undefined) return encoderOf(type.item);
+  if (type.kind === 'record') return wholeEncoder(type, encoderOf, fieldsOf);
   const scalar = scalars[type.kind];
   if (scalar === undefined) throw new Error(`The type ${type.name} does not say what it is made of`);
   return scalar;
+};
+
+/** A record that a driver put together is a struct of values already; every other one is a row of its class. */
+const wholeEncoder = (
+  { of = '' }: Type<any>,
+  encoderOf: EncoderOf,
+  fieldsOf: ReadonlyMap<string, Fields>,
+): Encoder<Struct | Row> => {
+  let made: Encoder<Row> | undefined;
+  const row = (): Encoder<Row> => {
+    const fields = fieldsOf.get(of);
+    if (fields === undefined) throw new Error(`There is no class ${of} to encode a record of`);
+    // Only now, as records may hold records.
+    made ??= recordEncoder(fields, encoderOf);
+    return made;
+  };
+  return {
+    xml: (value) => (value instanceof Map ? xmlValue(value) : row().xml(value as Row)),
+    json: (value) => (value instanceof Map ? jsonValue(value) : row().json(value as Row)),
+  };
 };
 
 const setEncoder = <T>(item: Encoder<T>): Encoder<readonly T[]> => ({
@@ -83,22 +115,25 @@ const mapEncoder = <T>(item: Encoder<T>): Encoder<ReadonlyMap<unknown, T>> => ({
  * How whole records of a class are written: the fields that are on the wire, in the order they are
  * declared. Lists of ten thousand records pass here, so what is the same in each is made once.
  */
-export const recordEncoder = (fields: Fields): Encoder<Readonly<Record<string, unknown>>> =>
+export const recordEncoder = (fields: Fields, encoderOf: EncoderOf): Encoder<Row> =>
   Object.values(fields).some((field) => field.type.kind === 'option')
-    ? sparseEncoder(fields)
-    : denseEncoder(fields);
+    ? sparseEncoder(fields, encoderOf)
+    : denseEncoder(fields, encoderOf);
 
 /** For the few classes whose records leave out what is undefined. */
-const sparseEncoder = (fields: Fields): Encoder<Readonly<Record<string, unknown>>> => {
-  const present = (record: Readonly<Record<string, unknown>>) =>
-    denseEncoder(Object.fromEntries(Object.entries(fields).filter(([name]) => record[name] !== undefined)));
+const sparseEncoder = (fields: Fields, encoderOf: EncoderOf): Encoder<Row> => {
+  const present = (record: Row) =>
+    denseEncoder(
+      Object.fromEntries(Object.entries(fields).filter(([name]) => record[name] !== undefined)),
+      encoderOf,
+    );
   return {
     xml: (record) => present(record).xml(record),
     json: (record) => present(record).json(record),
   };
 };
 
-const denseEncoder = (fields: Fields): Encoder<Readonly<Record<string, unknown>>> => {
+const denseEncoder = (fields: Fields, encoderOf: EncoderOf): Encoder<Row> => {
   const members = Object.entries(fields)
     .filter(([, field]) => field.internal !== true)
     .map(([name, field], index) => ({

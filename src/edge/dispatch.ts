@@ -1,5 +1,4 @@
 import { jsonValue } from '../codec/jsonrpc-writer.ts';
-import { encoderOf } from '../codec/typed.ts';
 import { xmlValue } from '../codec/xmlrpc-writer.ts';
 import type { HttpRequest } from '../drivers/http/http.ts';
 import type { WireMessage } from '../model/derive.ts';
@@ -19,7 +18,15 @@ import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
 import { nobody, sessionCaller } from './authenticate.ts';
 import { callTaskOf } from './call-task.ts';
-import { type Encoding, type Fragments, type Row, recordsEncoding, typedEncoding } from './encoding.ts';
+import {
+  type Encoding,
+  type Format,
+  type Fragments,
+  type Parts,
+  type Row,
+  recordsEncoding,
+  typedEncoding,
+} from './encoding.ts';
 import type { Events } from './events.ts';
 import { assertPermitted } from './permissions.ts';
 
@@ -27,7 +34,8 @@ import { assertPermitted } from './permissions.ts';
 export type Outcome =
   | {
       readonly kind: 'success';
-      readonly encode: Encoding;
+      /** The result in the language of the call. */
+      readonly parts: Parts;
       /** Over XML-RPC without the struct of Status and Value. */
       readonly bare?: true;
     }
@@ -44,6 +52,8 @@ export interface CallRequest {
   readonly http: Pick<HttpRequest, 'gone' | 'headers' | 'remoteAddress'>;
   /** The text of the call was not UTF-8, and every U+FFFD in it stands for what could not be read. */
   readonly garbled?: boolean;
+  /** The language of the answer. */
+  readonly format: Format;
 }
 
 /** Never rejects: whatever goes wrong is an answer. */
@@ -71,7 +81,8 @@ interface Admitted {
 /** At once where nothing needs to be waited for: promises are a good part of what a small call costs. */
 type Answer = Promise<Encoding> | Encoding;
 
-const success = (encode: Encoding): Outcome & { kind: 'success' } => ({ kind: 'success', encode });
+const listMethods = 'system.listMethods';
+
 const failure = ({ code, params }: Fault): Outcome => ({ kind: 'failure', code, params });
 
 /**
@@ -85,14 +96,12 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
     catalog.messages.filter(({ declared }) => declared?.emergency === true).map(({ method }) => method),
   );
 
-  const system = (method: string, params: readonly Value[]): Outcome | undefined => {
-    if (method === 'system.listMethods') {
-      return { ...success(typedEncoding(set(string), methods)), bare: true };
-    }
+  const system = (method: string, params: readonly Value[]): Encoding | undefined => {
+    if (method === listMethods) return typedEncoding(set(string), methods);
     if (!method.startsWith('system.isAlive:')) return undefined;
     const [given] = params;
     if (given === undefined) throw new Fault('MESSAGE_PARAMETER_COUNT_MISMATCH', [method, '1', '0']);
-    return success((format) => [format === 'xml' ? xmlValue(given) : jsonValue(given)]);
+    return (format) => [format === 'xml' ? xmlValue(given) : jsonValue(given)];
   };
 
   const dispatch = (method: string, params: readonly Value[], request: CallRequest): Answer => {
@@ -121,10 +130,12 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
         return { ...failure(emergency), early: true };
       const unreadable = request.garbled === true ? params.find(isGarbled) : undefined;
       if (unreadable !== undefined) return { ...failure(garbledFault(unreadable)), early: true };
-      const known = system(method, params);
-      if (known !== undefined) return known;
-      const answer = dispatch(method, params, request);
-      return success(answer instanceof Promise ? await answer : answer);
+      const answer = system(method, params) ?? dispatch(method, params, request);
+      const encode = answer instanceof Promise ? await answer : answer;
+      // Here, so that a result that cannot be written is an answer to its call as well.
+      const encoded = encode(request.format);
+      const parts = encoded instanceof Promise ? await encoded : encoded;
+      return { kind: 'success', parts, ...(method === listMethods && { bare: true }) };
     } catch (error) {
       if (!(error instanceof Fault)) {
         log.error({ error, method }, 'A call failed with something that is not a fault');
@@ -264,7 +275,7 @@ const perform = (options: DispatcherOptions, call: Admitted): Answer => {
     implicitAnswer(options, message, args) ??
     options.invoker
       .invoke({ message, args, caller, ...watchOf(options, call) })
-      .then((result) => typedEncoding(message.result, result))
+      .then((result) => typedEncoding(message.result, result, options.catalog.encoderOf))
   );
 };
 
@@ -291,7 +302,7 @@ const implicitAnswer = (
   const rows = recordRows(options, message, args);
   if (rows !== undefined) return rows;
   const read = implicitRead(message, options.store);
-  return read && typedEncoding(message.result, read(args));
+  return read && typedEncoding(message.result, read(args), options.catalog.encoderOf);
 };
 
 const recordRows = (
@@ -346,7 +357,7 @@ const caught = (check: () => void): Fault | undefined => {
 
 /** A task for what has ended before there was one. */
 const endedTask = async (
-  { store, services }: DispatcherOptions,
+  { catalog, store, services }: DispatcherOptions,
   call: Admitted,
   fault: Fault | undefined,
 ) => {
@@ -355,7 +366,8 @@ const endedTask = async (
   await store.commit((tx) => {
     const label = `Async.${message.method}`;
     createTask(tx, task, services, { label, cancellable: false, watched: 'until-destroyed', caller });
-    if (fault === undefined) succeedTask(tx, task, services, encoderOf(message.result).xml(undefined));
+    if (fault === undefined)
+      succeedTask(tx, task, services, catalog.encoderOf(message.result).xml(undefined));
     else failTask(tx, task, services, fault);
   });
   return task;

@@ -1,5 +1,5 @@
 import { jsonString } from '../codec/jsonrpc-writer.ts';
-import { encoderOf, recordEncoder } from '../codec/typed.ts';
+import { type EncoderOf, encodersOf, recordEncoder } from '../codec/typed.ts';
 import { xmlText } from '../codec/xmlrpc-writer.ts';
 import type { AnyClass } from '../model/class.ts';
 import type { Type } from '../model/types.ts';
@@ -15,8 +15,11 @@ export type Parts = readonly (string | Buffer)[];
 /** A result on its way out. What it costs is paid only for the language that the caller speaks. */
 export type Encoding = (format: Format) => Parts | Promise<Parts>;
 
+const plain = encodersOf([]);
+
+/** `encoderOf` is the catalog's where the value may hold records. */
 export const typedEncoding =
-  (type: Type<any>, value: unknown): Encoding =>
+  (type: Type<any>, value: unknown, encoderOf: EncoderOf = plain): Encoding =>
   (format) => [encoderOf(type)[format](value)];
 
 /**
@@ -45,7 +48,8 @@ const structs = {
 } as const;
 
 export const fragmentsOf = (classes: readonly AnyClass[]): Fragments => {
-  const encoders = new Map(classes.map((cls) => [cls.name, recordEncoder(cls.fields)]));
+  const encoderOf = encodersOf(classes);
+  const encoders = new Map(classes.map((cls) => [cls.name, recordEncoder(cls.fields, encoderOf)]));
   const member = (cls: string, [ref, version]: Row, format: Format): Buffer => {
     const known = version[format];
     if (known !== undefined) return known;

@@ -1,10 +1,10 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { type JsonRpcCall, readJsonRpcCall } from '../codec/jsonrpc-reader.ts';
-import { jsonFailure, jsonSuccessParts, jsonValue } from '../codec/jsonrpc-writer.ts';
+import { jsonFailure, jsonRefusal, jsonSuccessParts, jsonValue } from '../codec/jsonrpc-writer.ts';
 import { DecodeFailure, type DecodeLimits, decodeLimits } from '../codec/limits.ts';
 import { readXmlRpcCall } from '../codec/xmlrpc-reader.ts';
-import { xmlFailure, xmlSuccessParts, xmlText } from '../codec/xmlrpc-writer.ts';
-import { BodyTooLarge, type HttpAnswer, type HttpRequest } from '../drivers/http/http.ts';
+import { xmlFailure, xmlSuccessParts } from '../codec/xmlrpc-writer.ts';
+import { BodyBroken, BodyTooLarge, type HttpAnswer, type HttpRequest } from '../drivers/http/http.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Value } from '../std/value.ts';
 import type { Dispatch, Outcome } from './dispatch.ts';
@@ -62,19 +62,17 @@ const serve = async (
   try {
     call = readCall(await request.bytes(rpcBodyBytesMax), format);
   } catch (error) {
-    refuse(answer, error);
+    refuse(answer, format, error);
     return;
   }
-  const outcome = await dispatch(call.method, call.params, { http: request, garbled: call.garbled });
+  const { method, params, garbled } = call;
+  const outcome = await dispatch(method, params, { http: request, garbled, format });
   if (outcome.kind === 'failure') {
     answer.send(200, answerHeaders[format], [failureText(format, outcome, call)]);
     return;
   }
   const [before, after] = around(format, outcome, call);
-  const encoded = outcome.encode(format);
-  // Short results are there at once, and waiting for them would be a good part of what a small call costs.
-  const result = encoded instanceof Promise ? await encoded : encoded;
-  return sendParts(answer, clock, answerHeaders[format], [before, ...result, after]);
+  return sendParts(answer, clock, answerHeaders[format], [before, ...outcome.parts, after]);
 };
 
 interface ReadCall {
@@ -100,17 +98,42 @@ const readCall = (bytes: Buffer, format: Format): ReadCall => {
   return { method, params, garbled, version: 2, id: 0n };
 };
 
-/** What is not a call is no call that failed: clients are used to a page of HTML here. */
-const refuse = (answer: HttpAnswer, error: unknown): void => {
-  if (error instanceof BodyTooLarge) page(answer, 413, error.message);
-  else if (error instanceof DecodeFailure) page(answer, 500, `The request is not a call. ${error.message}`);
-  else throw error;
+/**
+ * What is not a call is answered as a call that failed, so that a client finds the reason where it looks for
+ * it. Where the body was not read to its end the status says so too, as the connection ends.
+ */
+const refuse = (answer: HttpAnswer, format: Format, error: unknown): void => {
+  const refusal = refusalOf(error);
+  if (refusal === undefined) throw error;
+  const { status, jsonCode, sentence } = refusal;
+  const text =
+    format === 'xml'
+      ? xmlFailure('INTERNAL_ERROR', [sentence])
+      : jsonRefusal(jsonCode, 'INTERNAL_ERROR', [sentence]);
+  answer.send(status, answerHeaders[format], [text]);
 };
 
-const page = (answer: HttpAnswer, status: number, sentence: string): void =>
-  answer.send(status, { 'Content-Type': 'text/html', ...fromAnywhere }, [
-    `<html><body><p>${xmlText(sentence)}.</p></body></html>\n`,
-  ]);
+interface Refusal {
+  readonly status: number;
+  /** The code that JSON-RPC itself has for it. */
+  readonly jsonCode: number;
+  readonly sentence: string;
+}
+
+const jsonCodes = { unreadable: -32_700, invalid: -32_600 } as const;
+
+const refusalOf = (error: unknown): Refusal | undefined => {
+  if (error instanceof DecodeFailure) {
+    // Where something is said of a place in the text, it could not be read at all.
+    const jsonCode = error.offset === undefined ? jsonCodes.invalid : jsonCodes.unreadable;
+    return { status: 200, jsonCode, sentence: `The request is not a call. ${error.message}.` };
+  }
+  if (error instanceof BodyTooLarge)
+    return { status: 413, jsonCode: jsonCodes.invalid, sentence: `${error.message}.` };
+  if (error instanceof BodyBroken)
+    return { status: 400, jsonCode: jsonCodes.unreadable, sentence: `${error.message}.` };
+  return undefined;
+};
 
 const bareParts = [
   '<?xml version="1.0"?><methodResponse><params><param>',

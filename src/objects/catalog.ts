@@ -1,3 +1,4 @@
+import { type EncoderOf, encodersOf } from '../codec/typed.ts';
 import type { AnyClass } from '../model/class.ts';
 import { type WireMessage, wireMessages } from '../model/derive.ts';
 import type { AnyHandler, Behaviour } from './implement.ts';
@@ -11,6 +12,8 @@ export interface Catalog {
   find(method: string): WireMessage | undefined;
   behaviour(cls: string): Behaviour | undefined;
   handler(message: WireMessage): AnyHandler | undefined;
+  /** How results are written. */
+  readonly encoderOf: EncoderOf;
 }
 
 export const catalogOf = (classes: readonly AnyClass[], behaviours: readonly Behaviour<any>[]): Catalog => {
@@ -30,5 +33,6 @@ export const catalogOf = (classes: readonly AnyClass[], behaviours: readonly Beh
     find: (method) => byName.get(method),
     behaviour: (cls) => byClass.get(cls),
     handler: (message) => byClass.get(message.cls.name)?.handlers[message.name],
+    encoderOf: encodersOf(classes),
   };
 };

@@ -1,4 +1,3 @@
-import { encoderOf } from '../codec/typed.ts';
 import type { ClassName } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
@@ -24,7 +23,7 @@ export const decide = (
     const result = run({ tx, self, caller, services });
     // A task that outlives the call settles in the very commit that it is about.
     if (watched === 'until-destroyed' && task !== undefined) {
-      succeedTask(tx, task, services, encoderOf(message.result).xml(result));
+      succeedTask(tx, task, services, catalog.encoderOf(message.result).xml(result));
     }
     return result;
   };

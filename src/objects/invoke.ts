@@ -1,4 +1,3 @@
-import { encoderOf } from '../codec/typed.ts';
 import type { Call, ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
@@ -131,7 +130,9 @@ const invokeAsync = async (
   answer(options, { ...invocation, task }, task, callFor)
     .then(
       async (result) => {
-        await end((tx) => succeedTask(tx, task, services, encoderOf(message.result).xml(result)));
+        await end((tx) =>
+          succeedTask(tx, task, services, options.catalog.encoderOf(message.result).xml(result)),
+        );
         invocation.ended?.(undefined);
       },
       async (error) => {

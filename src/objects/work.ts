@@ -1,4 +1,3 @@
-import { encoderOf } from '../codec/typed.ts';
 import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
@@ -102,7 +101,7 @@ const perform = async (run: Run, job: Job, controller: AbortController): Promise
     await store.commit((tx) => {
       for (const last of settles) last(tx);
       leaveMark(tx, job);
-      const text = (): string => encoderOf(invocation.message.result).xml(result);
+      const text = (): string => options.catalog.encoderOf(invocation.message.result).xml(result);
       endTask(tx, invocation.watched, task, () => succeedTask(tx, task, services, text()));
     });
     return result;

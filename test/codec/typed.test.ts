@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readJson } from '../../src/codec/jsonrpc-reader.ts';
 import { jsonValue } from '../../src/codec/jsonrpc-writer.ts';
-import { encoderOf, recordEncoder } from '../../src/codec/typed.ts';
+import { recordEncoder as encoderOfFields, encodersOf } from '../../src/codec/typed.ts';
 import { readXmlRpcValue } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlValue } from '../../src/codec/xmlrpc-writer.ts';
 import { dyn, type Fields, rw } from '../../src/model/class.ts';
@@ -62,6 +62,8 @@ const asValue = (record: Readonly<Record<string, unknown>>, date: (text: string)
       }),
   );
 
+const encoderOf = encodersOf([{ name: 'VM', fields }]);
+const recordEncoder = (given: Fields) => encoderOfFields(given, encoderOf);
 const encoder = recordEncoder(fields);
 
 test('a record is written as the struct of its fields in the order of the class, internal ones left out', () => {
@@ -100,6 +102,23 @@ test('a record that is a value already is written as that value, and nothing as 
   );
   expect(encoderOf(t.nothing).xml()).toBe('<value></value>');
   expect(encoderOf(t.nothing).json()).toBe('""');
+});
+
+test('a record that is a row is written as its class says, alone and inside maps and sets', () => {
+  const [one, many, some] = [t.record('VM'), t.map(t.ref('VM'), t.record('VM')), t.set(t.record('VM'))];
+  fc.assert(
+    fc.property(records, (record) => {
+      for (const format of ['xml', 'json'] as const) {
+        const alone = encoder[format](record);
+        expect(encoderOf(one)[format](record as never)).toBe(alone);
+        expect(encoderOf(some)[format]([record as never])).toContain(alone);
+        expect(encoderOf(many)[format](new Map([['OpaqueRef:a', record as never]]) as never)).toContain(
+          alone,
+        );
+      }
+    }),
+  );
+  expect(() => encoderOf(t.record('nothing')).xml({} as never)).toThrow('There is no class nothing');
 });
 
 test('an encoder is made once for each type', () => {

@@ -109,7 +109,9 @@ describe('a handler', () => {
       500,
       'The request failed for a reason that was written to the log.\n',
     ]);
-    expect(host.errors.map(({ context }) => String((context as any).error))).toContain('TypeError: a bug');
+    expect(host.takeErrors().map(({ context }) => String((context as any).error))).toContain(
+      'TypeError: a bug',
+    );
   });
 });
 

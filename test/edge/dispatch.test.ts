@@ -328,6 +328,7 @@ describe('the implementation', () => {
 
   test('that fails with a bug is INTERNAL_ERROR to the client', async () => {
     expect(await refusal('VM.clean_shutdown', root, vm)).toEqual(['INTERNAL_ERROR', 'a bug of ours']);
+    expect(host.takeErrors().map(({ message }) => message)).toContain('A handler failed with a bug');
   });
 
   test('that nobody wrote yet says so', async () => {

@@ -105,5 +105,4 @@ test('a client that goes away in the middle of a long list is no trouble', async
   socket.destroy();
   await once(socket, 'close');
   expect(await host.call('VM.get_uuid', root, 'OpaqueRef:1')).toBe('u1');
-  expect(host.errors).toEqual([]);
 });

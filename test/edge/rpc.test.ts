@@ -3,11 +3,14 @@
 
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { network as networkClass } from '../../actors/network/class.ts';
 import { readJsonRpcResponse } from '../../src/codec/jsonrpc-reader.ts';
 import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
+import { readXmlRpcResponse } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import { rpcBodyBytesMax } from '../../src/edge/rpc.ts';
 import type { Ref } from '../../src/model/types.ts';
+import { implement } from '../../src/objects/implement.ts';
 import type { Value } from '../../src/std/value.ts';
 import { referenceText } from '../reference.ts';
 import { at, type HttpReply, type Served, served } from './served.ts';
@@ -92,22 +95,41 @@ describe('over HTTP', () => {
     });
   });
 
-  test('what is no call is a page that says what is wrong with it', async () => {
+  test('what is no call is a failure in the language of its path, which says what is wrong with it', async () => {
     const bad = [
       ['/', 'garbage'],
       ['/', ''],
-      ['/', '<methodCall><methodName>a.b</methodName></methodCall>'],
+      ['/RPC2', '<methodCall><methodName>a.b</methodName></methodCall>'],
+      ['/elsewhere', v2('VM.get_all')],
       ['/jsonrpc', '{'],
       ['/jsonrpc', '[]'],
+      ['/jsonrpc', ''],
+      ['/jsonrpc', xmlCall('VM.get_all', [])],
       ['/jsonrpc', '{"jsonrpc":"2.0","method":"a.b","params":[],"id":null}'],
       ['/jsonrpc', '{"method":"a.b","params":[99999999999999999999],"id":1}'],
       ['/jsonrpc', '{"method":"<b>","params":[<b>],"id":1}'],
     ] as const;
     for (const [path, body] of bad) {
-      const reply = await post(path, body);
-      expect([body, reply.status, reply.headers['content-type']]).toEqual([body, 500, 'text/html']);
-      expect(reply.body).toMatch(/^<html><body><p>The request is not a call\. Expected [^<]+\.<\/p>/);
+      const reply = await post(path, body, { 'content-type': 'text/plain' });
+      const isJson = path === '/jsonrpc';
+      const type = isJson ? 'application/json' : 'text/xml';
+      expect([body, reply.status, reply.headers['content-type']]).toEqual([body, 200, type]);
+      const answer: any = isJson ? readJsonRpcResponse(reply.body) : readXmlRpcResponse(reply.body);
+      expect(answer).toMatchObject({ kind: 'failure', error: ['INTERNAL_ERROR', expect.any(String)] });
+      expect(answer.error[1]).toMatch(/^The request is not a call\. Expected .+\.$/);
     }
+  });
+
+  test('a result that cannot be written is an INTERNAL_ERROR of its call in both languages', async () => {
+    const broken = await served({
+      behaviours: [implement(networkClass, {}, { get_all: { read: () => 5 as never } })],
+    });
+    const session = await broken.session();
+    const failure = { error: ['INTERNAL_ERROR', expect.any(String)] };
+    expect(await broken.xml('network.get_all', session)).toEqual(failure);
+    expect(await broken.json('network.get_all', session)).toEqual(failure);
+    expect(broken.takeErrors()).toHaveLength(2);
+    await broken.close();
   });
 
   test('a body over the limit is refused by its length alone, and as it arrives when it has none', async () => {
@@ -189,7 +211,9 @@ describe('values', () => {
       }),
       { numRuns: 25 },
     );
-    expect((await json(v2('network.set_MTU', root, network, 2n ** 63n))).status).toBe(500);
+    expect(JSON.parse((await json(v2('network.set_MTU', root, network, 2n ** 63n))).body).error.code).toBe(
+      -32_700,
+    );
   });
 
   test('with odd keys and strings come back as they were sent, whoever reads them', async () => {
@@ -218,7 +242,7 @@ describe('values', () => {
   });
 });
 
-test('whatever is sent, the answer is a call’s answer or a page, and the host goes on', async () => {
+test('whatever is sent, the answer is that of a call, and the host goes on', async () => {
   const alive = async (): Promise<void> => expect((await host.http('GET', '/healthz')).status).toBe(200);
   const valid = [
     xmlCall('network.set_other_config', [root, network, new Map([['a', 'b']])]),
@@ -241,13 +265,13 @@ test('whatever is sent, the answer is a call’s answer or a page, and the host 
       ),
       async (path, body) => {
         const reply = await post(path, body);
-        expect([200, 500]).toContain(reply.status);
-        if (reply.status === 200 && path === '/jsonrpc' && !reply.body.includes('"id":0}'))
-          readJsonRpcResponse(reply.body);
+        expect(reply.status).toBe(200);
+        if (path === '/') readXmlRpcResponse(reply.body);
+        else if (!reply.body.includes('"id":0}')) readJsonRpcResponse(reply.body);
       },
     ),
     { numRuns: 500 },
   );
   await alive();
-  expect(host.errors).toEqual([]);
+  expect(host.takeErrors()).toEqual([]);
 });

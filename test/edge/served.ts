@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { inspect } from 'node:util';
 import session from '../../actors/session/behaviour.ts';
 import { readJsonRpcResponse } from '../../src/codec/jsonrpc-reader.ts';
 import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
@@ -32,8 +33,8 @@ export interface Served {
   readonly world: World;
   readonly edge: Edge;
   readonly port: number;
-  /** What was logged as an error. */
-  readonly errors: readonly { readonly context: object; readonly message: string }[];
+  /** What was logged as an error, which is a bug. Whatever nobody takes makes `close` fail. */
+  takeErrors(): readonly LoggedError[];
   http(method: string, path: string, options?: HttpOptions): Promise<HttpReply>;
   socket(): Promise<Socket>;
   xml(method: string, ...params: readonly Value[]): Promise<Reply>;
@@ -45,6 +46,11 @@ export interface Served {
   /** The session of a directory user with this role. */
   sessionWithRole(role: string): Promise<Ref<'session'>>;
   close(): Promise<void>;
+}
+
+export interface LoggedError {
+  readonly context: object;
+  readonly message: string;
 }
 
 export interface HttpOptions {
@@ -63,7 +69,7 @@ export interface ServedOptions extends WorldOptions {
 const limits = { connectionsMax: 2_048, headMs: 10_000, bodyIdleMs: 30_000, headBytesMax: 16_384 };
 
 export const served = async (options: ServedOptions = {}): Promise<Served> => {
-  const errors: { context: object; message: string }[] = [];
+  const errors: LoggedError[] = [];
   const log: Log = {
     debug: () => {},
     info: () => {},
@@ -78,6 +84,7 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
         verify: async (user, password) => `${user}:${password}` === 'root:pa:ss',
         setPassword: async () => {},
       },
+      log,
       ...options.services,
     },
   });
@@ -149,7 +156,7 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
     world: inside,
     edge,
     port,
-    errors,
+    takeErrors: () => errors.splice(0),
     http,
     socket: () =>
       new Promise((resolve, reject) => {
@@ -197,6 +204,7 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
       agent.destroy();
       await serving.close();
       await inside.close();
+      if (errors.length > 0) throw new Error(`Nobody expected what was logged as errors: ${inspect(errors)}`);
     },
   };
 };
