@@ -1,13 +1,10 @@
-import { dateTimeOf, type Ref } from '../../src/model/types.ts';
+import { dateTimeOf, nullRef, type Ref } from '../../src/model/types.ts';
 import { type Caller, type Deciding, implement } from '../../src/objects/implement.ts';
-import { createTask, mayTouch, newRef } from '../../src/objects/tasks.ts';
+import { assertTaskRoom, createTask, isOpen, mayTouch, newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { task } from './class.ts';
-import { destroyMark, isOpen } from './collect.ts';
-
-/** Tasks of all kinds. At the limit clients cannot make more by hand. */
-export const tasksMax = 10_000;
+import { destroyMark } from './collect.ts';
 
 const assertOwner = (view: View, self: Ref<'task'>, caller: Caller, permission: string): void => {
   if (mayTouch(view, self, caller)) return;
@@ -23,6 +20,7 @@ const self = ({ self: ref }: Pick<Deciding, 'self'>): Ref<'task'> => ref as Ref<
 const change = (deciding: Deciding, changes: Parameters<Deciding['tx']['patch']>[2] & object): void => {
   assertOwner(deciding.tx, self(deciding), deciding.caller, 'task.destroy/any');
   deciding.tx.patch('task', self(deciding), changes as never);
+  assertTaskRoom(deciding.tx, deciding.tx.require('task', self(deciding)));
 };
 
 const otherConfig = ({ tx, self: ref }: Deciding): ReadonlyMap<string, string> =>
@@ -35,12 +33,10 @@ export default implement(
   {
     create: {
       decide: ({ tx, caller, services }, { label, description }) => {
-        if ((services.store.tables.get('task')?.entries.size ?? 0) >= tasksMax) {
-          throw new Fault('TOO_MANY_PENDING_TASKS');
-        }
         const ref = newRef<'task'>(services);
         const watched = 'until-destroyed';
-        createTask(tx, ref, services, { label, description, cancellable: true, watched, caller });
+        const about = { label, description, cancellable: true, byHand: true } as const;
+        createTask(tx, ref, services, { ...about, watched, caller });
         return ref;
       },
     },
@@ -48,23 +44,28 @@ export default implement(
       decide: (deciding) => {
         const { tx, caller } = deciding;
         assertOwner(tx, self(deciding), caller, 'task.destroy/any');
-        // The work goes on and is still seen; the collector removes the task once it has ended.
-        if (!isOpen(tx.require('task', self(deciding)).status)) tx.delete('task', self(deciding));
+        const record = tx.require('task', self(deciding));
+        // Work goes on and is still seen; the collector removes its task once it has ended.
+        if (!isOpen(record) || record.by_hand) tx.delete('task', self(deciding));
         else tx.patch('task', self(deciding), { current_operations: destroyMark });
       },
     },
     cancel: {
-      work: async ({ self: ref, caller, services, commit }) => {
+      work: async ({ self: ref, task: canceller, caller, services, commit }) => {
+        // Named by the task that cancels, where the call has one.
+        const by = canceller === nullRef ? `DummyRef:|${services.random.uuid()}|` : canceller;
         const cancellable = await commit((tx) => {
           assertOwner(tx, ref, caller, 'task.destroy/any');
-          const { status, allowed_operations, current_operations } = tx.require('task', ref);
+          const record = tx.require('task', ref);
           // Cancelling what is over changes nothing and is no error.
-          if (!isOpen(status)) return false;
-          if (!allowed_operations.includes('cancel')) {
+          if (!isOpen(record)) return false;
+          if (!record.allowed_operations.includes('cancel')) {
             throw new Fault('OPERATION_NOT_ALLOWED', ['The task can no longer be cancelled']);
           }
+          // Noted once, so that who asks again and again adds nothing.
+          if ([...record.current_operations.values()].includes('cancel')) return true;
           tx.patch('task', ref, {
-            current_operations: new Map([...current_operations, ['cancel', 'cancel'] as const]),
+            current_operations: new Map([...record.current_operations, [by, 'cancel'] as const]),
           });
           return true;
         });
@@ -79,7 +80,7 @@ export default implement(
           allowed_operations: [],
           current_operations: new Map(),
         };
-        change(deciding, { status: value, ...(isOpen(value) ? {} : final) });
+        change(deciding, { status: value, ...(isOpen({ status: value }) ? {} : final) });
       },
     },
     set_progress: {

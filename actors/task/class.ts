@@ -53,6 +53,17 @@ export const task = defineClass('task', {
       inverse: 'session.tasks',
       internal: true,
     }),
+    holder: dyn(string, 'User whose session started it, whether or not that session is still there.', {
+      default: '',
+      internal: true,
+      ours: true,
+      indexed: true,
+    }),
+    by_hand: dyn(bool, 'True of one that a client made: nothing of the pool works for it.', {
+      default: false,
+      internal: true,
+      ours: true,
+    }),
     resident_on: dyn(ref('host'), 'Host that does the work.'),
     progress: dyn(float, 'From 0 to 1; 1 does not mean success, look at the status.'),
     externalpid: dyn(int, 'Process that works for the task, or -1.', { internal: true }),

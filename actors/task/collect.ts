@@ -1,5 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { millisecondsOf, type Ref } from '../../src/model/types.ts';
+import { isOpen } from '../../src/objects/tasks.ts';
 import type { Tx } from '../../src/store/view.ts';
 
 type Task = RecordNamed<'task'>;
@@ -9,10 +10,8 @@ type Row = readonly [Ref<'task'>, Task];
 export const finishedMs = 65 * 60_000;
 /** A task older than this that makes no progress from one pass to the next is given up. */
 export const hungMs = 24 * 3_600_000;
-/** Beyond this many tasks the finished ones go early, oldest first. */
+/** Of one session's finished tasks these stay that long; what is beyond goes early, oldest first. */
 export const keptMax = 200;
-
-export const isOpen = (status: Task['status']): boolean => status === 'pending' || status === 'cancelling';
 
 /** What `task.destroy` leaves on a task whose work goes on. */
 export const destroyMark: ReadonlyMap<string, 'destroy'> = new Map([['task', 'destroy']]);
@@ -30,21 +29,32 @@ export const taskCollector = (): ((tx: Tx, nowMs: number) => number) => {
   return (tx, nowMs) => {
     const rows = [...tx.all('task')];
     const isHung = ([ref, task]: Row): boolean =>
-      isOpen(task.status) &&
+      isOpen(task) &&
       nowMs - millisecondsOf(task.created) > hungMs &&
       progressBefore.get(ref) === task.progress;
     const isOver = ([, task]: Row): boolean =>
-      !isOpen(task.status) && (isDestroyed(task) || nowMs - millisecondsOf(task.finished) > finishedMs);
+      !isOpen(task) && (isDestroyed(task) || nowMs - millisecondsOf(task.finished) > finishedMs);
     const gone = rows.filter((row) => isHung(row) || isOver(row));
-    const surplus = surplusOf(rows.filter((row) => !gone.includes(row)));
+    const given = new Set(gone);
+    const surplus = surplusOf(rows.filter((row) => !given.has(row)));
     for (const [ref] of [...gone, ...surplus]) tx.delete('task', ref);
     progressBefore = new Map(rows.map(([ref, { progress }]) => [ref, progress]));
     return gone.length + surplus.length;
   };
 };
 
-const surplusOf = (rows: readonly Row[]): readonly Row[] =>
-  rows
-    .filter(([, { status }]) => !isOpen(status))
-    .toSorted(([, a], [, b]) => millisecondsOf(a.finished) - millisecondsOf(b.finished))
-    .slice(0, Math.max(0, rows.length - keptMax));
+/** Each session has its own allowance, so that no client loses its results to the many of another. */
+const surplusOf = (rows: readonly Row[]): readonly Row[] => {
+  const finished = new Map<string, Row[]>();
+  for (const row of rows) {
+    if (isOpen(row[1])) continue;
+    const known = finished.get(row[1].session);
+    if (known === undefined) finished.set(row[1].session, [row]);
+    else known.push(row);
+  }
+  return [...finished.values()].flatMap((own) =>
+    own
+      .toSorted(([, a], [, b]) => millisecondsOf(a.finished) - millisecondsOf(b.finished))
+      .slice(0, Math.max(0, own.length - keptMax)),
+  );
+};

@@ -1,8 +1,7 @@
 import type { ClassName } from '../../src/model/class.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
-import { unmark } from '../../src/objects/tasks.ts';
+import { isOpen, unmark } from '../../src/objects/tasks.ts';
 import type { Store } from '../../src/store/store.ts';
-import { isOpen } from './collect.ts';
 
 /**
  * What was under way ended with the process that did it, so every open task of a host that began anew, or is
@@ -14,9 +13,7 @@ export const endPendingTasks = (
   isGone: (host: Ref<'host'>) => boolean = () => true,
 ): Promise<number> =>
   store.commit((tx) => {
-    const open = [...tx.all('task')].filter(
-      ([, { status, resident_on }]) => isOpen(status) && isGone(resident_on),
-    );
+    const open = [...tx.all('task')].filter(([, task]) => isOpen(task) && isGone(task.resident_on));
     for (const [task] of open) {
       tx.patch('task', task, {
         status: 'failure',

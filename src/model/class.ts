@@ -36,6 +36,8 @@ export interface FieldOptions<T = any> {
   readonly indexed?: true;
   /** Never on the wire. */
   readonly internal?: true;
+  /** Xenact's own, and internal: the XenAPI has no such field. */
+  readonly ours?: true;
   /** Its getter and setters answer MESSAGE_REMOVED; records still carry the field. */
   readonly removed?: true;
   /** Least role to set the field; absent: the class's `writeRole`. */

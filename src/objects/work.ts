@@ -140,7 +140,9 @@ const standsAlone = ({ invocation, handler, task }: Run): boolean =>
 /** What the operation is known by in `current_operations`. */
 const markOf = ({ asked, task }: Job): string => (task === nullRef ? `DummyRef:|${asked.id}|` : task);
 
-const leaveMark = (tx: Tx, job: Job): void => unmark(tx, job.cls, job.asked.ref as Ref, markOf(job));
+const leaveMark = (tx: Tx, job: Job): void => {
+  if (job.asked.operation !== undefined) unmark(tx, job.cls, job.asked.ref as Ref, markOf(job));
+};
 
 /**
  * Notes that the work runs, in the latest rows at once where this host decides. A member's rows may be behind

@@ -4,11 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import task, { tasksMax } from '../../actors/task/behaviour.ts';
+import task from '../../actors/task/behaviour.ts';
 import { finishedMs, hungMs, keptMax, taskCollector } from '../../actors/task/collect.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
 import type { Caller } from '../../src/objects/implement.ts';
+import { tasksFewMax, tasksMax, tasksOfUser } from '../../src/objects/tasks.ts';
 import { lmdbDurable } from '../../src/store/lmdb.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { manualClock } from '../manual-clock.ts';
@@ -63,13 +64,61 @@ describe('Tasks made by clients', () => {
     await here.close();
   });
 
-  test('cannot fill the host', async () => {
+  test('cannot fill the host, and who has many leaves others theirs', async () => {
     const here = await opened({
       rows: (tx) => {
-        for (let i = 0; i < tasksMax; i += 1) taskRow(tx, `t${i}`, {});
+        for (let i = 0; i < tasksMax; i += 1) taskRow(tx, `t${i}`, { holder: `user ${i % 4}` });
       },
     });
-    await expect(here.call('task.create', 'a', '')).rejects.toMatchObject({ code: 'TOO_MANY_PENDING_TASKS' });
+    const many = { code: 'TOO_MANY_PENDING_TASKS' };
+    await expect(here.callAs(userOf('user 1'), 'task.create', 'a', '')).rejects.toMatchObject(many);
+    for (let i = 0; i < tasksFewMax; i += 1) await here.callAs(userOf('ann'), 'task.create', 'a', '');
+    await expect(here.callAs(userOf('ann'), 'task.create', 'a', '')).rejects.toMatchObject(many);
+    await here.callAs(userOf('bob'), 'task.create', 'a', '');
+    await here.close();
+  });
+
+  test('of one user are so many at most, and make room by forgetting what ended first', async () => {
+    const here = await opened({
+      rows: (tx) => {
+        for (let i = 0; i < tasksOfUser.rowsMax; i += 1) {
+          const ended = {
+            status: 'success',
+            finished: dateTimeOf(Date.UTC(2026, 0, 2, 0, 0, i === 3 ? 0 : 1)),
+          };
+          taskRow(tx, `t${i}`, { holder: 'ann', ...(i === 3 || i === 5 ? ended : {}) });
+        }
+      },
+    });
+    const create = () => here.callAs(userOf('ann'), 'task.create', 'a', '');
+    await create();
+    expect(names(here)).not.toContain('t3');
+    expect(names(here)).toContain('t5');
+    await create();
+    await expect(create()).rejects.toMatchObject({ code: 'TOO_MANY_PENDING_TASKS' });
+    await here.close();
+  });
+
+  test('of one user hold so many bytes at most, however they came to', async () => {
+    const here = await opened();
+    const text = 'x'.repeat(tasksOfUser.bytesMax / 16);
+    const made: Ref<'task'>[] = [];
+    const fill = async (): Promise<void> => {
+      const ref = await here.callAs(userOf('ann'), 'task.create', 'a', '');
+      await here.callAs(userOf('ann'), 'task.set_result', ref, text);
+      made.push(ref);
+    };
+    for (let i = 0; i < 15; i += 1) await fill();
+    await expect(fill()).rejects.toMatchObject({ code: 'TOO_MANY_PENDING_TASKS' });
+    await here.callAs(userOf('ann'), 'task.set_status', made[4], 'success');
+    await fill();
+    expect(here.store.committed.get('task', made[4] as Ref<'task'>)).toBeUndefined();
+    await here.callAs(
+      userOf('bob'),
+      'task.set_result',
+      await here.callAs(userOf('bob'), 'task.create', 'b', ''),
+      text,
+    );
     await here.close();
   });
 
@@ -98,7 +147,7 @@ describe('Destroying and cancelling', () => {
   test('a task whose work goes on is only marked, and goes with the first pass after its end', async () => {
     const here = await opened();
     const collect = taskCollector();
-    const ref = await here.call('task.create', 'a', '');
+    const ref = await here.store.commit((tx) => taskRow(tx, 'worked on', { status: 'pending' }));
     await here.call('task.destroy', ref);
     expect(record(here, ref).current_operations).toEqual(new Map([['task', 'destroy']]));
     const nowMs = here.services.clock.now();
@@ -107,6 +156,18 @@ describe('Destroying and cancelling', () => {
       tx.patch('task', ref, { status: 'success', finished: dateTimeOf(nowMs) }),
     );
     expect(await here.store.commit((tx) => collect(tx, nowMs))).toBe(1);
+    await here.close();
+  });
+
+  test('a task that a client made goes at once, cancelled before or not, as nothing else would end it', async () => {
+    const here = await opened();
+    const [plain, cancelled] = [
+      await here.call('task.create', 'a', ''),
+      await here.call('task.create', 'b', ''),
+    ];
+    await here.call('task.cancel', cancelled);
+    for (const ref of [plain, cancelled]) await here.call('task.destroy', ref);
+    expect(names(here)).toEqual([]);
     await here.close();
   });
 
@@ -121,9 +182,11 @@ describe('Destroying and cancelling', () => {
       },
     });
     const ref = await here.call('task.create', 'a', '');
+    const canceller = await here.callAsync('task.cancel', ref);
+    await here.finished(canceller);
     await here.call('task.cancel', ref);
-    expect(cancelled).toEqual([ref]);
-    expect(record(here, ref).current_operations).toEqual(new Map([['cancel', 'cancel']]));
+    expect(cancelled).toEqual([ref, ref]);
+    expect(record(here, ref).current_operations).toEqual(new Map([[canceller, 'cancel']]));
     await here.close();
   });
 
@@ -190,21 +253,24 @@ describe('Tasks over time', () => {
     await here.close();
   });
 
-  test('of too many tasks the ones that finished first go early', async () => {
+  test('of too many finished tasks of a session the ones that finished first go early, and no others', async () => {
     const here = await opened();
     const nowMs = here.services.clock.now();
+    const [busy, quiet] = ['OpaqueRef:busy', 'OpaqueRef:quiet'] as Ref<'session'>[];
     await here.store.commit((tx) => {
+      taskRow(tx, 'result', { status: 'success', session: quiet, finished: dateTimeOf(nowMs - 600_000) });
       for (let i = 0; i < keptMax + 3; i += 1) {
-        taskRow(tx, `t${i}`, { status: 'success', finished: dateTimeOf(nowMs - (keptMax - i) * 1000) });
+        const finished = dateTimeOf(nowMs - (keptMax - i) * 1000);
+        taskRow(tx, `t${i}`, { status: 'success', session: busy, finished });
       }
-      for (let i = 0; i < 2; i += 1) taskRow(tx, `p${i}`, { status: 'pending', created: dateTimeOf(nowMs) });
+      for (let i = 0; i < keptMax; i += 1)
+        taskRow(tx, `p${i}`, { created: dateTimeOf(nowMs), session: quiet });
     });
     const collect = taskCollector();
-    expect(await here.store.commit((tx) => collect(tx, nowMs))).toBe(5);
-    expect(names(here)).toHaveLength(keptMax);
-    expect(names(here)).not.toContain('t4');
-    expect(names(here)).toContain('t5');
-    expect(names(here)).toContain('p0');
+    expect(await here.store.commit((tx) => collect(tx, nowMs))).toBe(3);
+    expect(names(here)).toHaveLength(2 * keptMax + 1);
+    expect(names(here)).not.toContain('t2');
+    for (const name of ['t3', 'p0', 'result']) expect(names(here)).toContain(name);
     await here.close();
   });
 });
