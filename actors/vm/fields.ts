@@ -136,9 +136,13 @@ export const fields = {
     "Program that finds a paravirtualised guest's kernel on its disk; empty boots `PV_kernel` directly.",
     { column: 'PV__bootloader' },
   ),
-  PV_kernel: rw(string, 'Path of the kernel on the host, or inside the disk when a bootloader is set.', {
-    column: 'PV__kernel',
-  }),
+  PV_kernel: rw(
+    string,
+    'Path of the kernel in the folder of guest kernels of the host, or inside the disk when a bootloader is set.',
+    {
+      column: 'PV__kernel',
+    },
+  ),
   PV_ramdisk: rw(string, 'Path of the initial RAM disk that goes with `PV_kernel`.', {
     column: 'PV__ramdisk',
   }),

@@ -37,8 +37,11 @@ const videoMibMax = 256;
 const firmwareOf = (vm: VmRow): 'Bios' | 'Uefi' =>
   vm.HVM_boot_params.get('firmware')?.toLowerCase() === 'uefi' ? 'Uefi' : 'Bios';
 
+/** Where the serial port leads. Anything else would be a file, a device or an address of the host's. */
+const serialOf = ({ platform, other_config }: VmRow): 'pty' | 'none' =>
+  (platform.get('hvm_serial') ?? other_config.get('hvm_serial')) === 'none' ? 'none' : 'pty';
+
 const hvmBoot = (vm: VmRow): VmBoot => {
-  const serial = vm.platform.get('hvm_serial') ?? vm.other_config.get('hvm_serial') ?? 'pty';
   const keymap = vm.platform.get('keymap');
   return {
     type: 'HVM',
@@ -48,7 +51,7 @@ const hvmBoot = (vm: VmRow): VmBoot => {
     video_mib: Math.min(numberIn(vm.platform, 'videoram') ?? 4, videoMibMax),
     video: vm.platform.get('vga') === 'std' ? 'Standard_VGA' : 'Cirrus',
     acpi: isOn(vm.platform, 'acpi', true),
-    serial,
+    serial: serialOf(vm),
     ...(keymap === undefined ? {} : { keymap }),
     boot_order: vm.HVM_boot_params.get('order') ?? 'cd',
     firmware: firmwareOf(vm),

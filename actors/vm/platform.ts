@@ -93,10 +93,23 @@ const coresRefusal = ({ hvm, vcpusMax }: PlatformSetting, cores: string | undefi
 };
 
 /** Settings that reach files of the host or upset the hypervisor are left out unless they are of these. */
-const harmless: Readonly<Record<string, RegExp>> = {
-  tsc_mode: /^[0-3]$/,
-  parallel: /^(none|\/dev\/parport\d+)$/,
-};
+const harmless: ReadonlyMap<string, RegExp> = new Map([
+  ['tsc_mode', /^[0-3]$/],
+  ['parallel', /^(none|\/dev\/parport\d{1,2})$/],
+  ['hvm_serial', /^(none|pty)$/],
+  ['keymap', /^[a-z]{2}(-[a-z]{2})?$/],
+  ['device-model', /^[a-z0-9-]{1,64}$/],
+  // Programs, and a file that a program reads.
+  ['xenguest', /^$/],
+  ['emu-manager', /^$/],
+  ['vgpu_config', /^\/usr\/share\/nvidia\/(vgx|vgpu)\/[A-Za-z0-9_][A-Za-z0-9_.-]*$/],
+  ['vgpu_extra_args', /^[A-Za-z0-9_=,.-]*$/],
+]);
+
+const keymapRefusal = (keymap: string | undefined): Refusal | undefined =>
+  keymap === undefined || harmless.get('keymap')?.test(keymap)
+    ? undefined
+    : ['INVALID_VALUE', 'platform:keymap', `${keymap} is not a keymap, such as en-us`];
 
 /** The switches a guest starts with, from those its row has. Throws what would keep it from booting. */
 export const platformForGuest = (
@@ -105,13 +118,14 @@ export const platformForGuest = (
 ): ReadonlyMap<string, string> => {
   demand(emulatorRefusal(setting, platform.get('device-model')));
   demand(coresRefusal(setting, platform.get('cores-per-socket')));
+  demand(setting.hvm ? keymapRefusal(platform.get('keymap')) : undefined);
   const usb = isOn(platform, 'usb', true);
   const rest = [...platform].filter(
     ([key, value]) =>
       key !== 'usb' &&
       key !== 'usb_tablet' &&
       (!setting.onlyKnown || known.has(key)) &&
-      (harmless[key]?.test(value) ?? true),
+      (harmless.get(key)?.test(value) ?? true),
   );
   const tablet = usb && isOn(platform, 'usb_tablet', true);
   return new Map([['usb', String(usb)], ['usb_tablet', String(tablet)], ...rest]);

@@ -10,6 +10,7 @@ import type { Working } from '../../src/objects/implement.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
+import { withGuestKernel } from './guest-kernel.ts';
 import { becomeHalted } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
 import { metadataOf } from './metadata.ts';
@@ -99,7 +100,7 @@ const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<() =>
   const { self, view, services, signal } = working;
   const { hypervisor } = services;
   const { uuid } = working.record;
-  const metadata = metadataOf(view, self);
+  const metadata = await withGuestKernel(services.guestKernels, self, metadataOf(view, self));
   const before = rowsNow(view, self);
   let stays = false;
   working.undo(async () => {

@@ -13,6 +13,11 @@ export interface Disk {
   /** Free and total bytes of the file system that holds the path. */
   space(path: string): Promise<{ readonly freeBytes: bigint; readonly totalBytes: bigint }>;
   open(path: string, how: 'read' | 'write'): Promise<OpenFile>;
+  /**
+   * Opens what `name` names in a folder, by a path from there or an absolute one. Follows no link below the
+   * folder, and opens nothing but a regular file: `NotWithin`, ELOOP or EINVAL otherwise.
+   */
+  openWithin(folder: string, name: string, how: 'read' | 'write'): Promise<OpenFile>;
 }
 
 export interface OpenFile {

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { xmlCall } from '../codec/xmlrpc-writer.ts';
 import type { Disk } from '../drivers/disk.ts';
@@ -20,6 +21,7 @@ export interface Daemon {
 export interface DaemonOptions {
   readonly backend: 'qemu' | 'sim';
   readonly simConfig: string | undefined;
+  readonly guestKernels: string | undefined;
   readonly paths: Paths;
   readonly processes: Processes;
   readonly network: Network;
@@ -61,6 +63,7 @@ export const xenopsdDaemon = (options: DaemonOptions): Daemon => {
         ...['--backend', options.backend, '--socket', paths.xenopsdSocket, '--state', paths.xenopsdState],
         ...['--storage-socket', paths.storageSocket],
         ...(options.simConfig === undefined ? [] : ['--config', options.simConfig]),
+        ...(options.guestKernels === undefined ? [] : ['--guest-kernels', resolve(options.guestKernels)]),
       ],
       { logFile: paths.xenopsdLog },
     );

@@ -30,7 +30,14 @@ export const hostHypervisor = async (
   const socketPath = kind.startsWith('unix:') ? kind.slice('unix:'.length) : paths.xenopsdSocket;
   const hypervisor = xenopsdHypervisor({ network, clock, log, epoch, endpoint: { socketPath } });
   if (kind !== 'qemu' && kind !== 'sim') return { hypervisor, daemon: undefined, chosen };
-  const daemon = xenopsdDaemon({ ...machine, backend: kind, simConfig: options['sim-config'], paths, log });
+  const daemon = xenopsdDaemon({
+    ...machine,
+    backend: kind,
+    simConfig: options['sim-config'],
+    guestKernels: options['guest-kernels'],
+    paths,
+    log,
+  });
   return { hypervisor, daemon, chosen };
 };
 

@@ -41,6 +41,10 @@ export const upFlags = {
     value: 'qemu|sim|unix:PATH',
     doc: 'who runs guests (default: qemu where it is installed, else sim)',
   },
+  'guest-kernels': {
+    value: 'DIR',
+    doc: 'folder of the kernels and RAM disks that guests may boot directly (default: they may none)',
+  },
   'sim-config': { value: 'FILE', doc: 'delays and faults of the simulated hypervisor, a JSON file' },
   'root-password': {
     value: 'PW',

@@ -3,6 +3,7 @@ import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
 import { bootstrap } from '../../actors/pool/bootstrap.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
+import { guestKernelsIn } from '../drivers/guest-kernels.ts';
 import type { ScriptStorage } from '../drivers/storage/script-storage.ts';
 import type { Ref } from '../model/types.ts';
 import { catalogOf } from '../objects/catalog.ts';
@@ -110,6 +111,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     log,
     hypervisor: parts.chosen.hypervisor,
     storage: parts.storage,
+    guestKernels: guestKernelsIn(machine.disk, options['guest-kernels']),
     credentials: parts.credentials,
     localSessions: localSessionsOf(machine),
     store,

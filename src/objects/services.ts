@@ -1,3 +1,4 @@
+import type { GuestKernels } from '../drivers/guest-kernels.ts';
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import type { Storage } from '../drivers/storage/storage.ts';
 import type { Ref } from '../model/types.ts';
@@ -22,6 +23,8 @@ export interface Services {
   readonly log: Log;
   readonly hypervisor: Hypervisor;
   readonly storage: Storage;
+  /** What guests may boot directly. Absent: nothing. */
+  readonly guestKernels?: GuestKernels;
   readonly credentials: Credentials;
   /** Logins to this host alone. */
   readonly localSessions: LocalSessions;

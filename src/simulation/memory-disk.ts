@@ -1,4 +1,5 @@
 import type { Disk, OpenFile } from '../drivers/disk.ts';
+import { partsWithin } from '../std/within.ts';
 import type { Life } from './life.ts';
 import { type FileChange, failure, type MemoryFile, newFile, treeOf } from './memory-files.ts';
 import type { SeededRandom } from './random.ts';
@@ -97,6 +98,10 @@ export const memoryDisk = (options: MemoryDiskOptions): MemoryDisk => {
         return { freeBytes, totalBytes };
       },
       open: async (path, how) => openFile(path, tree.file(path), life, how === 'write'),
+      openWithin: async (folder, name, how) => {
+        const path = [folder, ...partsWithin(folder, name)].join('/');
+        return openFile(path, tree.file(path), life, how === 'write');
+      },
     }),
   };
 };

@@ -16,12 +16,20 @@ const datapathOf = (disk: XenopsDisk, name: string, domain: string): Datapath | 
   return { name, domain, sr: place.slice(0, slash), vdi: place.slice(slash + 1) };
 };
 
+/** Guests get disks of storage alone: a path of the host could be any file of it. */
+const guestPath = (vbd: Vbd, domid: number): Datapath | undefined => {
+  if (vbd.backend === undefined) return undefined;
+  const path = datapathOf(vbd.backend, vbdDatapathName(domid, vbd.id[1]), String(domid));
+  if (path !== undefined) return path;
+  throw new XenopsError('Internal_error', [`disk ${vbd.id[1]} is a path of the host, not a disk of storage`]);
+};
+
 const vbdDatapathName = (domid: number, device: string): string => `vbd/${domid}/${device}`;
 
 /** Notes every disk that a guest will get, in one save. */
 export const noteDisks = async (core: Core, machine: Machine, domid: number): Promise<void> => {
-  for (const [device, { backend }] of machine.vbds) {
-    const path = backend && datapathOf(backend, vbdDatapathName(domid, device), String(domid));
+  for (const vbd of machine.vbds.values()) {
+    const path = guestPath(vbd, domid);
     if (path !== undefined) machine.datapaths.set(path.name, path);
   }
   await core.machines.save(machine);
@@ -35,8 +43,8 @@ export const openDisk = async (
   domid: number,
   debugInfo: string,
 ): Promise<GuestDisk> => {
+  const path = guestPath(vbd, domid);
   if (vbd.backend === undefined) return { vbd, path: undefined, format: 'raw' };
-  const path = datapathOf(vbd.backend, vbdDatapathName(domid, vbd.id[1]), String(domid));
   const place = await hold(core, machine, vbd.backend, path, vbd.mode === 'ReadWrite', debugInfo);
   return { vbd, ...place };
 };
@@ -49,8 +57,8 @@ export const attachDisk = async (
   domid: number,
   debugInfo: string,
 ): Promise<GuestDisk> => {
-  const path = vbd.backend && datapathOf(vbd.backend, vbdDatapathName(domid, vbd.id[1]), String(domid));
-  if (vbd.backend === undefined || path === undefined) return { vbd, path: vbd.backend?.[1], format: 'raw' };
+  const path = guestPath(vbd, domid);
+  if (path === undefined) return { vbd, path, format: 'raw' };
   return { vbd, ...(await core.storage.attach(path, vbd.mode === 'ReadWrite', debugInfo)) };
 };
 

@@ -2,6 +2,7 @@
 // line with `ready` says that it listens. SIGTERM ends it and leaves the guests running.
 
 import { parseArgs } from 'node:util';
+import { guestKernelsIn } from '../../drivers/guest-kernels.ts';
 import { nodeClock } from '../../drivers/node/clock.ts';
 import { nodeDisk } from '../../drivers/node/disk.ts';
 import { nodeNetwork } from '../../drivers/node/network.ts';
@@ -16,7 +17,8 @@ import { simBackend } from './sim.ts';
 import { readSimConfig } from './sim-config.ts';
 
 const USAGE =
-  'main.js --backend qemu|sim --socket PATH --state FOLDER --storage-socket PATH [--config FILE]\n' +
+  'main.js --backend qemu|sim --socket PATH --state FOLDER --storage-socket PATH [--config FILE]' +
+  ' [--guest-kernels FOLDER]\n' +
   '  --config is for sim: {"delaysMs": {"start": 5}, "faults": [{"operation": "start", "times": 1}]}';
 const CONFIG_MAX = 1024 * 1024;
 /** How long operations have to be undone at the end. */
@@ -40,31 +42,38 @@ const plain = (_key: string, value: unknown): unknown => {
   return typeof value === 'bigint' ? String(value) : value;
 };
 
-const readArguments = (): Readonly<Record<'backend' | 'socket' | 'state' | 'storage-socket', string>> & {
+interface Arguments {
+  readonly backend: string;
+  readonly socket: string;
+  readonly state: string;
+  readonly storage: string;
   readonly config: string | undefined;
-} => {
+  readonly guestKernels: string | undefined;
+}
+
+const readArguments = (): Arguments => {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({
-    options: { backend: text, socket: text, state: text, 'storage-socket': text, config: text },
+    options: {
+      ...{ backend: text, socket: text, state: text, 'storage-socket': text },
+      ...{ config: text, 'guest-kernels': text },
+    },
   });
-  const { backend, socket, state, 'storage-socket': storage, config } = values;
+  const { backend, socket, state, 'storage-socket': storage, config, 'guest-kernels': guestKernels } = values;
   if (backend === undefined || socket === undefined || state === undefined || storage === undefined) {
     throw new Error('--backend, --socket, --state and --storage-socket are needed');
   }
-  return { backend, socket, state, 'storage-socket': storage, config };
+  return { backend, socket, state, storage, config, guestKernels };
 };
 
-const backendOf = async (
-  kind: string,
-  state: string,
-  config: string | undefined,
-  log: Log,
-): Promise<Backend> => {
+const backendOf = async (given: Arguments, log: Log): Promise<Backend> => {
+  const { backend: kind, state, config } = given;
   const machine = { disk: nodeDisk, network: nodeNetwork, clock: nodeClock, log };
   if (kind === 'qemu') {
     const folder = `${state}/qemu`;
     await nodeDisk.makeFolder(folder);
-    return qemuBackend({ ...machine, state: folder, processes: nodeProcesses, random: nodeRandom });
+    const kernels = guestKernelsIn(nodeDisk, given.guestKernels);
+    return qemuBackend({ ...machine, state: folder, processes: nodeProcesses, random: nodeRandom, kernels });
   }
   if (kind !== 'sim') throw new Error(`--backend is qemu or sim, not ${kind}`);
   const rules = config === undefined ? {} : readSimConfig(await nodeDisk.readText(config, CONFIG_MAX));
@@ -76,10 +85,11 @@ const restartsOf = (kind: string): { restarts?: RestartDelay } =>
   kind === 'sim' ? { restarts: { ranMsMin: 0, delayMs: 0 } } : {};
 
 const run = async (log: Log): Promise<void> => {
-  const { backend: kind, socket, state, 'storage-socket': storage, config } = readArguments();
+  const given = readArguments();
+  const { backend: kind, socket, state, storage } = given;
   await nodeDisk.makeFolder(state);
   const daemon = await xenopsDaemon({
-    backend: await backendOf(kind, state, config, log),
+    backend: await backendOf(given, log),
     network: nodeNetwork,
     disk: nodeDisk,
     clock: nodeClock,

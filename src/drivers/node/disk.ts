@@ -15,6 +15,7 @@ import {
   unlink,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { partsWithin } from '../../std/within.ts';
 import type { Disk, OpenFile } from '../disk.ts';
 
 const SECTOR_BYTES = 512n;
@@ -101,7 +102,51 @@ export const nodeDisk: Disk = {
       throw error;
     }
   },
+
+  async openWithin(folder, name, how) {
+    const file = await openBelow(folder, partsWithin(folder, name), how).catch((error) => {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ELOOP' && code !== 'ENOTDIR') throw error;
+      throw fileError('ELOOP', join(folder, name), 'is a link or leads over one, which is not followed');
+    });
+    try {
+      const found = await file.stat({ bigint: true });
+      if (!found.isFile()) throw fileError('EINVAL', join(folder, name), 'is not a regular file');
+      return openFile(name, file, found.size);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  },
 };
+
+/** Step by step, each from the folder that the last step opened: nothing can be exchanged in between. */
+const openBelow = async (
+  folder: string,
+  parts: readonly string[],
+  how: 'read' | 'write',
+): Promise<FileHandle> => {
+  const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
+  let path = folder;
+  let above = await open(folder, O_RDONLY | O_DIRECTORY);
+  try {
+    for (const part of parts.slice(0, -1)) {
+      const next = await open(stepFrom(above, path, part), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      await above.close();
+      above = next;
+      path = join(path, part);
+    }
+    // A FIFO would keep its opener waiting for the other end.
+    const access = (how === 'read' ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
+    return await open(stepFrom(above, path, parts.at(-1) ?? ''), access);
+  } finally {
+    await above.close();
+  }
+};
+
+/** By the open folder where the system has a name for it, elsewhere by its path. */
+const stepFrom = (above: FileHandle, path: string, name: string): string =>
+  process.platform === 'linux' ? `/proc/self/fd/${above.fd}/${name}` : join(path, name);
 
 const openFile = (path: string, file: FileHandle, sizeBytes: bigint): OpenFile => ({
   sizeBytes,

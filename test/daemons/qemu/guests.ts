@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Backend, BackendWork, GuestDisk, GuestSpec } from '../../../src/daemons/xenopsd/backend.ts';
 import { qemuBackend } from '../../../src/daemons/xenopsd/qemu/backend.ts';
 import { findFirmware } from '../../../src/daemons/xenopsd/qemu/emulator.ts';
+import { guestKernelsIn } from '../../../src/drivers/guest-kernels.ts';
 import type { Vbd, Vif, Vm } from '../../../src/drivers/hypervisor/hypervisor.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import { nodeDisk } from '../../../src/drivers/node/disk.ts';
@@ -136,7 +137,8 @@ export const emulatorsIn = async (folder: string): Promise<number[]> => {
   return pids.filter((_, index) => own[index]);
 };
 
-export const testHost = async (): Promise<TestHost> => {
+/** `kernels` is what the host offers as guest kernels, a folder in its own; without it nothing is. */
+export const testHost = async (kernels?: string): Promise<TestHost> => {
   const folder = await mkdtemp(join(tmpdir(), 'xq-'));
   const state = join(folder, 'state');
   const images = join(folder, 'images, "quoted"');
@@ -153,7 +155,7 @@ export const testHost = async (): Promise<TestHost> => {
       const reports: Reported[] = [];
       const waiting: ((report: Reported) => void)[] = [];
       let taken = 0;
-      const backend = backendAt(state);
+      const backend = backendAt(state, undefined, kernels && join(folder, kernels));
       current = backend;
       const found = await backend.recover(known, (vm, what) => {
         reports.push({ vm, what });
@@ -209,9 +211,10 @@ export const testHost = async (): Promise<TestHost> => {
   };
 };
 
-export const backendAt = (state: string, emulator?: string): Backend =>
+export const backendAt = (state: string, emulator?: string, kernels?: string): Backend =>
   qemuBackend({
     state,
+    kernels: guestKernelsIn(nodeDisk, kernels),
     disk: nodeDisk,
     processes: nodeProcesses,
     network: nodeNetwork,

@@ -61,7 +61,7 @@ describe('the command line of an emulator', () => {
     );
   });
 
-  test('a kernel gets its command line as one argument of its own', () => {
+  test('a kernel is read from the folder of the guest, and gets its command line as one argument', () => {
     const kernel = {
       how: 'Direct',
       kernel: '/vmlinuz,x',
@@ -69,9 +69,9 @@ describe('the command line of an emulator', () => {
       ramdisk: '/initrd',
     } as const;
     const line = linesOf(specOf({ boot: { type: 'PVH', kernel } }));
-    expect(valuesOf(line, '-kernel')).toEqual(['/vmlinuz,x']);
+    expect(valuesOf(line, '-kernel')).toEqual(['kernel']);
     expect(valuesOf(line, '-append')).toEqual(['a=b -S "c"']);
-    expect(valuesOf(line, '-initrd')).toEqual(['/initrd']);
+    expect(valuesOf(line, '-initrd')).toEqual(['ramdisk']);
   });
 
   test('the boot order ranks disks, CD drives and network cards', () => {

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Backend } from '../../../src/daemons/xenopsd/backend.ts';
 import { qemuBackend } from '../../../src/daemons/xenopsd/qemu/backend.ts';
+import { guestKernelsIn } from '../../../src/drivers/guest-kernels.ts';
+import { nodeDisk } from '../../../src/drivers/node/disk.ts';
 import { nodeRandom } from '../../../src/drivers/node/random.ts';
 import { type Bench, type Machinery, metadataOf, useBench, work } from '../xenopsd/harness.ts';
 import { type Side, sharedStorage, sideOf, type Way, wayTo } from '../xenopsd/two-hosts.ts';
@@ -16,7 +18,12 @@ const LINE = 'ready to count';
 const bench = useBench();
 
 const backendOf = (own: Bench, basics: Machinery): Backend =>
-  qemuBackend({ ...basics, state: own.path('state/qemu'), random: nodeRandom });
+  qemuBackend({
+    ...basics,
+    state: own.path('state/qemu'),
+    random: nodeRandom,
+    kernels: guestKernelsIn(nodeDisk, undefined),
+  });
 
 describe.skipIf(noQemu)(`QEMU guests that move${noQemu ? ` (${noQemu})` : ''}`, { timeout: 120_000 }, () => {
   let storage: ReturnType<typeof sharedStorage>;

@@ -1,6 +1,7 @@
 // Guests as QEMU processes. Each runs in a session of its own and outlives this daemon, which keeps no
 // more about it than one folder; after a restart the folders tell what runs and the emulators tell how.
 import type { Disk } from '../../../drivers/disk.ts';
+import type { GuestKernels } from '../../../drivers/guest-kernels.ts';
 import type { Network } from '../../../drivers/network.ts';
 import type { Processes } from '../../../drivers/processes.ts';
 import type { Clock, Random } from '../../../std/clock.ts';
@@ -24,6 +25,8 @@ export interface QemuOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Checked once more here, whatever the toolstack let through. */
+  readonly kernels: GuestKernels;
   /** Name or path of the emulator. */
   readonly emulator?: string;
   /** How long a guest may take to give up a device that is unplugged. */

@@ -20,6 +20,8 @@ export const fileNames = {
   incoming: 'in.sock',
   outgoing: 'out.sock',
   variables: 'uefi.fd',
+  kernel: 'kernel',
+  ramdisk: 'ramdisk',
   log: 'qemu.log',
 } as const;
 

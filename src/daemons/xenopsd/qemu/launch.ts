@@ -1,6 +1,8 @@
 // Starting an emulator: everything is checked before anything is made, and what was made is taken back
 // when a later step fails.
 
+import type { Disk, OpenFile } from '../../../drivers/disk.ts';
+import { KERNEL_BYTES_MAX } from '../../../drivers/guest-kernels.ts';
 import { sleep } from '../../../std/clock.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { serveConsole } from './console.ts';
@@ -13,12 +15,21 @@ import {
   type GuestRecord,
   isEmulator,
   readRecord,
+  removeFile,
   tailOf,
   writeRecord,
 } from './folder.ts';
 import { linkTo } from './link.ts';
 import { type Host, type LiveGuest, release, removeRemains } from './live.ts';
-import { bootsFromNetwork, commandLine, devicesOf, flavourOf, type Machine, memoryMib } from './machine.ts';
+import {
+  bootsFromNetwork,
+  commandLine,
+  devicesOf,
+  directBoot,
+  flavourOf,
+  type Machine,
+  memoryMib,
+} from './machine.ts';
 import { connectTap, hasLink, wireFor } from './wiring.ts';
 
 const START_MS_MAX = 30_000;
@@ -110,7 +121,7 @@ const make = async (
   const unborn = recordOf(machine);
   await disk.makeFolder(folder.path, 0o700);
   await writeRecord(disk, folder, unborn);
-  if (firmware) await copyFile(host, firmware.variables, folder.file('variables'));
+  await copyBootFiles(host, folder, spec, firmware);
   // The emulator runs in the guest's folder: no path of ours has to fit into its options.
   const place = { cwd: folder.path, logFile: folder.file('log') };
   const pid = await processes.detach(emulator.file, commandLine(machine), place);
@@ -119,6 +130,8 @@ const make = async (
   const link = linkTo({ ...host, folder, pid, name: machine.name, onEnd });
   try {
     await untilAnswering(host, folder, record, link.connect, work.signal);
+    // It has read them, and a new emulator gets new copies.
+    for (const name of ['kernel', 'ramdisk'] as const) await removeFile(disk, folder.file(name));
     for (const wire of machine.wires) await connectTap(processes, wire);
     for (const [index, vif] of spec.vifs.entries()) {
       if (hasLink(vif)) continue;
@@ -181,18 +194,38 @@ export const lastWords = async ({ disk }: Pick<Host, 'disk'>, folder: Folder): P
   return new Error(`the emulator ended: ${said === '' ? 'it did not say why' : said}`);
 };
 
-const FIRMWARE_MAX = 64n * 1024n * 1024n;
+/** What the emulator reads of files that are not the guest's it gets as copies, made of the very files checked. */
+const copyBootFiles = async (
+  { disk, kernels }: Host,
+  folder: Folder,
+  { vm }: GuestSpec,
+  firmware: Firmware | undefined,
+): Promise<void> => {
+  if (firmware) await copyFile(disk, await disk.open(firmware.variables, 'read'), folder.file('variables'));
+  const boot = directBoot(vm);
+  if (!boot) return;
+  await copyFile(disk, await kernels.open(boot.kernel), folder.file('kernel'));
+  if (boot.ramdisk === undefined) return;
+  await copyFile(disk, await kernels.open(boot.ramdisk), folder.file('ramdisk'));
+};
 
-const copyFile = async ({ disk }: Host, from: string, to: string): Promise<void> => {
-  const source = await disk.open(from, 'read');
+const COPY_BYTES_MAX = KERNEL_BYTES_MAX;
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Closes the source. */
+const copyFile = async (disk: Disk, source: OpenFile, to: string): Promise<void> => {
   try {
-    if (source.sizeBytes > FIRMWARE_MAX) throw new Error(`${from} is too large for firmware variables`);
-    const bytes = new Uint8Array(Number(source.sizeBytes));
-    await source.read(bytes, 0n);
+    if (source.sizeBytes > COPY_BYTES_MAX) throw new Error(`${to} would be too large`);
     await disk.replaceText(to, '');
     const target = await disk.open(to, 'write');
     try {
-      await target.write(bytes, 0n);
+      const chunk = new Uint8Array(CHUNK_BYTES);
+      for (let at = 0n; at < source.sizeBytes; ) {
+        const count = await source.read(chunk, at);
+        if (count === 0) return;
+        await target.write(chunk.subarray(0, count), at);
+        at += BigInt(count);
+      }
     } finally {
       await target.close();
     }

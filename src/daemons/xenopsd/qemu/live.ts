@@ -1,5 +1,6 @@
 // A guest that runs, as the parts of the backend share it.
 import type { Disk } from '../../../drivers/disk.ts';
+import type { GuestKernels } from '../../../drivers/guest-kernels.ts';
 import type { Network } from '../../../drivers/network.ts';
 import type { Processes } from '../../../drivers/processes.ts';
 import type { Clock, Random } from '../../../std/clock.ts';
@@ -27,6 +28,7 @@ export interface Host {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly kernels: GuestKernels;
   /** Looked for once; a failed search is tried again, because it may be installed meanwhile. */
   readonly emulator: () => Promise<Emulator>;
   /** How long a guest may take to give up a device that is unplugged. */

@@ -139,18 +139,24 @@ const identity = (vm: Vm): string[] => {
   return [...(UUID.test(vm.id) ? ['-uuid', vm.id] : []), ...tables];
 };
 
-const escaped = (value: string): string => {
+const escaped = (value: string): string => withoutZero(value).replaceAll(',', ',,');
+
+const withoutZero = (value: string): string => {
   if (value.includes('\0')) throw new Error(`${JSON.stringify(value)} has a zero character in it`);
-  return value.replaceAll(',', ',,');
+  return value;
+};
+
+/** Copies in the guest's folder: for a multiboot kernel even the name of its RAM disk is a list of options. */
+const kernel = (vm: Vm): string[] => {
+  const boot = directBoot(vm);
+  if (!boot) return [];
+  const initial = boot.ramdisk === undefined ? [] : ['-initrd', fileNames.ramdisk];
+  return ['-kernel', fileNames.kernel, '-append', withoutZero(boot.cmdline), ...initial];
 };
 
 /** A guest whose boot loader Xen would read from its disk runs that loader itself, by BIOS. */
-const kernel = ({ boot }: Vm): string[] => {
-  if (boot.type === 'HVM' || boot.kernel.how !== 'Direct') return [];
-  const { kernel: file, cmdline, ramdisk } = boot.kernel;
-  const initial = ramdisk === undefined ? [] : ['-initrd', ramdisk];
-  return ['-kernel', file, '-append', cmdline, ...initial];
-};
+export const directBoot = ({ boot }: Vm) =>
+  boot.type !== 'HVM' && boot.kernel.how === 'Direct' ? boot.kernel : undefined;
 
 const firmwareFlash = ({ firmware }: Machine): string[] => {
   if (!firmware) return [];
