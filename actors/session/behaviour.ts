@@ -1,8 +1,9 @@
 import type { Ref } from '../../src/model/types.ts';
 import { type Caller, type Deciding, implement, type Reading } from '../../src/objects/implement.ts';
 import { Fault } from '../../src/std/fault.ts';
+import type { Tx } from '../../src/store/view.ts';
 import { session } from './class.ts';
-import { login, loginHere } from './login.ts';
+import { assertKnown, login, loginHere } from './login.ts';
 
 const end = (deciding: Deciding): void => {
   endHere(deciding);
@@ -24,6 +25,13 @@ const refuseSecret = (name: string): never => {
 const subjectsOf = (identifiers: Iterable<string>): readonly string[] => [
   ...new Set([...identifiers].filter((identifier) => identifier !== '')),
 ];
+
+/** Ends every session of a local user but one, as whoever opened them may only have known an old password. */
+const endSessions = (tx: Tx, user: string, but: Ref<'session'>): void => {
+  for (const [ref, { auth_user_name, pool }] of [...tx.all('session')]) {
+    if (auth_user_name === user && !pool && ref !== but) tx.delete('session', ref);
+  }
+};
 
 const assertSuperuser = (caller: Caller): void => {
   if (caller.role === '_local_root_') return;
@@ -49,9 +57,14 @@ export default implement(
     logout: { decide: end },
     local_logout: { read: endHere },
     change_password: {
-      work: async ({ services, caller }, { new_pwd }) => {
+      work: async (working, { old_pwd, new_pwd }) => {
+        const { services, caller } = working;
         assertSuperuser(caller);
+        // A session that somebody left open, or stole, is no proof of who sits there.
+        await assertKnown(working, caller.user, old_pwd, caller.originator);
         await services.credentials.setPassword(caller.user, new_pwd);
+        await working.commit((tx) => endSessions(tx, caller.user, caller.session));
+        services.localSessions.endOf(caller.user, caller.session);
         await services.membership?.shareCredentials();
       },
     },

@@ -86,14 +86,14 @@ export const session = defineClass('session', {
       onMember: true,
     },
     logout: {
-      doc: 'End the session at once; calls still running with it are not stopped.',
+      doc: 'End the session at once, with its consoles, transfers and waits; calls that run are not stopped.',
       role: 'read-only',
     },
     change_password: {
-      doc: 'Set a new password for the local account of this session.',
+      doc: 'Set a new password for the local account of this session; its other sessions end.',
       role: '_local_root_',
       params: {
-        old_pwd: [confidential(string), 'Present password; the local superuser may leave it empty.'],
+        old_pwd: [confidential(string), 'Present password, which must be right.'],
         new_pwd: [confidential(string), 'Password to be used from now on.'],
       },
     },

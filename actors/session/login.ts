@@ -33,7 +33,7 @@ const answerLate = async ({ services, signal }: Working<'session'>): Promise<voi
 };
 
 /** Fails, late, unless the password is the user's. */
-const assertKnown = async (
+export const assertKnown = async (
   working: Working<'session'>,
   user: string,
   password: string,

@@ -6,7 +6,6 @@ import type { Caller } from '../objects/implement.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import type { LocalSessions } from '../objects/local-sessions.ts';
 import type { Services } from '../objects/services.ts';
-import type { Clock } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
 import { cookieNamed } from './cookies.ts';
@@ -31,14 +30,34 @@ export class Unauthorised extends Error {
 }
 
 /** Where sessions are looked up. */
-export type Sessions = Pick<Services, 'store' | 'clock' | 'localSessions'>;
+export type Sessions = Pick<Services, 'store' | 'clock' | 'localSessions' | 'host' | 'standing'>;
 
-/** Who stands behind a session. Throws SESSION_INVALID. */
-export const sessionCaller = ({ store, clock, localSessions }: Sessions, session: string): Caller => {
+/** Who calls with a session, which is used by that. Throws SESSION_INVALID. */
+export const sessionCaller = (sessions: Sessions, session: string): Caller => {
+  const caller = callingCaller(sessions, session);
+  refresh(sessions, caller.session);
+  return caller;
+};
+
+/**
+ * Who may call with a session. One that was opened here while this host led is no good here any more once clients are
+ * sent to another coordinator: they log in anew, and are told where. Throws SESSION_INVALID.
+ */
+export const callingCaller = (sessions: Sessions, session: string): Caller => {
+  const caller = sessionOwner(sessions, session);
+  const { store, host, standing } = sessions;
+  const openedHere = store.committed.get('session', caller.session)?.this_host === host;
+  const { coordinator, serves } = standing();
+  if (openedHere && coordinator !== undefined && serves !== true)
+    throw new Fault('SESSION_INVALID', [session]);
+  return caller;
+};
+
+/** Who stands behind a session, as its user's rights are now. Throws SESSION_INVALID. */
+export const sessionOwner = ({ store, localSessions }: Sessions, session: string): Caller => {
   const ref = session as Ref<'session'>;
   const row = store.committed.get('session', ref);
   if (row === undefined) return localCaller(localSessions, ref);
-  refresh(store, clock, ref);
   return {
     session: ref,
     user: row.auth_user_name !== '' || !row.is_local_superuser ? row.auth_user_name : 'root',
@@ -62,9 +81,10 @@ const activeMs = (session: SessionRecord): number => {
 type SessionRecord = RecordNamed<'session'>;
 const activities = new WeakMap<SessionRecord, number>();
 
-const refresh = (store: Store, clock: Clock, session: Ref<'session'>): void => {
+const refresh = ({ store, clock, localSessions }: Sessions, session: Ref<'session'>): void => {
   const nowMs = clock.now();
   const latest = store.latest.get('session', session);
+  if (latest === undefined) localSessions.use(session);
   if (latest === undefined || nowMs - activeMs(latest) < lastActiveMs) return;
   // Nobody waits for it: a session that is ended meanwhile has nothing left to refresh.
   store

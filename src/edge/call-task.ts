@@ -47,6 +47,28 @@ export const callTaskOf = (store: Store, caller: Caller, headers: Headers): Call
 const taskNamed = (store: Store, caller: Caller, name: string | undefined): Ref<'task'> | undefined => {
   const task = name as Ref<'task'> | undefined;
   if (task === undefined || store.latest.get('task', task) === undefined) return undefined;
-  if (mayTouch(store.latest, task, caller)) return task;
+  assertOwnTask(store, caller, task);
+  return task;
+};
+
+/** Throws RBAC_PERMISSION_DENIED: whoever names the task of a call ends it, so it must be one that he may end. */
+const assertOwnTask = (store: Store, caller: Caller, task: Ref<'task'>): void => {
+  if (mayTouch(store.latest, task, caller)) return;
   throw new Fault('RBAC_PERMISSION_DENIED', [anyTask.name, 'The task was started by somebody else.']);
+};
+
+/** The task that the query of an HTTP request names, by reference or uuid. Throws HANDLE_INVALID for one that there is not. */
+export const queryTaskOf = (
+  store: Store,
+  caller: Caller,
+  query: URLSearchParams,
+): Ref<'task'> | undefined => {
+  const name = query.get('task_id');
+  if (name === null) return undefined;
+  const view = store.latest;
+  const task =
+    view.get('task', name as Ref<'task'>) === undefined ? view.byUuid('task', name) : (name as Ref<'task'>);
+  if (task === undefined) throw new Fault('HANDLE_INVALID', ['task', name]);
+  assertOwnTask(store, caller, task);
+  return task;
 };

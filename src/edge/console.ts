@@ -81,7 +81,11 @@ export const consoleRoutes = (options: ConsoleOptions): readonly Route[] => {
           return;
         }
         const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/, */);
-        await carry(await accept(offered.includes('binary') ? 'binary' : undefined), guest);
+        const client = await accept(offered.includes('binary') ? 'binary' : undefined).catch((error) => {
+          guest.destroy();
+          throw error;
+        });
+        await carry(client, guest);
       },
     },
   ];

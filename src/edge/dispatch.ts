@@ -16,7 +16,7 @@ import type { Log } from '../std/log.ts';
 import { isDateTime, isStruct, type Struct, type Value } from '../std/value.ts';
 import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
-import { nobody, sessionCaller } from './authenticate.ts';
+import { callingCaller, nobody, sessionCaller } from './authenticate.ts';
 import { callTaskOf } from './call-task.ts';
 import {
   type Encoding,
@@ -211,6 +211,19 @@ const assertCoordinator = (
   if (store.committed.get('session', session)?.pool !== true) throw new Fault('HOST_IS_SLAVE', [coordinator]);
 };
 
+/** Throws what the same call would be answered with if it came now. */
+const assertStill = (options: DispatcherOptions, { message, args, caller }: Admitted): void => {
+  const { catalog, store, services } = options;
+  const { emergency, serves } = services.standing();
+  const now = callingCaller(services, caller.session);
+  // A member that serves clients does so again once it has found its coordinator.
+  if (serves !== true) {
+    if (emergency !== undefined) throw emergency;
+    assertCoordinator(options, message, now);
+  }
+  assertPermitted(catalog, store, now, message, args);
+};
+
 /** An unknown name may be an extension that is installed on a host, so it is guarded as those are. */
 const unknownMethod = (options: DispatcherOptions, name: string, params: readonly Value[]): Fault => {
   const { catalog, store, services } = options;
@@ -269,8 +282,10 @@ const permitted = (options: DispatcherOptions, call: Admitted): Answer => {
 
 const perform = (options: DispatcherOptions, call: Admitted): Answer => {
   const { message, args, caller, request } = call;
-  if (message.cls.name === 'event')
-    return options.events.answer(message.name, args, caller, request.http.gone());
+  if (message.cls.name === 'event') {
+    const check = (): void => assertStill(options, call);
+    return options.events.answer(message.name, args, caller, { gone: request.http.gone(), check });
+  }
   return (
     implicitAnswer(options, message, args) ??
     options.invoker

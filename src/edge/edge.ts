@@ -1,19 +1,19 @@
 import type { Duplex } from 'node:stream';
 import { BodyBroken, type HttpAnswer, type HttpHandler, type HttpHead } from '../drivers/http/http.ts';
 import type { Catalog } from '../objects/catalog.ts';
-import type { Caller } from '../objects/implement.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import type { Services } from '../objects/services.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
-import { authenticate, type HttpIdentity, Unauthorised } from './authenticate.ts';
+import { Unauthorised } from './authenticate.ts';
+import { contextOf, openContext } from './context.ts';
 import { dispatcherOf } from './dispatch.ts';
 import { fragmentsOf } from './encoding.ts';
 import { eventsOf } from './events.ts';
 import { longestFirst, routeAt } from './longest-path.ts';
-import { actionRefusal } from './permissions.ts';
+import { mandatesOf } from './mandates.ts';
 import type { ConnectRoute, HttpContext, RequestRoute, Route, UpgradeRoute } from './route.ts';
 import { rpcRoutes } from './rpc.ts';
 
@@ -41,9 +41,11 @@ export interface Edge extends HttpHandler {
 export const edgeOf = (options: EdgeOptions): Edge => {
   const { catalog, store, invoker, services, log } = options;
   const fragments = fragmentsOf(catalog.classes);
+  const mandates = mandatesOf(services);
   const events = eventsOf({
     catalog,
     store,
+    mandates,
     clock: services.clock,
     fragments,
     ...(options.eventWaitersMax === undefined ? {} : { waitersMax: options.eventWaitersMax }),
@@ -54,44 +56,41 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     ...rpcRoutes(dispatch, services.clock),
     ...(options.routes ?? []),
   ]);
-  const by = { catalog, services, invoker };
+  const by = { catalog, services, invoker, mandates };
   const find = <R extends Route>(method: string, path: string): R | undefined =>
     routeAt(routes, path, (route) => route.method === method) as R | undefined;
 
   /**
-   * Runs a handler as whoever the request says it is, ends what that opened, and says what went wrong. The
-   * only promise of its own around a call, which is a good part of what a small call costs.
+   * Runs a handler as whoever the request says it is, if he may, ends what that opened, and says what went wrong.
+   * Once he may not any more, the connection is cut and the handler's end is nobody's answer. The only promise of
+   * its own around a call, which is a good part of what a small call costs.
    */
   const within = async (
     head: HttpHead,
     { action }: Route,
     handle: (context: HttpContext) => Promise<void>,
-    refuse: (refusal: Refusal, error: unknown) => void,
+    { refuse, cut }: Ending,
   ): Promise<void> => {
-    let identity: Promise<HttpIdentity> | undefined;
+    if (action === 'open') {
+      try {
+        await handle(openContext);
+      } catch (error) {
+        refuse(refusalOf(error, head, log), error);
+      }
+      return;
+    }
+    const context = contextOf(head, action, by, (withdrawal) => cut(refusalOf(withdrawal, head, log)));
     let fault: Fault | undefined;
-    const caller = async (part?: string): Promise<Caller> => {
-      identity ??= authenticate(head, by);
-      const { caller } = await identity;
-      fault = action === undefined ? undefined : actionRefusal(caller, action, part);
-      if (fault !== undefined) throw fault;
-      return caller;
-    };
     try {
-      await handle({ caller });
+      await context.caller();
+      await handle(context);
     } catch (error) {
-      fault = asFault(error);
-      refuse(refusalOf(error, head, log), error);
+      fault = asFault(context.withdrawn().aborted ? context.withdrawn().reason : error);
+      if (!context.withdrawn().aborted) refuse(refusalOf(error, head, log), error);
     } finally {
-      // Most requests ask for nobody.
-      if (identity !== undefined)
-        await identity.then(
-          ({ caller, end }) => {
-            if (action !== undefined) options.audit?.addAction(action, head, caller, fault);
-            return end();
-          },
-          () => {},
-        );
+      await context.end((caller) => {
+        if (action !== 'any session') options.audit?.addAction(action, head, caller, fault);
+      });
     }
   };
 
@@ -102,39 +101,56 @@ export const edgeOf = (options: EdgeOptions): Edge => {
         const served = routes.some(({ method }) => method === request.method);
         return said(say(answer, notServed(served, request)));
       }
-      return within(
-        request,
-        route,
-        (context) => route.handle(request, answer, context),
-        (refusal, error) => {
-          // Too late to say so: the driver cuts the connection.
-          if (answer.begun()) throw error;
-          say(answer, refusal);
-        },
-      );
+      const refuse: Ending['refuse'] = (refusal, error) => {
+        // Too late to say so: the driver cuts the connection.
+        if (answer.begun()) throw error;
+        say(answer, refusal);
+      };
+      const cut: Ending['cut'] = (refusal) => (answer.begun() ? answer.cut() : say(answer, refusal));
+      return within(request, route, (context) => route.handle(request, answer, context), { refuse, cut });
     },
     connect: (request, socket) => {
       const route = find<ConnectRoute>('CONNECT', request.path);
       if (route === undefined) return said(sayRaw(socket, notServed(true, request)));
-      return within(
-        request,
-        route,
-        (context) => route.connect(request, socket, context),
-        (refusal) => sayRaw(socket, refusal),
-      );
+      return within(request, route, (context) => route.connect(request, socket, context), {
+        refuse: (refusal) => sayRaw(socket, refusal),
+        cut: () => socket.destroy(),
+      });
     },
     upgrade: (request, accept, refuse) => {
       const route = find<UpgradeRoute>('UPGRADE', request.path);
       const turnAway = ({ status, headers, body }: Refusal): void => refuse(status, headers, body);
       if (route === undefined) return said(turnAway(notServed(true, request)));
-      return within(request, route, (context) => route.upgrade(request, accept, refuse, context), turnAway);
+      let accepted: Promise<Duplex> | undefined;
+      const open = (protocol: string | undefined): Promise<Duplex> => {
+        accepted = accept(protocol);
+        return accepted;
+      };
+      return within(request, route, (context) => route.upgrade(request, open, refuse, context), {
+        refuse: turnAway,
+        cut: (refusal) => {
+          if (accepted === undefined) turnAway(refusal);
+          else void accepted.then((stream) => stream.destroy()).catch(() => {});
+        },
+      });
     },
     get waiting() {
       return events.waiting;
     },
-    stop: events.stop,
+    stop: () => {
+      events.stop();
+      mandates.stop();
+    },
   };
 };
+
+/** How a request ends that its handler does not end. */
+interface Ending {
+  /** The handler failed. */
+  readonly refuse: (refusal: Refusal, error: unknown) => void;
+  /** Whoever asked has no right to it any more, and the handler still runs. */
+  readonly cut: (refusal: Refusal) => void;
+}
 
 const said = async (_: void): Promise<void> => {};
 
@@ -144,6 +160,7 @@ const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
 const healthz: RequestRoute = {
   method: 'GET',
   path: '/healthz',
+  action: 'open',
   handle: async (_, answer) => answer.send(200, plainText, ['ok\n']),
 };
 

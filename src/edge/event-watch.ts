@@ -3,6 +3,7 @@ import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
 import type { Change } from '../store/version.ts';
 import type { Batch, Batches } from './event-batches.ts';
+import type { Mandates } from './mandates.ts';
 import type { Subscription } from './subscriptions.ts';
 import { type Waiter, waitersOf } from './waiters.ts';
 
@@ -15,7 +16,15 @@ export interface Listening {
   /** The same of messages, where the caller has heard another part of them. */
   readonly messagesPosition?: number;
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
+  readonly asked: Asked;
+}
+
+/** What a call that may wait knows of its client. */
+export interface Asked {
+  /** Aborted when the client went away, so that its wait ends. */
+  readonly gone: AbortSignal;
+  /** Throws what the same call would be answered with now: the wait ends with that. */
+  readonly check: () => void;
 }
 
 export interface EventWatch {
@@ -33,7 +42,7 @@ export interface EventWatchOptions {
   readonly batches: Batches;
   /** Calls that wait at once; one more is answered TOO_MANY_PENDING_TASKS. */
   readonly waitersMax: number;
-  readonly onSessionEnd: (session: string) => void;
+  readonly mandates: Mandates;
 }
 
 /** More changes are let come before an answer, so that a busy pool costs a client twenty answers a second. */
@@ -49,11 +58,7 @@ export const eventWatchOf = (options: EventWatchOptions): EventWatch => {
     const quietUntil = seen;
     seen = store.generation;
     batches.forget();
-    for (const { entry, after } of changes) {
-      if (entry.cls === 'session' && after === undefined) {
-        options.onSessionEnd(entry.ref);
-        for (const waiter of waiters.ofSession(entry.ref)) waiter.wake();
-      }
+    for (const { entry } of changes) {
       const cls = batches.toldAs(entry.cls);
       if (cls !== undefined) waiters.changed(cls, entry.ref, quietUntil);
     }
@@ -61,26 +66,28 @@ export const eventWatchOf = (options: EventWatchOptions): EventWatch => {
 
   /** Resolves when something may have changed, with the generation up to which nothing has. */
   const changed = (
-    { session, subscription, position, signal }: Listening,
+    { session, subscription, position, asked: { gone, check } }: Listening,
     waitMs: number,
   ): Promise<number> => {
     if (waiters.size >= options.waitersMax) throw new Fault('TOO_MANY_PENDING_TASKS');
     return new Promise((resolve) => {
       const end = (): void => {
         cancel();
-        signal.removeEventListener('abort', end);
+        release();
+        gone.removeEventListener('abort', end);
         waiters.remove(waiter);
         resolve(waiter.quietUntil);
       };
-      const waiter: Waiter = { session, subscription, quietUntil: position, wake: end };
+      const waiter: Waiter = { subscription, quietUntil: position, wake: end };
       const cancel = clock.after(waitMs, end);
-      signal.addEventListener('abort', end, { once: true });
+      const release = options.mandates.give(session, { check, withdrawn: end });
+      gone.addEventListener('abort', end, { once: true });
       waiters.add(waiter);
     });
   };
 
   const collect = async (listening: Listening): Promise<Batch> => {
-    const { session, subscription, signal } = listening;
+    const { subscription, asked } = listening;
     const deadlineMs = clock.monotonicMs() + listening.timeoutMs;
     const leftMs = (): number => deadlineMs - clock.monotonicMs();
     // Whoever waits for a result wants it at once, and who asks for all there is gains nothing by waiting.
@@ -90,12 +97,10 @@ export const eventWatchOf = (options: EventWatchOptions): EventWatch => {
       const pauseMs = Math.min(delayMs, leftMs());
       const behind = Math.min(position, messagesPosition ?? position) < store.generation;
       if (!fresh && pauseMs > 0 && behind) await sleep(clock, pauseMs);
-      if (store.tables.get('session')?.committed(session) === undefined) {
-        throw new Fault('SESSION_INVALID', [session]);
-      }
+      asked.check();
       const batch = batches.read(subscription, position, messagesPosition);
       const waitMs = leftMs();
-      if (batch.events.length > 0 || waitMs <= 0 || signal.aborted || stopped) return batch;
+      if (batch.events.length > 0 || waitMs <= 0 || asked.gone.aborted || stopped) return batch;
       messagesPosition = undefined;
       position = await changed({ ...listening, position: batch.generation }, waitMs);
     }

@@ -4,7 +4,8 @@ import type { Caller } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
 import { type Encoding, typedEncoding } from './encoding.ts';
 import { type BatchesOptions, batchesOf } from './event-batches.ts';
-import { eventWatchOf } from './event-watch.ts';
+import { type Asked, eventWatchOf } from './event-watch.ts';
+import type { Mandates } from './mandates.ts';
 import {
   delivers,
   entriesOf,
@@ -16,8 +17,7 @@ import {
 
 /** What the messages of the class `event` do. They are of the edge, for they are about its connections. */
 export interface Events {
-  /** `signal`: the client went away, so its wait ends. */
-  answer(message: string, args: readonly any[], caller: Caller, signal: AbortSignal): Promise<Encoding>;
+  answer(message: string, args: readonly any[], caller: Caller, asked: Asked): Promise<Encoding>;
   /** Calls that wait now. */
   readonly waiting: number;
   /** Ends every wait with what there is. */
@@ -26,6 +26,7 @@ export interface Events {
 
 export interface EventsOptions extends BatchesOptions {
   readonly waitersMax?: number;
+  readonly mandates: Mandates;
 }
 
 export const eventWaitersMax = 4_096;
@@ -46,14 +47,14 @@ export const eventsOf = (options: EventsOptions): Events => {
     clock,
     batches: batchesOf(options),
     waitersMax: options.waitersMax ?? eventWaitersMax,
-    onSessionEnd: (session) => registrations.delete(session),
+    mandates: options.mandates,
   });
   const spelled = new Map(catalog.classes.map(({ name }) => [name.toLowerCase(), name]));
 
   const from = async (
     { session }: Caller,
     [classes, token, timeoutS]: readonly [readonly string[], string, number],
-    signal: AbortSignal,
+    asked: Asked,
   ): Promise<Encoding> => {
     const subscription = subscriptionOf(classes);
     const { generation, messages } = parseToken(token);
@@ -65,7 +66,7 @@ export const eventsOf = (options: EventsOptions): Events => {
       delivers(subscription, 'message', '') || [...subscription.objects].some(isOfMessage);
     // A number from another server may be ahead of ours, and says nothing about our messages.
     const messagesPosition = hearsMessages ? Number(clamp(messages, store.generation)) : position;
-    const heard = { session, subscription, position, messagesPosition, timeoutMs, signal };
+    const heard = { session, subscription, position, messagesPosition, timeoutMs, asked };
     const batch = await watch.collect(heard);
     return batch.answer(hearsMessages ? BigInt(batch.generation) : messages);
   };
@@ -77,12 +78,15 @@ export const eventsOf = (options: EventsOptions): Events => {
     throw new Fault('SESSION_NOT_REGISTERED', [store.committed.get('session', session)?.uuid ?? '']);
   };
 
-  const register = ({ session }: Caller, classes: readonly string[]): void => {
+  const register = ({ session }: Caller, classes: readonly string[], { check }: Asked): void => {
     const known = registrations.get(session);
     const before = known === undefined ? [] : entriesOf(known.subscription);
     const subscription = subscriptionOf([...before, ...classes]);
     if (known !== undefined) known.subscription = subscription;
-    else registrations.set(session, { subscription, position: store.generation });
+    else {
+      registrations.set(session, { subscription, position: store.generation });
+      options.mandates.give(session, { check, withdrawn: () => void registrations.delete(session) });
+    }
   };
 
   const unregister = (caller: Caller, classes: readonly string[]): void => {
@@ -91,12 +95,12 @@ export const eventsOf = (options: EventsOptions): Events => {
     known.subscription = subscriptionOf(entriesOf(known.subscription).filter((entry) => !gone.has(entry)));
   };
 
-  const next = async (caller: Caller, signal: AbortSignal): Promise<Encoding> => {
+  const next = async (caller: Caller, asked: Asked): Promise<Encoding> => {
     const known = registered(caller);
     const { subscription, position } = known;
     try {
       const { session } = caller;
-      const batch = await watch.collect({ session, subscription, position, timeoutMs: timeoutMsMax, signal });
+      const batch = await watch.collect({ session, subscription, position, timeoutMs: timeoutMsMax, asked });
       known.position = batch.generation;
       return batch.list;
     } catch (error) {
@@ -119,16 +123,16 @@ export const eventsOf = (options: EventsOptions): Events => {
   const done = (_: void): Encoding => typedEncoding(nothing, undefined);
 
   return {
-    answer: async (message, args, caller, signal) => {
+    answer: async (message, args, caller, asked) => {
       switch (message) {
         case 'from':
-          return from(caller, args as unknown as Parameters<typeof from>[1], signal);
+          return from(caller, args as unknown as Parameters<typeof from>[1], asked);
         case 'next':
-          return next(caller, signal);
+          return next(caller, asked);
         case 'inject':
           return typedEncoding(string, await inject(args[0], args[1]));
         case 'register':
-          return done(register(caller, args[0]));
+          return done(register(caller, args[0], asked));
         case 'unregister':
           return done(unregister(caller, args[0]));
         case 'get_current_id':

@@ -4,10 +4,12 @@ import type { OpenVolume } from '../drivers/storage/storage.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { type DiskUse, type DiskWork, useDisk } from '../objects/disk-use.ts';
 import { faultOf } from '../objects/driver-faults.ts';
+import type { Caller } from '../objects/implement.ts';
 import { failTask, succeedTask } from '../objects/tasks.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
 import type { Tx } from '../store/view.ts';
+import { queryTaskOf } from './call-task.ts';
 import type { HttpContext, Route } from './route.ts';
 
 /** A client that does not know how long its stream is says this length and cuts the connection at the end. */
@@ -17,7 +19,7 @@ const blockBytes = 1 << 20;
 const imageHeaders = { 'Content-Type': 'application/octet-stream', 'Cache-Control': 'no-cache, no-store' };
 
 /** `/import_raw_vdi` and `/export_raw_vdi`: the bytes of a disk, as a raw image. */
-export const imageRoutes = (by: Omit<DiskUse, 'task'>): readonly Route[] => [
+export const imageRoutes = (by: Omit<DiskUse, 'task' | 'withdrawn'>): readonly Route[] => [
   {
     method: 'PUT',
     path: '/import_raw_vdi',
@@ -32,16 +34,16 @@ export const imageRoutes = (by: Omit<DiskUse, 'task'>): readonly Route[] => [
   },
 ];
 
-type By = Omit<DiskUse, 'task'>;
+type By = Omit<DiskUse, 'task' | 'withdrawn'>;
 
 const put = async (by: By, request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void> => {
-  await context.caller();
+  const caller = await context.caller();
   // An empty PUT asks whether this is the right host; the image follows in another.
   if (request.contentLength() === 0n && request.query.get('task_id') === null) {
     answer.send(200, imageHeaders, []);
     return;
   }
-  await tracked(by, request, async (use) => {
+  await tracked(by, request, { caller, context }, async (use) => {
     const vdi = target(by.store, request);
     checkFormat(request);
     const { virtual_size } = by.store.committed.require('VDI', vdi);
@@ -60,8 +62,8 @@ const put = async (by: By, request: HttpRequest, answer: HttpAnswer, context: Ht
 };
 
 const get = async (by: By, request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void> => {
-  await context.caller();
-  await tracked(by, request, async (use) => {
+  const caller = await context.caller();
+  await tracked(by, request, { caller, context }, async (use) => {
     const vdi = target(by.store, request);
     checkFormat(request);
     const last = await useDisk(use, vdi, 'read', datapathOf(by), (open, work) =>
@@ -193,28 +195,35 @@ const readBlock = async (open: OpenVolume, position: bigint): Promise<Uint8Array
   return block.subarray(0, count);
 };
 
+/** Whoever moves an image, and may go on with it. */
+interface Mover {
+  readonly caller: Caller;
+  readonly context: HttpContext;
+}
+
 /** Runs under the client's task where it named one, and gives that task its final state. */
-const tracked = async (by: By, request: HttpRequest, run: (use: DiskUse) => Promise<void>): Promise<void> => {
-  const named = request.query.get('task_id');
-  const task = taskNamed(by.store, named);
-  const settle = async (final: (tx: Tx) => void): Promise<void> => {
-    if (task !== nullRef) await by.store.commit(final);
+const tracked = async (
+  by: By,
+  request: HttpRequest,
+  { caller, context }: Mover,
+  run: (use: DiskUse) => Promise<void>,
+): Promise<void> => {
+  const task = queryTaskOf(by.store, caller, request.query);
+  const settle = async (final: (tx: Tx, task: Ref<'task'>) => void): Promise<void> => {
+    if (task !== undefined) await by.store.commit((tx) => final(tx, task));
   };
+  const { store, objects, services } = by;
   try {
-    await run(task === nullRef ? by : { ...by, task });
+    await run({ store, objects, services, withdrawn: context.withdrawn(), ...(task && { task }) });
   } catch (error) {
-    const fault = faultOf(error, { ref: request.query.get('vdi') ?? '', task, vmOf: (uuid) => uuid });
-    await settle((tx) => failTask(tx, task, by.services, fault));
+    const about = {
+      ref: request.query.get('vdi') ?? '',
+      task: task ?? nullRef,
+      vmOf: (uuid: string) => uuid,
+    };
+    const fault = faultOf(error, about);
+    await settle((tx, named) => failTask(tx, named, services, fault));
     throw fault;
   }
-  await settle((tx) => succeedTask(tx, task, by.services, ''));
-};
-
-const taskNamed = (store: Store, name: string | null): Ref<'task'> => {
-  if (name === null) return nullRef as Ref<'task'>;
-  const view = store.committed;
-  const found =
-    view.get('task', name as Ref<'task'>) === undefined ? view.byUuid('task', name) : (name as Ref<'task'>);
-  if (found === undefined) throw new Fault('HANDLE_INVALID', ['task', name]);
-  return found;
+  await settle((tx, named) => succeedTask(tx, named, services, ''));
 };

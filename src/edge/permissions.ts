@@ -2,7 +2,7 @@ import type { ClassName, KeyRoles, Role } from '../model/class.ts';
 import { permits, rolesThatPermit, type WireMessage } from '../model/derive.ts';
 import type { Ref } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
-import { type HttpActionName, httpPermission } from '../objects/http-actions.ts';
+import { httpPermission, type ServedActionName } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
 import { isStruct, type Struct } from '../std/value.ts';
@@ -31,10 +31,10 @@ export const assertPermitted = (
   }
 };
 
-/** Why a caller may not do what is asked for by HTTP, or the part of it that needs more. */
-export const actionRefusal = (caller: Caller, action: HttpActionName, part?: string): Fault | undefined => {
+/** Throws RBAC_PERMISSION_DENIED unless the caller may do what is asked for by HTTP, or the part of it that needs more. */
+export const assertAction = (caller: Caller, action: ServedActionName, part?: string): void => {
   const permission = httpPermission(action, part);
-  return permits(caller.role, permission.role) ? undefined : denied(permission);
+  if (!permits(caller.role, permission.role)) throw denied(permission);
 };
 
 const denied = ({ name, role, certificate }: Permission): Fault =>

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { HttpAnswer, HttpHead, HttpRequest, Refuse } from '../drivers/http/http.ts';
-import type { HttpActionName } from '../objects/http-actions.ts';
+import type { ServedActionName } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 
 /** What every HTTP handler of the edge is given beside its request. */
@@ -11,12 +11,20 @@ export interface HttpContext {
    * Throws RBAC_PERMISSION_DENIED where the role does not allow the route's action, or the part of it.
    */
   caller(part?: string): Promise<Caller>;
+  /**
+   * Aborted, with the fault, once the session has ended or no longer has the right to what the handler does. The
+   * connection is cut by then; what else the handler has begun is to end.
+   */
+  withdrawn(): AbortSignal;
 }
 
 interface AnyRoute {
   readonly path: string;
-  /** What is asked for here, and with it who may; absent: whoever has a session. */
-  readonly action?: HttpActionName;
+  /**
+   * What is asked for here, and with it who may: checked before the handler is asked. `any session`: whoever has one.
+   * `open`: anybody, as what is asked for here checks its callers itself.
+   */
+  readonly action: ServedActionName | 'any session' | 'open';
 }
 
 /** A request by method and path; `path` also takes the longer paths below it where nobody names them. */

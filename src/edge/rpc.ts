@@ -28,13 +28,19 @@ const answerHeaders = {
 
 /** XML-RPC answers any POST that nobody else does, JSON-RPC has a path of its own. */
 export const rpcRoutes = (dispatch: Dispatch, clock: Clock): readonly RequestRoute[] => [
-  { method: 'POST', path: '/', handle: (request, answer) => serve(request, answer, dispatch, clock, 'xml') },
+  {
+    method: 'POST',
+    path: '/',
+    action: 'open',
+    handle: (request, answer) => serve(request, answer, dispatch, clock, 'xml'),
+  },
   {
     method: 'POST',
     path: '/jsonrpc',
+    action: 'open',
     handle: (request, answer) => serve(request, answer, dispatch, clock, 'json'),
   },
-  { method: 'OPTIONS', path: '/', handle: async (request, answer) => allow(request, answer) },
+  { method: 'OPTIONS', path: '/', action: 'open', handle: async (request, answer) => allow(request, answer) },
 ];
 
 /** A browser asks before its script may call from another site. */

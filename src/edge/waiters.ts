@@ -2,7 +2,6 @@ import type { Subscription } from './subscriptions.ts';
 
 /** Someone who waits for a change. */
 export interface Waiter {
-  readonly session: string;
   readonly subscription: Subscription;
   /** The generation up to which nothing it wants has changed. Set when it is woken. */
   quietUntil: number;
@@ -20,7 +19,6 @@ export interface Waiters {
   remove(waiter: Waiter): void;
   /** Wakes, and takes out, whoever wants to hear of the row. `cls` is in lower case. */
   changed(cls: string, ref: string, quietUntil: number): void;
-  ofSession(session: string): readonly Waiter[];
   all(): readonly Waiter[];
 }
 
@@ -29,7 +27,6 @@ type Index = Map<string, Set<Waiter>>;
 export const waitersOf = (): Waiters => {
   const waiting = new Set<Waiter>();
   const byInterest: Index = new Map();
-  const bySession: Index = new Map();
 
   const interests = ({ subscription }: Waiter): Iterable<string> =>
     subscription.all ? ['*'] : [...subscription.classes, ...subscription.objects];
@@ -48,7 +45,6 @@ export const waitersOf = (): Waiters => {
 
   const remove = (waiter: Waiter): void => {
     if (!waiting.delete(waiter)) return;
-    leave(bySession, waiter.session, waiter);
     for (const key of interests(waiter)) leave(byInterest, key, waiter);
   };
 
@@ -58,7 +54,6 @@ export const waitersOf = (): Waiters => {
     },
     add: (waiter) => {
       waiting.add(waiter);
-      enter(bySession, waiter.session, waiter);
       for (const key of interests(waiter)) enter(byInterest, key, waiter);
     },
     remove,
@@ -72,7 +67,6 @@ export const waitersOf = (): Waiters => {
         }
       }
     },
-    ofSession: (session) => [...(bySession.get(session) ?? [])],
     all: () => [...waiting],
   };
 };

@@ -19,8 +19,8 @@ export interface OpenedCredentials extends Credentials {
   readonly generatedPassword: string | undefined;
   /** All users with their hashes, for the other hosts of the pool. */
   exported(): string;
-  /** Takes them over from another host, in place of those here. */
-  adopt(exported: string): Promise<void>;
+  /** Takes them over from another host, in place of those here; answers who had another password here. */
+  adopt(exported: string): Promise<readonly string[]>;
 }
 
 /** A credentials file that cannot be used as it is. */
@@ -170,7 +170,9 @@ export const fileCredentials = async (options: CredentialsOptions): Promise<Open
     exported: () => textOf(users),
     adopt: async (exported) => {
       const adopted = parse(exported, 'What the coordinator sent');
+      const before = users;
       await replace(() => adopted);
+      return [...before].filter(([user, { key }]) => adopted.get(user)?.key !== key).map(([user]) => user);
     },
   };
 };

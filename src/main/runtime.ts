@@ -10,12 +10,13 @@ import { catalogOf } from '../objects/catalog.ts';
 import { deriveInPlace } from '../objects/derive-all.ts';
 import { deriveRows } from '../objects/derive-rows.ts';
 import { invokerOf } from '../objects/invoke.ts';
-import { localSessionsOf } from '../objects/local-sessions.ts';
+import { type LocalSessions, localSessionsOf } from '../objects/local-sessions.ts';
 import { elsewhere } from '../objects/route.ts';
 import { type Objects, objectsOf } from '../objects/runtime.ts';
 import type { Services } from '../objects/services.ts';
 import { peerRef } from '../pool/ground.ts';
 import { inspectorOf } from '../pool/inspection.ts';
+import type { SharedCredentials } from '../pool/membership.ts';
 import { internalClasses } from '../pool/rows.ts';
 import type { StateFile } from '../pool/state.ts';
 import type { Log } from '../std/log.ts';
@@ -78,12 +79,14 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
   const host = state.current?.host ?? (await bootstrap({ ...bootstrapping, facts: await hostFacts() })).host;
   if (state.current === undefined) await state.save({ host, role: 'coordinator', epoch: former + 1, led: 0 });
 
+  const localSessions = localSessionsOf(machine);
   let httpsPort = Number(options['https-port']);
   let prepare = async (): Promise<void> => {};
   const hostPool = await openPool(
     options,
     {
       ...parts,
+      credentials: endingSessions(parts.credentials, localSessions),
       machine,
       store,
       state,
@@ -113,12 +116,13 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     storage: parts.storage,
     guestKernels: guestKernelsIn(machine.disk, options['guest-kernels']),
     credentials: parts.credentials,
-    localSessions: localSessionsOf(machine),
+    localSessions,
     store,
     host,
     facts: hostFacts,
     authority: () => authorityOf(store.latest.get('host', host)?.address ?? address, httpsPort),
     standing: pool.standing,
+    onStanding: pool.onStanding,
     membership,
     migrationTo,
     cancel: (task) => awake.cancel(task) || places.cancel(task),
@@ -148,6 +152,17 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     },
   };
 };
+
+/** Whoever's password another host has changed begins anew here, too. */
+const endingSessions = (
+  { exported, adopt }: OpenedCredentials,
+  localSessions: LocalSessions,
+): SharedCredentials => ({
+  exported,
+  adopt: async (users) => {
+    for (const user of await adopt(users)) localSessions.endOf(user);
+  },
+});
 
 /** A host that was put out of its pool starts as one that is new. */
 const forgetPool = async (state: StateFile, paths: Paths): Promise<void> => {

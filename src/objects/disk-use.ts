@@ -19,6 +19,8 @@ export interface DiskUse {
   readonly services: Services;
   /** Told of the progress, and cancels the use. Its final state is the caller's to write. */
   readonly task?: Ref<'task'>;
+  /** Aborted, with the fault, when whoever uses the disk may not go on. */
+  readonly withdrawn?: AbortSignal;
 }
 
 export interface DiskWork {
@@ -40,7 +42,8 @@ export const useDisk = async <T>(
   datapath: string,
   use: (open: OpenVolume, work: DiskWork) => Promise<T>,
 ): Promise<T> => {
-  const { job, signal } = await admitted(by, vdi, how);
+  const { job, signal: cut } = await admitted(by, vdi, how);
+  const signal = by.withdrawn === undefined ? cut : AbortSignal.any([cut, by.withdrawn]);
   try {
     return await opened(by, vdi, how, datapath, signal, (open) =>
       use(open, { progress: progressOf(by), signal }),
@@ -48,7 +51,8 @@ export const useDisk = async <T>(
   } catch (error) {
     const { store } = by;
     const vmOf = (uuid: string): string => store.latest.byUuid('VM', uuid) ?? uuid;
-    throw signal.aborted ? cancelled(by) : faultOf(error, { ref: vdi, task: by.task ?? nullRef, vmOf });
+    by.withdrawn?.throwIfAborted();
+    throw cut.aborted ? cancelled(by) : faultOf(error, { ref: vdi, task: by.task ?? nullRef, vmOf });
   } finally {
     await mark(by, vdi, job, false).catch(() => undefined);
     by.objects.ended(job);

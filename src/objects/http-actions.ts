@@ -87,6 +87,18 @@ export const httpActions = {
 
 export type HttpActionName = keyof typeof httpActions;
 
+/** What is served beside the XenAPI. The rights to it are not listed among those of the XenAPI's roles. */
+export const ownActions = {
+  get_inspection: action('GET', '/inspect', 'pool-admin'),
+  post_join: action('POST', '/pool/join', 'pool-operator'),
+  get_sim: action('GET', '/sim', 'pool-admin'),
+  post_sim: action('POST', '/sim', 'pool-admin'),
+} as const;
+
+export type ServedActionName = HttpActionName | keyof typeof ownActions;
+
+export const servedActions = { ...httpActions, ...ownActions } as const;
+
 export interface HttpPermission {
   readonly name: string;
   readonly role: Role;
@@ -94,8 +106,8 @@ export interface HttpPermission {
 }
 
 /** The right to an action, or to a part of it that needs more. */
-export const httpPermission = (name: HttpActionName, part?: string): HttpPermission => {
-  const { role, certificate: byCertificate, parts }: HttpAction = httpActions[name];
+export const httpPermission = (name: ServedActionName, part?: string): HttpPermission => {
+  const { role, certificate: byCertificate, parts }: HttpAction = servedActions[name];
   if (part === undefined) {
     return { name: `http/${name}`, role, certificate: byCertificate === true || role === 'read-only' };
   }

@@ -9,7 +9,13 @@ export interface LocalSessions {
   open(user: string): Ref<'session'>;
   /** Who logged in, or undefined when the session has ended or never was. */
   userOf(session: string): string | undefined;
+  /** A call was made with it. */
+  use(session: string): void;
   end(session: string): void;
+  /** Ends those of one user, but for one. */
+  endOf(user: string, but?: string): void;
+  /** Told of each session that has ended, until the returned function is called. */
+  onEnd(told: (session: string) => void): () => void;
 }
 
 /** One more ends the one that was idle longest, so that a client that never logs out shuts nobody out. */
@@ -26,30 +32,59 @@ export const localSessionsOf = ({
 }): LocalSessions => {
   /** The one that was idle longest comes first. */
   const sessions = new Map<string, { readonly user: string; readonly activeMs: number }>();
-  const use = (session: string, user: string): void => {
+  const listeners = new Set<(session: string) => void>();
+  let isWatched = false;
+  const note = (session: string, user: string): void => {
     sessions.delete(session);
     sessions.set(session, { user, activeMs: clock.monotonicMs() });
+  };
+  const end = (session: string): void => {
+    if (!sessions.delete(session)) return;
+    for (const told of listeners) told(session);
+  };
+  const isIdle = ({ activeMs }: { readonly activeMs: number }): boolean =>
+    clock.monotonicMs() - activeMs > localIdleMsMax;
+  const watchIdle = (): void => {
+    const [oldest] = sessions.values();
+    if (oldest === undefined || isWatched) return;
+    isWatched = true;
+    clock.after(oldest.activeMs + localIdleMsMax + 1 - clock.monotonicMs(), endIdle);
+  };
+  /** What runs for a session ends with it, also while nobody calls. */
+  const endIdle = (): void => {
+    isWatched = false;
+    for (const [session, used] of sessions) if (isIdle(used)) end(session);
+    watchIdle();
   };
   return {
     open: (user) => {
       const session = `OpaqueRef:${random.uuid()}` as Ref<'session'>;
-      use(session, user);
+      note(session, user);
       const [oldest] = sessions.keys();
-      if (sessions.size > localSessionsMax && oldest !== undefined) sessions.delete(oldest);
+      if (sessions.size > localSessionsMax && oldest !== undefined) end(oldest);
+      watchIdle();
       return session;
     },
     userOf: (session) => {
       const known = sessions.get(session);
       if (known === undefined) return undefined;
-      if (clock.monotonicMs() - known.activeMs > localIdleMsMax) {
-        sessions.delete(session);
+      if (isIdle(known)) {
+        end(session);
         return undefined;
       }
-      use(session, known.user);
       return known.user;
     },
-    end: (session) => {
-      sessions.delete(session);
+    use: (session) => {
+      const known = sessions.get(session);
+      if (known !== undefined) note(session, known.user);
+    },
+    end,
+    endOf: (user, but) => {
+      for (const [session, known] of sessions) if (known.user === user && session !== but) end(session);
+    },
+    onEnd: (told) => {
+      listeners.add(told);
+      return () => listeners.delete(told);
     },
   };
 };

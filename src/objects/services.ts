@@ -37,6 +37,8 @@ export interface Services {
   readonly authority: () => string;
   /** How this host stands in its pool at this moment. */
   readonly standing: () => Standing;
+  /** Told of each change of that, until the returned function is called. Absent: it never changes. */
+  readonly onStanding?: (told: () => void) => () => void;
   /** What this host can do about its place in the pool. Absent: it cannot be in a pool with others. */
   readonly membership?: Membership;
   /**

@@ -8,4 +8,6 @@ export interface Standing {
   readonly emergency?: Fault;
   /** Where the coordinator is, when this host is not it: clients are sent there. */
   readonly coordinator?: string;
+  /** It serves clients also as a member, whenever it can. */
+  readonly serves?: true;
 }

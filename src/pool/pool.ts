@@ -19,6 +19,8 @@ export interface Pool {
   readonly role: Role;
   readonly places: Places;
   readonly standing: () => Standing;
+  /** Told of each change of that, until the returned function is called. */
+  readonly onStanding: (told: () => void) => () => void;
   /**
    * Takes up the part that the host last played, as far as the others agree. Resolves once it can serve. What
    * others ask of the objects that live here waits until this host is prepared for it.
@@ -52,6 +54,7 @@ export interface PoolOptions extends LeadingOptions {
 /** The changing part: what the host is now, and what it has running for that. */
 interface Position {
   role: Role;
+  readonly listeners: Set<() => void>;
   leading: Leading | undefined;
   /** Ends what was begun for the present role. */
   turn: AbortController;
@@ -63,6 +66,7 @@ export const poolOf = (ground: Ground, options: PoolOptions): Pool => {
   const { clock } = ground;
   const now: Position = {
     role: { kind: 'seeks', sinceMs: clock.monotonicMs(), last: undefined },
+    listeners: new Set(),
     leading: undefined,
     turn: new AbortController(),
     lonelyMs: undefined,
@@ -85,6 +89,10 @@ export const poolOf = (ground: Ground, options: PoolOptions): Pool => {
     },
     places: forwarding(ground, () => coordinatorOf(parts)),
     standing: () => standingOf(parts),
+    onStanding: (told) => {
+      now.listeners.add(told);
+      return () => now.listeners.delete(told);
+    },
     start: async (invoker, prepared = Promise.resolve()) => {
       serveCarried(ground, invoker, options.cancel, prepared);
       await start(parts);
@@ -123,15 +131,16 @@ const coordinatorOf = ({ ground, now }: Parts): Ref<'host'> => {
 
 const standingOf = ({ ground, options, now }: Parts): Standing => {
   const { role } = now;
+  const member: Standing = { member: true, ...(options.serves && { serves: true as const }) };
   if (role.kind === 'leads') return {};
   if (role.kind === 'follows' && role.synced) {
-    return { member: true, ...(!options.serves && { coordinator: options.addressOf(role.leader) }) };
+    return { ...member, ...(!options.serves && { coordinator: options.addressOf(role.leader) }) };
   }
   const last = role.kind === 'seeks' ? role.last : role.leader;
   const sinceMs = role.kind === 'seeks' ? role.sinceMs : ground.clock.monotonicMs();
   const patient = ground.clock.monotonicMs() - sinceMs < ground.limits.emergencyMs;
-  if (last !== undefined && patient) return { member: true, coordinator: options.addressOf(last) };
-  return { member: true, emergency: new Fault('HOST_STILL_BOOTING') };
+  if (last !== undefined && patient) return { ...member, coordinator: options.addressOf(last) };
+  return { ...member, emergency: new Fault('HOST_STILL_BOOTING') };
 };
 
 /** Ends what runs for the role so far. */
@@ -141,8 +150,13 @@ const change = (parts: Parts, role: Role): AbortSignal => {
   now.turn = new AbortController();
   now.leading?.stop();
   now.leading = undefined;
-  now.role = role;
+  play(parts, role);
   return now.turn.signal;
+};
+
+const play = ({ now }: Parts, role: Role): void => {
+  now.role = role;
+  for (const told of now.listeners) told();
 };
 
 const start = async (parts: Parts): Promise<void> => {
@@ -237,7 +251,7 @@ const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = 
     try {
       await catchUp(ground, leader, signal);
       if (signal.aborted) return;
-      now.role = { kind: 'follows', leader, synced: true };
+      play(parts, { kind: 'follows', leader, synced: true });
       log.info({ leader, epoch }, 'This host follows');
       return await options.onFollow?.(leader);
     } catch (error) {

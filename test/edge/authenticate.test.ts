@@ -11,6 +11,7 @@ const routes: readonly Route[] = [
   {
     method: 'GET',
     path: '/whoami',
+    action: 'any session',
     handle: async (_, answer, context) => {
       const { user, role } = await context.caller();
       // Asked for twice, logged in once.
@@ -21,6 +22,7 @@ const routes: readonly Route[] = [
   {
     method: 'PUT',
     path: '/fails',
+    action: 'open',
     handle: async ({ query }) => {
       throw query.has('bug') ? new TypeError('a bug') : new Fault('HANDLE_INVALID', ['VDI', 'x']);
     },
@@ -28,6 +30,7 @@ const routes: readonly Route[] = [
   {
     method: 'CONNECT',
     path: '/console',
+    action: 'any session',
     connect: async (_, socket, context) => {
       const { user } = await context.caller();
       socket.end(`HTTP/1.1 200 OK\r\n\r\nhello ${user}`);
@@ -36,6 +39,7 @@ const routes: readonly Route[] = [
   {
     method: 'UPGRADE',
     path: '/console',
+    action: 'any session',
     upgrade: async (_, accept, __, context) => {
       const { user } = await context.caller();
       (await accept('binary')).end(`hello ${user}`);

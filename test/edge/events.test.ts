@@ -7,11 +7,14 @@ import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
 import { readXmlRpcResponse } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
+import { nodeRandom } from '../../src/drivers/node/random.ts';
 import { fragmentsOf } from '../../src/edge/encoding.ts';
 import { type Events, eventsOf } from '../../src/edge/events.ts';
+import { mandatesOf } from '../../src/edge/mandates.ts';
 import { tokenText } from '../../src/edge/subscriptions.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
+import { localSessionsOf } from '../../src/objects/local-sessions.ts';
 import { silentLog } from '../../src/std/log.ts';
 import type { Value } from '../../src/std/value.ts';
 import type { Durable } from '../../src/store/durable.ts';
@@ -373,7 +376,12 @@ describe('a watcher that comes back after a restart', () => {
     };
     const store = openStore({ classes, durable, log: silentLog });
     const catalog = catalogOf(classes, []);
-    return { store, events: eventsOf({ catalog, store, clock: nodeClock, fragments: fragmentsOf(classes) }) };
+    const mandates = mandatesOf({
+      store,
+      localSessions: localSessionsOf({ clock: nodeClock, random: nodeRandom }),
+    });
+    const fragments = fragmentsOf(classes);
+    return { store, events: eventsOf({ catalog, store, clock: nodeClock, fragments, mandates }) };
   };
 
   const ask = async (cls: string, generation: number): Promise<string> => {
@@ -383,7 +391,10 @@ describe('a watcher that comes back after a restart', () => {
     const token = tokenText({ generation: BigInt(generation), messages: 0n });
     const caller = { session, user: 'root', role: 'pool-admin', originator: '' } as const;
     try {
-      const encoding = await events.answer('from', [[cls], token, 0], caller, new AbortController().signal);
+      const encoding = await events.answer('from', [[cls], token, 0], caller, {
+        gone: new AbortController().signal,
+        check: () => {},
+      });
       return (await encoding('json')).join('');
     } finally {
       events.stop();

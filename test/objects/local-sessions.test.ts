@@ -25,7 +25,7 @@ test('A session that is used goes on, one that is idle for a day has ended', asy
   const used = sessions.open('root');
   const idle = sessions.open('root');
   await clock.advance(localIdleMsMax);
-  expect(sessions.userOf(used)).toBe('root');
+  sessions.use(used);
   await clock.advance(1);
   expect(sessions.userOf(used)).toBe('root');
   expect(sessions.userOf(idle)).toBeUndefined();
@@ -34,7 +34,23 @@ test('A session that is used goes on, one that is idle for a day has ended', asy
 test('One more than there may be ends the one that was idle longest', () => {
   const { sessions } = opened();
   const all = Array.from({ length: localSessionsMax }, () => sessions.open('root'));
-  sessions.userOf(all[0] as string);
+  sessions.use(all[0] as string);
   sessions.open('root');
   expect(all.filter((session) => sessions.userOf(session) === undefined)).toEqual([all[1]]);
+});
+
+test('Whoever listens hears of each end, also of one that nobody asked for', async () => {
+  const { clock, sessions } = opened();
+  const ended: string[] = [];
+  const stop = sessions.onEnd((session) => ended.push(session));
+  const [idle, out, other] = ['root', 'root', 'other'].map((user) => sessions.open(user)) as [any, any, any];
+  sessions.end(out);
+  sessions.end(out);
+  sessions.endOf('other');
+  expect(ended).toEqual([out, other]);
+  await clock.advance(localIdleMsMax + 1);
+  expect(ended).toEqual([out, other, idle]);
+  stop();
+  sessions.end(sessions.open('root'));
+  expect(ended).toHaveLength(3);
 });

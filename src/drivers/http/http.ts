@@ -80,6 +80,8 @@ export interface HttpAnswer {
   early(status: number, headers: Readonly<Record<string, string>>): void;
   /** True once a head has been sent. */
   begun(): boolean;
+  /** Ends the connection, so that the client sees that something is missing. */
+  cut(): void;
 }
 
 export interface HttpBody {

@@ -27,6 +27,8 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
   return {
     begun: () => response.headersSent,
 
+    cut: () => cut(exchange),
+
     send(status, headers, parts) {
       if (early && !response.writableEnded) {
         // The head is gone already: all that can still be said is that the answer is over.
