@@ -33,6 +33,8 @@ export interface EdgeOptions {
 export interface Edge extends HttpHandler {
   /** Calls that wait for events now. */
   readonly waiting: number;
+  /** What runs on behalf of sessions now. */
+  readonly mandates: number;
   /** Ends the calls that wait for events, so that their connections can be closed. */
   stop(): void;
 }
@@ -136,6 +138,9 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     },
     get waiting() {
       return events.waiting;
+    },
+    get mandates() {
+      return mandates.size;
     },
     stop: () => {
       events.stop();

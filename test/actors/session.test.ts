@@ -216,11 +216,36 @@ describe('Ending sessions', () => {
 });
 
 describe('Passwords', () => {
-  test('a superuser sets a new one without the old one, and it holds for the next login', async () => {
+  test('a superuser who knows the old one sets a new one; it holds for the next login, and his other sessions end', async () => {
+    const here = await opened();
+    const [own, other] = [
+      await here.call('session.login_with_password', 'root', 'right'),
+      await here.call('session.login_with_password', 'root', 'right'),
+    ];
+    const local = await here.call('session.slave_local_login_with_password', 'root', 'right');
+    await here.store.commit((tx) => void existing(tx, 'somebody', 0, { auth_user_name: 'somebody' }));
+    await here.callAs(callerOf(own), 'session.change_password', 'right', 'new');
+    expect(here.passwords.get('root')).toBe('new');
+    const left = [...here.store.committed.all('session')].map(([ref]) => ref);
+    expect(left).toContain(own);
+    expect(left).toContain('OpaqueRef:somebody');
+    expect(left).not.toContain(other);
+    expect(here.services.localSessions.userOf(local)).toBeUndefined();
+    await here.close();
+  });
+
+  test('a wrong or an empty old one changes nothing, and is answered as late as a wrong login', async () => {
     const here = await opened();
     const ref = await here.call('session.login_with_password', 'root', 'right');
-    await here.callAs(callerOf(ref), 'session.change_password', 'not the old one', 'new');
-    expect(here.passwords.get('root')).toBe('new');
+    for (const old of ['wrong', '']) {
+      const attempt = here
+        .callAs(callerOf(ref), 'session.change_password', old, 'new')
+        .catch(({ code, params }) => [code, ...params]);
+      await here.clock.waiting(1);
+      await here.clock.advance(wrongPasswordMs);
+      expect(await attempt).toEqual(['SESSION_AUTHENTICATION_FAILED', 'root', expect.any(String)]);
+    }
+    expect(here.passwords.get('root')).toBe('right');
     await here.close();
   });
 

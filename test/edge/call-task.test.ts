@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import task from '../../actors/task/behaviour.ts';
 import { VM } from '../../actors/vm/class.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
+import { imageRoutes } from '../../src/edge/images.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { implement } from '../../src/objects/implement.ts';
 import { type Served, served } from './served.ts';
@@ -28,10 +29,14 @@ beforeEach(async () => {
       },
     },
   );
+  let by = {} as Parameters<typeof imageRoutes>[0];
+  const late = new Proxy({}, { get: (_, name) => by[name as keyof typeof by] }) as typeof by;
   host = await served({
     behaviours: [behaviour, task],
+    routes: imageRoutes(late),
     rows: (tx) => tx.create('VM', vm, { uuid: 'u1' }),
   });
+  by = host.world;
   root = await host.session();
   mine = await host.call('task.create', root, 'mine', '');
 });
@@ -68,4 +73,43 @@ test('the task of somebody else is refused, but for those who may touch all', as
   expect(await call('VM.clean_shutdown', other, { 'task-id': mine })).toContain('RBAC_PERMISSION_DENIED');
   const operator = await host.sessionWithRole('pool-operator');
   expect(await call('VM.clean_shutdown', operator, { 'task-id': mine })).toContain('Success');
+});
+
+test('so is one that the query of an image names, whoever has no identifier of his own included', async () => {
+  const { uuid } = host.world.store.committed.require('task', mine);
+  for (const sid of ['', 'other']) {
+    const other = await host.sessionWithRole('vm-admin');
+    await host.world.store.commit((tx) => tx.patch('session', other, { auth_user_sid: sid }));
+    for (const [method, path] of [
+      ['PUT', '/import_raw_vdi'],
+      ['GET', '/export_raw_vdi'],
+    ] as const) {
+      for (const name of [mine, uuid]) {
+        const query = `vdi=none&task_id=${name}&session_id=${other}`;
+        expect((await host.http(method, `${path}?${query}`, { body: 'x' })).status, sid).toBe(403);
+      }
+    }
+  }
+  expect(row(mine)).toMatchObject({ status: 'pending' });
+  // His own ends with the image, whatever becomes of that.
+  await host.http('PUT', `/import_raw_vdi?vdi=none&task_id=${mine}&session_id=${root}`, { body: 'x' });
+  expect(row(mine)).toMatchObject({ status: 'failure', error_info: ['HANDLE_INVALID', 'VDI', 'none'] });
+});
+
+test('a user may end his tasks also by another of his sessions', async () => {
+  const [first, second, other] = [
+    await host.sessionWithRole('vm-operator'),
+    await host.sessionWithRole('vm-operator'),
+    await host.sessionWithRole('vm-operator'),
+  ];
+  await host.world.store.commit((tx) => {
+    for (const session of [first, second]) tx.patch('session', session, { auth_user_sid: 'him' });
+  });
+  const his = await host.call('task.create', first, 'his', '');
+  for (const method of ['task.cancel', 'task.destroy']) {
+    expect(await host.json(method, other, his)).toMatchObject({
+      error: ['RBAC_PERMISSION_DENIED', 'task.destroy/any', expect.any(String)],
+    });
+  }
+  expect(await host.json('task.destroy', second, his)).toHaveProperty('value');
 });
