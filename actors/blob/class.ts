@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, datetime, int, ref, string } from '../../src/model/types.ts';
+import { bool, datetime, int, label, ref, string } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const blob = defineClass('blob', {
@@ -8,7 +8,7 @@ export const blob = defineClass('blob', {
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity, which also names the file that holds the data.'),
-    name_label: rw(string, 'Name shown to people; it need not be unique.', {
+    name_label: rw(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
     }),

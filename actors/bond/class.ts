@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, int, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { bool, int, label, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const bondMode = oneOf('bond_mode', ['balance-slb', 'active-backup', 'lacp'], 'exact');
@@ -60,7 +60,7 @@ export const Bond = defineClass('Bond', {
       role: 'pool-operator',
       self: 'self',
       params: {
-        name: [string, 'Setting, known from `properties`.'],
+        name: [label, 'Setting, known from `properties`.'],
         value: [string, 'Its new value.'],
       },
       async: true,

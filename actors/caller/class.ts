@@ -1,5 +1,16 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, datetime, epoch, float, int, nullRef, ref, set, string } from '../../src/model/types.ts';
+import {
+  bool,
+  datetime,
+  epoch,
+  float,
+  int,
+  label,
+  nullRef,
+  ref,
+  set,
+  string,
+} from '../../src/model/types.ts';
 
 export const Caller = defineClass('Caller', {
   doc: 'Clients that are counted and limited together, told apart by user agent and address.',
@@ -8,7 +19,7 @@ export const Caller = defineClass('Caller', {
   constructible: true,
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),
-    name_label: rw(string, 'Name shown to people; it need not be unique.', {
+    name_label: rw(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
     }),

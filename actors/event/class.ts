@@ -1,5 +1,5 @@
 import { defineClass, ro } from '../../src/model/class.ts';
-import { datetime, float, int, oneOf, record, set, string } from '../../src/model/types.ts';
+import { datetime, float, int, label, oneOf, record, set, string } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const eventOperation = oneOf('event_operation', ['add', 'del', 'mod'], 'exact');
@@ -18,7 +18,7 @@ export const event = defineClass('event', {
     class: ro(string, 'Class of the changed object, in lower case on the wire.'),
     operation: ro(eventOperation, 'Whether the object appeared, vanished or changed.'),
     ref: ro(string, 'Opaque reference of the changed object.'),
-    obj_uuid: ro(string, 'Not sent; read the uuid in the snapshot.'),
+    obj_uuid: ro(label, 'Not sent; read the uuid in the snapshot.'),
   },
   messages: {
     register: {

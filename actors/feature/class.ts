@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
-import { bool, ref, string } from '../../src/model/types.ts';
+import { bool, label, ref, string } from '../../src/model/types.ts';
 
 export const Feature = defineClass('Feature', {
   doc: 'An optional part of the product on a host, which can be on or off.',
@@ -8,7 +8,7 @@ export const Feature = defineClass('Feature', {
   needs: ['host'],
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),
-    name_label: ro(string, 'Name of the feature, for people and for programs that look for it.', {
+    name_label: ro(label, 'Name of the feature, for people and for programs that look for it.', {
       default: '',
       column: 'name__label',
     }),

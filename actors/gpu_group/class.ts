@@ -1,5 +1,5 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
-import { int, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { int, label, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const allocationAlgorithm = oneOf('allocation_algorithm', ['breadth_first', 'depth_first']);
@@ -10,7 +10,7 @@ export const GPU_group = defineClass('GPU_group', {
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the group.'),
-    name_label: rw(string, 'Name shown to people; it need not be unique.', {
+    name_label: rw(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
     }),
@@ -51,7 +51,7 @@ export const GPU_group = defineClass('GPU_group', {
       doc: 'Makes an empty group.',
       role: 'pool-operator',
       params: {
-        name_label: [string, 'Name to show to people.', ''],
+        name_label: [label, 'Name to show to people.', ''],
         name_description: [string, 'Text to show beside the name.', ''],
         other_config: [stringMap, 'Settings of clients.', new Map()],
       },

@@ -4,6 +4,7 @@ import {
   datetime,
   epoch,
   int,
+  label,
   map,
   nullRef,
   ref,
@@ -22,7 +23,7 @@ import {
 
 export const fields = {
   uuid: dyn(string, "Names the machine's installation for good."),
-  name_label: rw(string, 'Name for people; it need not be unique.', { default: '', column: 'name__label' }),
+  name_label: rw(label, 'Name for people; it need not be unique.', { default: '', column: 'name__label' }),
   name_description: rw(string, 'Longer text for people.', { default: '', column: 'name__description' }),
   memory_overhead: dyn(int, 'Memory in bytes that the hypervisor keeps for itself.', {
     default: 0n,
@@ -84,7 +85,7 @@ export const fields = {
   cpu_info: dyn(stringMap, 'Processors with count, model and features; decides which VMs can move here.', {
     default: new Map(),
   }),
-  hostname: rw(string, 'Name that the host calls itself on the network.'),
+  hostname: rw(label, 'Name that the host calls itself on the network.'),
   address: rw(string, 'Where other hosts and clients reach the API.'),
   metrics: dyn(ref('host_metrics'), 'Row with memory and liveness.'),
   license_params: dyn(stringMap, 'What the licence says and allows; `expiry` is its end.'),

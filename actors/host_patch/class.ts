@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, datetime, int, nullRef, ref, string, stringMap } from '../../src/model/types.ts';
+import { bool, datetime, int, label, nullRef, ref, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const host_patch = defineClass('host_patch', {
@@ -9,7 +9,7 @@ export const host_patch = defineClass('host_patch', {
   needs: ['host', 'pool_patch'],
   fields: {
     uuid: dyn(string, 'Names it for good.'),
-    name_label: ro(string, 'Name shown to people.', { default: '', column: 'name__label' }),
+    name_label: ro(label, 'Name shown to people.', { default: '', column: 'name__label' }),
     name_description: ro(string, 'What the patch mends.', { default: '', column: 'name__description' }),
     version: ro(string, 'Version of the patch.'),
     host: ro(ref('host'), 'Host that the patch is for.', { inverse: 'host.patches' }),

@@ -1,5 +1,16 @@
 import { defineClass, dyn } from '../../src/model/class.ts';
-import { datetime, int, map, oneOf, record, ref, set, string, stringMap } from '../../src/model/types.ts';
+import {
+  datetime,
+  int,
+  label,
+  map,
+  oneOf,
+  record,
+  ref,
+  set,
+  string,
+  stringMap,
+} from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const cls = oneOf('cls', [
@@ -39,10 +50,10 @@ export const message = defineClass('message', {
       doc: 'Leave a notice about an object.',
       role: 'pool-operator',
       params: {
-        name: [string, 'Kind of notice.'],
+        name: [label, 'Kind of notice.'],
         priority: [int, 'From 1, urgent, to 5, mere information.'],
         cls: [cls, 'Class of the object.'],
-        obj_uuid: [string, 'Uuid of an existing object of that class.'],
+        obj_uuid: [label, 'Uuid of an existing object of that class.'],
         body: [string, 'Text for people.'],
       },
       result: ref('message'),
@@ -69,7 +80,7 @@ export const message = defineClass('message', {
       role: 'read-only',
       params: {
         cls: [cls, 'Class of the object.'],
-        obj_uuid: [string, 'Uuid of the object.'],
+        obj_uuid: [label, 'Uuid of the object.'],
         since: [datetime, 'Only messages newer than this.'],
       },
       result: map(ref('message'), record('message')),
@@ -94,7 +105,7 @@ export const message = defineClass('message', {
     get_by_uuid: {
       doc: 'Find one message.',
       role: 'read-only',
-      params: { uuid: [string, 'Uuid of the message.'] },
+      params: { uuid: [label, 'Uuid of the message.'] },
       result: ref('message'),
     },
     get_all_records: {

@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, int, map, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { bool, int, label, map, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const networkOperations = oneOf('network_operations', ['attaching']);
@@ -13,7 +13,7 @@ export const network = defineClass('network', {
   constructible: true,
   fields: {
     uuid: dyn(string, 'Names the network for good, across hosts and restarts.'),
-    name_label: rw(string, 'Name for people; it need not be unique.', {
+    name_label: rw(label, 'Name for people; it need not be unique.', {
       default: '',
       writeRole: 'pool-operator',
       column: 'name__label',
@@ -52,7 +52,7 @@ export const network = defineClass('network', {
         XenCenterCreateInProgress: 'vm-operator',
       },
     }),
-    bridge: ro(string, 'Name of the bridge on every host; empty lets the server choose one.', {
+    bridge: ro(label, 'Name of the bridge on every host; empty lets the server choose one.', {
       default: '',
     }),
     managed: ro(bool, 'False for a bridge that somebody else sets up and that is only used here.', {
@@ -90,11 +90,11 @@ export const network = defineClass('network', {
       doc: 'Record a network that a joining host brings along.',
       role: 'pool-operator',
       params: {
-        name_label: [string, 'Name for people.'],
+        name_label: [label, 'Name for people.'],
         name_description: [string, 'Longer text for people.'],
         MTU: [int, 'Largest packet in bytes.'],
         other_config: [stringMap, 'Taken over as it is.'],
-        bridge: [string, 'Name of the bridge on every host.'],
+        bridge: [label, 'Name of the bridge on every host.'],
         managed: [bool, 'False if somebody else sets up the bridge.'],
         purpose: [set(networkPurpose), 'Services that hosts offer on the network.'],
       },
@@ -107,7 +107,7 @@ export const network = defineClass('network', {
       role: 'pool-operator',
       self: 'network',
       params: {
-        name: [string, 'Key under which it is found in `blobs`.'],
+        name: [label, 'Key under which it is found in `blobs`.'],
         mime_type: [string, 'MIME type, empty for `application/octet-stream`.'],
         public: [bool, 'True if it can be read without logging in.', false],
       },

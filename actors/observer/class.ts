@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { bool, label, ref, set, string, stringMap } from '../../src/model/types.ts';
 
 export const Observer = defineClass('Observer', {
   doc: 'Says which parts of which hosts record traces of their work, and where the traces go.',
@@ -8,7 +8,7 @@ export const Observer = defineClass('Observer', {
   constructible: true,
   fields: {
     uuid: dyn(string, 'Identity of the observer.'),
-    name_label: rw(string, 'Name shown to people; it need not be unique.', {
+    name_label: rw(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
     }),

@@ -1,7 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { decided } from '../../src/objects/decided.ts';
-import { showPasswords } from '../../src/objects/device-config.ts';
+import { withPasswords } from '../../src/objects/device-config.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { asking } from '../../src/objects/storage-faults.ts';
 import { figuresOf } from '../../src/objects/storage-rows.ts';
@@ -21,9 +21,8 @@ export const plug = async (working: Working<'PBD'>): Promise<void> => {
   const call = { debugInfo: 'PBD.plug', signal };
   const attached = storage.isSrAttached(sr.uuid);
   if (!attached) working.undo(() => storage.detachSr(sr.uuid, { debugInfo: 'PBD.plug' }));
-  const config = showPasswords(view, record.device_config);
   const stat = await asking({ sr: record.SR, operation: 'plug' }, () =>
-    storage.attachSr(sr.type, sr.uuid, config, call),
+    withPasswords(view, record.device_config, (config) => storage.attachSr(sr.type, sr.uuid, config, call)),
   );
   working.settle((tx) => {
     note(tx, self, true);
@@ -39,8 +38,11 @@ export const unplug = async (working: Working<'PBD'>): Promise<void> => {
   const used = disksInUse(working, sr);
   if (used.length > 0) throw new Fault('VDI_IN_USE', used);
   await showOnSr(working, 'unplug');
-  const config = showPasswords(view, record.device_config);
-  working.undo(() => storage.attachSr(sr.type, sr.uuid, config, { debugInfo: 'PBD.unplug' }));
+  working.undo(() =>
+    withPasswords(view, record.device_config, (config) =>
+      storage.attachSr(sr.type, sr.uuid, config, { debugInfo: 'PBD.unplug' }),
+    ),
+  );
   await asking({ sr: record.SR, operation: 'unplug' }, () =>
     storage.detachSr(sr.uuid, { debugInfo: 'PBD.unplug', signal }),
   );

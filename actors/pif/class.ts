@@ -1,5 +1,5 @@
 import { defineClass, dyn, type Params, ro, rw } from '../../src/model/class.ts';
-import { bool, int, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { bool, int, label, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const ipConfigurationMode = oneOf('ip_configuration_mode', ['None', 'DHCP', 'Static']);
@@ -8,7 +8,7 @@ export const primaryAddressType = oneOf('primary_address_type', ['IPv4', 'IPv6']
 export const pifIgmpStatus = oneOf('pif_igmp_status', ['enabled', 'disabled', 'unknown']);
 
 const introduced = {
-  device: [string, 'Kernel name of the interface.'],
+  device: [label, 'Kernel name of the interface.'],
   network: [ref('network'), 'Network it connects to.'],
   host: [ref('host'), 'Host it is part of.'],
   MAC: [string, 'Hardware address.'],
@@ -41,7 +41,7 @@ export const PIF = defineClass('PIF', {
   takes: ['metrics', 'bond_master_of', 'VLAN_master_of', 'tunnel_access_PIF_of', 'sriov_logical_PIF_of'],
   fields: {
     uuid: dyn(string, 'Names the interface for good.'),
-    device: ro(string, "Name of the interface in the host's kernel, such as `eth0`."),
+    device: ro(label, "Name of the interface in the host's kernel, such as `eth0`."),
     network: ro(ref('network'), 'Network that the interface connects to.', { inverse: 'network.PIFs' }),
     host: ro(ref('host'), 'Host that the interface is part of.', { inverse: 'host.PIFs' }),
     MAC: ro(string, 'Hardware address, six pairs of hexadecimal digits with colons.'),
@@ -133,7 +133,7 @@ export const PIF = defineClass('PIF', {
       doc: 'Make a VLAN on one host. Superseded by `VLAN.create`.',
       role: 'pool-operator',
       params: {
-        device: [string, 'Kernel name of the card that carries it.'],
+        device: [label, 'Kernel name of the card that carries it.'],
         network: [ref('network'), 'Network the VLAN connects to.'],
         host: [ref('host'), 'Host that owns the card.'],
         VLAN: [int, 'Tag, 0 to 4094.'],
@@ -195,7 +195,7 @@ export const PIF = defineClass('PIF', {
       params: {
         host: [ref('host'), 'Host the card is in.'],
         MAC: [string, 'Hardware address of the card.'],
-        device: [string, 'Kernel name; empty to find it by the hardware address.'],
+        device: [label, 'Kernel name; empty to find it by the hardware address.'],
         managed: [bool, 'False if somebody else sets up the card.', true],
       },
       result: ref('PIF'),
@@ -260,7 +260,7 @@ export const PIF = defineClass('PIF', {
       doc: 'Switch one hardware setting, known from `properties`.',
       role: 'pool-operator',
       self: 'self',
-      params: { name: [string, 'Setting, such as `gro`.'], value: [string, 'Value, such as `on` or `off`.'] },
+      params: { name: [label, 'Setting, such as `gro`.'], value: [string, 'Value, such as `on` or `off`.'] },
       async: true,
     },
   },

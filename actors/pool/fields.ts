@@ -4,6 +4,7 @@ import {
   datetime,
   epoch,
   int,
+  label,
   map,
   nullRef,
   ref,
@@ -15,7 +16,7 @@ import { poolAllowedOperations, telemetryFrequency, updateSyncFrequency } from '
 
 export const fields = {
   uuid: dyn(string, 'Names the pool for good.'),
-  name_label: rw(string, 'Name for people; empty is common for a pool of one host.'),
+  name_label: rw(label, 'Name for people; empty is common for a pool of one host.'),
   name_description: rw(string, 'Longer text for people.'),
   master: dyn(ref('host'), 'Coordinator: the host that answers the API for the whole pool.'),
   default_SR: rw(ref('SR'), 'Where new disks go unless a client says otherwise; may be null.'),

@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, int, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { bool, int, label, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const afterApplyGuidance = oneOf('after_apply_guidance', [
@@ -15,7 +15,7 @@ export const pool_patch = defineClass('pool_patch', {
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity, chosen by whoever made the patch.'),
-    name_label: ro(string, 'Name shown to people.', { default: '', column: 'name__label' }),
+    name_label: ro(label, 'Name shown to people.', { default: '', column: 'name__label' }),
     name_description: ro(string, 'What the patch mends.', { default: '', column: 'name__description' }),
     version: ro(string, 'Version of the patch.', { default: '' }),
     filename: dyn(string, 'Path of the uploaded file on the coordinator.', { default: '', internal: true }),

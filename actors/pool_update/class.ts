@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, int, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { bool, int, label, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const updateAfterApplyGuidance = oneOf('update_after_apply_guidance', [
@@ -20,11 +20,11 @@ export const pool_update = defineClass('pool_update', {
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity, chosen by whoever made the update.'),
-    name_label: ro(string, 'Name shown to people.', { default: '', column: 'name__label' }),
+    name_label: ro(label, 'Name shown to people.', { default: '', column: 'name__label' }),
     name_description: ro(string, 'What the update brings.', { default: '', column: 'name__description' }),
     version: ro(string, 'Version of the update.', { default: '' }),
     installation_size: ro(int, 'Bytes that it needs on the disk of each host.', { default: 0n }),
-    key: ro(string, 'Key that it was signed with.', { default: '' }),
+    key: ro(label, 'Key that it was signed with.', { default: '' }),
     after_apply_guidance: ro(
       set(updateAfterApplyGuidance),
       'What has to be restarted before the update takes effect.',

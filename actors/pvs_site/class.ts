@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { ref, set, string } from '../../src/model/types.ts';
+import { label, ref, set, string } from '../../src/model/types.ts';
 
 export const PVS_site = defineClass('PVS_site', {
   doc: 'A group of Citrix Provisioning servers, from which VMs stream their disks.',
@@ -7,7 +7,7 @@ export const PVS_site = defineClass('PVS_site', {
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the site in this pool.'),
-    name_label: rw(string, 'Name shown to people; it need not be unique.', {
+    name_label: rw(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
     }),
@@ -36,7 +36,7 @@ export const PVS_site = defineClass('PVS_site', {
       doc: 'Makes a site known to the pool.',
       role: 'pool-operator',
       params: {
-        name_label: [string, 'Name to show to people.'],
+        name_label: [label, 'Name to show to people.'],
         name_description: [string, 'Text to show beside the name.'],
         PVS_uuid: [string, 'Identity that the provisioning servers have for it.'],
       },

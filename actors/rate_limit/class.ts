@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { float, ref, set, string } from '../../src/model/types.ts';
+import { float, label, ref, set, string } from '../../src/model/types.ts';
 
 export const Rate_limit = defineClass('Rate_limit', {
   doc: 'An allowance of calls that some callers share; calls beyond it have to wait.',
@@ -8,7 +8,7 @@ export const Rate_limit = defineClass('Rate_limit', {
   constructible: true,
   fields: {
     uuid: dyn(string, 'Identity of the limit.'),
-    name_label: rw(string, 'Name shown to people; it need not be unique.', {
+    name_label: rw(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
     }),

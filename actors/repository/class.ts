@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, oneOf, ref, string } from '../../src/model/types.ts';
+import { bool, label, oneOf, ref, string } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const origin = oneOf('origin', ['remote', 'bundle', 'remote_pool']);
@@ -10,7 +10,7 @@ export const Repository = defineClass('Repository', {
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity of the repository.'),
-    name_label: rw(string, 'Name shown to people; it must be unique.', {
+    name_label: rw(label, 'Name shown to people; it must be unique.', {
       default: '',
       certificate: true,
       column: 'name__label',
@@ -44,7 +44,7 @@ export const Repository = defineClass('Repository', {
       role: 'pool-operator',
       certificate: true,
       params: {
-        name_label: [string, 'Name to show to people, not in use by another.'],
+        name_label: [label, 'Name to show to people, not in use by another.'],
         name_description: [string, 'Text to show beside the name.'],
         binary_url: [string, 'Address of the packages.'],
         source_url: [string, 'Address of the sources.'],
@@ -59,7 +59,7 @@ export const Repository = defineClass('Repository', {
       role: 'pool-operator',
       certificate: true,
       params: {
-        name_label: [string, 'Name to show to people, not in use by another.'],
+        name_label: [label, 'Name to show to people, not in use by another.'],
         name_description: [string, 'Text to show beside the name.'],
       },
       result: ref('Repository'),
@@ -70,7 +70,7 @@ export const Repository = defineClass('Repository', {
       role: 'pool-operator',
       certificate: true,
       params: {
-        name_label: [string, 'Name to show to people, not in use by another.'],
+        name_label: [label, 'Name to show to people, not in use by another.'],
         name_description: [string, 'Text to show beside the name.'],
         binary_url: [string, 'Address at which the other pool serves packages.'],
         certificate: [string, 'Certificate in PEM form that the other pool shows.'],

@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
-import { bool, ref, set, string } from '../../src/model/types.ts';
+import { bool, label, ref, set, string } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const role = defineClass('role', {
@@ -8,7 +8,7 @@ export const role = defineClass('role', {
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Follows from the name, hence the same in every pool.'),
-    name_label: ro(string, 'Name of the role, or wire name of the message that the permission is for.', {
+    name_label: ro(label, 'Name of the role, or wire name of the message that the permission is for.', {
       default: '',
       column: 'name__label',
     }),
@@ -40,7 +40,7 @@ export const role = defineClass('role', {
     get_by_permission_name_label: {
       doc: 'Roles that hold a permission of that name.',
       role: 'read-only',
-      params: { label: [string, 'Wire name of the message, in lower case.'] },
+      params: { label: [label, 'Wire name of the message, in lower case.'] },
       result: set(ref('role')),
     },
   },

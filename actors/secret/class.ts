@@ -1,5 +1,5 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
-import { confidential, ref, string, stringMap } from '../../src/model/types.ts';
+import { confidential, label, ref, string, stringMap } from '../../src/model/types.ts';
 
 export const secret = defineClass('secret', {
   doc: 'A password or key under a name, so that settings can mention it without showing it.',
@@ -22,7 +22,7 @@ export const secret = defineClass('secret', {
       doc: 'Makes a secret with a chosen identity, for hosts that join a pool and bring theirs.',
       role: 'pool-operator',
       params: {
-        uuid: [string, 'Identity to have.'],
+        uuid: [label, 'Identity to have.'],
         value: [confidential(string), 'The secret itself.'],
         other_config: [stringMap, 'Settings of clients.', new Map()],
       },

@@ -4,6 +4,7 @@ import {
   confidential,
   datetime,
   epoch,
+  label,
   nullRef,
   ref,
   set,
@@ -156,7 +157,7 @@ export const session = defineClass('session', {
     logout_subject_identifier: {
       doc: "End all sessions of one directory user, except the caller's own.",
       role: 'pool-operator',
-      params: { subject_identifier: [string, 'Security identifier of that user.'] },
+      params: { subject_identifier: [label, 'Security identifier of that user.'] },
       async: true,
     },
   },

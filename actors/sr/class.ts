@@ -3,6 +3,7 @@ import {
   bool,
   float,
   int,
+  label,
   map,
   nullRef,
   oneOf,
@@ -51,7 +52,7 @@ export const SR = defineClass('SR', {
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Identity; the storage itself may carry it, so that it survives a reinstallation.'),
-    name_label: ro(string, 'Name shown to people; it need not be unique.', {
+    name_label: ro(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
     }),
@@ -118,7 +119,7 @@ export const SR = defineClass('SR', {
         host: [ref('host'), 'Host to make it from; for shared ones the others are plugged too.'],
         device_config: [stringMap, 'Where the storage is, as its driver wants to be told.'],
         physical_size: [int, 'Bytes to take; 0 takes all there is.'],
-        name_label: [string, 'Name to show to people.'],
+        name_label: [label, 'Name to show to people.'],
         name_description: [string, 'Text to show beside the name.'],
         type: [string, 'Driver to use, one of `get_supported_types`.'],
         content_type: [string, '`iso` for CD images, otherwise empty or `user`.'],
@@ -133,8 +134,8 @@ export const SR = defineClass('SR', {
       doc: 'Makes a repository known whose storage exists already, without touching the storage.',
       role: 'pool-operator',
       params: {
-        uuid: [string, 'Identity that the storage carries.'],
-        name_label: [string, 'Name to show to people.'],
+        uuid: [label, 'Identity that the storage carries.'],
+        name_label: [label, 'Name to show to people.'],
         name_description: [string, 'Text to show beside the name.'],
         type: [string, 'Driver to use, one of `get_supported_types`.'],
         content_type: [string, '`iso` for CD images, otherwise empty or `user`.'],
@@ -151,7 +152,7 @@ export const SR = defineClass('SR', {
         host: [ref('host'), 'Host to make it from.'],
         device_config: [stringMap, 'Where the storage is, as its driver wants to be told.'],
         physical_size: [int, 'Bytes to take; 0 takes all there is.'],
-        name_label: [string, 'Name to show to people.'],
+        name_label: [label, 'Name to show to people.'],
         name_description: [string, 'Text to show beside the name.'],
         type: [string, 'Driver to use, one of `get_supported_types`.'],
         content_type: [string, '`iso` for CD images, otherwise empty or `user`.'],
@@ -229,7 +230,7 @@ export const SR = defineClass('SR', {
       role: 'pool-operator',
       self: 'sr',
       params: {
-        value: [string, 'New name.'],
+        value: [label, 'New name.'],
       },
       async: true,
     },
@@ -247,7 +248,7 @@ export const SR = defineClass('SR', {
       role: 'pool-operator',
       self: 'sr',
       params: {
-        name: [string, 'Name among the attachments of the repository.'],
+        name: [label, 'Name among the attachments of the repository.'],
         mime_type: [string, 'Media type to serve it with; empty means `application/octet-stream`.'],
         public: [bool, 'True lets anyone read it over HTTP without logging in.', false],
       },

@@ -1,6 +1,7 @@
+import type { StorageCall } from '../../src/drivers/storage/storage.ts';
 import type { ArgsOf } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { type DeviceConfig, hidePasswords, showPasswords } from '../../src/objects/device-config.ts';
+import { type DeviceConfig, hidePasswords, withPasswords } from '../../src/objects/device-config.ts';
 import type { Deciding, Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
@@ -27,17 +28,17 @@ export const create = async (working: Working<'SR'>, args: CreateArgs): Promise<
   const uuid = services.random.uuid();
   const call = { debugInfo: 'SR.create', signal };
   const later = { debugInfo: 'SR.create' };
-  const configuration = await storage.createSr(
-    type,
-    { uuid, name, description, configuration: showPasswords(view, args.device_config) },
-    call,
+  const configuration = await withPasswords(view, args.device_config, (config) =>
+    storage.createSr(type, { uuid, name, description, configuration: config }, call),
   );
+  const attach = (by: StorageCall): Promise<unknown> =>
+    withPasswords(view, configuration, (config) => storage.attachSr(type, uuid, config, by));
   working.undo(async () => {
-    await storage.attachSr(type, uuid, configuration, later);
+    await attach(later);
     await storage.destroySr(uuid, later);
   });
   working.progress(0.5);
-  await storage.attachSr(type, uuid, configuration, call);
+  await attach(call);
   const scanned = await storage.scanSr(uuid, call);
 
   const ref = newRef<'SR'>(services);
@@ -91,13 +92,13 @@ const connect = (
   args: CreateArgs,
   configuration: DeviceConfig,
 ): void => {
-  const device_config = hidePasswords(tx, configuration, services);
   for (const [host] of args.shared ? [...tx.all('host')] : ([[args.host]] as const)) {
     tx.create('PBD', newRef<'PBD'>(services), {
       uuid: services.random.uuid(),
       host,
       SR: sr,
-      device_config,
+      // Secrets of its own: they go with it.
+      device_config: hidePasswords(tx, configuration, services),
       currently_attached: host === services.host,
     });
   }

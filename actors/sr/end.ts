@@ -1,5 +1,5 @@
 import type { Ref } from '../../src/model/types.ts';
-import { dropPasswords, showPasswords } from '../../src/objects/device-config.ts';
+import { dropPasswords, withPasswords } from '../../src/objects/device-config.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { asking } from '../../src/objects/storage-faults.ts';
 import { Fault } from '../../src/std/fault.ts';
@@ -26,7 +26,9 @@ export const destroy = async (working: Working<'SR'>): Promise<void> => {
   const call = { debugInfo: 'SR.destroy', signal };
   await asking({ sr: self, operation: 'destroy' }, async () => {
     working.undo(() => storage.detachSr(record.uuid, { debugInfo: 'SR.destroy' }));
-    await storage.attachSr(record.type, record.uuid, showPasswords(view, pbd.device_config), call);
+    await withPasswords(view, pbd.device_config, (config) =>
+      storage.attachSr(record.type, record.uuid, config, call),
+    );
     await storage.destroySr(record.uuid, call);
   });
   working.settle((tx) => forgetRows(tx, self));

@@ -1,6 +1,6 @@
 import type { Probed, SrStat } from '../../src/drivers/storage/storage.ts';
 import type { ArgsOf } from '../../src/model/class.ts';
-import { showPasswords } from '../../src/objects/device-config.ts';
+import { withPasswords } from '../../src/objects/device-config.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
 import type { SR } from './class.ts';
@@ -15,10 +15,8 @@ const ask = (
   const { view, services, signal } = working;
   view.require('host', host);
   requireDriver(view, type);
-  return services.storage.probeSr(type, showPasswords(view, device_config), {
-    debugInfo: 'SR.probe',
-    signal,
-  });
+  const call = { debugInfo: 'SR.probe', signal };
+  return withPasswords(view, device_config, (config) => services.storage.probeSr(type, config, call));
 };
 
 /** The older form: an XML list of the repositories that were found. */

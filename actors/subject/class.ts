@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
-import { type Ref, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { label, type Ref, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 /** The role `pool-admin`. References of roles follow from their names, so this one never changes. */
@@ -13,7 +13,7 @@ export const subject = defineClass('subject', {
   fields: {
     uuid: dyn(string, 'Names the entry in this pool, not in the directory.'),
     subject_identifier: ro(
-      string,
+      label,
       'What the directory knows the user or group by, for Active Directory its SID.',
       { default: '' },
     ),

@@ -4,6 +4,7 @@ import {
   datetime,
   float,
   int,
+  label,
   map,
   nullRef,
   oneOf,
@@ -100,7 +101,7 @@ export const task = defineClass('task', {
       doc: "Make a task by hand, so that a client's own work shows up beside the pool's.",
       role: 'read-only',
       params: {
-        label: [string, 'Short name shown to people.'],
+        label: [label, 'Short name shown to people.'],
         description: [string, 'What the work is about.'],
       },
       result: ref('task'),
@@ -146,7 +147,7 @@ export const task = defineClass('task', {
       role: 'read-only',
       self: 'self',
       params: {
-        key: [string, 'Key that must not exist yet.'],
+        key: [label, 'Key that must not exist yet.'],
         value: [string, 'What to store under the key.'],
       },
       async: true,
@@ -160,7 +161,7 @@ export const task = defineClass('task', {
       doc: 'Remove one key; a key that is not there is no error.',
       role: 'read-only',
       self: 'self',
-      params: { key: [string, 'Key to remove.'] },
+      params: { key: [label, 'Key to remove.'] },
       async: true,
       keyRoles: {
         applies_to: 'vm-operator',

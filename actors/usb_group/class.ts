@@ -1,5 +1,5 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
-import { ref, set, string, stringMap } from '../../src/model/types.ts';
+import { label, ref, set, string, stringMap } from '../../src/model/types.ts';
 
 export const USB_group = defineClass('USB_group', {
   doc: 'Equal USB devices in the pool; a VM asks a group for a device.',
@@ -7,7 +7,7 @@ export const USB_group = defineClass('USB_group', {
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Identity of the group.'),
-    name_label: rw(string, 'Name shown to people; it need not be unique.', {
+    name_label: rw(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
     }),
@@ -27,7 +27,7 @@ export const USB_group = defineClass('USB_group', {
       doc: 'Makes an empty group of devices.',
       role: 'pool-admin',
       params: {
-        name_label: [string, 'Name to show to people.', ''],
+        name_label: [label, 'Name to show to people.', ''],
         name_description: [string, 'Text to show beside the name.', ''],
         other_config: [stringMap, 'Settings of clients.', new Map()],
       },

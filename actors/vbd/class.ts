@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, int, map, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { bool, int, label, map, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const vbdOperations = oneOf('vbd_operations', [
@@ -36,11 +36,11 @@ export const VBD = defineClass('VBD', {
     ),
     VM: ro(ref('VM'), 'The VM it belongs to.', { inverse: 'VM.VBDs' }),
     VDI: ro(ref('VDI'), 'Disk that is in it; null if the drive is empty.', { inverse: 'VDI.VBDs' }),
-    device: ro(string, 'Name the guest sees, such as `xvda`; empty until the drive was plugged.', {
+    device: ro(label, 'Name the guest sees, such as `xvda`; empty until the drive was plugged.', {
       default: '',
     }),
     userdevice: rw(
-      string,
+      label,
       'Position asked for: a number such as `0`, a name such as `xvda`, or `autodetect`.',
     ),
     bootable: rw(bool, 'True if a paravirtualised guest boots from it.'),

@@ -4,6 +4,7 @@ import {
   datetime,
   epoch,
   int,
+  label,
   map,
   nullRef,
   ref,
@@ -15,7 +16,7 @@ import { onBoot, vdiOperations, vdiType } from './enums.ts';
 
 export const fields = {
   uuid: dyn(string, 'Identity; most storage carries it, so that a scan finds the same disk again.'),
-  name_label: ro(string, 'Name shown to people; it need not be unique.', {
+  name_label: ro(label, 'Name shown to people; it need not be unique.', {
     default: '',
     column: 'name__label',
   }),

@@ -4,6 +4,7 @@ import {
   datetime,
   epoch,
   int,
+  label,
   nullRef,
   record,
   ref,
@@ -14,8 +15,8 @@ import {
 import { onBoot, vdiType } from './enums.ts';
 
 const introduced = {
-  uuid: [string, 'Identity that the storage has for it.'],
-  name_label: [string, 'Name to show to people.'],
+  uuid: [label, 'Identity that the storage has for it.'],
+  name_label: [label, 'Name to show to people.'],
   name_description: [string, 'Text to show beside the name.'],
   SR: [ref('SR'), 'Repository it is in.'],
   type: [vdiType, 'What it is used for.'],
@@ -239,7 +240,7 @@ export const messages = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      value: [string, 'New name.'],
+      value: [label, 'New name.'],
     },
     async: true,
   },

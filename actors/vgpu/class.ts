@@ -1,5 +1,5 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
-import { bool, nullRef, ref, string, stringMap } from '../../src/model/types.ts';
+import { bool, label, nullRef, ref, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const VGPU = defineClass('VGPU', {
@@ -42,7 +42,7 @@ export const VGPU = defineClass('VGPU', {
       params: {
         VM: [ref('VM'), 'Machine to give it to.'],
         GPU_group: [ref('GPU_group'), 'Group that is to serve it.'],
-        device: [string, 'Position among the GPUs of the VM, which must be free.', '0'],
+        device: [label, 'Position among the GPUs of the VM, which must be free.', '0'],
         other_config: [stringMap, 'Settings of clients.', new Map()],
         type: [ref('VGPU_type'), 'Type of the slice; null passes a whole GPU through.', nullRef],
       },

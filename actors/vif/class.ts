@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, int, map, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { bool, int, label, map, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const vifOperations = oneOf('vif_operations', ['attach', 'plug', 'unplug']);
@@ -31,7 +31,7 @@ export const VIF = defineClass('VIF', {
       'What runs on the card at this moment, by the task that runs it.',
       { default: new Map(), persist: false },
     ),
-    device: ro(string, 'Position among the cards of the VM, counted from `0`.'),
+    device: ro(label, 'Position among the cards of the VM, counted from `0`.'),
     network: ro(ref('network'), 'Network it is connected to; change it with `move`.', {
       inverse: 'network.VIFs',
     }),

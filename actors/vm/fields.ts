@@ -5,6 +5,7 @@ import {
   epoch,
   float,
   int,
+  label,
   map,
   nullRef,
   ref,
@@ -34,7 +35,7 @@ export const fields = {
     'What runs on the VM at this moment, by the task that runs it.',
     { default: new Map(), persist: false },
   ),
-  name_label: rw(string, 'Name shown to people; it need not be unique.', {
+  name_label: rw(label, 'Name shown to people; it need not be unique.', {
     default: '',
     column: 'name__label',
   }),

@@ -1,5 +1,5 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
-import { bool, confidential, map, oneOf, ref, set, string } from '../../src/model/types.ts';
+import { bool, confidential, label, map, oneOf, ref, set, string } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 export const vmApplianceOperation = oneOf('vm_appliance_operation', [
@@ -16,7 +16,7 @@ export const VM_appliance = defineClass('VM_appliance', {
   constructible: true,
   fields: {
     uuid: dyn(string, 'Names it for good.'),
-    name_label: rw(string, 'Name shown to people.', { default: '', column: 'name__label' }),
+    name_label: rw(label, 'Name shown to people.', { default: '', column: 'name__label' }),
     name_description: rw(string, 'Free text shown beside the name.', {
       default: '',
       column: 'name__description',

@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { oneOf, ref, set, string } from '../../src/model/types.ts';
+import { label, oneOf, ref, set, string } from '../../src/model/types.ts';
 
 export const placementPolicy = oneOf('placement_policy', ['anti_affinity', 'normal']);
 
@@ -10,7 +10,7 @@ export const VM_group = defineClass('VM_group', {
   constructible: true,
   fields: {
     uuid: dyn(string, 'Identity of the group.'),
-    name_label: rw(string, 'Name shown to people; it need not be unique.', {
+    name_label: rw(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
     }),

@@ -1,5 +1,16 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, datetime, epoch, int, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import {
+  bool,
+  datetime,
+  epoch,
+  int,
+  label,
+  oneOf,
+  ref,
+  set,
+  string,
+  stringMap,
+} from '../../src/model/types.ts';
 
 export const vmppBackupType = oneOf('vmpp_backup_type', ['snapshot', 'checkpoint']);
 export const vmppBackupFrequency = oneOf('vmpp_backup_frequency', ['hourly', 'daily', 'weekly']);
@@ -19,7 +30,7 @@ export const VMPP = defineClass('VMPP', {
   removed: true,
   fields: {
     uuid: dyn(string, 'Names it for good.', { removed: true }),
-    name_label: rw(string, 'Name shown to people.', { default: '', removed: true, column: 'name__label' }),
+    name_label: rw(label, 'Name shown to people.', { default: '', removed: true, column: 'name__label' }),
     name_description: rw(string, 'Free text shown beside the name.', {
       default: '',
       removed: true,
@@ -97,7 +108,7 @@ export const VMPP = defineClass('VMPP', {
       role: '_local_root_',
       self: 'vmpp',
       params: {
-        name: [string, 'Name of what happened.'],
+        name: [label, 'Name of what happened.'],
         priority: [int, 'How urgent it was.'],
         body: [string, 'Text for people.'],
         data: [string, 'Details for programs.'],
@@ -197,7 +208,7 @@ export const VMPP = defineClass('VMPP', {
       role: 'pool-operator',
       self: 'self',
       params: {
-        key: [string, 'Entry, such as `hour`.'],
+        key: [label, 'Entry, such as `hour`.'],
         value: [string, 'Its value.'],
       },
       removed: true,
@@ -207,7 +218,7 @@ export const VMPP = defineClass('VMPP', {
       role: 'pool-operator',
       self: 'self',
       params: {
-        key: [string, 'Entry, such as `location`.'],
+        key: [label, 'Entry, such as `location`.'],
         value: [string, 'Its value.'],
       },
       removed: true,
@@ -217,7 +228,7 @@ export const VMPP = defineClass('VMPP', {
       role: 'pool-operator',
       self: 'self',
       params: {
-        key: [string, 'Entry, such as `days`.'],
+        key: [label, 'Entry, such as `days`.'],
         value: [string, 'Its value.'],
       },
       removed: true,
@@ -227,7 +238,7 @@ export const VMPP = defineClass('VMPP', {
       role: 'pool-operator',
       self: 'self',
       params: {
-        key: [string, 'Entry, such as `smtp_server`.'],
+        key: [label, 'Entry, such as `smtp_server`.'],
         value: [string, 'Its value.'],
       },
       removed: true,
@@ -236,28 +247,28 @@ export const VMPP = defineClass('VMPP', {
       doc: 'Took one entry off the schedule of snapshots.',
       role: 'pool-operator',
       self: 'self',
-      params: { key: [string, 'Entry to take off.'] },
+      params: { key: [label, 'Entry to take off.'] },
       removed: true,
     },
     remove_from_archive_target_config: {
       doc: 'Took one entry off the place of the share for archives.',
       role: 'pool-operator',
       self: 'self',
-      params: { key: [string, 'Entry to take off.'] },
+      params: { key: [label, 'Entry to take off.'] },
       removed: true,
     },
     remove_from_archive_schedule: {
       doc: 'Took one entry off the schedule of archives.',
       role: 'pool-operator',
       self: 'self',
-      params: { key: [string, 'Entry to take off.'] },
+      params: { key: [label, 'Entry to take off.'] },
       removed: true,
     },
     remove_from_alarm_config: {
       doc: 'Took one entry off the settings of mail.',
       role: 'pool-operator',
       self: 'self',
-      params: { key: [string, 'Entry to take off.'] },
+      params: { key: [label, 'Entry to take off.'] },
       removed: true,
     },
     set_backup_last_run_time: {

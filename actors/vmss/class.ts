@@ -1,5 +1,16 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, datetime, epoch, int, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import {
+  bool,
+  datetime,
+  epoch,
+  int,
+  label,
+  oneOf,
+  ref,
+  set,
+  string,
+  stringMap,
+} from '../../src/model/types.ts';
 
 export const vmssType = oneOf('vmss_type', ['snapshot', 'checkpoint', 'snapshot_with_quiesce']);
 export const vmssFrequency = oneOf('vmss_frequency', ['hourly', 'daily', 'weekly']);
@@ -11,7 +22,7 @@ export const VMSS = defineClass('VMSS', {
   constructible: true,
   fields: {
     uuid: dyn(string, 'Names it for good.'),
-    name_label: rw(string, 'Name shown to people.', { default: '', column: 'name__label' }),
+    name_label: rw(label, 'Name shown to people.', { default: '', column: 'name__label' }),
     name_description: rw(string, 'Free text shown beside the name.', {
       default: '',
       column: 'name__description',
@@ -61,7 +72,7 @@ export const VMSS = defineClass('VMSS', {
       role: 'pool-operator',
       self: 'self',
       params: {
-        key: [string, 'Entry: `min`, `hour` or `days`.'],
+        key: [label, 'Entry: `min`, `hour` or `days`.'],
         value: [string, 'Its value.'],
       },
     },
@@ -69,7 +80,7 @@ export const VMSS = defineClass('VMSS', {
       doc: 'Take one entry off the schedule.',
       role: 'pool-operator',
       self: 'self',
-      params: { key: [string, 'Entry: `min`, `hour` or `days`.'] },
+      params: { key: [label, 'Entry: `min`, `hour` or `days`.'] },
     },
     set_last_run_time: {
       doc: 'Note when snapshots were last taken.',

@@ -9,6 +9,7 @@ import type { Caller } from '../objects/implement.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Fault } from '../std/fault.ts';
 import { isDateTime } from '../std/value.ts';
+import type { Table } from '../store/table.ts';
 
 /** Where lines of the audit log are kept. */
 export interface AuditTrail {
@@ -44,7 +45,11 @@ export interface AuditOptions {
   readonly catalog: Catalog;
   readonly trail: Pick<AuditTrail, 'add'>;
   readonly clock: Clock;
+  /** The rows, by class: a reference is shown when it names one. */
+  readonly rows: Rows;
 }
+
+type Rows = ReadonlyMap<string, Pick<Table, 'committed' | 'byUuid'>>;
 
 /** Characters of one text, members of one list or map, and characters of all arguments of a call. */
 export const shownCharsMax = 256;
@@ -52,6 +57,8 @@ export const shownMembersMax = 64;
 export const shownArgsCharsMax = 8_192;
 
 const hidden = '(hidden)';
+/** Plugins choose codes of faults. */
+const outcomeForm = /^[A-Za-z0-9_]{1,128}$/;
 
 const changing: ReadonlySet<WireMessage['kind']> = new Set([
   'setter',
@@ -62,9 +69,9 @@ const changing: ReadonlySet<WireMessage['kind']> = new Set([
 ]);
 
 /** Writes down who changed what: one line of JSON for each call that may change something. */
-export const auditOf = ({ catalog, trail, clock }: AuditOptions): Audit => {
+export const auditOf = ({ catalog, trail, clock, rows }: AuditOptions): Audit => {
   const wanted = new Set(catalog.messages.filter((message) => mayChange(catalog, message)));
-  const show = shower(new Map(catalog.classes.map((cls) => [cls.name, cls])));
+  const show = shower(new Map(catalog.classes.map((cls) => [cls.name, cls])), rows);
   const add: Audit['add'] = ({ caller, from, method, args, task, outcome }) => {
     const text = JSON.stringify(args);
     trail.add(
@@ -77,7 +84,7 @@ export const auditOf = ({ catalog, trail, clock }: AuditOptions): Audit => {
         method,
         args: text.length > shownArgsCharsMax ? `(${text.length} characters)` : args,
         task,
-        outcome,
+        outcome: outcomeForm.test(outcome) ? outcome : 'INTERNAL_ERROR',
       }),
     );
   };
@@ -93,7 +100,7 @@ export const auditOf = ({ catalog, trail, clock }: AuditOptions): Audit => {
       const args = Object.fromEntries(
         [...query]
           .slice(0, shownMembersMax)
-          .map(([name, value]) => [name, name === 'session_id' ? hidden : cut(value)]),
+          .map(([name, value]) => [cut(name), namesObject(rows, value) ? value : hidden]),
       );
       const outcome = fault?.code ?? 'success';
       add({ caller, from: remoteAddress, method: `http/${action}`, args, outcome });
@@ -125,40 +132,69 @@ const mayChange = (catalog: Catalog, message: WireMessage): boolean => {
 const cut = (text: string): string =>
   text.length > shownCharsMax ? `${text.slice(0, shownCharsMax)}...` : text;
 
-/** Members of free maps have no type that says so: here their names do. */
-const secretName = /passw|pwd|secret|token|private/i;
-
 type Show = (type: Type<any>, value: any) => unknown;
 
-const shower = (classes: ReadonlyMap<string, AnyClass>): Show => {
+/** What is not in the rows may be anything, such as a password in the wrong place. */
+const absent = '(no such object)';
+
+/**
+ * Shows values by their types. What a type bounds is shown: numbers, flags, dates, enumerations, references
+ * that name an object. A text that a client chose is hidden unless it is declared as `shown`, so of a free map
+ * only the keys are seen.
+ */
+const shower = (classes: ReadonlyMap<string, AnyClass>, rows: Rows): Show => {
   const members = (entries: Iterable<readonly [string, unknown]>): object =>
     Object.fromEntries([...entries].slice(0, shownMembersMax));
   const show: Show = (type, value) => {
     if (type.secret === true) return hidden;
     if (value === undefined || value === null) return undefined;
-    if (type.of === 'session' && type.kind === 'ref') return sessionMark(value);
-    if (type.kind === 'set')
-      return value.slice(0, shownMembersMax).map((one: unknown) => show(item(type), one));
-    if (type.kind === 'map') {
-      return members(
-        [...value].map(([key, one]) => [String(key), secretName.test(key) ? hidden : show(item(type), one)]),
-      );
+    switch (type.kind) {
+      case 'ref':
+        return refShown(rows, type.of ?? '', value);
+      case 'set':
+        return value.slice(0, shownMembersMax).map((one: unknown) => show(item(type), one));
+      case 'map':
+        return members([...value].map(([key, one]) => [keyShown(rows, type, key), show(item(type), one)]));
+      case 'record': {
+        const fields = classes.get(type.of ?? '')?.fields ?? {};
+        return members(
+          [...value].flatMap(([name, one]) =>
+            Object.hasOwn(fields, name) ? [[name, given(show, fields[name]!.type, one)]] : [],
+          ),
+        );
+      }
+      case 'option':
+        return show(item(type), value);
+      case 'string':
+        return type.shown === true ? cut(value) : hidden;
+      case 'int':
+        return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+      case 'datetime':
+        return isDateTime(value) ? value.dateTime : value;
+      default:
+        return value;
     }
-    if (type.kind === 'record') {
-      const fields = classes.get(type.of ?? '')?.fields ?? {};
-      return members(
-        [...value].flatMap(([name, one]) =>
-          name in fields ? [[name, given(show, fields[name]!.type, one)]] : [],
-        ),
-      );
-    }
-    if (type.kind === 'option') return show(item(type), value);
-    if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-    if (isDateTime(value)) return value.dateTime;
-    return typeof value === 'string' ? cut(value) : value;
   };
   return show;
 };
+
+const refShown = (rows: Rows, cls: string, ref: string): string => {
+  if (ref === nullRef || ref === '') return ref;
+  if (rows.get(cls)?.committed(ref) === undefined) return absent;
+  return cls === 'session' ? sessionMark(ref) : ref;
+};
+
+const keyShown = (rows: Rows, type: Type<any>, key: unknown): string =>
+  type.key?.kind === 'ref' ? refShown(rows, type.key.of ?? '', String(key)) : cut(String(key));
+
+/** An object by reference or by uuid. */
+const namesObject = (rows: Rows, text: string): boolean =>
+  [...rows].some(
+    ([cls, table]) =>
+      cls !== 'session' &&
+      cls !== 'secret' &&
+      (table.committed(text) !== undefined || table.byUuid(text) !== undefined),
+  );
 
 /** A member of a constructor's struct, which is not yet what its type says. */
 const given = (show: Show, type: Type<unknown>, value: unknown): unknown =>

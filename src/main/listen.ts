@@ -31,7 +31,12 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
   const edge = edgeOf({
     ...runtime,
     log,
-    audit: auditOf({ catalog: runtime.catalog, trail: runtime.audit, clock: machine.clock }),
+    audit: auditOf({
+      catalog: runtime.catalog,
+      trail: runtime.audit,
+      clock: machine.clock,
+      rows: runtime.store.tables,
+    }),
     routes: [
       auditLogRoute(runtime.audit),
       joinRoute(runtime.hostPool.membership),

@@ -1,5 +1,5 @@
 import { type AnyClass, type Field, type KeyRoles, type Message, type Role, roles } from './class.ts';
-import { map, nothing, record, ref, set, string, type Type } from './types.ts';
+import { map, nothing, record, ref, set, shown, string, type Type } from './types.ts';
 
 /** A message as it goes over the wire: an explicit one of the declaration or one that its fields imply. */
 export interface WireMessage {
@@ -51,7 +51,7 @@ export interface WireParam {
   readonly doc: string;
   readonly optional: boolean;
   readonly defaultValue?: unknown;
-  /** Its values are never shown in logs. Of a record, the types of its fields say which are secret. */
+  /** Nothing of its values is ever shown in logs, however harmless its type. */
   readonly secret: boolean;
 }
 
@@ -230,12 +230,17 @@ const setters = (cls: AnyClass, name: string, field: Field): readonly WireMessag
         'add_to',
         'adder',
         [
-          param('key', field.type.key ?? string, 'Key to add.'),
+          param('key', shown(field.type.key ?? string), 'Key to add.'),
           param('value', field.type.item ?? string, 'Value to add.'),
         ],
         guarded,
       ),
-      change('remove_from', 'remover', [param('key', field.type.key ?? string, 'Key to remove.')], guarded),
+      change(
+        'remove_from',
+        'remover',
+        [param('key', shown(field.type.key ?? string), 'Key to remove.')],
+        guarded,
+      ),
     ];
   }
   if (field.type.kind === 'set') {

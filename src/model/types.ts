@@ -44,6 +44,8 @@ export interface Type<T> {
   readonly of?: string;
   /** Values are never shown in logs, audits and names of tasks. */
   readonly secret?: true;
+  /** Of a text: it is meant to be read by everybody, so logs and audits show it. No other text of clients is shown. */
+  readonly shown?: true;
   readonly [value]?: T;
 }
 
@@ -80,6 +82,12 @@ export const string: Type<string> = {
     throw expected('string', v);
   },
 };
+
+/** The same type for a text that tells things apart, such as a name or a key: audits show it. */
+export const shown = <T>(type: Type<T>): Type<T> => ({ ...type, shown: true });
+
+/** A text by which people and programs tell things apart. */
+export const label: Type<string> = shown(string);
 
 export const bool: Type<boolean> = {
   kind: 'bool',

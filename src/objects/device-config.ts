@@ -1,3 +1,4 @@
+import { StorageError } from '../drivers/storage/storage.ts';
 import type { Ref } from '../model/types.ts';
 import type { Tx, View } from '../store/view.ts';
 import type { Services } from './services.ts';
@@ -23,7 +24,7 @@ export const hidePasswords = (tx: Tx, config: DeviceConfig, services: Services):
   );
 
 /** The settings as the driver wants them: secrets replaced by what they hold. */
-export const showPasswords = (view: View, config: DeviceConfig): DeviceConfig =>
+const showPasswords = (view: View, config: DeviceConfig): DeviceConfig =>
   new Map(
     [...config].map(([key, value]) => {
       const secret = key.endsWith(suffix) ? secretOf(view, value) : undefined;
@@ -32,6 +33,30 @@ export const showPasswords = (view: View, config: DeviceConfig): DeviceConfig =>
         : [key.slice(0, -suffix.length), view.require('secret', secret).value];
     }),
   );
+
+const hidden = '(hidden)';
+
+/**
+ * Asks a driver with the settings as it wants them. Drivers quote their settings when they fail, and what they say
+ * reaches tasks and logs: the passwords among the settings are taken out of it.
+ */
+export const withPasswords = async <T>(
+  view: View,
+  config: DeviceConfig,
+  ask: (config: DeviceConfig) => Promise<T>,
+): Promise<T> => {
+  const whole = showPasswords(view, config);
+  try {
+    return await ask(whole);
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    const hide = (text: string): string =>
+      [...whole]
+        .filter(([key, value]) => value !== '' && (passwords.includes(key) || config.get(key) !== value))
+        .reduce((left, [, value]) => left.replaceAll(value, hidden), text);
+    throw new StorageError(hide(error.code), error.params.map(hide));
+  }
+};
 
 /** Secrets go with the settings that name them. */
 export const dropPasswords = (tx: Tx, config: DeviceConfig): void => {

@@ -98,7 +98,7 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
     ...(options.routes === undefined ? {} : { routes: options.routes }),
     ...(options.trail === undefined
       ? {}
-      : { audit: auditOf({ catalog, trail: options.trail, clock: services.clock }) }),
+      : { audit: auditOf({ catalog, trail: options.trail, clock: services.clock, rows: store.tables }) }),
     ...(options.eventWaitersMax === undefined ? {} : { eventWaitersMax: options.eventWaitersMax }),
   });
   const serving = await nodeHttpServer.listen({ host: '127.0.0.1', port: 0, limits }, edge);

@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, confidential, set, string } from '../../../src/model/types.ts';
+import { bool, confidential, label, set, string } from '../../../src/model/types.ts';
 
 /** Whom the host trusts, and how it proves itself. */
 export const certificates = {
@@ -7,7 +7,7 @@ export const certificates = {
     doc: 'Trust a certificate authority on one host.',
     role: '_local_root_',
     self: 'host',
-    params: { name: [string, 'File name to keep it under.'], cert: [string, 'Certificate, PEM.'] },
+    params: { name: [label, 'File name to keep it under.'], cert: [string, 'Certificate, PEM.'] },
     async: true,
     poolInternal: true,
     hidden: true,
@@ -17,7 +17,7 @@ export const certificates = {
     role: '_local_root_',
     self: 'host',
     params: {
-      name: [string, 'File name it was installed under.'],
+      name: [label, 'File name it was installed under.'],
       force: [bool, 'True to forget it although its file is missing or broken.', false],
     },
     async: true,
@@ -37,7 +37,7 @@ export const certificates = {
     doc: 'Install a revocation list on one host.',
     role: '_local_root_',
     self: 'host',
-    params: { name: [string, 'File name to keep it under.'], crl: [string, 'Revocation list, PEM.'] },
+    params: { name: [label, 'File name to keep it under.'], crl: [string, 'Revocation list, PEM.'] },
     async: true,
     poolInternal: true,
     hidden: true,
@@ -46,7 +46,7 @@ export const certificates = {
     doc: 'Forget a revocation list on one host.',
     role: '_local_root_',
     self: 'host',
-    params: { name: [string, 'File name it was installed under.'] },
+    params: { name: [label, 'File name it was installed under.'] },
     async: true,
     poolInternal: true,
     hidden: true,

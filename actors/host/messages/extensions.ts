@@ -1,5 +1,15 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, confidential, datetime, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import {
+  bool,
+  confidential,
+  datetime,
+  label,
+  map,
+  ref,
+  set,
+  string,
+  stringMap,
+} from '../../../src/model/types.ts';
 
 /** Blobs, plugins, extensions, the clock and directories of users. */
 export const extensions = {
@@ -8,7 +18,7 @@ export const extensions = {
     role: 'pool-operator',
     self: 'host',
     params: {
-      name: [string, 'Key under which it is found in `blobs`.'],
+      name: [label, 'Key under which it is found in `blobs`.'],
       mime_type: [string, 'MIME type, empty for `application/octet-stream`.'],
       public: [bool, 'True if it can be read without logging in.', false],
     },
@@ -20,8 +30,8 @@ export const extensions = {
     role: 'pool-admin',
     self: 'host',
     params: {
-      plugin: [string, 'File name of the plugin.'],
-      fn: [string, 'Function of the plugin.'],
+      plugin: [label, 'File name of the plugin.'],
+      fn: [label, 'Function of the plugin.'],
       args: [stringMap, 'Arguments by name.'],
     },
     result: string,
@@ -31,7 +41,7 @@ export const extensions = {
     doc: 'Whether the host has an extension.',
     role: 'pool-admin',
     self: 'host',
-    params: { name: [string, 'Name of the call that the extension adds.'] },
+    params: { name: [label, 'Name of the call that the extension adds.'] },
     result: bool,
     async: true,
   },

@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, float, int, ref, string, stringMap } from '../../../src/model/types.ts';
+import { bool, float, int, label, ref, string, stringMap } from '../../../src/model/types.ts';
 
 /** How the host is reached, and how the pool keeps in touch with it. */
 export const management = {
@@ -83,7 +83,7 @@ export const management = {
     doc: 'Change the name that the host calls itself, without a restart.',
     role: 'pool-operator',
     self: 'host',
-    params: { hostname: [string, 'New name: letters, digits and hyphens, with dots between parts.'] },
+    params: { hostname: [label, 'New name: letters, digits and hyphens, with dots between parts.'] },
     errors: ['HOST_NAME_INVALID'],
   },
   is_in_emergency_mode: {

@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, confidential, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import { bool, confidential, label, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
 
 /** What the host keeps for itself: secrets, disks, edition, caches. */
 export const settings = {
@@ -16,7 +16,7 @@ export const settings = {
     doc: 'Tell a member where the coordinator is.',
     role: '_local_root_',
     self: 'host',
-    params: { master_address: [string, 'Address of the coordinator.'] },
+    params: { master_address: [label, 'Address of the coordinator.'] },
     async: true,
     poolInternal: true,
     hidden: true,
@@ -43,7 +43,7 @@ export const settings = {
     doc: 'Write one setting that a host keeps for itself, outside the database.',
     role: '_local_root_',
     self: 'host',
-    params: { key: [string, 'Name of the setting.'], value: [string, 'Its value.'] },
+    params: { key: [label, 'Name of the setting.'], value: [string, 'Its value.'] },
     async: true,
     poolInternal: true,
     hidden: true,
@@ -53,7 +53,7 @@ export const settings = {
     role: 'pool-operator',
     self: 'host',
     params: {
-      edition: [string, 'Edition, one of `editions`.'],
+      edition: [label, 'Edition, one of `editions`.'],
       force: [bool, 'True to set it although no licence is to be had.', false],
     },
   },

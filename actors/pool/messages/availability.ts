@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, int, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import { bool, int, label, map, ref, set, string, stringMap } from '../../../src/model/types.ts';
 
 /** High Availability, and blobs. */
 export const availability = {
@@ -75,7 +75,7 @@ export const availability = {
     role: 'pool-operator',
     self: 'pool',
     params: {
-      name: [string, 'Key under which it is found in `blobs`.'],
+      name: [label, 'Key under which it is found in `blobs`.'],
       mime_type: [string, 'MIME type, empty for `application/octet-stream`.'],
       public: [bool, 'True if it can be read without logging in.', false],
     },

@@ -1,18 +1,18 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, set, string } from '../../../src/model/types.ts';
+import { bool, label, set, string } from '../../../src/model/types.ts';
 
 /** Whom the hosts trust. */
 export const certificates = {
   certificate_install: {
     doc: 'Trust a certificate authority. Superseded by `install_ca_certificate`.',
     role: 'pool-operator',
-    params: { name: [string, 'File name to keep it under.'], cert: [string, 'Certificate, PEM.'] },
+    params: { name: [label, 'File name to keep it under.'], cert: [string, 'Certificate, PEM.'] },
     async: true,
   },
   certificate_uninstall: {
     doc: 'No longer trust an authority. Superseded by `uninstall_ca_certificate`.',
     role: 'pool-operator',
-    params: { name: [string, 'File name it was installed under.'] },
+    params: { name: [label, 'File name it was installed under.'] },
     async: true,
   },
   certificate_list: {
@@ -25,7 +25,7 @@ export const certificates = {
     doc: 'Trust a certificate authority on all hosts.',
     role: 'pool-operator',
     certificate: true,
-    params: { name: [string, 'File name to keep it under.'], cert: [string, 'Certificate, PEM.'] },
+    params: { name: [label, 'File name to keep it under.'], cert: [string, 'Certificate, PEM.'] },
     async: true,
   },
   uninstall_ca_certificate: {
@@ -33,7 +33,7 @@ export const certificates = {
     role: 'pool-operator',
     certificate: true,
     params: {
-      name: [string, 'File name it was installed under.'],
+      name: [label, 'File name it was installed under.'],
       force: [bool, 'True to forget it although its file is missing or broken.', false],
     },
     async: true,
@@ -41,13 +41,13 @@ export const certificates = {
   crl_install: {
     doc: 'Refuse the certificates that a revocation list names, on all hosts.',
     role: 'pool-operator',
-    params: { name: [string, 'File name to keep it under.'], cert: [string, 'Revocation list, PEM.'] },
+    params: { name: [label, 'File name to keep it under.'], cert: [string, 'Revocation list, PEM.'] },
     async: true,
   },
   crl_uninstall: {
     doc: 'Forget a revocation list.',
     role: 'pool-operator',
-    params: { name: [string, 'File name it was installed under.'] },
+    params: { name: [label, 'File name it was installed under.'] },
     async: true,
   },
   crl_list: {

@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, confidential, int, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import { bool, confidential, int, label, ref, set, string, stringMap } from '../../../src/model/types.ts';
 import { helloReturn } from '../enums.ts';
 
 /** Who is in the pool and who coordinates it. */
@@ -8,7 +8,7 @@ export const membership = {
     doc: 'Make this host a member of another pool; its own pool ends.',
     role: 'pool-operator',
     params: {
-      master_address: [string, "Address of the other pool's coordinator."],
+      master_address: [label, "Address of the other pool's coordinator."],
       master_username: [string, 'Account there that may add hosts.'],
       master_password: [confidential(string), 'Password of that account.'],
     },
@@ -19,7 +19,7 @@ export const membership = {
     doc: "Join even if the hosts differ in processors or settings, at the caller's risk.",
     role: 'pool-operator',
     params: {
-      master_address: [string, "Address of the other pool's coordinator."],
+      master_address: [label, "Address of the other pool's coordinator."],
       master_username: [string, 'Account there that may add hosts.'],
       master_password: [confidential(string), 'Password of that account.'],
     },
@@ -42,7 +42,7 @@ export const membership = {
     doc: 'Swap host certificates between the pool and a joining host.',
     role: 'pool-operator',
     params: {
-      uuid: [string, 'Uuid of the joining host.'],
+      uuid: [label, 'Uuid of the joining host.'],
       certificate: [string, 'Certificate of the joining host, PEM.'],
     },
     result: stringMap,
@@ -69,7 +69,7 @@ export const membership = {
   emergency_reset_master: {
     doc: 'Tell this member where its coordinator is now.',
     role: 'pool-operator',
-    params: { master_address: [string, 'Address of the coordinator.'] },
+    params: { master_address: [label, 'Address of the coordinator.'] },
     emergency: true,
     onMember: true,
   },
@@ -103,7 +103,7 @@ export const membership = {
     doc: 'Make a VLAN on every host by the name of a card.',
     role: 'pool-operator',
     params: {
-      device: [string, 'Kernel name of the card on every host.'],
+      device: [label, 'Kernel name of the card on every host.'],
       network: [ref('network'), 'Network the VLANs connect to.'],
       VLAN: [int, 'Tag, 0 to 4094.'],
     },

@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, ref, string, stringMap } from '../../../src/model/types.ts';
+import { bool, label, ref, string, stringMap } from '../../../src/model/types.ts';
 
 /** Settings that hold for all hosts. */
 export const settings = {
@@ -58,7 +58,7 @@ export const settings = {
     doc: 'Set the edition on all hosts; if one fails, all keep what they had.',
     role: 'pool-operator',
     self: 'self',
-    params: { edition: [string, 'Edition, one of `host.editions`.'] },
+    params: { edition: [label, 'Edition, one of `host.editions`.'] },
     async: true,
   },
   enable_ssl_legacy: {
@@ -85,7 +85,7 @@ export const settings = {
     doc: 'Whether every host has an extension.',
     role: 'pool-admin',
     self: 'self',
-    params: { name: [string, 'Name of the call that the extension adds.'] },
+    params: { name: [label, 'Name of the call that the extension adds.'] },
     result: bool,
     async: true,
   },
@@ -93,14 +93,14 @@ export const settings = {
     doc: 'Add one setting for agents inside VMs; a key that is already there is refused.',
     role: 'pool-admin',
     self: 'self',
-    params: { key: [string, 'Setting, as the agent names it.'], value: [string, 'Its value.'] },
+    params: { key: [label, 'Setting, as the agent names it.'], value: [string, 'Its value.'] },
     async: true,
   },
   remove_from_guest_agent_config: {
     doc: 'Remove one setting for agents inside VMs.',
     role: 'pool-admin',
     self: 'self',
-    params: { key: [string, 'Setting, as the agent names it.'] },
+    params: { key: [label, 'Setting, as the agent names it.'] },
     async: true,
   },
   rotate_secret: {

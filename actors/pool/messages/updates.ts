@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, confidential, datetime, int, ref, set, string } from '../../../src/model/types.ts';
+import { bool, confidential, datetime, int, label, ref, set, string } from '../../../src/model/types.ts';
 import { poolGuestSecurebootReadiness, updateSyncFrequency } from '../enums.ts';
 
 /** Update repositories, and how logins, telemetry and Secure Boot are set up. */
@@ -57,7 +57,7 @@ export const updates = {
     role: 'pool-operator',
     certificate: true,
     self: 'self',
-    params: { name: [string, 'Name that their certificates must carry.'] },
+    params: { name: [label, 'Name that their certificates must carry.'] },
     async: true,
   },
   disable_client_certificate_auth: {

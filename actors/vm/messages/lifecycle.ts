@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import { bool, label, ref, set, stringMap } from '../../../src/model/types.ts';
 
 export const lifecycle = {
   snapshot: {
@@ -7,7 +7,7 @@ export const lifecycle = {
     role: 'vm-power-admin',
     self: 'vm',
     params: {
-      new_name: [string, 'Name of the snapshot.'],
+      new_name: [label, 'Name of the snapshot.'],
       ignore_vdis: [set(ref('VDI')), 'Disks to leave out of the snapshot.', []],
     },
     result: ref('VM'),
@@ -19,7 +19,7 @@ export const lifecycle = {
     role: 'vm-power-admin',
     self: 'vm',
     params: {
-      new_name: [string, 'Name of the snapshot.'],
+      new_name: [label, 'Name of the snapshot.'],
     },
     result: ref('VM'),
     errors: [
@@ -39,7 +39,7 @@ export const lifecycle = {
     role: 'vm-admin',
     self: 'vm',
     params: {
-      new_name: [string, 'Name of the copy.'],
+      new_name: [label, 'Name of the copy.'],
     },
     result: ref('VM'),
     errors: ['VM_BAD_POWER_STATE', 'SR_FULL', 'OPERATION_NOT_ALLOWED', 'LICENCE_RESTRICTION'],
@@ -50,7 +50,7 @@ export const lifecycle = {
     role: 'vm-admin',
     self: 'vm',
     params: {
-      new_name: [string, 'Name of the copy.'],
+      new_name: [label, 'Name of the copy.'],
       sr: [ref('SR'), 'Where all disks go; null keeps each copy beside its original.'],
     },
     result: ref('VM'),
@@ -69,7 +69,7 @@ export const lifecycle = {
     role: 'vm-power-admin',
     self: 'vm',
     params: {
-      new_name: [string, 'Name of the checkpoint.'],
+      new_name: [label, 'Name of the checkpoint.'],
     },
     result: ref('VM'),
     errors: [

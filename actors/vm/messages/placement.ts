@@ -1,5 +1,16 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, datetime, float, map, record, ref, set, string, stringMap } from '../../../src/model/types.ts';
+import {
+  bool,
+  datetime,
+  float,
+  label,
+  map,
+  record,
+  ref,
+  set,
+  string,
+  stringMap,
+} from '../../../src/model/types.ts';
 import { vmOperations } from '../enums.ts';
 
 export const placement = {
@@ -182,7 +193,7 @@ export const placement = {
     role: 'vm-power-admin',
     self: 'vm',
     params: {
-      name: [string, 'Name among the attachments of the VM.'],
+      name: [label, 'Name among the attachments of the VM.'],
       mime_type: [string, 'Media type to serve it with; empty means `application/octet-stream`.'],
       public: [bool, 'True lets anyone read it over HTTP without logging in.', false],
     },

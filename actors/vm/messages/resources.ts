@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, float, int, string, stringMap } from '../../../src/model/types.ts';
+import { bool, float, int, label, string, stringMap } from '../../../src/model/types.ts';
 
 export const resources = {
   set_VCPUs_number_live: {
@@ -17,7 +17,7 @@ export const resources = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      key: [string, 'Parameter, such as `weight`.'],
+      key: [label, 'Parameter, such as `weight`.'],
       value: [string, 'New setting.'],
     },
     async: true,
@@ -35,7 +35,7 @@ export const resources = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      key: [string, 'Name of the variable.'],
+      key: [label, 'Name of the variable.'],
       value: [string, 'What it holds.'],
     },
   },
@@ -44,7 +44,7 @@ export const resources = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      key: [string, 'Name of the variable.'],
+      key: [label, 'Name of the variable.'],
     },
   },
   set_ha_restart_priority: {
@@ -204,7 +204,7 @@ export const resources = {
     role: 'pool-admin',
     self: 'vm',
     params: {
-      key: [string, 'The key, one letter.'],
+      key: [label, 'The key, one letter.'],
     },
     errors: ['VM_BAD_POWER_STATE'],
     async: true,

@@ -4,6 +4,7 @@ import {
   confidential,
   float,
   int,
+  label,
   map,
   ref,
   set,
@@ -140,8 +141,8 @@ export const settings = {
     role: 'vm-operator',
     self: 'vm',
     params: {
-      plugin: [string, 'Plugin known to the agent.'],
-      fn: [string, 'Function of the plugin.'],
+      plugin: [label, 'Plugin known to the agent.'],
+      fn: [label, 'Function of the plugin.'],
       args: [stringMap, 'Arguments by name.'],
     },
     result: string,
@@ -152,8 +153,8 @@ export const settings = {
     role: 'vm-operator',
     self: 'vm',
     params: {
-      plugin: [string, 'Plugin that is installed on the host.'],
-      fn: [string, 'Function of the plugin.'],
+      plugin: [label, 'Plugin that is installed on the host.'],
+      fn: [label, 'Function of the plugin.'],
       args: [stringMap, 'Arguments by name.'],
     },
     result: string,
@@ -296,7 +297,7 @@ export const settings = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      key: [string, 'Name of the entry; some names need a role of their own.'],
+      key: [label, 'Name of the entry; some names need a role of their own.'],
       value: [string, 'What it holds.'],
     },
     keyRoles: {
@@ -311,7 +312,7 @@ export const settings = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      key: [string, 'Name of the entry; some names need a role of their own.'],
+      key: [label, 'Name of the entry; some names need a role of their own.'],
     },
     keyRoles: {
       hvm_serial: 'pool-admin',
@@ -333,7 +334,7 @@ export const settings = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      key: [string, 'Name of the switch; `hvm_serial` needs a role of its own.'],
+      key: [label, 'Name of the switch; `hvm_serial` needs a role of its own.'],
       value: [string, 'Its setting.'],
     },
     keyRoles: { hvm_serial: 'pool-admin' },
@@ -343,7 +344,7 @@ export const settings = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      key: [string, 'Name of the switch; `hvm_serial` needs a role of its own.'],
+      key: [label, 'Name of the switch; `hvm_serial` needs a role of its own.'],
     },
     keyRoles: { hvm_serial: 'pool-admin' },
   },

@@ -9,6 +9,7 @@ import { nodeNetwork } from '../../drivers/node/network.ts';
 import { nodeProcesses } from '../../drivers/node/processes.ts';
 import { nodeRandom } from '../../drivers/node/random.ts';
 import type { Log } from '../../std/log.ts';
+import { logged } from '../../std/logged.ts';
 import type { Backend } from './backend.ts';
 import type { RestartDelay } from './core.ts';
 import { qemuBackend } from './qemu/backend.ts';
@@ -29,17 +30,10 @@ const stderrLog = (): Log => {
     (level: string) =>
     (context: object, message: string): void => {
       process.stderr.write(
-        `${JSON.stringify({ time: nodeClock.now(), level, message, ...context }, plain)}\n`,
+        `${JSON.stringify({ time: nodeClock.now(), level, message, ...logged(context) })}\n`,
       );
     };
   return { debug: () => {}, info: write('info'), warn: write('warn'), error: write('error') };
-};
-
-/** What JSON has no words for, in those it has. */
-const plain = (_key: string, value: unknown): unknown => {
-  if (value instanceof Error) return { name: value.name, message: value.message, stack: value.stack };
-  if (value instanceof Map) return Object.fromEntries(value);
-  return typeof value === 'bigint' ? String(value) : value;
 };
 
 interface Arguments {
