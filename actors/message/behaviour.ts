@@ -4,6 +4,7 @@ import { type Deciding, implement } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { parseWhere } from '../../src/objects/where.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { inSlices } from '../../src/std/pace.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { message } from './class.ts';
 
@@ -145,7 +146,14 @@ export default implement(
     },
     get_all_records: { read: ({ view }) => selected(view, () => true) as never },
     get_all_records_where: {
-      read: ({ view }, { expr }) => selected(view, meets(expr)) as never,
+      read: async ({ view, services }, { expr }) => {
+        const meeting = new Map<Ref<'message'>, Message>();
+        const passes = meets(expr);
+        await inSlices(services.clock, [...view.all('message')], ([ref, record]) => {
+          if (passes(record)) meeting.set(ref, record);
+        });
+        return meeting as never;
+      },
     },
   },
 );

@@ -10,9 +10,11 @@ import type { Invocation, Invoker } from '../objects/invoke.ts';
 import { implicitRead, rowsOf } from '../objects/reads.ts';
 import type { Services } from '../objects/services.ts';
 import { createTask, failTask, newRef, succeedTask } from '../objects/tasks.ts';
-import { parseWhere } from '../objects/where.ts';
+import { parseWhere, type Where } from '../objects/where.ts';
+import type { Clock } from '../std/clock.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
+import { inSlices } from '../std/pace.ts';
 import { isDateTime, isStruct, type Struct, type Value } from '../std/value.ts';
 import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
@@ -312,9 +314,9 @@ const implicitAnswer = (
   options: DispatcherOptions,
   message: WireMessage,
   args: readonly unknown[],
-): Encoding | undefined => {
+): Answer | undefined => {
   if (options.catalog.handler(message) !== undefined) return undefined;
-  const rows = recordRows(options, message, args);
+  const rows = recordRows(options, message, args) ?? rowsWhere(options, message, args);
   if (rows !== undefined) return rows;
   const read = implicitRead(message, options.store);
   return read && typedEncoding(message.result, read(args), options.catalog.encoderOf);
@@ -331,13 +333,41 @@ const recordRows = (
     if (version === undefined) throw new Fault('HANDLE_INVALID', [cls, String(first)]);
     return (format) => [fragments.record(cls, [String(first), version], format)];
   }
-  if (message.kind !== 'get_all_records' && message.kind !== 'get_all_records_where') return undefined;
-  const passes = message.kind === 'get_all_records' ? undefined : parseWhere(String(first));
-  const rows = rowsOf(store, cls, passes).flatMap(({ ref, committed }): readonly Row[] =>
+  if (message.kind !== 'get_all_records') return undefined;
+  return recordsEncoding(cls, committedRows(store, cls), fragments, services.clock);
+};
+
+/** The rows that meet an expression, as they were when the call came. Others have their turn between rows. */
+const rowsWhere = (
+  { store, services, fragments }: DispatcherOptions,
+  message: WireMessage,
+  [expr]: readonly unknown[],
+): Promise<Encoding> | undefined => {
+  if (message.kind !== 'get_all_where' && message.kind !== 'get_all_records_where') return undefined;
+  const cls = message.cls.name;
+  const meeting = rowsMeeting(committedRows(store, cls), parseWhere(String(expr)), services.clock);
+  return meeting.then((rows) =>
+    message.kind === 'get_all_where'
+      ? typedEncoding(
+          message.result,
+          rows.map(([ref]) => ref),
+        )
+      : recordsEncoding(cls, rows, fragments, services.clock),
+  );
+};
+
+const rowsMeeting = async (rows: readonly Row[], passes: Where, clock: Clock): Promise<readonly Row[]> => {
+  const meeting: Row[] = [];
+  await inSlices(clock, rows, (row) => {
+    if (passes(row[1].record)) meeting.push(row);
+  });
+  return meeting;
+};
+
+const committedRows = (store: Store, cls: string): readonly Row[] =>
+  rowsOf(store, cls).flatMap(({ ref, committed }): readonly Row[] =>
     committed === undefined ? [] : [[ref, committed]],
   );
-  return recordsEncoding(cls, rows, fragments, services.clock);
-};
 
 /** Answers with a task at once. What the caller may not do fails in the task. */
 const begin = async (options: DispatcherOptions, call: Admitted): Promise<Encoding> => {

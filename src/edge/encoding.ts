@@ -3,7 +3,8 @@ import { type EncoderOf, encodersOf, recordEncoder } from '../codec/typed.ts';
 import { xmlText } from '../codec/xmlrpc-writer.ts';
 import type { AnyClass } from '../model/class.ts';
 import type { Type } from '../model/types.ts';
-import { type Clock, sleep } from '../std/clock.ts';
+import type { Clock } from '../std/clock.ts';
+import { inSlices } from '../std/pace.ts';
 import type { Version } from '../store/version.ts';
 
 /** The two languages of the edge, named as the fragments of a row are. */
@@ -68,38 +69,6 @@ export const fragmentsOf = (classes: readonly AnyClass[]): Fragments => {
       return whole.subarray(Buffer.byteLength(before(row[0])), whole.length - after.length);
     },
   };
-};
-
-const sliceMsMax = 10;
-
-/** Between the steps of long work: others have their turn whenever the steps since the last rest took long. */
-export interface Pace {
-  isOver(): boolean;
-  rest(): Promise<void>;
-}
-
-export const paceOf = (clock: Clock): Pace => {
-  let began = clock.monotonicMs();
-  return {
-    isOver: () => clock.monotonicMs() - began >= sliceMsMax,
-    rest: async () => {
-      await sleep(clock, 0);
-      began = clock.monotonicMs();
-    },
-  };
-};
-
-/** Visits each item, and lets others have their turn when that takes long. */
-export const inSlices = async <T>(
-  clock: Clock,
-  items: readonly T[],
-  visit: (item: T) => void,
-): Promise<void> => {
-  const pace = paceOf(clock);
-  for (const item of items) {
-    visit(item);
-    if (pace.isOver()) await pace.rest();
-  }
 };
 
 /** A struct of records by reference, as `get_all_records` answers. */

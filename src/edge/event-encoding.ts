@@ -1,8 +1,9 @@
 import { jsonString } from '../codec/jsonrpc-writer.ts';
 import { xmlText } from '../codec/xmlrpc-writer.ts';
 import type { Clock } from '../std/clock.ts';
+import { inSlices } from '../std/pace.ts';
 import type { RowEvent } from '../store/changes.ts';
-import { type Encoding, type Fragments, inSlices, type Parts } from './encoding.ts';
+import type { Encoding, Fragments, Parts } from './encoding.ts';
 
 /** Number of rows of each class, whose names are in lower case. */
 export type RefCounts = readonly (readonly [cls: string, count: number])[];

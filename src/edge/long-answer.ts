@@ -1,6 +1,7 @@
 import type { HttpAnswer, HttpBody } from '../drivers/http/http.ts';
 import type { Clock } from '../std/clock.ts';
-import { inSlices, type Parts, paceOf } from './encoding.ts';
+import { inSlices, paceOf } from '../std/pace.ts';
+import type { Parts } from './encoding.ts';
 
 /** Up to so many parts an answer is written at once: it is short, or its one long part cannot be cut anyway. */
 const partsAtOnceMax = 64;

@@ -3,7 +3,8 @@ import type { AnyRecord } from '../store/schema.ts';
 
 // The expressions of `get_all_records_where`: `field "name_label" = "a" and not field "uuid" = "b"`.
 // `and` and `or` bind alike, from the left; `not` binds closer. Words need no space between them, which
-// storage drivers rely on. Reading and each test of a row take time linear in the expression.
+// storage drivers rely on. Reading takes time linear in the expression; the test of a row takes that and the time
+// to write out, once, each field that is compared.
 
 export type Where = (record: AnyRecord) => boolean;
 
@@ -13,8 +14,15 @@ export const whereDepthMax = 64;
 /** Comparisons and constants in one expression: each is done for each row. */
 export const whereTermsMax = 1_000;
 
+/** A row under test, with the texts of those of its fields that were compared already. */
+interface Subject {
+  readonly record: AnyRecord;
+  readonly texts: Map<string, string>;
+}
+
 /** What is compared: the text that the row gives for it. */
-type Operand = (record: AnyRecord) => string;
+type Operand = (subject: Subject) => string;
+type Term = (subject: Subject) => boolean;
 
 interface Cursor {
   readonly expr: string;
@@ -33,7 +41,7 @@ export const parseWhere = (expr: string): Where => {
   const c: Cursor = { expr, tokens: tokensOf(expr), at: 0, terms: 0 };
   const where = readChain(c, 0);
   if (c.at < c.tokens.length) throw unexpected(c, '"and", "or" or the end');
-  return where;
+  return (record) => where({ record, texts: new Map() });
 };
 
 const refused = (expr: string, reason: string): Fault => new Fault('INVALID_VALUE', [expr, reason]);
@@ -56,30 +64,30 @@ const tokensOf = (expr: string): readonly string[] => {
 };
 
 /** Terms between `and` and `or`. Kept as a list, so that a long chain is not a deep one. */
-const readChain = (c: Cursor, depth: number): Where => {
+const readChain = (c: Cursor, depth: number): Term => {
   const first = readTerm(c, depth);
-  const rest: { readonly and: boolean; readonly term: Where }[] = [];
+  const rest: { readonly and: boolean; readonly term: Term }[] = [];
   while (c.tokens[c.at] === 'and' || c.tokens[c.at] === 'or') {
     const and = c.tokens[c.at] === 'and';
     c.at += 1;
     rest.push({ and, term: readTerm(c, depth) });
   }
   if (rest.length === 0) return first;
-  return (record) => {
-    let passes = first(record);
+  return (subject) => {
+    let passes = first(subject);
     // Where the term can change nothing it is not asked.
-    for (const { and, term } of rest) if (passes === and) passes = term(record);
+    for (const { and, term } of rest) if (passes === and) passes = term(subject);
     return passes;
   };
 };
 
-const readTerm = (c: Cursor, depth: number): Where => {
+const readTerm = (c: Cursor, depth: number): Term => {
   if (depth > whereDepthMax) throw refused(c.expr, `Expected at most ${whereDepthMax} parentheses and nots`);
   const word = c.tokens[c.at];
   if (word === 'not') {
     c.at += 1;
     const term = readTerm(c, depth + 1);
-    return (record) => !term(record);
+    return (subject) => !term(subject);
   }
   if (word === '(') {
     c.at += 1;
@@ -95,12 +103,12 @@ const readTerm = (c: Cursor, depth: number): Where => {
   return () => word === 'true';
 };
 
-const readComparison = (c: Cursor): Where => {
+const readComparison = (c: Cursor): Term => {
   const left = readOperand(c);
   if (c.tokens[c.at] !== '=') throw unexpected(c, '=');
   c.at += 1;
   const right = readOperand(c);
-  return (record) => left(record) === right(record);
+  return (subject) => left(subject) === right(subject);
 };
 
 const readOperand = (c: Cursor): Operand => {
@@ -117,10 +125,14 @@ const readOperand = (c: Cursor): Operand => {
 /** A field may be named as on the wire or, as older clients do, as the database column `name__label`. */
 const fieldOperand = (expr: string, name: string): Operand => {
   const onWire = name.replaceAll('__', '_');
-  return (record) => {
+  return ({ record, texts }) => {
     const field = Object.hasOwn(record, name) ? name : onWire;
     if (!Object.hasOwn(record, field)) throw refused(expr, `There is no field ${name}`);
-    return comparedText(record[field]);
+    const known = texts.get(field);
+    if (known !== undefined) return known;
+    const text = comparedText(record[field]);
+    texts.set(field, text);
+    return text;
   };
 };
 

@@ -5,8 +5,9 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
-import { fragmentsOf, inSlices, recordsEncoding } from '../../src/edge/encoding.ts';
+import { fragmentsOf, recordsEncoding } from '../../src/edge/encoding.ts';
 import type { Ref } from '../../src/model/types.ts';
+import { inSlices } from '../../src/std/pace.ts';
 import { at, type Served, served } from './served.ts';
 
 const vmsMax = 3_000;
@@ -106,3 +107,30 @@ test('a client that goes away in the middle of a long list is no trouble', async
   await once(socket, 'close');
   expect(await host.call('VM.get_uuid', root, 'OpaqueRef:1')).toBe('u1');
 });
+
+test.each(['VM.get_all_where', 'VM.get_all_records_where'])(
+  'others have their turn while %s looks at rows',
+  async (method) => {
+    // On this clock every look at a row takes long.
+    let ms = 0;
+    const clock = { ...nodeClock, monotonicMs: () => (ms += 1_000) };
+    const slow = await served({ clock });
+    const session = await slow.session();
+    await slow.world.store.commit((tx) => {
+      for (let i = 0; i < 500; i++) tx.create('VM', `OpaqueRef:${i}` as Ref<'VM'>, { uuid: `u${i}` });
+    });
+    const ended: string[] = [];
+    const long = slow.call(method, session, 'not field "uuid" = "u1"').then((found) => {
+      ended.push('long');
+      return found;
+    });
+    for (let i = 0; i < 3; i++) {
+      await slow.call('VM.get_uuid', session, 'OpaqueRef:1');
+      ended.push('short');
+    }
+    const found = await long;
+    expect(found.size ?? found.length).toBe(499);
+    expect(ended).toEqual(['short', 'short', 'short', 'long']);
+    await slow.close();
+  },
+);

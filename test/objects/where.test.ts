@@ -69,6 +69,22 @@ test('a bad expression is INVALID_VALUE with the expression and a reason', () =>
   expect(faultOf('field a = "b"').params[1]).toMatch(/at offset 5$/);
 });
 
+test('however often a field is compared, a row writes it out once', () => {
+  let written = 0;
+  const items = ['a', 'b'];
+  const record = {
+    tags: new Proxy(items, {
+      get: (of, key) => {
+        if (key === 'map') written += 1;
+        return Reflect.get(of, key);
+      },
+    }),
+  };
+  const terms = Array<string>(whereTermsMax).fill('field "tags" = "x"');
+  expect(parseWhere(terms.join(' or '))(record)).toBe(false);
+  expect(written).toBe(1);
+});
+
 test('nesting and length are limited, and a chain up to the limit is no deep recursion', () => {
   const nested = (depth: number): string => `${'('.repeat(depth)}true${')'.repeat(depth)}`;
   expect(parseWhere(nested(whereDepthMax))({})).toBe(true);
