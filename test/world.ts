@@ -206,7 +206,12 @@ const firstRows = (tx: Tx, { hosts = 1, memoryBytes = 64n << 30n }: WorldOptions
   for (let index = 0; index < hosts; index += 1) {
     const host = hostRef(index);
     const name_label = `host${index === 0 ? '' : index + 1}`;
-    tx.create('host', host, { uuid: nodeRandom.uuid(), name_label, enabled: true });
+    tx.create('host', host, {
+      uuid: nodeRandom.uuid(),
+      name_label,
+      enabled: true,
+      virtual_hardware_platform_versions: [0n, 1n, 2n],
+    });
     if (hosts === 1) continue;
     const metrics = `OpaqueRef:metrics${index + 1}` as Ref<'host_metrics'>;
     tx.create('host_metrics', metrics, { uuid: `metrics${index}`, memory_total: memoryBytes, live: true });

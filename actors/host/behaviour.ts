@@ -1,16 +1,16 @@
-import { wireMessages } from '../../src/model/derive.ts';
 import { type DateTime, dateTimeOf, type Ref } from '../../src/model/types.ts';
 import { keepDisabled } from '../../src/objects/host-facts.ts';
 import { implement } from '../../src/objects/implement.ts';
 import { faultFrom } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
-import type { Store } from '../../src/store/store.ts';
 import type { View } from '../../src/store/view.ts';
 import { hostRefusal, operations } from './admission.ts';
 import { host } from './class.ts';
 import { declareDead, destroy } from './dying.ts';
 import { assertCanEvacuate, evacuate, guestsOn, stuckGuests } from './evacuating.ts';
 import { freeMemory } from './memory.ts';
+import { mirrored, setMirrored } from './mirrored.ts';
+import { setPowerOn } from './power-on.ts';
 
 /** Time for the answer to reach the client before the program that gives it goes. */
 const answerMs = 200;
@@ -31,9 +31,6 @@ const keepOn = (view: View, ref: Ref<'host'>): never => {
   ]);
 };
 
-const methodsOf = (store: Store): readonly string[] =>
-  [...store.schemas.values()].flatMap(({ cls }) => wireMessages(cls)).map(({ method }) => method);
-
 const managementInterface = (view: View, ref: Ref<'host'>): Ref<'PIF'> => {
   const found = view.require('host', ref).PIFs.find((pif) => view.get('PIF', pif)?.management === true);
   if (found === undefined) throw new Fault('HOST_HAS_NO_MANAGEMENT_IP');
@@ -45,7 +42,8 @@ export default implement(
   {
     home: (_, ref) => ref,
     admit: (view, ref, operation) => faultFrom(hostRefusal(view, ref, operation)),
-    derive: (view, ref) => ({
+    derive: (view, ref, record) => ({
+      ...mirrored(record),
       allowed_operations: operations.filter((operation) => hostRefusal(view, ref, operation) === undefined),
     }),
   },
@@ -53,7 +51,6 @@ export default implement(
     get_servertime: { at: 'home', read: ({ services }) => dateTimeOf(services.clock.now()) },
     get_server_localtime: { at: 'home', read: ({ services }) => localTime(services.clock.now()) },
     is_in_emergency_mode: { read: ({ services }) => services.standing().emergency !== undefined },
-    list_methods: { read: ({ services }) => methodsOf(services.store) },
     compute_free_memory: { read: ({ view, self: ref }) => freeMemory(view, ref as Ref<'host'>) },
     compute_memory_overhead: {
       read: ({ view, self: ref }) => view.require('host', ref as Ref<'host'>).memory_overhead,
@@ -122,16 +119,16 @@ export default implement(
     },
     set_power_on_mode: {
       decide: (deciding, { power_on_mode, power_on_config }) =>
-        deciding.tx.patch('host', self(deciding), { power_on_mode, power_on_config }),
+        setPowerOn(deciding, { power_on_mode, power_on_config }),
     },
     set_iscsi_iqn: {
       decide: (deciding, { value }) => {
         if (value === '') throw new Fault('INVALID_VALUE', ['value', value]);
-        deciding.tx.patch('host', self(deciding), { iscsi_iqn: value });
+        setMirrored(deciding, 'iscsi_iqn', value);
       },
     },
     set_multipathing: {
-      decide: (deciding, { value }) => deciding.tx.patch('host', self(deciding), { multipathing: value }),
+      decide: (deciding, { value }) => setMirrored(deciding, 'multipathing', String(value)),
     },
     set_numa_affinity_policy: {
       decide: (deciding, { value }) =>

@@ -7,6 +7,8 @@ import type { Tx } from '../../src/store/view.ts';
 import { network } from './class.ts';
 
 export const networksMax = 4_096;
+/** Bytes in a packet, where nobody says otherwise. */
+const mtuUsual = 1_500n;
 /** A name that Linux takes for an interface. */
 const bridgeName = /^[A-Za-z0-9_.-]{1,15}$/;
 
@@ -33,6 +35,7 @@ const create = ({ tx, services }: Deciding, fields: Partial<RecordNamed<'network
     ...fields,
     uuid: services.random.uuid(),
     bridge: wanted === '' ? freeBridge(taken) : wanted,
+    MTU: fields.MTU === undefined || fields.MTU <= 0n ? mtuUsual : fields.MTU,
   });
   return ref;
 };
@@ -82,12 +85,10 @@ export default implement(
     set_default_locking_mode: {
       decide: (deciding, { value }) => {
         const { tx } = deciding;
-        const { VIFs, default_locking_mode: old } = tx.require('network', self(deciding));
-        const bound = VIFs.find((vif) => {
-          const row = tx.get('VIF', vif);
-          return row?.currently_attached === true && row.locking_mode === 'network_default';
-        });
-        if (value !== old && bound !== undefined) throw new Fault('VIF_IN_USE', [self(deciding), bound]);
+        const plugged = tx
+          .require('network', self(deciding))
+          .VIFs.find((vif) => tx.get('VIF', vif)?.currently_attached === true);
+        if (plugged !== undefined) throw new Fault('VIF_IN_USE', [self(deciding), plugged]);
         tx.patch('network', self(deciding), { default_locking_mode: value });
       },
     },

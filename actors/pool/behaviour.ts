@@ -94,10 +94,16 @@ export default implement(
         deciding.tx.patch('pool', self(deciding), { ext_auth_cache_enabled: value }),
     },
     set_ext_auth_cache_size: {
-      decide: (deciding, { value }) => atLeastOne(deciding, 'ext_auth_cache_size', value),
+      decide: (deciding, { value }) => {
+        if (value < 0n) throw new Fault('INVALID_VALUE', ['size', String(value)]);
+        deciding.tx.patch('pool', self(deciding), { ext_auth_cache_size: value });
+      },
     },
     set_ext_auth_cache_expiry: {
-      decide: (deciding, { value }) => atLeastOne(deciding, 'ext_auth_cache_expiry', value),
+      decide: (deciding, { value }) => {
+        if (value <= 0n) throw new Fault('INVALID_VALUE', ['expiry', String(value)]);
+        deciding.tx.patch('pool', self(deciding), { ext_auth_cache_expiry: value });
+      },
     },
   },
 );

@@ -3,6 +3,7 @@ import { nullRef, type Ref } from '../../src/model/types.ts';
 import { deviceNumberOf, linuxDevice } from '../../src/objects/device-numbers.ts';
 import { isHvm } from '../../src/objects/guest-devices.ts';
 import type { AnyHandler } from '../../src/objects/implement.ts';
+import { demand, type Refusal } from '../../src/objects/refusal.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
@@ -38,19 +39,43 @@ const positionOf = (view: View, vm: RecordNamed<'VM'>, userdevice: string): stri
   return userdevice;
 };
 
-/** The disk in the new drive: only drives with removable media can be empty. */
+/** What only the pool itself keeps on disks is in no drive. */
+const notForDrives: Partial<Record<RecordNamed<'VDI'>['type'], string>> = {
+  ha_statefile: 'HA statefile',
+  redo_log: 'Redo log',
+  cbt_metadata: 'CBT metadata',
+};
+
+/** The disk in the new drive: only CD drives can be empty, and be given a disk later. */
 const diskOf = (tx: Tx, fields: Fields): Ref<'VDI'> => {
   const { type, empty, mode } = fields;
+  const vdi = fields.VDI ?? (nullRef as Ref<'VDI'>);
+  const disk = empty === true ? undefined : tx.require('VDI', vdi);
+  const kept = disk && notForDrives[disk.type];
+  if (kept !== undefined) throw new Fault('VDI_INCOMPATIBLE_TYPE', [vdi, kept]);
   if (type === 'CD' && mode === 'RW') throw new Fault('VBD_CDS_MUST_BE_READONLY');
-  if (empty === true) {
-    if (type === 'Disk') throw new Fault('VBD_NOT_REMOVABLE_MEDIA', [nullRef]);
+  if (disk === undefined) {
+    if (type !== 'CD') throw new Fault('VBD_NOT_REMOVABLE_MEDIA', ['in constructor']);
     return nullRef as Ref<'VDI'>;
   }
-  const vdi = fields.VDI ?? (nullRef as Ref<'VDI'>);
-  const { read_only, managed } = tx.require('VDI', vdi);
-  if (!managed) throw new Fault('VDI_NOT_MANAGED', [vdi]);
-  if (read_only && mode === 'RW') throw new Fault('VDI_READONLY', [vdi]);
+  if (!disk.managed) throw new Fault('VDI_NOT_MANAGED', [vdi]);
+  if (disk.read_only && mode === 'RW') throw new Fault('VDI_READONLY', [vdi]);
   return vdi;
+};
+
+/** Nothing is added to a VM that is on its way to another host, which knows it as it was. */
+const leavingRefusal = (self: Ref<'VM'>, vm: RecordNamed<'VM'>): Refusal | undefined => {
+  const going = [...vm.current_operations].find(
+    ([, one]) => one === 'migrate_send' || one === 'pool_migrate',
+  );
+  return going && ['OTHER_OPERATION_IN_PROGRESS', 'VM', self, going[1], going[0]];
+};
+
+/** The driver of a disk may ask for a kind of back end for whoever has the disk in a drive. */
+const withBackendKind = (view: View, fields: Fields, vdi: Ref<'VDI'>): ReadonlyMap<string, string> => {
+  const own = fields.other_config ?? new Map<string, string>();
+  const kind = view.get('VDI', vdi)?.sm_config.get('backend-kind');
+  return kind === undefined ? own : new Map([...own, ['backend-kind', kind]]);
 };
 
 export const create: AnyHandler = {
@@ -58,15 +83,18 @@ export const create: AnyHandler = {
   decide: ({ tx, services }, fields: Fields) => {
     const vm = tx.require('VM', fields.VM ?? (nullRef as Ref<'VM'>));
     const VDI = diskOf(tx, fields);
+    demand(leavingRefusal(fields.VM ?? (nullRef as Ref<'VM'>), vm));
     const userdevice = positionOf(tx, vm, fields.userdevice ?? 'autodetect');
     const self = newRef<'VBD'>(services);
+    // Of a suspended VM its memory image knows where its drives were.
+    const place = vm.power_state === 'Suspended' ? {} : { device: '', currently_attached: false };
     tx.create('VBD', self, {
       ...fields,
+      ...place,
       uuid: services.random.uuid(),
       VDI,
       userdevice,
-      device: '',
-      currently_attached: false,
+      other_config: withBackendKind(tx, fields, VDI),
     });
     return self;
   },

@@ -18,6 +18,7 @@ import { reverting } from './reverting.ts';
 import { set_is_a_template, settings } from './settings.ts';
 import { stopping } from './stopping.ts';
 import { vcpus } from './vcpus.ts';
+import { xenstoreData } from './xenstore-data.ts';
 
 const seatOf = (vm: RecordNamed<'VM'> | undefined): Ref<'host'> =>
   vm === undefined || vm.resident_on === nullRef
@@ -57,6 +58,7 @@ export default implement(
     ...memory,
     ...vcpus,
     ...settings,
+    ...xenstoreData,
     ...queries,
   },
 );

@@ -2,13 +2,11 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import { dateTimeOf, nullRef, type Ref } from '../../src/model/types.ts';
 import { destruct } from '../../src/objects/construct.ts';
 import type { AnyHandler } from '../../src/objects/implement.ts';
-import { demand } from '../../src/objects/refusal.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
-import { constraintsOf, memoryRefusal } from './memory-constraints.ts';
-import { vcpuRefusal } from './vcpus.ts';
+import { raiseHardware } from './hardware.ts';
 
 type VmRow = RecordNamed<'VM'>;
 type Outside = Pick<Services, 'random' | 'clock'>;
@@ -55,6 +53,7 @@ const startingState = (tx: Tx, fields: Partial<VmRow>): Partial<VmRow> => {
   return {};
 };
 
+/** Memory, virtual CPUs and the like are looked at when it starts, as clients set them in any order. */
 export const create: AnyHandler = {
   decide: ({ tx, services }, fields: Partial<VmRow>) => {
     const made = {
@@ -64,10 +63,9 @@ export const create: AnyHandler = {
       other_config: withSeed(fields.other_config ?? new Map(), services.random.uuid()),
       memory_target: fields.memory_target ?? fields.memory_dynamic_max ?? 0n,
     };
-    demand(vcpuRefusal(fields.VCPUs_max ?? 0n, fields.VCPUs_at_startup ?? 0n));
     const self = newRef<'VM'>(services);
     createVm(tx, services, self, made);
-    demand(memoryRefusal(constraintsOf(tx.require('VM', self)), undefined));
+    raiseHardware(tx, self);
     return self;
   },
 };

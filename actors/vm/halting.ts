@@ -1,5 +1,5 @@
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import type { Tx } from '../../src/store/view.ts';
+import type { Tx, View } from '../../src/store/view.ts';
 
 const noHost = nullRef as Ref<'host'>;
 
@@ -24,6 +24,12 @@ export const detachDevices = (tx: Tx, self: Ref<'VM'>): void => {
 
 const untilNextBoot: readonly string[] = ['restart_vm', 'restart_device_model'];
 
+/** Whether the pool restarts protected guests that shut themselves down. */
+const restartsByItself = (view: View): boolean => {
+  const [pool] = view.all('pool');
+  return pool?.[1].ha_reboot_vm_on_internal_shutdown ?? true;
+};
+
 /** The rows of a VM without a domain and without a memory image. */
 export const becomeHalted = (tx: Tx, self: Ref<'VM'>): void => {
   leaveHost(tx, self);
@@ -33,6 +39,7 @@ export const becomeHalted = (tx: Tx, self: Ref<'VM'>): void => {
     guidances.filter((one) => !untilNextBoot.includes(one));
   tx.patch('VM', self, {
     power_state: 'Halted',
+    ...(restartsByItself(tx) ? {} : { ha_always_run: false }),
     requires_reboot: false,
     last_booted_record: '',
     pending_guidances: lasting(vm.pending_guidances),

@@ -13,11 +13,12 @@ import {
   pinnedBecause,
 } from './memory-constraints.ts';
 
-/** The limits after a change, if they make sense together. The target goes along with the dynamic range. */
+/** The limits after a change, if they make sense together. The target is where the dynamic range begins. */
 const changed = (view: View, self: Ref<'VM'>, changes: Partial<MemoryConstraints>): MemoryConstraints => {
   const vm = view.require('VM', self);
   const limits = { ...constraintsOf(vm), ...changes };
-  const target = limits.dynamic_max;
+  const isDynamic = changes.dynamic_min !== undefined || changes.dynamic_max !== undefined;
+  const target = isDynamic ? limits.dynamic_min : limits.target;
   demand(memoryRefusal({ ...limits, target }, pinnedBecause(view, vm)));
   return { ...limits, target };
 };
@@ -91,11 +92,9 @@ export const memory = {
     work: (working, { value }) =>
       setDynamicRange(working, { dynamic_max: value }, 'VM.set_memory_dynamic_max'),
   },
-  set_memory_target_live: {
-    operation: 'changing_dynamic_range',
-    work: (working, { target }) =>
-      setDynamicRange(working, { dynamic_min: target, dynamic_max: target }, 'VM.set_memory_target_live'),
-  },
+  // The dynamic range took its place: what is asked for here is admitted and has no effect.
+  set_memory_target_live: { operation: 'changing_memory_live', work: async () => {} },
+  get_cooperative: { read: () => true },
   set_HVM_shadow_multiplier: changing('changing_shadow_memory', (tx, self, { value }) => {
     if (!(value >= 1)) throw new Fault('INVALID_VALUE', ['HVM_shadow_multiplier', String(value)]);
     tx.patch('VM', self, { HVM_shadow_multiplier: value });

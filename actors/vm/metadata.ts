@@ -2,6 +2,7 @@ import type { OnExit, Vm, VmBoot, XenopsMetadata } from '../../src/drivers/hyper
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { isHvm, vbdForGuest, vifForGuest, xenopsDisk } from '../../src/objects/guest-devices.ts';
+import { type MemoryRange, memoryRange } from '../../src/objects/placement/boot-parameters.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
@@ -125,10 +126,17 @@ const platformOf = (view: View, vm: VmRow): ReadonlyMap<string, string> => {
   });
 };
 
-const guestKeys = (data: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
+/** What of `xenstore_data` is meant for the guest. */
+export const guestKeys = (data: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
   new Map([...data].filter(([key]) => key.startsWith('vm-data')));
 
-const vmForGuest = (view: View, vm: VmRow): Vm => ({
+const rangeOf = (vm: VmRow): MemoryRange => {
+  const range = memoryRange(vm);
+  if (range === undefined) throw new Fault('MEMORY_CONSTRAINT_VIOLATION');
+  return range;
+};
+
+const vmForGuest = (view: View, vm: VmRow, range = rangeOf(vm)): Vm => ({
   id: vm.uuid,
   name: vm.name_label,
   xsdata: guestKeys(vm.xenstore_data),
@@ -136,8 +144,8 @@ const vmForGuest = (view: View, vm: VmRow): Vm => ({
   bios_strings: vm.bios_strings,
   boot: bootOf(view, vm),
   memory_static_max: vm.memory_static_max,
-  memory_dynamic_max: vm.memory_dynamic_max,
-  memory_dynamic_min: vm.memory_dynamic_min,
+  memory_dynamic_max: range.dynamicMax,
+  memory_dynamic_min: range.dynamicMin,
   vcpu_max: Number(vm.VCPUs_max),
   vcpus: Number(vm.VCPUs_at_startup),
   scheduler_params: schedulerOf(vm.VCPUs_params),

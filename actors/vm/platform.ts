@@ -1,5 +1,6 @@
 import { isFalse, isTrue } from '../../src/objects/guests.ts';
 import { demand, type Refusal } from '../../src/objects/refusal.ts';
+import { integerOf } from '../../src/std/integers.ts';
 
 export interface PlatformSetting {
   readonly firmware: 'BIOS' | 'UEFI';
@@ -67,10 +68,15 @@ export const isOn = (platform: ReadonlyMap<string, string>, key: string, otherwi
 export const restrictionRefusal = (
   restrictions: ReadonlyMap<string, string>,
   platform: ReadonlyMap<string, string>,
-): Refusal | undefined =>
-  isTrue(restrictions.get('restrict_nested_virt')) && isTrue(platform.get('nested-virt'))
+): Refusal | undefined => {
+  const nested = platform.get('nested-virt');
+  if (nested !== undefined && !isSwitch(platform, 'nested-virt')) {
+    return ['INVALID_VALUE', 'platform:nested-virt', nested];
+  }
+  return isTrue(restrictions.get('restrict_nested_virt')) && isTrue(nested)
     ? ['LICENCE_RESTRICTION', 'Nested_virt']
     : undefined;
+};
 
 /** Which emulator a firmware needs: the wrong one leaves a guest that never boots. */
 const emulatorRefusal = (
@@ -86,8 +92,9 @@ const emulatorRefusal = (
 
 const coresRefusal = ({ hvm, vcpusMax }: PlatformSetting, cores: string | undefined): Refusal | undefined => {
   if (!hvm || cores === undefined) return undefined;
-  if (!/^[1-9]\d{0,3}$/.test(cores)) return ['INVALID_VALUE', 'platform:cores-per-socket', cores];
-  return vcpusMax % BigInt(cores) === 0n
+  const count = integerOf(cores);
+  if (count === undefined) return ['INVALID_VALUE', 'platform:cores-per-socket', cores];
+  return count > 0n && vcpusMax % count === 0n
     ? undefined
     : ['VCPU_MAX_NOT_CORES_PER_SOCKET_MULTIPLE', String(vcpusMax), cores];
 };

@@ -13,6 +13,7 @@ import type { Tx, View } from '../../src/store/view.ts';
 import { withGuestKernel } from './guest-kernel.ts';
 import { becomeHalted } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
+import { raiseHardware } from './hardware.ts';
 import { metadataOf } from './metadata.ts';
 import type { PowerState } from './operations.ts';
 import { anywhere, named, reserve } from './reserving.ts';
@@ -126,6 +127,11 @@ const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<() =>
   };
 };
 
+/** From its start on, a VM that is to be restarted is kept running. */
+const protect = (tx: Tx, self: Ref<'VM'>): void => {
+  if (tx.require('VM', self).ha_restart_priority === 'restart') tx.patch('VM', self, { ha_always_run: true });
+};
+
 interface StartArgs {
   readonly start_paused: boolean;
   readonly force: boolean;
@@ -139,6 +145,10 @@ const start = async (working: Vm, { start_paused, force }: StartArgs, method: st
     method,
     paused: start_paused,
     bring: (hypervisor, uuid) => hypervisor.start(uuid, force, xenopsWork(working, method)),
+  });
+  working.settle((tx) => {
+    protect(tx, working.self);
+    raiseHardware(tx, working.self);
   });
 };
 
@@ -163,6 +173,7 @@ const resume = async (working: Vm, { start_paused }: StartArgs, method: string):
   await working.commit((tx) => tx.patch('VM', self, { suspend_VDI: nullRef as Ref<'VDI'> }));
   // From here on there is no memory image to go back to.
   keep();
+  working.settle((tx) => protect(tx, self));
   await dropImage(working.call, working, image);
 };
 

@@ -1,5 +1,5 @@
 import type { RecordNamed } from '../../src/model/class.ts';
-import { dateTimeOf, type Ref } from '../../src/model/types.ts';
+import { dateTimeOf, nullRef, type Ref } from '../../src/model/types.ts';
 import type { AnyHandler } from '../../src/objects/implement.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
@@ -7,6 +7,7 @@ import type { Tx } from '../../src/store/view.ts';
 import { vmRefusal } from './admission.ts';
 import { biosStrings } from './bios-strings.ts';
 import { changing, setting, type VmHandlers } from './handlers.ts';
+import { raiseHardware } from './hardware.ts';
 import { restrictionRefusal } from './platform.ts';
 
 type VmRow = RecordNamed<'VM'>;
@@ -45,7 +46,7 @@ const replacing =
 const plain =
   <F extends keyof VmRow>(field: F, refuses: (value: VmRow[F]) => boolean = () => false) =>
   (tx: Tx, self: Ref<'VM'>, { value }: { readonly value: VmRow[F] }) => {
-    if (refuses(value)) throw new Fault('INVALID_VALUE', [String(field), String(value)]);
+    if (refuses(value)) throw new Fault('INVALID_VALUE', [`${field} must be non-negative`, String(value)]);
     tx.patch('VM', self, { [field]: value } as Partial<VmRow>);
   };
 
@@ -62,18 +63,46 @@ const groupsMax = 1;
 
 const restartPriorities: readonly string[] = ['', 'restart', 'best-effort'];
 
+/** Nothing of what is only about guests stays with a template. */
+const becomeTemplate = (tx: Tx, self: Ref<'VM'>): void => {
+  demand(vmRefusal(tx, self, 'make_into_template'));
+  const { VUSBs, metrics } = tx.require('VM', self);
+  for (const vusb of VUSBs) tx.delete('VUSB', vusb);
+  tx.delete('VM_metrics', metrics);
+  tx.patch('VM', self, {
+    is_a_template: true,
+    ha_always_run: false,
+    groups: [],
+    metrics: nullRef as Ref<'VM_metrics'>,
+  });
+};
+
 /** A template becomes a VM that one may start at the moment of its installation, and never while it runs. */
 export const set_is_a_template: AnyHandler = {
   decide: ({ tx, self, services }, { value }: { readonly value: boolean }) => {
     const vm = self as Ref<'VM'>;
-    const { is_a_template, metrics } = tx.require('VM', vm);
-    if (value === is_a_template) return;
-    if (value) demand(vmRefusal(tx, vm, 'make_into_template'));
-    tx.patch('VM', vm, { is_a_template: value });
-    if (!value && tx.get('VM_metrics', metrics) !== undefined) {
+    if (value) return becomeTemplate(tx, vm);
+    const { metrics } = tx.require('VM', vm);
+    tx.patch('VM', vm, { is_a_template: false });
+    if (tx.get('VM_metrics', metrics) !== undefined) {
       tx.patch('VM_metrics', metrics, { install_time: dateTimeOf(services.clock.now()) });
     }
   },
+};
+
+/** Protection begins with the guest: of one that does not run only the wish is kept. */
+const setPriority = (tx: Tx, self: Ref<'VM'>, value: string): void => {
+  if (!restartPriorities.includes(value)) throw new Fault('INVALID_VALUE', ['ha_restart_priority', value]);
+  const { power_state, ha_restart_priority: before } = tx.require('VM', self);
+  if (value === before) return;
+  tx.patch('VM', self, { ha_restart_priority: value });
+  if (power_state === 'Running') tx.patch('VM', self, { ha_always_run: value === 'restart' });
+};
+
+const assertOrdinary = (tx: Tx, self: Ref<'VM'>): void => {
+  const { is_control_domain, is_a_template, is_a_snapshot } = tx.require('VM', self);
+  if (!is_control_domain && !is_a_template && !is_a_snapshot) return;
+  throw new Fault('OPERATION_NOT_ALLOWED', ['Only a VM that can be started can be in a group']);
 };
 
 export const settings = {
@@ -98,6 +127,7 @@ export const settings = {
     }
   }),
   set_groups: setting((tx, self, { value }) => {
+    assertOrdinary(tx, self);
     if (new Set(value).size > groupsMax) throw new Fault('TOO_MANY_GROUPS');
     for (const group of value) tx.require('VM_group', group);
     tx.patch('VM', self, { groups: value });
@@ -106,35 +136,37 @@ export const settings = {
   set_shutdown_delay: setting(plain('shutdown_delay', negative)),
   set_order: setting(plain('order', negative)),
   set_actions_after_crash: setting(plain('actions_after_crash')),
-  set_ha_restart_priority: setting((tx, self, args) => {
-    plain('ha_restart_priority', (value) => !restartPriorities.includes(value))(tx, self, args);
-    tx.patch('VM', self, { ha_always_run: args.value === 'restart' });
+  set_ha_restart_priority: setting((tx, self, { value }) => setPriority(tx, self, value)),
+  set_ha_always_run: setting((tx, self, { value }) => setPriority(tx, self, value ? 'restart' : '')),
+  set_is_default_template: setting((tx, self, { value }) => {
+    if (value && !tx.require('VM', self).is_a_template) becomeTemplate(tx, self);
+    const { other_config } = tx.require('VM', self);
+    tx.patch('VM', self, {
+      is_default_template: value,
+      // Clients that are older than the field look here.
+      other_config: new Map([...other_config, ['default_template', String(value)]]),
+    });
   }),
-  set_ha_always_run: setting(plain('ha_always_run')),
-  set_is_default_template: setting(plain('is_default_template')),
-  set_has_vendor_device: setting((tx, self, args) => {
+  set_has_vendor_device: setting((tx, self, { value }) => {
     whileHalted(tx, self);
-    plain('has_vendor_device')(tx, self, args);
+    tx.patch('VM', self, { has_vendor_device: value });
+    raiseHardware(tx, self);
   }),
   set_suspend_VDI: setting((tx, self, { value }) => {
     const { power_state } = tx.require('VM', self);
     if (power_state !== 'Suspended') {
       throw new Fault('VM_BAD_POWER_STATE', [self, 'suspended', power_state.toLowerCase()]);
     }
-    tx.require('VDI', value);
+    if (tx.require('VDI', value).type === 'cbt_metadata') {
+      throw new Fault('VDI_INCOMPATIBLE_TYPE', [self, 'CBT metadata']);
+    }
     tx.patch('VM', self, { suspend_VDI: value });
   }),
   set_domain_type: setting((tx, self, { value }) => {
     if (value === 'unspecified') throw new Fault('INVALID_VALUE', ['domain_type', value]);
-    whileHalted(tx, self);
-    const policy = tx.require('VM', self).HVM_boot_policy;
-    tx.patch('VM', self, {
-      domain_type: value,
-      HVM_boot_policy: value === 'hvm' ? policy || 'BIOS order' : '',
-    });
+    tx.patch('VM', self, { domain_type: value, HVM_boot_policy: value === 'hvm' ? 'BIOS order' : '' });
   }),
   set_HVM_boot_policy: setting((tx, self, { value }) => {
-    whileHalted(tx, self);
     tx.patch('VM', self, { HVM_boot_policy: value, domain_type: value === '' ? 'pv' : 'hvm' });
   }),
   set_bios_strings: setting((tx, self, { value }) => {

@@ -47,8 +47,16 @@ const shutDown = async (working: Vm, timeoutS: number | undefined, method: strin
   await asked(method, expectState(working, hypervisor, ['Halted']));
 };
 
-const cleanShutdown = (working: Vm): Promise<void> =>
-  shutDown(working, guestTimeoutSMax, 'VM.clean_shutdown');
+/** Whoever shuts a VM down or suspends it does not want it restarted. */
+const release = ({ self, settle }: Vm): void =>
+  settle((tx) => {
+    if (tx.get('VM', self) !== undefined) tx.patch('VM', self, { ha_always_run: false });
+  });
+
+const cleanShutdown = async (working: Vm): Promise<void> => {
+  await shutDown(working, guestTimeoutSMax, 'VM.clean_shutdown');
+  release(working);
+};
 
 const discardImage = async (working: Vm): Promise<void> => {
   const { self } = working;
@@ -73,6 +81,7 @@ const assertHere = (tx: Tx, { self, services }: Vm): void => {
 
 /** Power is cut. A guest that is gone already, whoever ended it, is what was asked for. */
 const hardShutdown = async (working: Vm): Promise<void> => {
+  release(working);
   if (working.record.power_state === 'Suspended') return discardImage(working);
   try {
     await shutDown(working, undefined, 'VM.hard_shutdown');
@@ -139,6 +148,7 @@ const suspend = async (working: Vm): Promise<void> => {
   const how = xenopsWork(working, 'VM.suspend');
   await asked('VM.suspend', hypervisor.suspend(vm.uuid, xenopsDisk(view, image), how));
   await asked('VM.suspend', expectState(working, hypervisor, ['Suspended']));
+  release(working);
 };
 
 /**

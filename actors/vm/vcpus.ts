@@ -1,25 +1,28 @@
+import type { Ref } from '../../src/model/types.ts';
 import { asked, xenopsWork } from '../../src/objects/hypervisor-work.ts';
-import { demand, type Refusal } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
-import { changing, type VmHandlers } from './handlers.ts';
+import type { View } from '../../src/store/view.ts';
+import { changing, setting, type VmHandlers } from './handlers.ts';
 
-/** More than any hypervisor gives a guest. */
-const vcpusMax = 1024n;
+/** What clients are told; they know it by these words. */
+const rule = 'VCPU values must satisfy: 0 < VCPUs_at_startup ≤ VCPUs_max';
 
-export const vcpuRefusal = (max: bigint, atStartup: bigint): Refusal | undefined => {
-  if (max < 1n || max > vcpusMax) return ['INVALID_VALUE', 'VCPUs_max', String(max)];
-  return atStartup < 1n || atStartup > max
-    ? ['INVALID_VALUE', 'VCPUs_at_startup', String(atStartup)]
-    : undefined;
-};
+const isDomainZero = (view: View, self: Ref<'VM'>): boolean =>
+  view.get('host', view.require('VM', self).resident_on)?.control_domain === self;
 
 export const vcpus = {
   set_VCPUs_max: changing('changing_VCPUs', (tx, self, { value }) => {
-    demand(vcpuRefusal(value, tx.require('VM', self).VCPUs_at_startup));
+    const atLeast = tx.require('VM', self).VCPUs_at_startup;
+    if (value < 1n || value < atLeast) throw new Fault('INVALID_VALUE', [rule, String(value)]);
     tx.patch('VM', self, { VCPUs_max: value });
   }),
-  set_VCPUs_at_startup: changing('changing_VCPUs', (tx, self, { value }) => {
-    demand(vcpuRefusal(tx.require('VM', self).VCPUs_max, value));
+  // Also while the guest runs: it counts from the next start.
+  set_VCPUs_at_startup: setting((tx, self, { value }) => {
+    if (isDomainZero(tx, self)) {
+      throw new Fault('OPERATION_NOT_ALLOWED', ['set_VCPUs_at_startup is not allowed on dom0']);
+    }
+    const atMost = tx.require('VM', self).VCPUs_max;
+    if (value < 1n || value > atMost) throw new Fault('INVALID_VALUE', [rule, String(value)]);
     tx.patch('VM', self, { VCPUs_at_startup: value });
   }),
   set_VCPUs_number_live: {

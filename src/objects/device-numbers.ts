@@ -1,3 +1,5 @@
+import { integerOf } from '../std/integers.ts';
+
 /** Where a disk sits on a bus of the guest, as a number of its position says it. */
 export interface DeviceNumber {
   readonly bus: 'Xen' | 'Scsi' | 'Floppy' | 'Ide';
@@ -22,6 +24,8 @@ const nameOfDisk = (disk: number): string =>
 const buses = { xvd: 'Xen', sd: 'Scsi', fd: 'Floppy', hd: 'Ide' } as const;
 const linuxName = /^(xvd|sd|fd|hd)([a-z]*)(\d*)$/;
 const position = /^d(\d+)(?:p(\d+))?$/;
+/** As many as a number in xenstore tells apart. */
+const disksMax = 1 << 20;
 /** Disks that a guest with emulated hardware boots from sit on its emulated controller. */
 const emulatedMax = 4;
 
@@ -38,8 +42,8 @@ export const deviceNumberOf = (userdevice: string, hvm: boolean): DeviceNumber |
   }
   const placed = position.exec(userdevice);
   if (placed !== null) return { bus: 'Xen', disk: Number(placed[1]), partition: Number(placed[2] ?? 0) };
-  if (!/^\d{1,9}$/.test(userdevice)) return undefined;
-  const disk = Number(userdevice);
+  const disk = Number(integerOf(userdevice) ?? -1n);
+  if (disk < 0 || disk >= disksMax) return undefined;
   return { bus: hvm && disk < emulatedMax ? 'Ide' : 'Xen', disk, partition: 0 };
 };
 
@@ -54,11 +58,13 @@ const extendedDisk = 16;
 
 /** The number of the drive in xenstore. */
 export const xenstoreKey = ({ bus, disk, partition }: DeviceNumber): number => {
-  const within = (disk << 4) | (partition & 15);
-  if (bus === 'Scsi') return (8 << 8) | within;
-  if (bus === 'Floppy') return (203 << 8) | within;
+  const [at, part] = [BigInt(disk), BigInt(partition)];
+  const within = (at << 4n) | part;
+  if (bus === 'Scsi') return Number((8n << 8n) | within);
+  if (bus === 'Floppy') return Number((203n << 8n) | within);
   if (bus === 'Ide') {
-    return ((ideMajors[Math.floor(disk / 2)] ?? 0) << 8) | ((disk % 2) << 6) | (partition & 63);
+    const major = BigInt(ideMajors[Math.floor(disk / 2)] ?? 0);
+    return Number((major << 8n) | ((at % 2n) << 6n) | part);
   }
-  return disk < extendedDisk ? (202 << 8) | within : (1 << 28) | (disk << 8) | (partition & 255);
+  return Number(disk < extendedDisk ? (202n << 8n) | within : (1n << 28n) | (at << 8n) | part);
 };

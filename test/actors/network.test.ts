@@ -77,7 +77,7 @@ describe('Networks', () => {
     await here.close();
   });
 
-  test('keep their locking mode while a running VM relies on it', async () => {
+  test('keep their locking mode while a running VM is plugged into them', async () => {
     const here = await opened();
     await here.store.commit((tx) => {
       tx.create('network', net, { uuid: 'net' });
@@ -88,10 +88,27 @@ describe('Networks', () => {
       params: [net, 'OpaqueRef:vif'],
     });
     await here.store.commit((tx) =>
-      tx.patch('VIF', 'OpaqueRef:vif' as Ref<'VIF'>, { locking_mode: 'unlocked' }),
+      tx.patch('VIF', 'OpaqueRef:vif' as Ref<'VIF'>, { currently_attached: false }),
     );
     await here.call('network.set_default_locking_mode', net, 'disabled');
     expect(record(here, net).default_locking_mode).toBe('disabled');
+    await here.close();
+  });
+
+  test('have an MTU of 1500 where nobody asks for another', async () => {
+    const here = await opened();
+    const fields = {
+      name_label: 'n',
+      name_description: '',
+      other_config: new Map(),
+      tags: [],
+      bridge: '',
+      managed: true,
+    };
+    for (const mtu of [0n, -1n]) {
+      const ref = await here.call('network.create', new Map(Object.entries({ ...fields, MTU: mtu })));
+      expect(record(here, ref).MTU).toBe(1500n);
+    }
     await here.close();
   });
 

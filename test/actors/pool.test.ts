@@ -47,10 +47,15 @@ describe('A pool of one host', () => {
     await here.close();
   });
 
-  test.each(['set_local_auth_max_threads', 'set_ext_auth_cache_size'])('%s takes no zero', async (setter) => {
-    const here = await world({ behaviours: [pool] });
-    await expect(here.call(`pool.${setter}`, here.pool, 0n)).rejects.toMatchObject({ code: 'INVALID_VALUE' });
-    await here.call(`pool.${setter}`, here.pool, 3n);
-    await here.close();
-  });
+  test.each(['set_local_auth_max_threads', 'set_ext_auth_cache_expiry'])(
+    '%s takes no zero',
+    async (setter) => {
+      const here = await world({ behaviours: [pool] });
+      await expect(here.call(`pool.${setter}`, here.pool, 0n)).rejects.toMatchObject({
+        code: 'INVALID_VALUE',
+      });
+      await here.call(`pool.${setter}`, here.pool, 3n);
+      await here.close();
+    },
+  );
 });

@@ -34,6 +34,8 @@ export interface FakeHypervisor extends Hypervisor {
   readonly machines: Map<string, Machine>;
   /** Every call that changes something, in order. */
   readonly calls: string[];
+  /** What each guest was given in xenstore while it ran. */
+  readonly given: Map<string, ReadonlyMap<string, string>>;
   /** What the next call of that name is refused with. */
   readonly faults: Map<string, Error>;
   /** Run as a call of that name begins, and awaited. */
@@ -54,6 +56,7 @@ const lost = (): XenopsError => new XenopsError('Failed_to_contact_remote_servic
 export const fakeHypervisor = (): FakeHypervisor => {
   const machines = new Map<string, Machine>();
   const calls: string[] = [];
+  const given: FakeHypervisor['given'] = new Map();
   const faults = new Map<string, Error>();
   const hooks = new Map<string, () => unknown>();
   let reports: Parameters<Hypervisor['watch']>[0] | undefined;
@@ -142,6 +145,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
     },
     machines,
     calls,
+    given,
     faults,
     hooks,
     agent: new Map([
@@ -218,7 +222,10 @@ export const fakeHypervisor = (): FakeHypervisor => {
     setVcpus: async (_id, count, work) => step(`setVcpus ${count}`, work),
     setMemoryDynamicRange: async (_id, minimum, maximum, work) =>
       step(`setMemory ${minimum} ${maximum}`, work),
-    setXsdata: async (_id, _data, work) => step('setXsdata', work),
+    setXsdata: async (id, data, work) => {
+      await step('setXsdata', work);
+      given.set(id, data);
+    },
     addVbd: async () => step('addVbd'),
     removeVbd: async () => step('removeVbd'),
     plugVbd: plugging('plugVbd', (plugged, key) => plugged.add(key)),

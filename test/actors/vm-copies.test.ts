@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { readProvisionDisks } from '../../actors/vm/provision-disks.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { Fault } from '../../src/std/fault.ts';
-import { type Bench, bench, fakeDisks, fakeHypervisor, vmFields } from './vm-bench.ts';
+import { type Bench, bench, fakeDisks, fakeHypervisor } from './vm-bench.ts';
 
 const disks = fakeDisks();
 let made: Bench | undefined;
@@ -32,19 +32,6 @@ const counts = ({ store }: Bench): readonly number[] =>
   (['VM', 'VBD', 'VIF', 'VDI', 'VM_metrics'] as const).map((cls) => [...store.committed.all(cls)].length);
 
 describe('VM.create', () => {
-  test('refuses limits out of order and more virtual CPUs at the start than there can be', async () => {
-    const [at] = await setUp();
-    const before = counts(at);
-    await expect(at.call('VM.create', vmFields({ memory_dynamic_min: 1n << 40n }))).rejects.toMatchObject({
-      code: 'MEMORY_CONSTRAINT_VIOLATION_ORDER',
-    });
-    await expect(at.call('VM.create', vmFields({ VCPUs_at_startup: 3n }))).rejects.toMatchObject({
-      code: 'INVALID_VALUE',
-      params: ['VCPUs_at_startup', '3'],
-    });
-    expect(counts(at)).toEqual(before);
-  });
-
   test('gives the VM a seed, figures of its own and a way to boot', async () => {
     const [at, vm] = await setUp({ HVM_boot_policy: '' });
     const row = vmRow(at, vm);

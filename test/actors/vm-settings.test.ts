@@ -55,7 +55,7 @@ describe('Memory and virtual CPUs of a halted VM', () => {
     expect([limits.memory_static_max, limits.memory_dynamic_max, limits.memory_target]).toEqual([
       4n * gib,
       3n * gib,
-      3n * gib,
+      2n * gib,
     ]);
     await expect(at.call('VM.set_memory_static_max', vm, gib)).rejects.toMatchObject({
       code: 'MEMORY_CONSTRAINT_VIOLATION_ORDER',

@@ -2,6 +2,7 @@ import { vbdOperation, vifOperation } from './devices.ts';
 import { haArithmetic, haBinpack } from './ha-packing.ts';
 import { haPlanning } from './ha-planning.ts';
 import { httpMisc, requestHeads } from './http.ts';
+import { miscChecks } from './misc-checks.ts';
 import { networkValues } from './network-values.ts';
 import {
   commandLines,
@@ -64,6 +65,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     map_key_checks: mapKeys,
     memory_constraints: memoryConstraints,
     migration_no_migrate: vmOperation,
+    misc_checks: miscChecks,
     network_preconditions: networkPreconditions,
     network_value_checks: networkValues,
     platformdata,

@@ -68,6 +68,7 @@ const factsOf = (options: HostRowOptions): Partial<RecordNamed<'host'>> => ({
   API_version_vendor_implementation: new Map([['xenact', options.version]]),
   software_version: softwareVersion(options.version, options.facts.system, 'bridge'),
   capabilities: x86,
+  virtual_hardware_platform_versions: [0n, 1n, 2n],
   cpu_configuration: cpuConfiguration(options.facts.processors),
   cpu_info: cpuInfo(options.facts.processors),
   license_params: licenseParams,

@@ -3,6 +3,7 @@ import { nullRef, type Ref } from '../../model/types.ts';
 import type { View } from '../../store/view.ts';
 import { isLive } from '../places.ts';
 import type { Refusal } from '../refusal.ts';
+import { bootRefusal } from './boot-parameters.ts';
 import { freeBytes, neededBytes } from './memory.ts';
 import type { HostMemory } from './selection.ts';
 
@@ -25,7 +26,7 @@ interface Pair extends Guest {
 
 type Check = (pair: Pair) => Refusal | undefined;
 
-const processors: Check = ({ self, vm }) => (vm.VCPUs_at_startup < 1n ? ['VM_NO_VCPUS', self] : undefined);
+const parameters: Check = ({ vm }) => bootRefusal(vm);
 
 const present: Check = ({ view, host }) => (isLive(view, host) ? undefined : ['HOST_NOT_LIVE']);
 
@@ -76,7 +77,7 @@ const cores: Check = ({ vm, machine }) => {
 };
 
 /** In the order in which they are asked: the first refusal is the answer. */
-const checks: readonly Check[] = [processors, present, enabled, hardware, repositories, networks, cores];
+const checks: readonly Check[] = [parameters, present, enabled, hardware, repositories, networks, cores];
 
 /** Computed when it is first asked for. */
 const once = <T>(make: () => T): (() => T) => {

@@ -1,18 +1,21 @@
 import type { RecordNamed } from '../../model/class.ts';
 import type { Ref } from '../../model/types.ts';
 import type { View } from '../../store/view.ts';
+import { memoryRange } from './boot-parameters.ts';
 import type { GuestMemory, HostMemory } from './selection.ts';
+
+const dynamicMaxOf = (vm: RecordNamed<'VM'>): bigint => memoryRange(vm)?.dynamicMax ?? vm.memory_static_max;
 
 export const memoryOfGuest = (vm: RecordNamed<'VM'>): GuestMemory => ({
   overhead: vm.memory_overhead,
   staticMin: vm.memory_static_min,
-  dynamicMin: vm.memory_dynamic_min,
-  dynamicMax: vm.memory_dynamic_max,
+  dynamicMin: memoryRange(vm)?.dynamicMin ?? vm.memory_static_min,
+  dynamicMax: dynamicMaxOf(vm),
   staticMax: vm.memory_static_max,
 });
 
 /** What a VM takes of the host that it runs on. */
-export const neededBytes = (vm: RecordNamed<'VM'>): bigint => vm.memory_dynamic_max + vm.memory_overhead;
+export const neededBytes = (vm: RecordNamed<'VM'>): bigint => dynamicMaxOf(vm) + vm.memory_overhead;
 
 /** Of a host that never told its memory nothing is known, so nothing is refused for it. */
 const unknownBytes = 1n << 60n;
