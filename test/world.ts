@@ -6,7 +6,7 @@ import type { Storage } from '../src/drivers/storage/storage.ts';
 import type { Ref } from '../src/model/types.ts';
 import { nullRef } from '../src/model/types.ts';
 import { type Catalog, catalogOf } from '../src/objects/catalog.ts';
-import { deriveRows } from '../src/objects/derive-rows.ts';
+import { storeRules } from '../src/objects/derive-rows.ts';
 import type { Behaviour, Caller } from '../src/objects/implement.ts';
 import { hostCaller, type Invoker, invokerOf } from '../src/objects/invoke.ts';
 import { localSessionsOf } from '../src/objects/local-sessions.ts';
@@ -227,7 +227,7 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
     classes: [...classes, ...internalClasses],
     durable: options.durable ?? disk,
     log: silentLog,
-    derive: deriveRows(catalog),
+    ...storeRules(catalog),
     onStaged: (changes) => {
       for (const { objects } of hosts) objects.staged(changes);
     },

@@ -13,11 +13,13 @@ export const Bond = defineClass('Bond', {
     master: ro(ref('PIF'), 'Interface that stands for the bond.', {
       default: nullRef,
       inverse: 'PIF.bond_master_of',
+      gone: 'goes too',
     }),
     slaves: dyn(set(ref('PIF')), 'Cards that are joined.', { inverse: 'PIF.bond_slave_of', computed: true }),
     other_config: rw(stringMap, 'Free for clients.', { default: new Map() }),
     primary_slave: dyn(ref('PIF'), 'Card whose hardware address and IP settings the bond took over.', {
       default: nullRef,
+      gone: 'cleared',
     }),
     mode: dyn(bondMode, 'How traffic is shared among the cards.', { default: 'balance-slb' }),
     properties: dyn(stringMap, 'Settings of the mode, such as `hashing_algorithm`.', { default: new Map() }),

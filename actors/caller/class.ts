@@ -34,6 +34,7 @@ export const Caller = defineClass('Caller', {
     rate_limit: dyn(ref('Rate_limit'), 'Limit that the clients are held to; null for none.', {
       default: nullRef,
       inverse: 'Rate_limit.callers',
+      gone: 'cleared',
     }),
     auto_registered: dyn(bool, 'True if the entry was made by itself when a client was first seen.', {
       default: false,

@@ -22,6 +22,7 @@ export const Certificate = defineClass('Certificate', {
     host: ro(ref('host'), 'Host that it belongs to; null if all hosts trust it.', {
       default: nullRef,
       inverse: 'host.certificates',
+      gone: 'goes too',
     }),
     not_before: ro(datetime, 'When it begins to be valid, in UTC.', { default: epoch }),
     not_after: ro(datetime, 'When it ceases to be valid, in UTC.', { default: epoch }),

@@ -25,10 +25,14 @@ export const Cluster_host = defineClass('Cluster_host', {
     cluster: ro(ref('Cluster'), 'Cluster that the host is in.', {
       default: nullRef,
       inverse: 'Cluster.cluster_hosts',
+      gone: 'collected',
     }),
-    host: ro(ref('host'), 'Host that is the member.', { default: nullRef }),
+    host: ro(ref('host'), 'Host that is the member.', { default: nullRef, gone: 'collected' }),
     enabled: dyn(bool, 'True if the cluster stack is meant to run on the host.', { default: false }),
-    PIF: ro(ref('PIF'), 'Interface by which the member talks to the others.', { default: nullRef }),
+    PIF: ro(ref('PIF'), 'Interface by which the member talks to the others.', {
+      default: nullRef,
+      gone: 'cleared',
+    }),
     joined: dyn(bool, 'True once the host has entered the cluster; false while it still has to.', {
       default: true,
     }),

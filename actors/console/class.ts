@@ -13,7 +13,7 @@ export const console = defineClass('console', {
     uuid: dyn(string, 'Identity of the console, which lasts as long as the VM runs.'),
     protocol: dyn(consoleProtocol, 'What is spoken there: `rfb` is VNC, `vt100` a plain terminal.'),
     location: dyn(string, 'URL to send an HTTP CONNECT to, with a session.'),
-    VM: dyn(ref('VM'), 'The VM it shows.', { inverse: 'VM.consoles' }),
+    VM: dyn(ref('VM'), 'The VM it shows.', { inverse: 'VM.consoles', gone: 'goes too' }),
     other_config: rw(stringMap, 'Free for clients to keep their own settings in.'),
     port: rw(int, 'Local port of the server that shows the guest; -1 if there is none.', { internal: true }),
   },

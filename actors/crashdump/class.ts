@@ -9,8 +9,8 @@ export const crashdump = defineClass('crashdump', {
   needs: ['VM', 'VDI'],
   fields: {
     uuid: dyn(string, 'Names it for good.'),
-    VM: ro(ref('VM'), 'VM whose guest crashed.', { inverse: 'VM.crash_dumps' }),
-    VDI: ro(ref('VDI'), 'Disk with the memory.', { inverse: 'VDI.crash_dumps' }),
+    VM: ro(ref('VM'), 'VM whose guest crashed.', { inverse: 'VM.crash_dumps', gone: 'collected' }),
+    VDI: ro(ref('VDI'), 'Disk with the memory.', { inverse: 'VDI.crash_dumps', gone: 'goes too' }),
     other_config: rw(stringMap, 'Free for clients.', { default: new Map() }),
   },
   messages: {

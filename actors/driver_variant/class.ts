@@ -8,7 +8,10 @@ export const Driver_variant = defineClass('Driver_variant', {
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),
     name: dyn(string, 'Name of the variant, unique within its driver.'),
-    driver: dyn(ref('Host_driver'), 'Driver that this is a variant of.', { inverse: 'Host_driver.variants' }),
+    driver: dyn(ref('Host_driver'), 'Driver that this is a variant of.', {
+      inverse: 'Host_driver.variants',
+      gone: 'goes too',
+    }),
     version: dyn(string, 'Version of the variant.'),
     hardware_present: dyn(bool, 'True if the host has a device that the variant is for.'),
     priority: dyn(float, 'The variant with the highest number is recommended.'),

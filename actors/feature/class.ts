@@ -16,7 +16,7 @@ export const Feature = defineClass('Feature', {
     enabled: dyn(bool, 'True if it is on.', { default: false }),
     experimental: ro(bool, 'True if it is offered without promise of support.', { default: false }),
     version: ro(string, 'Version of the feature.', { default: '1.0' }),
-    host: dyn(ref('host'), 'Host that the entry is about.', { inverse: 'host.features' }),
+    host: dyn(ref('host'), 'Host that the entry is about.', { inverse: 'host.features', gone: 'collected' }),
   },
   messages: {},
 });

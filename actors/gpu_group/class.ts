@@ -38,12 +38,12 @@ export const GPU_group = defineClass('GPU_group', {
     supported_VGPU_types: dyn(
       set(ref('VGPU_type')),
       'Types that at least one GPU of the group is able to serve.',
-      { inverse: 'VGPU_type.supported_on_GPU_groups' },
+      { inverse: 'VGPU_type.supported_on_GPU_groups', gone: 'cleared' },
     ),
     enabled_VGPU_types: dyn(
       set(ref('VGPU_type')),
       'Types that at least one GPU of the group is allowed to serve.',
-      { inverse: 'VGPU_type.enabled_on_GPU_groups' },
+      { inverse: 'VGPU_type.enabled_on_GPU_groups', gone: 'cleared' },
     ),
   },
   messages: {

@@ -17,6 +17,7 @@ export const host = defineClass('host', {
   doc: 'A machine of the pool that runs VMs.',
   since,
   writeRole: 'pool-operator',
+  takes: ['metrics', 'blobs'],
   fields,
   messages: {
     ...power,

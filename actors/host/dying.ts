@@ -1,4 +1,5 @@
 import { nullRef, type Ref } from '../../src/model/types.ts';
+import { forgetConnection } from '../../src/objects/device-config.ts';
 import type { Deciding, Working } from '../../src/objects/implement.ts';
 import { isLive } from '../../src/objects/places.ts';
 import { failTask } from '../../src/objects/tasks.ts';
@@ -68,12 +69,9 @@ export const destroy = (deciding: Deciding): void => {
   assertDead(tx, self);
   if (guestsOn(tx, self).length > 0) throw new Fault('HOST_HAS_RESIDENT_VMS', [self]);
   forgetWork(tx, self, services);
-  const { PBDs, PIFs, metrics, resident_VMs } = tx.require('host', self);
+  const { PBDs, PIFs, resident_VMs } = tx.require('host', self);
   for (const vm of resident_VMs) tx.delete('VM', vm);
-  for (const pbd of PBDs) tx.delete('PBD', pbd);
+  for (const pbd of PBDs) forgetConnection(tx, pbd);
   for (const pif of PIFs) tx.delete('PIF', pif);
-  tx.delete('host_metrics', metrics);
-  // How it was reached: nobody listens to it any more.
-  tx.delete('xenact_peer', self as Ref as Ref<'xenact_peer'>);
   tx.delete('host', self);
 };

@@ -66,8 +66,8 @@ export const fields = {
   }),
   logging: rw(stringMap, 'Where the host sends its log; `syslog_destination` names a remote server.'),
   PIFs: dyn(set(ref('PIF')), 'Network interfaces of the host.', { inverse: 'PIF.host', computed: true }),
-  suspend_image_sr: rw(ref('SR'), 'Where the memory of VMs suspended here goes.'),
-  crash_dump_sr: rw(ref('SR'), 'Where crash dumps of VMs go that ran here.'),
+  suspend_image_sr: rw(ref('SR'), 'Where the memory of VMs suspended here goes.', { gone: 'cleared' }),
+  crash_dump_sr: rw(ref('SR'), 'Where crash dumps of VMs go that ran here.', { gone: 'cleared' }),
   crashdumps: dyn(set(ref('host_crashdump')), 'Crash dumps of the host itself.', {
     inverse: 'host_crashdump.host',
     computed: true,
@@ -76,7 +76,10 @@ export const fields = {
     inverse: 'host_patch.host',
     computed: true,
   }),
-  updates: dyn(set(ref('pool_update')), 'Updates that are applied.', { inverse: 'pool_update.hosts' }),
+  updates: dyn(set(ref('pool_update')), 'Updates that are applied.', {
+    inverse: 'pool_update.hosts',
+    gone: 'cleared',
+  }),
   PBDs: dyn(set(ref('PBD')), 'Connections of the host to its SRs.', { inverse: 'PBD.host', computed: true }),
   host_CPUs: dyn(set(ref('host_cpu')), 'One row for each logical processor.', {
     inverse: 'host_cpu.host',
@@ -87,7 +90,7 @@ export const fields = {
   }),
   hostname: rw(label, 'Name that the host calls itself on the network.'),
   address: rw(string, 'Where other hosts and clients reach the API.'),
-  metrics: dyn(ref('host_metrics'), 'Row with memory and liveness.'),
+  metrics: dyn(ref('host_metrics'), 'Row with memory and liveness.', { gone: 'cleared' }),
   license_params: dyn(stringMap, 'What the licence says and allows; `expiry` is its end.'),
   boot_free_mem: dyn(int, 'Memory in bytes that was free right after boot.', { internal: true }),
   ha_statefiles: dyn(
@@ -100,7 +103,10 @@ export const fields = {
     'Uuids of the hosts it can see by the network, while High Availability is enabled.',
     { default: [] },
   ),
-  blobs: dyn(map(string, ref('blob')), 'Binary data kept with the host, by name.', { default: new Map() }),
+  blobs: dyn(map(string, ref('blob')), 'Binary data kept with the host, by name.', {
+    default: new Map(),
+    gone: 'cleared',
+  }),
   tags: rw(set(string), 'Words for searching and grouping, set by users.', {
     default: [],
     writeRole: 'vm-operator',
@@ -132,7 +138,10 @@ export const fields = {
     { default: '' },
   ),
   power_on_config: dyn(stringMap, 'Settings for that way of switching on.', { default: new Map() }),
-  local_cache_sr: ro(ref('SR'), 'Local SR that caches shared disks, null without one.', { default: nullRef }),
+  local_cache_sr: ro(ref('SR'), 'Local SR that caches shared disks, null without one.', {
+    default: nullRef,
+    gone: 'cleared',
+  }),
   chipset_info: dyn(
     stringMap,
     'What the chipset can do; `iommu` says whether devices can be passed through.',
@@ -158,10 +167,14 @@ export const fields = {
     'Versions of virtual hardware that VMs can ask for here.',
     { default: [0n] },
   ),
-  control_domain: dyn(ref('VM'), "VM that stands for the host's own system.", { default: nullRef }),
+  control_domain: dyn(ref('VM'), "VM that stands for the host's own system.", {
+    default: nullRef,
+    gone: 'cleared',
+  }),
   updates_requiring_reboot: dyn(
     set(ref('pool_update')),
     'Updates that only take effect once the host restarts.',
+    { gone: 'cleared' },
   ),
   features: dyn(set(ref('Feature')), 'Hardware features that can be switched on and off.', {
     inverse: 'Feature.host',

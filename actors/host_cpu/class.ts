@@ -9,7 +9,10 @@ export const host_cpu = defineClass('host_cpu', {
   needs: ['host'],
   fields: {
     uuid: dyn(string, 'Names this row for good.'),
-    host: dyn(ref('host'), 'Host that the processor is part of.', { inverse: 'host.host_CPUs' }),
+    host: dyn(ref('host'), 'Host that the processor is part of.', {
+      inverse: 'host.host_CPUs',
+      gone: 'collected',
+    }),
     number: dyn(int, 'Counts from 0 within the host.'),
     vendor: dyn(string, 'Maker as the processor itself spells it, such as `GenuineIntel`.'),
     speed: dyn(int, 'Clock rate in MHz as measured at boot.'),

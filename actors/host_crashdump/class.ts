@@ -8,7 +8,7 @@ export const host_crashdump = defineClass('host_crashdump', {
   writeRole: 'pool-operator',
   fields: {
     uuid: dyn(string, 'Names it for good.'),
-    host: ro(ref('host'), 'Host that crashed.', { inverse: 'host.crashdumps' }),
+    host: ro(ref('host'), 'Host that crashed.', { inverse: 'host.crashdumps', gone: 'goes too' }),
     timestamp: dyn(datetime, 'When it crashed.'),
     size: dyn(int, 'Bytes of the dump on the disk of the host.'),
     filename: ro(string, 'Name of the dump on the disk of the host.', { internal: true }),

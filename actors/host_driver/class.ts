@@ -7,17 +7,20 @@ export const Host_driver = defineClass('Host_driver', {
   writeRole: 'pool-admin',
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),
-    host: ro(ref('host'), 'Host that the driver is installed on.', { default: nullRef }),
+    host: ro(ref('host'), 'Host that the driver is installed on.', { default: nullRef, gone: 'goes too' }),
     name: dyn(string, 'Name of the driver, as the kernel has it.'),
     friendly_name: dyn(string, 'Name of the driver for people.'),
     variants: dyn(set(ref('Driver_variant')), 'Variants that are installed.', {
       inverse: 'Driver_variant.driver',
       computed: true,
     }),
-    active_variant: dyn(ref('Driver_variant'), 'Variant that is loaded now; null if none is.'),
+    active_variant: dyn(ref('Driver_variant'), 'Variant that is loaded now; null if none is.', {
+      gone: 'cleared',
+    }),
     selected_variant: dyn(
       ref('Driver_variant'),
       'Variant that is loaded at the next start of the host; null if none was chosen.',
+      { gone: 'cleared' },
     ),
     type: dyn(string, 'Kind of device that the driver is for, such as `network` or `storage`.'),
     description: dyn(string, 'What the driver is for.'),

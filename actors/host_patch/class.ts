@@ -12,7 +12,7 @@ export const host_patch = defineClass('host_patch', {
     name_label: ro(label, 'Name shown to people.', { default: '', column: 'name__label' }),
     name_description: ro(string, 'What the patch mends.', { default: '', column: 'name__description' }),
     version: ro(string, 'Version of the patch.'),
-    host: ro(ref('host'), 'Host that the patch is for.', { inverse: 'host.patches' }),
+    host: ro(ref('host'), 'Host that the patch is for.', { inverse: 'host.patches', gone: 'collected' }),
     filename: dyn(string, 'Path of the file on that host.', { internal: true }),
     applied: dyn(bool, 'True if the host has the patch.'),
     timestamp_applied: dyn(datetime, 'When it was applied.'),
@@ -20,6 +20,7 @@ export const host_patch = defineClass('host_patch', {
     pool_patch: ro(ref('pool_patch'), 'The patch as the whole pool knows it.', {
       default: nullRef,
       inverse: 'pool_patch.host_patches',
+      gone: 'collected',
     }),
     other_config: rw(stringMap, 'Free for clients.', { default: new Map() }),
   },

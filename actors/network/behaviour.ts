@@ -49,7 +49,6 @@ const destroy = (deciding: Deciding): void => {
   if (other_config.get('is_host_internal_management_network') === 'true') {
     throw new Fault('CANNOT_DESTROY_SYSTEM_NETWORK', [self(deciding)]);
   }
-  for (const vif of VIFs) tx.delete('VIF', vif);
   tx.delete('network', self(deciding));
 };
 

@@ -11,6 +11,7 @@ export const network = defineClass('network', {
   since,
   writeRole: 'vm-admin',
   constructible: true,
+  takes: ['blobs'],
   fields: {
     uuid: dyn(string, 'Names the network for good, across hosts and restarts.'),
     name_label: rw(label, 'Name for people; it need not be unique.', {
@@ -60,6 +61,7 @@ export const network = defineClass('network', {
     }),
     blobs: dyn(map(string, ref('blob')), 'Binary data kept with the network, by name.', {
       default: new Map(),
+      gone: 'cleared',
     }),
     tags: rw(set(string), 'Words for searching and grouping, set by users.', {
       default: [],
@@ -72,6 +74,7 @@ export const network = defineClass('network', {
     ),
     assigned_ips: dyn(map(ref('VIF'), string), 'Addresses given out on an internal network, by VIF.', {
       default: new Map(),
+      gone: 'cleared',
     }),
     purpose: dyn(set(networkPurpose), 'Services that hosts offer on this network, such as NBD.', {
       default: [],

@@ -17,10 +17,12 @@ export const network_sriov = defineClass('network_sriov', {
     physical_PIF: ro(ref('PIF'), 'Interface of the card itself.', {
       default: nullRef,
       inverse: 'PIF.sriov_physical_PIF_of',
+      gone: 'goes too',
     }),
     logical_PIF: ro(ref('PIF'), 'Interface that stands for what the card offers.', {
       default: nullRef,
       inverse: 'PIF.sriov_logical_PIF_of',
+      gone: 'goes too',
     }),
     requires_reboot: dyn(bool, 'True if the host must reboot before a change takes effect.', {
       default: false,

@@ -16,7 +16,7 @@ export const Observer = defineClass('Observer', {
       default: '',
       column: 'name__description',
     }),
-    hosts: ro(set(ref('host')), 'Hosts that are observed; empty for all.', { default: [] }),
+    hosts: ro(set(ref('host')), 'Hosts that are observed; empty for all.', { default: [], gone: 'cleared' }),
     attributes: ro(stringMap, 'Keys and values that are added to each trace.', { default: new Map() }),
     endpoints: ro(
       set(string),

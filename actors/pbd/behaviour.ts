@@ -1,6 +1,11 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { type DeviceConfig, dropPasswords, hidePasswords } from '../../src/objects/device-config.ts';
+import {
+  type DeviceConfig,
+  dropPasswords,
+  forgetConnection,
+  hidePasswords,
+} from '../../src/objects/device-config.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
@@ -37,10 +42,9 @@ const create = async (working: Working<'PBD'>, fields: Fields): Promise<Ref<'PBD
 };
 
 const destroy = ({ tx, self }: Deciding): void => {
-  const { currently_attached, device_config } = tx.require('PBD', self as Ref<'PBD'>);
+  const { currently_attached } = tx.require('PBD', self as Ref<'PBD'>);
   if (currently_attached) throw new Fault('OPERATION_NOT_ALLOWED', ['The PBD is plugged; unplug it first']);
-  dropPasswords(tx, device_config);
-  tx.delete('PBD', self as Ref<'PBD'>);
+  forgetConnection(tx, self as Ref<'PBD'>);
 };
 
 const setDeviceConfig = ({ tx, self, services }: Deciding, value: DeviceConfig): void => {

@@ -10,8 +10,8 @@ export const PBD = defineClass('PBD', {
   needs: ['host', 'SR'],
   fields: {
     uuid: dyn(string, 'Identity of the connection.'),
-    host: ro(ref('host'), 'Host at one end.', { inverse: 'host.PBDs' }),
-    SR: ro(ref('SR'), 'Repository at the other end.', { inverse: 'SR.PBDs' }),
+    host: ro(ref('host'), 'Host at one end.', { inverse: 'host.PBDs', gone: 'collected' }),
+    SR: ro(ref('SR'), 'Repository at the other end.', { inverse: 'SR.PBDs', gone: 'collected' }),
     device_config: ro(
       stringMap,
       'Where the storage is, as its driver wants to be told; passwords are held in secrets.',

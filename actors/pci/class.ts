@@ -16,7 +16,11 @@ export const PCI = defineClass('PCI', {
     vendor_name: ro(string, 'Vendor by name.', { default: '' }),
     device_id: ro(string, 'Model by its PCI number.', { default: '' }),
     device_name: ro(string, 'Model by name.', { default: '' }),
-    host: ro(ref('host'), 'Host that the device is in.', { default: nullRef, inverse: 'host.PCIs' }),
+    host: ro(ref('host'), 'Host that the device is in.', {
+      default: nullRef,
+      inverse: 'host.PCIs',
+      gone: 'collected',
+    }),
     pci_id: ro(string, 'Place on the bus: domain, bus, slot and function.', { default: '' }),
     functions: dyn(int, 'Number of functions that the device has.', { default: 1n, internal: true }),
     virtual_functions: dyn(set(ref('PCI')), 'Devices that this one offers in its place.', {
@@ -28,12 +32,16 @@ export const PCI = defineClass('PCI', {
       default: nullRef,
       inverse: 'PCI.virtual_functions',
       internal: true,
+      gone: 'cleared',
     }),
     attached_VMs: dyn(set(ref('VM')), 'VMs that have the device to themselves.', {
       inverse: 'VM.attached_PCIs',
       internal: true,
+      gone: 'cleared',
     }),
-    dependencies: dyn(set(ref('PCI')), 'Devices that must go to the same VM together with this one.'),
+    dependencies: dyn(set(ref('PCI')), 'Devices that must go to the same VM together with this one.', {
+      gone: 'cleared',
+    }),
     other_config: rw(stringMap, 'Free for clients.', { default: new Map() }),
     subsystem_vendor_id: ro(string, 'Maker of the board by its PCI number.', { default: '' }),
     subsystem_vendor_name: ro(string, 'Maker of the board by name.', { default: '' }),
@@ -42,7 +50,7 @@ export const PCI = defineClass('PCI', {
     scheduled_to_be_attached_to: dyn(
       ref('VM'),
       'VM that will get the device when it starts; null for none.',
-      { default: nullRef, internal: true },
+      { default: nullRef, internal: true, gone: 'cleared' },
     ),
     driver_name: ro(string, 'Driver in the kernel of the host that is bound to the device.', { default: '' }),
   },

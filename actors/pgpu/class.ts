@@ -10,22 +10,30 @@ export const PGPU = defineClass('PGPU', {
   needs: ['host'],
   fields: {
     uuid: dyn(string, 'Names it for good.'),
-    PCI: ro(ref('PCI'), 'Device that the processor is on the PCI bus.', { default: nullRef }),
+    PCI: ro(ref('PCI'), 'Device that the processor is on the PCI bus.', {
+      default: nullRef,
+      gone: 'cleared',
+    }),
     GPU_group: ro(ref('GPU_group'), 'Group from which guests are given processors.', {
       default: nullRef,
       inverse: 'GPU_group.PGPUs',
+      gone: 'cleared',
     }),
-    host: dyn(ref('host'), 'Host that the processor is in.', { default: nullRef, inverse: 'host.PGPUs' }),
+    host: dyn(ref('host'), 'Host that the processor is in.', {
+      default: nullRef,
+      inverse: 'host.PGPUs',
+      gone: 'collected',
+    }),
     other_config: rw(stringMap, 'Free for clients.', { default: new Map() }),
     supported_VGPU_types: dyn(
       set(ref('VGPU_type')),
       'Kinds of virtual processors that it can be shared into.',
-      { inverse: 'VGPU_type.supported_on_PGPUs' },
+      { inverse: 'VGPU_type.supported_on_PGPUs', gone: 'cleared' },
     ),
     enabled_VGPU_types: dyn(
       set(ref('VGPU_type')),
       'Kinds of virtual processors that it may be shared into.',
-      { inverse: 'VGPU_type.enabled_on_PGPUs' },
+      { inverse: 'VGPU_type.enabled_on_PGPUs', gone: 'cleared' },
     ),
     resident_VGPUs: dyn(set(ref('VGPU')), 'Virtual processors that run on it now.', {
       inverse: 'VGPU.resident_on',
@@ -38,7 +46,7 @@ export const PGPU = defineClass('PGPU', {
     supported_VGPU_max_capacities: dyn(
       map(ref('VGPU_type'), int),
       'Greatest number of virtual processors of each kind.',
-      { default: new Map() },
+      { default: new Map(), gone: 'cleared' },
     ),
     dom0_access: dyn(
       pciDom0Access,

@@ -42,13 +42,16 @@ export const PIF = defineClass('PIF', {
   fields: {
     uuid: dyn(string, 'Names the interface for good.'),
     device: ro(label, "Name of the interface in the host's kernel, such as `eth0`."),
-    network: ro(ref('network'), 'Network that the interface connects to.', { inverse: 'network.PIFs' }),
-    host: ro(ref('host'), 'Host that the interface is part of.', { inverse: 'host.PIFs' }),
+    network: ro(ref('network'), 'Network that the interface connects to.', {
+      inverse: 'network.PIFs',
+      gone: 'collected',
+    }),
+    host: ro(ref('host'), 'Host that the interface is part of.', { inverse: 'host.PIFs', gone: 'collected' }),
     MAC: ro(string, 'Hardware address, six pairs of hexadecimal digits with colons.'),
     MTU: ro(int, 'Largest packet in bytes.'),
     VLAN: ro(int, 'Tag of the packets, or -1 for an interface that carries untagged ones.'),
     device_name: rw(string, 'Name the kernel gave the card before it was renamed.', { internal: true }),
-    metrics: dyn(ref('PIF_metrics'), 'Carrier, speed and vendor of the card.'),
+    metrics: dyn(ref('PIF_metrics'), 'Carrier, speed and vendor of the card.', { gone: 'cleared' }),
     physical: dyn(bool, 'True for a real card, false for a bond, VLAN or tunnel.', { default: false }),
     currently_attached: dyn(bool, 'Whether the interface is up.', { default: true }),
     ip_configuration_mode: dyn(
@@ -63,12 +66,16 @@ export const PIF = defineClass('PIF', {
     bond_slave_of: dyn(ref('Bond'), 'Bond that has taken up this card, or null.', {
       default: nullRef,
       inverse: 'Bond.slaves',
+      gone: 'cleared',
     }),
     bond_master_of: dyn(set(ref('Bond')), 'Bond that this interface stands for; at most one.', {
       inverse: 'Bond.master',
       computed: true,
     }),
-    VLAN_master_of: dyn(ref('VLAN'), 'VLAN that this interface stands for, or null.', { default: nullRef }),
+    VLAN_master_of: dyn(ref('VLAN'), 'VLAN that this interface stands for, or null.', {
+      default: nullRef,
+      gone: 'cleared',
+    }),
     VLAN_slave_of: dyn(set(ref('VLAN')), 'VLANs that send their tagged packets through this interface.', {
       inverse: 'VLAN.tagged_PIF',
       computed: true,
@@ -126,6 +133,7 @@ export const PIF = defineClass('PIF', {
     }),
     PCI: dyn(ref('PCI'), 'Device that the card is on the PCI bus, null for anything but a card.', {
       default: nullRef,
+      gone: 'cleared',
     }),
   },
   messages: {

@@ -13,6 +13,7 @@ export const pool = defineClass('pool', {
   doc: 'Hosts that share storage, networks and one database. Every host is in exactly one pool.',
   since,
   writeRole: 'pool-operator',
+  takes: ['blobs'],
   fields,
   messages: {
     ...membership,

@@ -18,13 +18,18 @@ export const fields = {
   uuid: dyn(string, 'Names the pool for good.'),
   name_label: rw(label, 'Name for people; empty is common for a pool of one host.'),
   name_description: rw(string, 'Longer text for people.'),
-  master: dyn(ref('host'), 'Coordinator: the host that answers the API for the whole pool.'),
-  default_SR: rw(ref('SR'), 'Where new disks go unless a client says otherwise; may be null.'),
+  master: dyn(ref('host'), 'Coordinator: the host that answers the API for the whole pool.', {
+    gone: 'stays',
+  }),
+  default_SR: rw(ref('SR'), 'Where new disks go unless a client says otherwise; may be null.', {
+    gone: 'cleared',
+  }),
   suspend_image_SR: rw(
     ref('SR'),
     'Where the memory of suspended VMs goes unless the VM or its host says otherwise.',
+    { gone: 'cleared' },
   ),
-  crash_dump_SR: rw(ref('SR'), 'Where crash dumps of VMs go.'),
+  crash_dump_SR: rw(ref('SR'), 'Where crash dumps of VMs go.', { gone: 'cleared' }),
   other_config: rw(stringMap, 'Free for clients; some keys change how the pool behaves.', {
     keyRoles: {
       folder: 'vm-operator',
@@ -53,7 +58,10 @@ export const fields = {
   ha_overcommitted: dyn(bool, 'True if the pool could not survive the failures it is meant to tolerate.', {
     default: false,
   }),
-  blobs: dyn(map(string, ref('blob')), 'Binary data kept with the pool, by name.', { default: new Map() }),
+  blobs: dyn(map(string, ref('blob')), 'Binary data kept with the pool, by name.', {
+    default: new Map(),
+    gone: 'cleared',
+  }),
   tags: rw(set(string), 'Words for searching and grouping, set by users.', {
     default: [],
     writeRole: 'vm-operator',
@@ -67,7 +75,7 @@ export const fields = {
   }),
   wlb_url: dyn(string, 'Address of the workload balancing server, empty without one.', { default: '' }),
   wlb_username: dyn(string, 'Account on the workload balancing server.', { default: '' }),
-  wlb_password: dyn(ref('secret'), 'Password of that account.', { internal: true }),
+  wlb_password: dyn(ref('secret'), 'Password of that account.', { internal: true, gone: 'cleared' }),
   wlb_enabled: rw(bool, 'True if the workload balancing server is asked where VMs should run.', {
     default: false,
     certificate: true,
@@ -80,6 +88,7 @@ export const fields = {
   }),
   redo_log_vdi: dyn(ref('VDI'), 'Disk that holds these changes; null while there is none.', {
     default: nullRef,
+    gone: 'cleared',
   }),
   vswitch_controller: dyn(
     string,
@@ -133,7 +142,7 @@ export const fields = {
   tls_verification_enabled: dyn(bool, 'True: hosts check certificates when they connect to each other.', {
     default: false,
   }),
-  repositories: dyn(set(ref('Repository')), 'Update repositories in use.', { default: [] }),
+  repositories: dyn(set(ref('Repository')), 'Update repositories in use.', { default: [], gone: 'cleared' }),
   client_certificate_auth_enabled: dyn(
     bool,
     'True: clients may log in by a TLS certificate instead of a password.',
@@ -150,6 +159,7 @@ export const fields = {
   }),
   repository_proxy_password: dyn(ref('secret'), 'Password of the account on that proxy.', {
     default: nullRef,
+    gone: 'cleared',
   }),
   migration_compression: rw(bool, 'True: VMs travel compressed unless a migration asks otherwise.', {
     default: false,
@@ -170,6 +180,7 @@ export const fields = {
   ext_auth_cache_expiry: dyn(int, 'Seconds for which such a login is remembered.', { default: 300n }),
   telemetry_uuid: dyn(ref('secret'), 'Random name under which usage figures are reported.', {
     default: nullRef,
+    gone: 'cleared',
   }),
   telemetry_frequency: dyn(telemetryFrequency, 'How often usage figures are collected.', {
     default: 'weekly',

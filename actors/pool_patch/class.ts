@@ -32,6 +32,7 @@ export const pool_patch = defineClass('pool_patch', {
     ),
     pool_update: ro(ref('pool_update'), 'The update that this patch is the older view of.', {
       default: nullRef,
+      gone: 'cleared',
     }),
     other_config: rw(stringMap, 'Free for clients.', { default: new Map() }),
   },

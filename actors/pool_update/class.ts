@@ -30,8 +30,8 @@ export const pool_update = defineClass('pool_update', {
       'What has to be restarted before the update takes effect.',
       { default: [] },
     ),
-    vdi: ro(ref('VDI'), 'Disk that the update is read from.'),
-    hosts: dyn(set(ref('host')), 'Hosts that have it.', { inverse: 'host.updates' }),
+    vdi: ro(ref('VDI'), 'Disk that the update is read from.', { gone: 'cleared' }),
+    hosts: dyn(set(ref('host')), 'Hosts that have it.', { inverse: 'host.updates', gone: 'cleared' }),
     other_config: rw(stringMap, 'Free for clients.', { default: new Map() }),
     enforce_homogeneity: ro(bool, 'True if either all hosts of the pool must have it or none.', {
       default: false,

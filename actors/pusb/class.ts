@@ -12,8 +12,13 @@ export const PUSB = defineClass('PUSB', {
     USB_group: ro(ref('USB_group'), 'Group of equal devices that it is in.', {
       default: nullRef,
       inverse: 'USB_group.PUSBs',
+      gone: 'collected',
     }),
-    host: ro(ref('host'), 'Host that it is plugged into.', { default: nullRef, inverse: 'host.PUSBs' }),
+    host: ro(ref('host'), 'Host that it is plugged into.', {
+      default: nullRef,
+      inverse: 'host.PUSBs',
+      gone: 'collected',
+    }),
     path: ro(string, 'Bus and ports by which the host finds it, such as `1-2`.', { default: '' }),
     vendor_id: ro(string, 'Number of its maker, in hexadecimal.', { default: '' }),
     vendor_desc: ro(string, 'Name of its maker.', { default: '' }),

@@ -8,14 +8,21 @@ export const PVS_cache_storage = defineClass('PVS_cache_storage', {
   constructible: true,
   fields: {
     uuid: dyn(string, 'Identity of the entry.'),
-    host: ro(ref('host'), 'Host that keeps the cache.', { default: nullRef }),
-    SR: ro(ref('SR'), 'Repository in which the disk of the cache is made.', { default: nullRef }),
+    host: ro(ref('host'), 'Host that keeps the cache.', { default: nullRef, gone: 'goes too' }),
+    SR: ro(ref('SR'), 'Repository in which the disk of the cache is made.', {
+      default: nullRef,
+      gone: 'goes too',
+    }),
     site: ro(ref('PVS_site'), 'Site whose data it caches.', {
       default: nullRef,
       inverse: 'PVS_site.cache_storage',
+      gone: 'goes too',
     }),
     size: ro(int, 'Most bytes that the cache takes.', { default: 20n * 1024n ** 3n }),
-    VDI: dyn(ref('VDI'), 'Disk that holds the cache; null until one is made.', { default: nullRef }),
+    VDI: dyn(ref('VDI'), 'Disk that holds the cache; null until one is made.', {
+      default: nullRef,
+      gone: 'cleared',
+    }),
   },
   messages: {},
 });

@@ -18,8 +18,9 @@ export const PVS_proxy = defineClass('PVS_proxy', {
     site: ro(ref('PVS_site'), 'Site that it streams from.', {
       default: nullRef,
       inverse: 'PVS_site.proxies',
+      gone: 'goes too',
     }),
-    VIF: ro(ref('VIF'), 'Interface whose traffic it caches.', { default: nullRef }),
+    VIF: ro(ref('VIF'), 'Interface whose traffic it caches.', { default: nullRef, gone: 'goes too' }),
     currently_attached: dyn(bool, 'True while it works for a running VM.', { default: false }),
     status: dyn(pvsProxyStatus, 'What the proxy is doing, and why it caches nothing if it does not.', {
       default: 'stopped',

@@ -10,7 +10,11 @@ export const PVS_server = defineClass('PVS_server', {
     addresses: ro(set(string), 'IPv4 addresses at which it answers.', { default: [] }),
     first_port: ro(int, 'Lowest UDP port that it uses.', { default: 0n }),
     last_port: ro(int, 'Highest UDP port that it uses.', { default: 0n }),
-    site: ro(ref('PVS_site'), 'Site that it belongs to.', { default: nullRef, inverse: 'PVS_site.servers' }),
+    site: ro(ref('PVS_site'), 'Site that it belongs to.', {
+      default: nullRef,
+      inverse: 'PVS_site.servers',
+      gone: 'goes too',
+    }),
   },
   messages: {
     introduce: {

@@ -21,6 +21,7 @@ export const PVS_site = defineClass('PVS_site', {
     cache_storage: dyn(set(ref('PVS_cache_storage')), 'Where the hosts keep what was streamed already.', {
       default: [],
       inverse: 'PVS_cache_storage.site',
+      gone: 'cleared',
     }),
     servers: dyn(set(ref('PVS_server')), 'Servers that belong to the site.', {
       inverse: 'PVS_server.site',

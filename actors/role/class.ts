@@ -15,6 +15,7 @@ export const role = defineClass('role', {
     name_description: ro(string, 'What the role is meant for.', { default: '', column: 'name__description' }),
     subroles: ro(set(ref('role')), 'What the role includes, which may be roles and permissions.', {
       default: [],
+      gone: 'cleared',
     }),
     is_internal: dyn(bool, 'True for a role that no user can be given.', { default: false }),
   },

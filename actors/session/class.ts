@@ -22,8 +22,10 @@ export const session = defineClass('session', {
   events: false,
   fields: {
     uuid: dyn(string, 'Names the session without giving the right to use it, so it may be logged.'),
-    this_host: dyn(ref('host'), 'Host that the client logged in to.'),
-    this_user: dyn(ref('user'), 'Local account behind the session; null for users of a directory.'),
+    this_host: dyn(ref('host'), 'Host that the client logged in to.', { gone: 'cleared' }),
+    this_user: dyn(ref('user'), 'Local account behind the session; null for users of a directory.', {
+      gone: 'goes too',
+    }),
     last_active: dyn(
       datetime,
       'Last call made with this session; an idle session is ended some time after it.',
@@ -36,7 +38,7 @@ export const session = defineClass('session', {
     subject: dyn(
       ref('subject'),
       'Directory user or group that gave the right to log in; null for the local superuser.',
-      { default: nullRef },
+      { default: nullRef, gone: 'goes too' },
     ),
     validation_time: dyn(
       datetime,
@@ -58,6 +60,7 @@ export const session = defineClass('session', {
     }),
     parent: ro(ref('session'), 'Session that this one was opened on behalf of, null for an ordinary login.', {
       default: nullRef,
+      gone: 'goes too',
     }),
     originator: dyn(
       string,

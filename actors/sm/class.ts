@@ -37,7 +37,7 @@ export const SM = defineClass('SM', {
     host_pending_features: dyn(
       map(ref('host'), set(string)),
       'Features that some hosts have and others still lack, by host.',
-      { default: new Map(), internal: true },
+      { default: new Map(), internal: true, gone: 'cleared' },
     ),
     other_config: rw(stringMap, 'Free for clients to keep their own settings in.', { default: new Map() }),
     driver_filename: dyn(string, "File name of the driver's program on the hosts.", { default: '' }),

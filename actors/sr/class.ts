@@ -50,6 +50,7 @@ export const SR = defineClass('SR', {
   doc: 'A place that disks are kept in, reached by each host through a PBD of its own.',
   since,
   writeRole: 'pool-operator',
+  takes: ['blobs'],
   fields: {
     uuid: dyn(string, 'Identity; the storage itself may carry it, so that it survives a reinstallation.'),
     name_label: ro(label, 'Name shown to people; it need not be unique.', {
@@ -98,13 +99,17 @@ export const SR = defineClass('SR', {
       'Settings and notes that belong to the driver; leave them alone unless it says otherwise.',
       { default: new Map() },
     ),
-    blobs: dyn(map(string, ref('blob')), 'Binary attachments by name.', { default: new Map() }),
+    blobs: dyn(map(string, ref('blob')), 'Binary attachments by name.', {
+      default: new Map(),
+      gone: 'cleared',
+    }),
     local_cache_enabled: dyn(bool, 'True if its host caches blocks of remote disks in it.', {
       default: false,
     }),
     introduced_by: dyn(ref('DR_task'), 'Disaster recovery task that attached it; null for ordinary ones.', {
       default: nullRef,
       inverse: 'DR_task.introduced_SRs',
+      gone: 'cleared',
     }),
     clustered: dyn(bool, 'True if a cluster stack must be running on hosts that use it.', { default: false }),
     is_tools_sr: dyn(bool, 'True for the one that holds the guest tools; it cannot be removed.', {

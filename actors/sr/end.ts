@@ -1,5 +1,5 @@
 import type { Ref } from '../../src/model/types.ts';
-import { dropPasswords, withPasswords } from '../../src/objects/device-config.ts';
+import { forgetConnection, withPasswords } from '../../src/objects/device-config.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { asking } from '../../src/objects/storage-faults.ts';
 import { Fault } from '../../src/std/fault.ts';
@@ -37,10 +37,7 @@ export const destroy = async (working: Working<'SR'>): Promise<void> => {
 /** The row, its connections and its disks; what is on the storage stays. */
 export const forgetRows = (tx: Tx, self: Ref<'SR'>): void => {
   const { PBDs, VDIs } = tx.require('SR', self);
-  for (const ref of PBDs) {
-    dropPasswords(tx, tx.get('PBD', ref)?.device_config ?? new Map());
-    tx.delete('PBD', ref);
-  }
+  for (const ref of PBDs) forgetConnection(tx, ref);
   for (const ref of VDIs) tx.delete('VDI', ref);
   tx.delete('SR', self);
 };

@@ -16,7 +16,8 @@ type Vdi = RecordNamed<'VDI'>;
 /**
  * Makes the disks of a repository agree with what is on the storage. The volume's key is the disk's
  * location and tells which is which: new volumes get a row, rows without a volume go, and one that is
- * still in a drive stays, marked as missing, so that its VM does not silently lose a disk.
+ * still in a drive stays, marked as missing, so that its VM does not silently lose a disk. A CD is no such loss:
+ * unless a guest has it, its drives are empty from now on.
  */
 export const reconcile = (tx: Tx, sr: Ref<'SR'>, { volumes, stat }: Scanned, services: Services): void => {
   const rows = new Map<string, Ref<'VDI'>>();
@@ -114,8 +115,11 @@ const timeOf = (text: string | undefined): DateTime => {
 };
 
 const forgetOrMark = (tx: Tx, ref: Ref<'VDI'>): void => {
-  const { VBDs } = tx.require('VDI', ref);
-  if (VBDs.some((vbd) => tx.get('VBD', vbd) !== undefined)) tx.patch('VDI', ref, { missing: true });
+  const holds = (vbd: Ref<'VBD'>): boolean => {
+    const drive = tx.get('VBD', vbd);
+    return drive !== undefined && (drive.type !== 'CD' || drive.currently_attached);
+  };
+  if (tx.require('VDI', ref).VBDs.some(holds)) tx.patch('VDI', ref, { missing: true });
   else tx.delete('VDI', ref);
 };
 

@@ -35,14 +35,7 @@ export default implement(
       },
     },
     destroy: {
-      decide: (deciding: Deciding) => {
-        const { tx } = deciding;
-        // Whoever is logged in by the subject alone has no right to stay.
-        for (const [session, row] of tx.all('session')) {
-          if (row.subject === self(deciding)) tx.delete('session', session);
-        }
-        tx.delete('subject', self(deciding));
-      },
+      decide: (deciding: Deciding) => deciding.tx.delete('subject', self(deciding)),
     },
     add_to_roles: {
       decide: (deciding, { role }) => {

@@ -25,7 +25,7 @@ export const subject = defineClass('subject', {
     roles: dyn(
       set(ref('role')),
       'Roles of everyone the subject stands for; new subjects are pool administrators.',
-      { default: [poolAdmin] },
+      { default: [poolAdmin], gone: 'cleared' },
     ),
   },
   messages: {

@@ -53,6 +53,7 @@ export const task = defineClass('task', {
     session: dyn(ref('session'), 'Session that started the task; its user may see and cancel it.', {
       inverse: 'session.tasks',
       internal: true,
+      gone: 'stays',
     }),
     holder: dyn(string, 'User whose session started it, whether or not that session is still there.', {
       default: '',
@@ -65,7 +66,7 @@ export const task = defineClass('task', {
       internal: true,
       ours: true,
     }),
-    resident_on: dyn(ref('host'), 'Host that does the work.'),
+    resident_on: dyn(ref('host'), 'Host that does the work.', { gone: 'cleared' }),
     progress: dyn(float, 'From 0 to 1; 1 does not mean success, look at the status.'),
     externalpid: dyn(int, 'Process that works for the task, or -1.', { internal: true }),
     stunnelpid: dyn(
@@ -74,7 +75,7 @@ export const task = defineClass('task', {
       { internal: true },
     ),
     forwarded: dyn(bool, 'True if the call was passed on to another host.', { internal: true }),
-    forwarded_to: dyn(ref('host'), 'Host the call was passed on to.', { internal: true }),
+    forwarded_to: dyn(ref('host'), 'Host the call was passed on to.', { internal: true, gone: 'cleared' }),
     type: dyn(string, 'Kind of the result; `<none/>` until a call says otherwise.'),
     result: dyn(string, 'XML-RPC value that the call answered with, empty until it succeeds.'),
     error_info: dyn(set(string), 'Code and parameters of the fault once the task has failed.'),
@@ -89,6 +90,7 @@ export const task = defineClass('task', {
     subtask_of: dyn(ref('task'), 'Task that started this one, or null.', {
       default: nullRef,
       inverse: 'task.subtasks',
+      gone: 'cleared',
     }),
     subtasks: dyn(set(ref('task')), 'Tasks that this one started.', {
       inverse: 'task.subtask_of',

@@ -13,10 +13,12 @@ export const tunnel = defineClass('tunnel', {
     access_PIF: ro(ref('PIF'), 'Interface that stands for the inner end.', {
       default: nullRef,
       inverse: 'PIF.tunnel_access_PIF_of',
+      gone: 'goes too',
     }),
     transport_PIF: ro(ref('PIF'), 'Interface that the wrapped packets leave by.', {
       default: nullRef,
       inverse: 'PIF.tunnel_transport_PIF_of',
+      gone: 'goes too',
     }),
     status: rw(stringMap, 'Whether the tunnel is up: `active`, and `key` while it is.', {
       default: new Map([['active', 'false']]),

@@ -34,8 +34,11 @@ export const VBD = defineClass('VBD', {
       'What runs on the drive at this moment, by the task that runs it.',
       { default: new Map(), persist: false },
     ),
-    VM: ro(ref('VM'), 'The VM it belongs to.', { inverse: 'VM.VBDs' }),
-    VDI: ro(ref('VDI'), 'Disk that is in it; null if the drive is empty.', { inverse: 'VDI.VBDs' }),
+    VM: ro(ref('VM'), 'The VM it belongs to.', { inverse: 'VM.VBDs', gone: 'collected' }),
+    VDI: ro(ref('VDI'), 'Disk that is in it; null if the drive is empty.', {
+      inverse: 'VDI.VBDs',
+      gone: 'goes too',
+    }),
     device: ro(label, 'Name the guest sees, such as `xvda`; empty until the drive was plugged.', {
       default: '',
     }),
@@ -72,6 +75,7 @@ export const VBD = defineClass('VBD', {
     metrics: dyn(ref('VBD_metrics'), 'Always null; figures are among the recorded measurements of the VM.', {
       default: nullRef,
       removed: true,
+      gone: 'cleared',
     }),
   },
   messages: {

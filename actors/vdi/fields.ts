@@ -34,7 +34,7 @@ export const fields = {
     'What runs on the disk at this moment, by the task that runs it.',
     { default: new Map(), persist: false },
   ),
-  SR: ro(ref('SR'), 'Repository it is kept in.', { inverse: 'SR.VDIs' }),
+  SR: ro(ref('SR'), 'Repository it is kept in.', { inverse: 'SR.VDIs', gone: 'collected' }),
   VBDs: dyn(set(ref('VBD')), 'Drives that it is in.', { inverse: 'VBD.VDI', computed: true }),
   crash_dumps: dyn(set(ref('crashdump')), 'Crash dump records that name it; no longer produced.', {
     inverse: 'crashdump.VDI',
@@ -55,7 +55,9 @@ export const fields = {
   location: dyn(string, 'Name by which the driver knows it within its repository.', { default: '' }),
   managed: dyn(bool, 'False for disks that the driver keeps for itself, such as the shared base of clones.'),
   missing: dyn(bool, 'True if the last scan did not find it.'),
-  parent: dyn(ref('VDI'), 'Not kept up to date; which disks share blocks is known to the driver.'),
+  parent: dyn(ref('VDI'), 'Not kept up to date; which disks share blocks is known to the driver.', {
+    gone: 'cleared',
+  }),
   xenstore_data: rw(stringMap, 'Entries put into xenstore beside the disk when it is plugged.', {
     default: new Map(),
   }),
@@ -66,6 +68,7 @@ export const fields = {
   snapshot_of: dyn(ref('VDI'), 'Disk it is a snapshot of; it may be gone.', {
     default: nullRef,
     inverse: 'VDI.snapshots',
+    gone: 'stays',
   }),
   snapshots: dyn(set(ref('VDI')), 'Snapshots taken of this disk.', {
     inverse: 'VDI.snapshot_of',
@@ -82,6 +85,7 @@ export const fields = {
   metadata_of_pool: dyn(ref('pool'), 'Pool whose replicated database is on it; null for other disks.', {
     default: nullRef,
     inverse: 'pool.metadata_VDIs',
+    gone: 'cleared',
   }),
   metadata_latest: dyn(bool, 'True if no newer replicated database of that pool is known.', {
     default: false,

@@ -1,6 +1,6 @@
 import type { StorageCall, Volume } from '../../src/drivers/storage/storage.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
-import { nullRef, type Ref } from '../../src/model/types.ts';
+import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { asking, type StorageSubject } from '../../src/objects/storage-faults.ts';
 import { pbdOf } from '../../src/objects/storage-rows.ts';
@@ -57,13 +57,9 @@ export const allocate = (tx: Tx, sr: Ref<'SR'>, bytes: bigint): void => {
   if (row !== undefined) tx.patch('SR', sr, { virtual_allocation: row.virtual_allocation + bytes });
 };
 
-/** The row of a disk that is no more. Its drives go with it, but a CD drive stays, empty. */
+/** The row of a disk that is no more. */
 export const forgetRow = (tx: Tx, self: Ref<'VDI'>): void => {
-  const { SR, VBDs, virtual_size } = tx.require('VDI', self);
-  for (const vbd of VBDs) {
-    if (tx.get('VBD', vbd)?.type !== 'CD') tx.delete('VBD', vbd);
-    else tx.patch('VBD', vbd, { VDI: nullRef as Ref<'VDI'>, empty: true });
-  }
+  const { SR, virtual_size } = tx.require('VDI', self);
   tx.delete('VDI', self);
   allocate(tx, SR, -virtual_size);
 };

@@ -9,23 +9,28 @@ export const VGPU = defineClass('VGPU', {
   needs: ['VM', 'GPU_group'],
   fields: {
     uuid: dyn(string, 'Identity of the virtual GPU.'),
-    VM: dyn(ref('VM'), 'Machine that it belongs to.', { inverse: 'VM.VGPUs' }),
-    GPU_group: dyn(ref('GPU_group'), 'Group whose GPUs may serve it.', { inverse: 'GPU_group.VGPUs' }),
+    VM: dyn(ref('VM'), 'Machine that it belongs to.', { inverse: 'VM.VGPUs', gone: 'collected' }),
+    GPU_group: dyn(ref('GPU_group'), 'Group whose GPUs may serve it.', {
+      inverse: 'GPU_group.VGPUs',
+      gone: 'collected',
+    }),
     device: dyn(string, 'Position among the GPUs of its VM, from `0`.', { default: '0' }),
     currently_attached: dyn(bool, 'True while it is plugged into a running VM.', { default: false }),
     other_config: rw(stringMap, 'Free for clients to keep their own settings in.', { default: new Map() }),
     type: dyn(ref('VGPU_type'), 'Type that says how large a slice it is.', {
       default: nullRef,
       inverse: 'VGPU_type.VGPUs',
+      gone: 'cleared',
     }),
     resident_on: dyn(ref('PGPU'), 'Physical GPU that serves it now; null while the VM is not running.', {
       default: nullRef,
       inverse: 'PGPU.resident_VGPUs',
+      gone: 'cleared',
     }),
     scheduled_to_be_resident_on: dyn(
       ref('PGPU'),
       'Physical GPU that is reserved for it while its VM starts, resumes or migrates; otherwise null.',
-      { default: nullRef },
+      { default: nullRef, gone: 'cleared' },
     ),
     compatibility_metadata: dyn(
       stringMap,
@@ -33,7 +38,10 @@ export const VGPU = defineClass('VGPU', {
       { default: new Map() },
     ),
     extra_args: rw(string, 'Arguments for the program that emulates it, for experts.', { default: '' }),
-    PCI: dyn(ref('PCI'), 'Device that is passed through for it; null when none is.', { default: nullRef }),
+    PCI: dyn(ref('PCI'), 'Device that is passed through for it; null when none is.', {
+      default: nullRef,
+      gone: 'cleared',
+    }),
   },
   messages: {
     create: {

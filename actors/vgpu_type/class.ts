@@ -29,9 +29,11 @@ export const VGPU_type = defineClass('VGPU_type', {
     }),
     supported_on_PGPUs: dyn(set(ref('PGPU')), 'Physical GPUs that are able to serve the type.', {
       inverse: 'PGPU.supported_VGPU_types',
+      gone: 'cleared',
     }),
     enabled_on_PGPUs: dyn(set(ref('PGPU')), 'Physical GPUs that are allowed to serve the type.', {
       inverse: 'PGPU.enabled_VGPU_types',
+      gone: 'cleared',
     }),
     VGPUs: dyn(set(ref('VGPU')), 'Virtual GPUs of this type.', { inverse: 'VGPU.type', computed: true }),
     internal_config: ro(stringMap, 'Settings for the program that emulates GPUs of this type.', {
@@ -40,11 +42,12 @@ export const VGPU_type = defineClass('VGPU_type', {
     }),
     supported_on_GPU_groups: dyn(set(ref('GPU_group')), 'Groups with a GPU that is able to serve the type.', {
       inverse: 'GPU_group.supported_VGPU_types',
+      gone: 'cleared',
     }),
     enabled_on_GPU_groups: dyn(
       set(ref('GPU_group')),
       'Groups with a GPU that is allowed to serve the type.',
-      { inverse: 'GPU_group.enabled_VGPU_types' },
+      { inverse: 'GPU_group.enabled_VGPU_types', gone: 'cleared' },
     ),
     implementation: ro(
       vgpuTypeImplementation,
@@ -59,11 +62,12 @@ export const VGPU_type = defineClass('VGPU_type', {
     experimental: ro(bool, 'True if the type is offered without promise of support.', { default: false }),
     compatible_types_in_vm: dyn(set(ref('VGPU_type')), 'Types that the same VM may have beside this one.', {
       default: [],
+      gone: 'cleared',
     }),
     compatible_types_on_pgpu: dyn(
       set(ref('VGPU_type')),
       'Types that a physical GPU may serve beside this one.',
-      { default: [], internal: true },
+      { default: [], internal: true, gone: 'cleared' },
     ),
   },
   messages: {},

@@ -11,9 +11,11 @@ export const VLAN = defineClass('VLAN', {
     tagged_PIF: ro(ref('PIF'), 'Interface that carries the tagged packets.', {
       default: nullRef,
       inverse: 'PIF.VLAN_slave_of',
+      gone: 'goes too',
     }),
     untagged_PIF: dyn(ref('PIF'), 'Interface that stands for the VLAN, where packets have no tag.', {
       default: nullRef,
+      gone: 'goes too',
     }),
     tag: ro(int, 'Number of the VLAN, from 0 to 4094; -1 if unknown.', { default: -1n }),
     other_config: rw(stringMap, 'Free for clients.', { default: new Map() }),

@@ -11,6 +11,7 @@ export const VM = defineClass('VM', {
   since,
   writeRole: 'vm-admin',
   constructible: true,
+  takes: ['metrics', 'guest_metrics', 'blobs'],
   fields,
   messages: { ...lifecycle, ...resources, ...placement, ...settings },
 });

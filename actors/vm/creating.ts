@@ -82,8 +82,6 @@ const deleteVm = (tx: Tx, self: Ref<'VM'>): void => {
   const vm = tx.require('VM', self);
   for (const child of vm.children) tx.patch('VM', child, { parent: vm.parent });
   deleteDevices(tx, vm);
-  tx.delete('VM_metrics', vm.metrics);
-  tx.delete('VM_guest_metrics', vm.guest_metrics);
   tx.delete('VM', self);
 };
 

@@ -57,17 +57,20 @@ export const fields = {
   ),
   suspend_VDI: ro(ref('VDI'), 'Disk with the memory image; null unless suspended or taken as a checkpoint.', {
     default: nullRef,
+    gone: 'cleared',
   }),
   resident_on: dyn(ref('host'), 'Host that runs the VM; null when it is halted or suspended.', {
     inverse: 'host.resident_VMs',
+    gone: 'cleared',
   }),
   scheduled_to_be_resident_on: dyn(
     ref('host'),
     'Host that has set memory aside while a start, resume or migration is on its way.',
-    { default: nullRef, indexed: true },
+    { default: nullRef, indexed: true, gone: 'cleared' },
   ),
   affinity: rw(ref('host'), 'Host to prefer when the VM starts; null leaves the choice to the pool.', {
     writeRole: 'vm-power-admin',
+    gone: 'cleared',
   }),
   memory_overhead: dyn(int, "Bytes the hypervisor needs for this VM beyond the guest's own memory.", {
     default: 0n,
@@ -199,10 +202,11 @@ export const fields = {
     { default: new Map() },
   ),
   is_control_domain: dyn(bool, 'True for a domain that belongs to the host, such as domain 0.'),
-  metrics: dyn(ref('VM_metrics'), 'Figures the host measures for this VM.'),
+  metrics: dyn(ref('VM_metrics'), 'Figures the host measures for this VM.', { gone: 'cleared' }),
   guest_metrics: dyn(
     ref('VM_guest_metrics'),
     'Figures the agent inside the guest reports; null until it has reported.',
+    { gone: 'cleared' },
   ),
   last_booted_record: ro(string, 'Record of the VM as it was at its last start, as text.', { default: '' }),
   recommendations: rw(
@@ -230,6 +234,7 @@ export const fields = {
   snapshot_of: dyn(ref('VM'), 'The VM this snapshot was taken of; it may be gone.', {
     default: nullRef,
     inverse: 'VM.snapshots',
+    gone: 'stays',
   }),
   snapshots: dyn(set(ref('VM')), 'Snapshots taken of this VM.', {
     inverse: 'VM.snapshot_of',
@@ -243,7 +248,10 @@ export const fields = {
     'Identity that Windows gave a quiesced snapshot; empty for all new ones.',
     { default: '' },
   ),
-  blobs: dyn(map(string, ref('blob')), 'Binary attachments by name.', { default: new Map() }),
+  blobs: dyn(map(string, ref('blob')), 'Binary attachments by name.', {
+    default: new Map(),
+    gone: 'cleared',
+  }),
   tags: rw(set(string), 'Words for grouping and searching.', { default: [], writeRole: 'vm-operator' }),
   blocked_operations: ro(
     map(vmOperations, string),
@@ -261,6 +269,7 @@ export const fields = {
   parent: dyn(ref('VM'), 'Snapshot this VM or snapshot continues from; null at the root of the tree.', {
     default: nullRef,
     inverse: 'VM.children',
+    gone: 'cleared',
   }),
   children: dyn(set(ref('VM')), 'The VM and snapshots that continue from this one.', {
     inverse: 'VM.parent',
@@ -274,7 +283,7 @@ export const fields = {
   protection_policy: ro(
     ref('VMPP'),
     'Always null, since protection policies were replaced by snapshot schedules.',
-    { default: nullRef, inverse: 'VMPP.VMs' },
+    { default: nullRef, inverse: 'VMPP.VMs', gone: 'cleared' },
   ),
   is_snapshot_from_vmpp: ro(bool, 'True for a snapshot made by a protection policy of an old release.', {
     default: false,
@@ -283,6 +292,7 @@ export const fields = {
   snapshot_schedule: ro(ref('VMSS'), 'Schedule by which snapshots are taken; null for none.', {
     default: nullRef,
     inverse: 'VMSS.VMs',
+    gone: 'cleared',
   }),
   is_vmss_snapshot: ro(bool, 'True for a snapshot taken by a schedule, which also retires it.', {
     default: false,
@@ -290,6 +300,7 @@ export const fields = {
   appliance: ro(ref('VM_appliance'), 'Group of VMs that start and stop together; null for none.', {
     default: nullRef,
     inverse: 'VM_appliance.VMs',
+    gone: 'cleared',
   }),
   start_delay: ro(int, 'Seconds to wait after this VM started before the next `order` is started.', {
     default: 0n,
@@ -303,11 +314,12 @@ export const fields = {
   VGPUs: dyn(set(ref('VGPU')), 'Virtual graphics cards.', { inverse: 'VGPU.VM', computed: true }),
   attached_PCIs: dyn(set(ref('PCI')), 'Host devices that are passed through at the moment.', {
     inverse: 'PCI.attached_VMs',
+    gone: 'cleared',
   }),
   suspend_SR: rw(
     ref('SR'),
     "Where suspending writes the memory image; null takes the pool's or the host's choice.",
-    { default: nullRef },
+    { default: nullRef, gone: 'cleared' },
   ),
   version: ro(int, 'How often the VM was recovered after a disaster; the highest number is the live copy.', {
     default: 0n,
@@ -361,6 +373,7 @@ export const fields = {
   ),
   groups: dyn(set(ref('VM_group')), 'Placement groups the VM belongs to; at most one.', {
     inverse: 'VM_group.VMs',
+    gone: 'cleared',
   }),
   secureboot_certificates_state: dyn(
     vmSecurebootCertificatesState,

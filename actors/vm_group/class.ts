@@ -23,7 +23,7 @@ export const VM_group = defineClass('VM_group', {
       '`anti_affinity` spreads the VMs over the hosts where that is possible, `normal` does nothing.',
       { default: 'normal' },
     ),
-    VMs: dyn(set(ref('VM')), 'Members of the group.', { inverse: 'VM.groups' }),
+    VMs: dyn(set(ref('VM')), 'Members of the group.', { inverse: 'VM.groups', gone: 'cleared' }),
   },
   messages: {},
 });

@@ -22,8 +22,11 @@ export const VTPM = defineClass('VTPM', {
       'What runs on the module at this moment, by the task that runs it.',
       { default: new Map(), persist: false },
     ),
-    VM: ro(ref('VM'), 'VM that has the module.', { inverse: 'VM.VTPMs' }),
-    backend: dyn(ref('VM'), 'Domain that serves the module; null where the host does.', { default: nullRef }),
+    VM: ro(ref('VM'), 'VM that has the module.', { inverse: 'VM.VTPMs', gone: 'collected' }),
+    backend: dyn(ref('VM'), 'Domain that serves the module; null where the host does.', {
+      default: nullRef,
+      gone: 'cleared',
+    }),
     persistence_backend: dyn(persistenceBackend, 'Where the contents are kept.', { default: 'xapi' }),
     is_unique: ro(bool, 'True if the contents must never exist twice, so that copies of the VM go without.', {
       default: false,
@@ -31,7 +34,7 @@ export const VTPM = defineClass('VTPM', {
     is_protected: dyn(bool, 'True if the contents are guarded as the specification of such modules asks.', {
       default: false,
     }),
-    contents: dyn(ref('secret'), 'Secret that holds the contents.', { internal: true }),
+    contents: dyn(ref('secret'), 'Secret that holds the contents.', { internal: true, gone: 'cleared' }),
   },
   messages: {
     create: {

@@ -19,8 +19,11 @@ export const VUSB = defineClass('VUSB', {
       'What runs on it at this moment, by the task that runs it.',
       { default: new Map(), persist: false },
     ),
-    VM: dyn(ref('VM'), 'Machine that it belongs to.', { inverse: 'VM.VUSBs' }),
-    USB_group: dyn(ref('USB_group'), 'Group whose device serves it.', { inverse: 'USB_group.VUSBs' }),
+    VM: dyn(ref('VM'), 'Machine that it belongs to.', { inverse: 'VM.VUSBs', gone: 'goes too' }),
+    USB_group: dyn(ref('USB_group'), 'Group whose device serves it.', {
+      inverse: 'USB_group.VUSBs',
+      gone: 'goes too',
+    }),
     other_config: rw(stringMap, 'Free for clients to keep their own settings in.', { default: new Map() }),
     currently_attached: dyn(bool, 'True while it is plugged into a running VM.', { default: false }),
   },

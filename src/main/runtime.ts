@@ -8,7 +8,7 @@ import type { ScriptStorage } from '../drivers/storage/script-storage.ts';
 import type { Ref } from '../model/types.ts';
 import { catalogOf } from '../objects/catalog.ts';
 import { deriveInPlace } from '../objects/derive-all.ts';
-import { deriveRows } from '../objects/derive-rows.ts';
+import { storeRules } from '../objects/derive-rows.ts';
 import { invokerOf } from '../objects/invoke.ts';
 import { type LocalSessions, localSessionsOf } from '../objects/local-sessions.ts';
 import { elsewhere } from '../objects/route.ts';
@@ -63,7 +63,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     classes: [...classes, ...internalClasses],
     durable: lmdbDurable(paths.store, freeBytes),
     log,
-    derive: deriveRows(catalog),
+    ...storeRules(catalog),
     onStaged: (changes) => objects?.staged(changes),
   });
   opened.add(store);

@@ -23,6 +23,13 @@ export type KeyRoles = Readonly<Record<string, Role>>;
  */
 export type Access = 'RW' | 'RO' | 'DYN';
 
+/**
+ * What becomes of a row when one that it names goes. `cleared`: it names it no more, in the same commit. `goes too`:
+ * it goes as well, in the same commit, unless its behaviour `spare`s it. `collected`: it is left as it is until the
+ * collector removes it, as its class `needs` what the field names. `stays`: the name is a record of what was.
+ */
+export type Gone = 'cleared' | 'goes too' | 'collected' | 'stays';
+
 export interface FieldOptions<T = any> {
   /** Value of a new row where the constructor is not told otherwise. Without one, an RW or RO field is mandatory. */
   readonly default?: T;
@@ -32,7 +39,9 @@ export interface FieldOptions<T = any> {
   readonly inverse?: string;
   /** Derived by the store from the other end of the relation; nobody writes it. */
   readonly computed?: true;
-  /** Holds one reference, by which the store finds the rows that have it, however many others there are. */
+  /** Of a field that holds references and is not `computed`, which must say it. */
+  readonly gone?: Gone;
+  /** Holds references, by which the store finds the rows that have them, however many others there are. */
   readonly indexed?: true;
   /** Never on the wire. */
   readonly internal?: true;
@@ -135,7 +144,7 @@ export interface ClassSpec<F, M> {
    * it (`host.metrics`). Of a list, one is enough. The collector removes an object that has lost one.
    */
   readonly needs?: readonly (string | readonly string[])[];
-  /** Fields whose rows go with an object that the collector removes. */
+  /** Fields whose rows are nothing without the object and go with it, whoever removes it. */
   readonly takes?: readonly string[];
   /** True: served with `create` and `destroy`. */
   readonly constructible?: true;

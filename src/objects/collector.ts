@@ -1,10 +1,12 @@
 import type { AnyClass, ClassName } from '../model/class.ts';
+import { type Holding, holdingOf, referencesIn } from '../model/references.ts';
 import type { Ref } from '../model/types.ts';
 import { type Clock, sleep } from '../std/clock.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Tx, View } from '../store/view.ts';
 import type { Catalog } from './catalog.ts';
+import { spareRows } from './derive-rows.ts';
 
 export interface CollectorOptions {
   readonly catalog: Catalog;
@@ -60,11 +62,7 @@ const removeFrom = (tx: Tx, catalog: Catalog, [{ cls, has }, ref]: Row): boolean
   const name = cls.name as ClassName;
   const record = tx.get(name, ref as Ref<any>) as AnyRecord | undefined;
   if (record === undefined || has(tx, ref, record)) return false;
-  if (catalog.behaviour(name)?.spare?.(tx, ref as Ref<any>, record as never) === true) return false;
-  for (const field of cls.takes ?? []) {
-    const of = classNamed(cls, field);
-    for (const taken of named(record[field])) tx.delete(of, taken as Ref<any>);
-  }
+  if (spareRows(catalog)(tx, name, ref, record)) return false;
   tx.delete(name, ref as Ref<any>);
   return true;
 };
@@ -86,15 +84,15 @@ const holder = (cls: AnyClass, field: string): Needy['has'] => {
       return false;
     };
   }
-  const of = classNamed(cls, field);
-  return (view, _, record) => named(record[field]).some((one) => view.get(of, one as Ref<any>) !== undefined);
+  const holding = heldBy(cls, field);
+  const of = holding.of as ClassName;
+  return (view, _, record) =>
+    referencesIn(holding, record[field]).some((one) => view.get(of, one as Ref<any>) !== undefined);
 };
 
-/** The rows that a reference or a set of references names. */
-const named = (value: unknown): readonly string[] =>
-  typeof value === 'string' ? [value] : (value as readonly string[]);
-
-const classNamed = (cls: AnyClass, field: string): ClassName => {
+const heldBy = (cls: AnyClass, field: string): Holding => {
   const type = cls.fields[field]?.type;
-  return (type?.of ?? type?.item?.of) as ClassName;
+  const holding = type && holdingOf(type);
+  if (holding === undefined) throw new Error(`${cls.name}.${field} names no rows`);
+  return holding;
 };

@@ -1,8 +1,22 @@
 import type { ClassName } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
+import type { Spare } from '../store/references.ts';
+import type { StoreOptions } from '../store/store.ts';
 import type { Draft } from '../store/transaction.ts';
 import type { Tx } from '../store/view.ts';
 import type { Catalog } from './catalog.ts';
+
+/** What classes have follow from commits, as the store wants it. */
+export const storeRules = (catalog: Catalog): Required<Pick<StoreOptions, 'derive' | 'spare'>> => ({
+  derive: deriveRows(catalog),
+  spare: spareRows(catalog),
+});
+
+/** A behaviour may keep a row that has lost what its class needs. */
+export const spareRows =
+  (catalog: Catalog): Spare =>
+  (tx, cls, ref, record) =>
+    catalog.behaviour(cls as ClassName)?.spare?.(tx, ref as Ref<any>, record as never) === true;
 
 /** Adds what follows from a commit: the derived fields of its rows and of the rows that depend on them. */
 export const deriveRows =

@@ -66,4 +66,10 @@ export const dropPasswords = (tx: Tx, config: DeviceConfig): void => {
   }
 };
 
+/** The row of a connection, and the secrets of its settings. */
+export const forgetConnection = (tx: Tx, self: Ref<'PBD'>): void => {
+  dropPasswords(tx, tx.get('PBD', self)?.device_config ?? new Map());
+  tx.delete('PBD', self);
+};
+
 const secretOf = (view: View, uuid: string): Ref<'secret'> | undefined => view.byUuid('secret', uuid);

@@ -1,5 +1,6 @@
 import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
+import { forgetConnection } from '../objects/device-config.ts';
 import { Fault } from '../std/fault.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
@@ -191,7 +192,7 @@ export const removeHost = (tx: Tx, host: Ref<'host'>): void => {
   if (row === undefined) return;
   for (const pbd of row.PBDs) {
     const sr = tx.get('PBD', pbd)?.SR ?? (nullRef as Ref<'SR'>);
-    tx.delete('PBD', pbd);
+    forgetConnection(tx, pbd);
     const repository = tx.get('SR', sr);
     if (repository === undefined || repository.shared || repository.PBDs.length > 0) continue;
     for (const vdi of repository.VDIs) tx.delete('VDI', vdi);
@@ -199,7 +200,5 @@ export const removeHost = (tx: Tx, host: Ref<'host'>): void => {
   }
   for (const pif of row.PIFs) tx.delete('PIF', pif);
   tx.delete('VM', row.control_domain);
-  tx.delete('host_metrics', row.metrics);
-  tx.delete('xenact_peer', peerRef(host));
   tx.delete('host', host);
 };

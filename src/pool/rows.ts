@@ -10,7 +10,7 @@ export const xenact_peer = defineClass('xenact_peer', {
   events: false,
   internal: true,
   fields: {
-    host: dyn(ref('host'), 'The host'),
+    host: dyn(ref('host'), 'The host', { gone: 'goes too' }),
     address: dyn(string, 'Where its mesh is reached'),
     port: dyn(int, 'The port there'),
     pins: dyn(
@@ -33,9 +33,9 @@ export const xenact_step = defineClass('xenact_step', {
   fields: {
     operation: dyn(string, 'What is done, such as `VM.pool_migrate`'),
     self: dyn(string, 'The object that it is done to'),
-    task: dyn(ref('task'), 'The task that it reports to'),
-    from: dyn(ref('host'), 'The host that does it'),
-    to: dyn(ref('host'), 'The host that it leads to'),
+    task: dyn(ref('task'), 'The task that it reports to', { gone: 'cleared' }),
+    from: dyn(ref('host'), 'The host that does it', { gone: 'stays' }),
+    to: dyn(ref('host'), 'The host that it leads to', { gone: 'stays' }),
     step: dyn(string, 'The last step that was begun'),
   },
   messages: {},

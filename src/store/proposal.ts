@@ -189,7 +189,7 @@ export const checkProposal = (schemas: ReadonlyMap<string, Schema>, value: unkno
     refuse('its lookups are no list, or too many');
   }
   for (const one of lookups as readonly unknown[]) {
-    if (!Array.isArray(one) || !known(one[0], one[2]) || !schemas.get(one[0])?.indexed.includes(one[1])) {
+    if (!Array.isArray(one) || !known(one[0], one[2]) || !schemas.get(one[0])?.indexed.has(one[1])) {
       refuse('one of its lookups is by no field that rows are found by');
     }
   }

@@ -5,6 +5,7 @@ import { idle, settle, stage, tell, wake, writeMark } from './pipeline.ts';
 import { type Authority, checkProposal, isCurrent, type Proposal, replay, type Verdict } from './proposal.ts';
 import { commitsWaitingMax, proposingOf } from './proposing.ts';
 import { reached } from './reached.ts';
+import { type Settling, settleReferences } from './references.ts';
 import { positionOf } from './replication.ts';
 import type { Schema } from './schema.ts';
 import type { Pipeline } from './state.ts';
@@ -50,6 +51,7 @@ export interface Roles {
 
 export interface RolesOptions {
   readonly schemas: ReadonlyMap<string, Schema>;
+  readonly settling: Settling;
   readonly derive?: ((tx: Tx, drafts: readonly Draft[]) => void) | undefined;
   readonly onStaged?: ((changes: readonly Change[]) => void) | undefined;
 }
@@ -60,7 +62,7 @@ type Mode = 'leads' | 'paused' | Authority;
 /** Runs `make` on the latest rows and makes a commit of it; `staged` is told its generation at once. */
 const commitHere = async <T>(
   pipeline: Pipeline,
-  { derive, onStaged }: RolesOptions,
+  { settling, derive, onStaged }: RolesOptions,
   make: (tx: Tx) => T,
   staged?: (generation: number) => void,
 ): Promise<T> => {
@@ -74,6 +76,7 @@ const commitHere = async <T>(
   const draft = drafting(pipeline.tables);
   const tx = txView(pipeline.tables, draft);
   const value = make(tx);
+  settleReferences(settling, tx, draft);
   derive?.(tx, draft.drafts());
   const drafts = draft.drafts();
   if (drafts.length === 0) {

@@ -1,4 +1,5 @@
 import type { AnyClass, Field } from '../model/class.ts';
+import { type Holding, holdingOf } from '../model/references.ts';
 
 export type AnyRecord = Readonly<Record<string, unknown>>;
 
@@ -14,8 +15,8 @@ export interface Schema {
   readonly storedFields: readonly string[];
   readonly stored: ReadonlySet<string>;
   readonly relations: ReadonlyMap<string, Relation>;
-  /** Fields by whose references rows are found. */
-  readonly indexed: readonly string[];
+  /** Fields by whose references rows are found, and where those are in them. */
+  readonly indexed: ReadonlyMap<string, Holding>;
   readonly defaults: AnyRecord;
   /** Those of the stored fields alone. */
   readonly storedDefaults: AnyRecord;
@@ -57,6 +58,14 @@ export const schemasOf = (all: readonly AnyClass[]): ReadonlyMap<string, Schema>
   return new Map(all.map((cls) => [cls.name, schemaOf(cls, classes)]));
 };
 
+/** Rows that must change when one goes are found by an index, where the one that goes does not name them itself. */
+const indexOf = (name: string, field: Field): readonly (readonly [string, Holding])[] => {
+  const follows = field.gone === 'cleared' || field.gone === 'goes too';
+  const wanted = field.indexed === true || (follows && field.inverse === undefined);
+  // A text may be indexed as a reference is.
+  return wanted ? [[name, holdingOf(field.type) ?? { of: '', where: 'itself' }]] : [];
+};
+
 const schemaOf = (cls: AnyClass, classes: ReadonlyMap<string, AnyClass>): Schema => {
   const fields = Object.entries(cls.fields);
   const storedFields = fields
@@ -77,7 +86,7 @@ const schemaOf = (cls: AnyClass, classes: ReadonlyMap<string, AnyClass>): Schema
     storedFields,
     stored: new Set(storedFields),
     relations: new Map(relations),
-    indexed: fields.filter(([, field]) => field.indexed === true).map(([name]) => name),
+    indexed: new Map(fields.flatMap(([name, field]) => indexOf(name, field))),
     defaults,
     storedDefaults: Object.fromEntries(storedFields.map((name) => [name, defaults[name]])),
   };

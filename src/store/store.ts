@@ -7,6 +7,7 @@ import type { Feed } from './feed.ts';
 import { type Followers, followersOf } from './followers.ts';
 import { drain } from './pipeline.ts';
 import { reached } from './reached.ts';
+import { pointersOf, type Spare } from './references.ts';
 import { positionOf } from './replication.ts';
 import { type Roles, rolesOf } from './roles.ts';
 import { type AnyRecord, type Schema, schemasOf } from './schema.ts';
@@ -58,6 +59,8 @@ export interface StoreOptions {
   readonly log: Log;
   /** Adds to a commit what follows from it, such as `allowed_operations`. Runs once, before it is staged. */
   readonly derive?: (tx: Tx, drafts: readonly Draft[]) => void;
+  /** Absent: nothing is spared that loses what it needs. */
+  readonly spare?: Spare;
   /** Told of rows that a staged commit changed, before it is durable. */
   readonly onStaged?: (changes: readonly Change[]) => void;
   readonly tombstonesMax?: number;
@@ -77,8 +80,9 @@ export const openStore = (options: StoreOptions): Store => {
     { tables, durable, log, tombstonesMax: options.tombstonesMax ?? tombstonesMax },
     loaded,
   );
-  const { derive, onStaged } = options;
-  const roles = rolesOf(pipeline, { schemas, derive, onStaged });
+  const { derive, onStaged, spare = () => false } = options;
+  const settling = { tables, pointers: pointersOf(schemas), spare };
+  const roles = rolesOf(pipeline, { schemas, settling, derive, onStaged });
   let closed = false;
   const open = (): void => {
     if (closed) throw new Fault('HOST_STILL_BOOTING', []);

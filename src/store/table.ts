@@ -1,4 +1,4 @@
-import { nullRef } from '../model/types.ts';
+import { referencesIn } from '../model/references.ts';
 import type { Schema } from './schema.ts';
 import type { Entry, Version } from './version.ts';
 
@@ -28,26 +28,29 @@ export interface Table {
 export const table = (schema: Schema, newest = 0): Table => {
   const entries = new Map<string, Entry>();
   const uuids = new Map<string, string>();
-  const index = new Map(schema.indexed.map((field) => [field, new Map<string, Set<Entry>>()]));
+  const index = [...schema.indexed].map(([field, holding]) => {
+    const known = new Map<string, Set<Entry>>();
+    return { field, known, in: (value: unknown) => referencesIn(holding, value) };
+  });
   let count = 0;
 
   const uuidOf = (version: Version | undefined): string => String(version?.record['uuid'] ?? '');
   /** After a version of a row took the place of `before`. */
   const reindex = (entry: Entry, before: Version | undefined, after: Version | undefined): void => {
-    for (const [field, known] of index) {
-      const [was, is] = [before?.record[field] as string, after?.record[field] as string];
+    for (const { field, known, in: inside } of index) {
+      const [was, is] = [before?.record[field], after?.record[field]];
       if (was === is) continue;
-      const rows = known.get(was);
-      if (
-        rows !== undefined &&
-        entry.latest?.record[field] !== was &&
-        entry.committed?.record[field] !== was
-      ) {
+      for (const ref of was === undefined ? [] : inside(was)) {
+        const still = (version: Version | undefined): boolean =>
+          version !== undefined && inside(version.record[field]).includes(ref);
+        const rows = known.get(ref);
+        if (rows === undefined || still(entry.latest) || still(entry.committed)) continue;
         rows.delete(entry);
-        if (rows.size === 0) known.delete(was);
+        if (rows.size === 0) known.delete(ref);
       }
-      if (after === undefined || is === nullRef) continue;
-      known.set(is, (known.get(is) ?? new Set()).add(entry));
+      for (const ref of is === undefined ? [] : inside(is)) {
+        known.set(ref, (known.get(ref) ?? new Set()).add(entry));
+      }
     }
   };
   const setLatest = (entry: Entry, version: Version | undefined): void => {
@@ -66,7 +69,7 @@ export const table = (schema: Schema, newest = 0): Table => {
     committed: (ref) => entries.get(ref)?.committed,
     byUuid: (uuid) => uuids.get(uuid),
     referring: (field, to) => {
-      const known = index.get(field);
+      const known = index.find((one) => one.field === field)?.known;
       if (known === undefined) throw new Error(`${schema.cls.name}.${field} is not indexed`);
       return known.get(to) ?? [];
     },

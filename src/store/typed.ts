@@ -1,4 +1,5 @@
 import type { ClassName, RecordNamed } from '../model/class.ts';
+import { referencesIn } from '../model/references.ts';
 import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { AnyRecord } from './schema.ts';
@@ -25,11 +26,14 @@ const viewOf = (
   }
   const referring: View['referring'] = (cls, field, to) => {
     const found = new Set(drafted(cls));
-    for (const { ref } of tables.get(cls)?.referring(field, to) ?? []) found.add(ref);
+    const table = tables.get(cls);
+    const holding = table?.schema.indexed.get(field);
+    for (const { ref } of table?.referring(field, to) ?? []) found.add(ref);
     return [...found].flatMap((text) => {
       const ref = text as Ref<typeof cls>;
       const record = get(cls, ref);
-      return record?.[field] === to ? [[ref, record] as const] : [];
+      if (record === undefined || holding === undefined) return [];
+      return referencesIn(holding, record[field]).includes(to) ? [[ref, record] as const] : [];
     });
   };
   return {

@@ -7,6 +7,7 @@ import secret from '../../actors/secret/behaviour.ts';
 import SM from '../../actors/sm/behaviour.ts';
 import { smRows } from '../../actors/sm/rows.ts';
 import SR from '../../actors/sr/behaviour.ts';
+import VBD from '../../actors/vbd/behaviour.ts';
 import VDI from '../../actors/vdi/behaviour.ts';
 import type { Storage } from '../../src/drivers/storage/storage.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
@@ -16,7 +17,7 @@ import { noRef, type World, type WorldOptions, world } from '../world.ts';
 
 // The storage classes over a world, and the few calls that their tests make again and again.
 
-export const behaviours = [blob, PBD, secret, SM, SR, VDI];
+export const behaviours = [blob, PBD, secret, SM, SR, VBD, VDI];
 
 export const storageWorld = async (storage: Partial<Storage>, options: WorldOptions = {}): Promise<World> => {
   const made = await world({ behaviours, storage, ...options });

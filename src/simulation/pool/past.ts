@@ -4,7 +4,7 @@ import { bootstrap } from '../../../actors/pool/bootstrap.ts';
 import type { MeshCertificate } from '../../drivers/mesh-wire.ts';
 import type { Ref } from '../../model/types.ts';
 import { type Catalog, catalogOf } from '../../objects/catalog.ts';
-import { deriveRows } from '../../objects/derive-rows.ts';
+import { storeRules } from '../../objects/derive-rows.ts';
 import type { HostFacts } from '../../objects/host-facts.ts';
 import { admit, rowsToBring } from '../../pool/joining.ts';
 import { announce, type OwnPeer } from '../../pool/peers.ts';
@@ -79,7 +79,7 @@ const collecting = (): { readonly durable: Durable; readonly group: () => WriteG
 };
 
 const openScratch = (durable: Durable): Store =>
-  openStore({ classes: storeClasses, durable, log: silentLog, derive: deriveRows(catalog) });
+  openStore({ classes: storeClasses, durable, log: silentLog, ...storeRules(catalog) });
 
 const hostAlone = async (store: Store, machine: string, random: SeededRandom): Promise<Ref<'host'>> => {
   const clock = virtualClock();

@@ -7,7 +7,7 @@ import type { Storage } from '../../drivers/storage/storage.ts';
 import { type Mesh, type MeshOptions, meshOf } from '../../mesh/mesh.ts';
 import type { Ref } from '../../model/types.ts';
 import { deriveAll } from '../../objects/derive-all.ts';
-import { deriveRows } from '../../objects/derive-rows.ts';
+import { storeRules } from '../../objects/derive-rows.ts';
 import { hostCaller, type Invoker, type InvokerOptions, invokerOf } from '../../objects/invoke.ts';
 import { localSessionsOf } from '../../objects/local-sessions.ts';
 import { elsewhere } from '../../objects/route.ts';
@@ -96,7 +96,7 @@ export const startProcess = async (
     classes: storeClasses,
     durable: (sabotage.durable ?? same)(machine.durable.of(life), life),
     log,
-    derive: deriveRows(catalog),
+    ...storeRules(catalog),
     onStaged: (changes) => objects?.staged(changes),
   });
   const store = (sabotage.store ?? same)(openedStore, life);

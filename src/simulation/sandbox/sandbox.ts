@@ -7,7 +7,7 @@ import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../../drivers/network.ts';
 import { dateTimeOf } from '../../model/types.ts';
 import { type Catalog, catalogOf } from '../../objects/catalog.ts';
-import { deriveRows } from '../../objects/derive-rows.ts';
+import { storeRules } from '../../objects/derive-rows.ts';
 import type { Services } from '../../objects/services.ts';
 import { sharedPlaces } from '../../objects/shared-places.ts';
 import { internalClasses } from '../../pool/rows.ts';
@@ -94,7 +94,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
     classes: [...classes, ...internalClasses],
     durable: memoryDurable({ random }).of(lifeOf('store', clock)),
     log,
-    derive: deriveRows(catalog),
+    ...storeRules(catalog),
     onStaged: (changes) => {
       for (const host of running.values()) host.objects.staged(changes);
     },

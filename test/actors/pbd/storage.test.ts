@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { plugAtStart } from '../../../actors/pbd/start.ts';
 import { smRows } from '../../../actors/sm/rows.ts';
-import type { Ref } from '../../../src/model/types.ts';
+import { nullRef, type Ref } from '../../../src/model/types.ts';
 import { DiskFull } from '../../../src/store/durable.ts';
 import { type BuiltPlugins, buildPlugins } from '../../plugins/built-plugins.ts';
 import {
@@ -119,14 +119,21 @@ test('a folder of CD images shows what is put into it and taken out of it', asyn
   expect(await refusal(createVdi(w, sr))).toEqual(['SR_OPERATION_NOT_SUPPORTED', sr]);
   await writeFile(join(folder, 'second.iso'), Buffer.alloc(2048));
   await rm(join(folder, 'first.iso'));
-  const drive = 'OpaqueRef:drive' as Ref<'VBD'>;
-  await w.store.commit((tx) => tx.create('VBD', drive, { VDI: first, type: 'CD', mode: 'RO' }));
+  const vm = 'OpaqueRef:vm' as Ref<'VM'>;
+  const [attached, cd] = ['OpaqueRef:attached', 'OpaqueRef:cd'] as Ref<'VBD'>[] as [Ref<'VBD'>, Ref<'VBD'>];
+  await w.store.commit((tx) => {
+    tx.create('VM', vm, { uuid: 'vm' });
+    for (const drive of [attached, cd])
+      tx.create('VBD', drive, { VM: vm, VDI: first, type: 'CD', mode: 'RO' });
+    tx.patch('VBD', attached, { currently_attached: true });
+  });
   await w.call('SR.scan', sr);
   expect(names()).toEqual(['first.iso', 'second.iso']);
   expect(vdiOf(w, first).missing).toBe(true);
-  await w.store.commit((tx) => tx.delete('VBD', drive));
+  await w.store.commit((tx) => tx.delete('VBD', attached));
   await w.call('SR.scan', sr);
   expect(names()).toEqual(['second.iso']);
+  expect(w.store.committed.require('VBD', cd)).toMatchObject({ VDI: nullRef, empty: true });
   await w.call('PBD.unplug', pbdOf(sr).ref);
   await w.call('SR.forget', sr);
   expect(await readdir(folder)).toEqual(['second.iso']);
