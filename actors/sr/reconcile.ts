@@ -2,7 +2,7 @@ import type { SrStat, Volume } from '../../src/drivers/storage/storage.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import { type DateTime, datetime, epoch, nullRef, type Ref } from '../../src/model/types.ts';
 import type { Services } from '../../src/objects/services.ts';
-import { figuresOf } from '../../src/objects/storage-rows.ts';
+import { figuresOf, smConfigOf } from '../../src/objects/storage-rows.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 
@@ -53,7 +53,6 @@ const introduce = (
   by: { readonly services: Services; readonly uuids: Set<string> },
 ): Ref<'VDI'> => {
   const ref = newRef<'VDI'>(by.services);
-  const format = volume.keys.get('image-format');
   tx.create('VDI', ref, {
     uuid: freeUuid(tx, volume.uuid, by),
     SR: sr,
@@ -62,7 +61,7 @@ const introduce = (
     sharable: volume.sharable,
     read_only: !volume.readWrite,
     managed: true,
-    sm_config: new Map(format === undefined ? [] : [['image-format', format]]),
+    sm_config: smConfigOf(volume),
     ...observed(volume),
   });
   return ref;

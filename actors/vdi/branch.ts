@@ -1,17 +1,19 @@
 import type { Volume } from '../../src/drivers/storage/storage.ts';
-import { dateTimeOf, epoch, nullRef, type Ref } from '../../src/model/types.ts';
+import { dateTimeOf, type Ref } from '../../src/model/types.ts';
+import { fieldsFor } from '../../src/objects/fates/fate.ts';
+import { vdiFates } from '../../src/objects/fates/vdi.ts';
 import type { Working } from '../../src/objects/implement.ts';
+import { smConfigOf } from '../../src/objects/storage-rows.ts';
 import { newRef } from '../../src/objects/tasks.ts';
-import { allocate, requireReached, sizesOf, uuidFor, type Vdi, type VolumeOf, volumeOf } from './volume.ts';
+import { allocate, requireReached, storedFields, type Vdi, type VolumeOf, volumeOf } from './volume.ts';
 
 /** A new disk on the same storage that shares what the old one has now. */
 const branch = async (
   working: Working<'VDI'>,
   operation: 'snapshot' | 'clone',
   make: (volume: VolumeOf) => Promise<Volume>,
-  different: Partial<Vdi>,
 ): Promise<Ref<'VDI'>> => {
-  const { record, services } = working;
+  const { self, record, services } = working;
   requireReached(working, record.SR);
   const volume = volumeOf(working, operation);
   const made = await volume.ask(() => make(volume));
@@ -20,32 +22,18 @@ const branch = async (
 
   const ref = newRef<'VDI'>(services);
   working.settle((tx) => {
-    tx.create('VDI', ref, {
-      ...inherited(record),
-      ...sizesOf(made),
-      uuid: uuidFor(tx, made, working),
-      location: made.key,
-      managed: true,
-      read_only: record.read_only,
-      ...different,
+    const fields = fieldsFor('VDI', vdiFates, operation, record, {
+      ...storedFields(tx, made, working),
+      sm_config: smConfigOf(made),
+      is_a_snapshot: true,
+      snapshot_of: self,
+      snapshot_time: dateTimeOf(services.clock.now()),
     });
+    tx.create('VDI', ref, fields);
     allocate(tx, record.SR, made.virtualSizeBytes);
   });
   return ref;
 };
-
-/** What a disk hands on to those that are made from it. */
-export const inherited = (record: Vdi) => ({
-  name_label: record.name_label,
-  name_description: record.name_description,
-  SR: record.SR,
-  type: record.type,
-  sharable: record.sharable,
-  other_config: record.other_config,
-  xenstore_data: record.xenstore_data,
-  sm_config: record.sm_config,
-  tags: record.tags,
-});
 
 /** The storage keeps names too, and a scan believes it. */
 const rename = async (
@@ -65,16 +53,7 @@ const rename = async (
 };
 
 export const snapshot = (working: Working<'VDI'>): Promise<Ref<'VDI'>> =>
-  branch(working, 'snapshot', ({ sr, key, call }) => working.services.storage.snapshotVolume(sr, key, call), {
-    is_a_snapshot: true,
-    snapshot_of: working.self,
-    snapshot_time: dateTimeOf(working.services.clock.now()),
-    cbt_enabled: working.record.cbt_enabled,
-  });
+  branch(working, 'snapshot', ({ sr, key, call }) => working.services.storage.snapshotVolume(sr, key, call));
 
 export const clone = (working: Working<'VDI'>): Promise<Ref<'VDI'>> =>
-  branch(working, 'clone', ({ sr, key, call }) => working.services.storage.cloneVolume(sr, key, call), {
-    is_a_snapshot: false,
-    snapshot_of: nullRef as Ref<'VDI'>,
-    snapshot_time: epoch,
-  });
+  branch(working, 'clone', ({ sr, key, call }) => working.services.storage.cloneVolume(sr, key, call));

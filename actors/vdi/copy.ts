@@ -1,13 +1,14 @@
 import type { OpenVolume } from '../../src/drivers/storage/storage.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { decided } from '../../src/objects/decided.ts';
+import { fieldsFor } from '../../src/objects/fates/fate.ts';
+import { vdiFates } from '../../src/objects/fates/vdi.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { asking } from '../../src/objects/storage-faults.ts';
-import { drivesInUse } from '../../src/objects/storage-rows.ts';
+import { drivesInUse, featuresOf } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
 import type { Tx } from '../../src/store/view.ts';
-import { inherited } from './branch.ts';
 import { requireReached, sizesOf, type Vdi } from './volume.ts';
 
 export interface CopyArgs {
@@ -23,9 +24,10 @@ export interface CopyArgs {
 export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref<'VDI'>> => {
   const { self, record, view } = working;
   requireReached(working, record.SR);
-  const base = args.base_vdi === nullRef ? undefined : args.base_vdi;
+  // Disks that are gone are as good as none: the whole is copied, into a new one.
+  const base = view.get('VDI', args.base_vdi) === undefined ? undefined : args.base_vdi;
   if (base !== undefined) requireReached(working, view.require('VDI', base).SR);
-  const fresh = args.into_vdi === nullRef;
+  const fresh = view.get('VDI', args.into_vdi) === undefined;
   const target = fresh ? await newTarget(working, args.sr) : existingTarget(working, args.into_vdi);
   await hold(working, target);
 
@@ -42,18 +44,26 @@ export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref
 
 /** A disk like this one, taken away again if the copy fails. */
 const newTarget = async (working: Working<'VDI'>, sr: Ref<'SR'>): Promise<Ref<'VDI'>> => {
-  const { record } = working;
+  const { record, view } = working;
   requireReached(working, sr);
+  const resets = featuresOf(view, view.require('SR', sr).type).has('VDI_RESET_ON_BOOT');
+  const { virtual_size, physical_utilisation, uuid, location } = record;
+  const fields = fieldsFor('VDI', vdiFates, 'copy', record, {
+    SR: sr,
+    virtual_size,
+    on_boot: resets ? record.on_boot : 'persist',
+    sm_config: new Map(),
+    // The storage says them anew.
+    managed: true,
+    physical_utilisation,
+    uuid,
+    location,
+  });
   const { create, destroy } = implicit(working);
-  const target = await create(
-    struct({
-      ...inherited(record),
-      SR: sr,
-      virtual_size: record.virtual_size,
-      read_only: false,
-    }),
-  );
+  const target = await create(struct({ read_only: false, ...fields }));
   working.undo(() => destroy(target));
+  const { on_boot = 'persist', allow_caching = false } = fields;
+  working.settle((tx) => tx.patch('VDI', target, { on_boot, allow_caching }));
   return target;
 };
 

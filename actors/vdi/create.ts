@@ -1,11 +1,14 @@
 import type { ArgsOf } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
+import { fieldsFor } from '../../src/objects/fates/fate.ts';
+import { vdiFates } from '../../src/objects/fates/vdi.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { asking } from '../../src/objects/storage-faults.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
+import type { View } from '../../src/store/view.ts';
 import type { VDI } from './class.ts';
-import { allocate, requireReached, sizesOf, uuidFor, type Vdi } from './volume.ts';
+import { allocate, requireReached, storedFields, type Vdi } from './volume.ts';
 
 /** What a constructor gives: mandatory fields, and those of the others that the client named. */
 export type NewVdi = Pick<Vdi, 'SR' | 'virtual_size' | 'type' | 'sharable' | 'read_only' | 'other_config'> &
@@ -36,13 +39,7 @@ export const create = async (working: Working<'VDI'>, fields: NewVdi): Promise<R
 
   const ref = newRef<'VDI'>(services);
   working.settle((tx) => {
-    tx.create('VDI', ref, {
-      ...fields,
-      ...sizesOf(volume),
-      uuid: uuidFor(tx, volume, working),
-      location: volume.key,
-      managed: true,
-    });
+    tx.create('VDI', ref, fieldsFor('VDI', vdiFates, 'create', fields, storedFields(tx, volume, working)));
     allocate(tx, sr, volume.virtualSizeBytes);
   });
   return ref;
@@ -50,19 +47,14 @@ export const create = async (working: Working<'VDI'>, fields: NewVdi): Promise<R
 
 type Introduced = ArgsOf<typeof VDI.messages.introduce>;
 
-/** A disk that is on the storage already gets a row; the storage says what is in it. */
+/** A disk that is on the storage already gets a row; the storage says what is in it, not the client. */
 export const introduce = async (working: Working<'VDI'>, args: Introduced): Promise<Ref<'VDI'>> => {
   const { view, services, signal } = working;
   const { SR: sr, location } = args;
   requireReached(working, sr);
-  const { uuid: srUuid, VDIs } = view.require('SR', sr);
-  if (args.uuid !== '' && view.byUuid('VDI', args.uuid) !== undefined) {
-    throw new Fault('DB_UNIQUENESS_CONSTRAINT_VIOLATION', ['VDI', 'uuid', args.uuid]);
-  }
-  if (VDIs.some((ref) => view.get('VDI', ref)?.location === location)) {
-    throw new Fault('LOCATION_NOT_UNIQUE', [sr, location]);
-  }
-  const ref = newRef<'VDI'>(services);
+  const { uuid: srUuid } = view.require('SR', sr);
+  const known = knownAs(view, args);
+  const ref = known ?? newRef<'VDI'>(services);
   const volume = await asking({ sr, vdi: ref, operation: 'vdi_introduce' }, () =>
     services.storage.statVolume(srUuid, location, { debugInfo: 'VDI.introduce', signal }),
   ).catch((error: unknown) => {
@@ -70,10 +62,28 @@ export const introduce = async (working: Working<'VDI'>, args: Introduced): Prom
     throw gone ? new Fault('VDI_LOCATION_MISSING', [sr, location]) : error;
   });
   working.settle((tx) => {
-    const { uuid, ...fields } = args;
-    const own = uuid === '' ? uuidFor(tx, volume, working) : uuid;
-    tx.create('VDI', ref, { ...fields, ...sizesOf(volume), uuid: own });
-    allocate(tx, sr, volume.virtualSizeBytes);
+    const stored = storedFields(tx, volume, working);
+    const fields = fieldsFor('VDI', vdiFates, 'introduce', args, {
+      ...stored,
+      uuid: args.uuid === '' ? stored.uuid : args.uuid,
+      name_label: args.name_label || volume.name,
+      name_description: args.name_description || volume.description,
+      read_only: !volume.readWrite,
+    });
+    if (known === undefined) tx.create('VDI', ref, fields);
+    else tx.patch('VDI', ref, fields);
+    allocate(tx, sr, known === undefined ? volume.virtualSizeBytes : 0n);
   });
   return ref;
+};
+
+/** The row of a disk that is introduced again; its location and its uuid must be free otherwise. */
+const knownAs = (view: View, { SR: sr, location, uuid }: Introduced): Ref<'VDI'> | undefined => {
+  const there = view.require('SR', sr).VDIs.find((ref) => view.get('VDI', ref)?.location === location);
+  if (there !== undefined && view.get('VDI', there)?.uuid === uuid) return there;
+  if (there !== undefined) throw new Fault('LOCATION_NOT_UNIQUE', [sr, location]);
+  if (uuid !== '' && view.byUuid('VDI', uuid) !== undefined) {
+    throw new Fault('DB_UNIQUENESS_CONSTRAINT_VIOLATION', ['VDI', 'uuid', uuid]);
+  }
+  return undefined;
 };

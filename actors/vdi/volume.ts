@@ -51,6 +51,14 @@ export const sizesOf = (volume: Volume): Pick<Vdi, 'virtual_size' | 'physical_ut
   physical_utilisation: volume.physicalUtilisationBytes,
 });
 
+/** What the storage says of a disk that is new to us. */
+export const storedFields = (view: View, volume: Volume, working: Working<'VDI'>) => ({
+  ...sizesOf(volume),
+  uuid: uuidFor(view, volume, working),
+  location: volume.key,
+  managed: true,
+});
+
 /** Keeps the sum of what is promised to the disks of a repository, which a scan counts anew. */
 export const allocate = (tx: Tx, sr: Ref<'SR'>, bytes: bigint): void => {
   const row = tx.get('SR', sr);

@@ -1,211 +1,114 @@
 import type { RecordNamed } from '../../src/model/class.ts';
-import { dateTimeOf, epoch, nullRef, type Ref } from '../../src/model/types.ts';
-import { destruct } from '../../src/objects/construct.ts';
+import { dateTimeOf, nullRef, type Ref } from '../../src/model/types.ts';
+import { fieldsFor } from '../../src/objects/fates/fate.ts';
+import { recordText } from '../../src/objects/fates/record-text.ts';
+import { type VmMade, vmFates } from '../../src/objects/fates/vm.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { macFromSeed, randomMac } from '../../src/objects/mac.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
-import { createVm, freshGenerationId } from './creating.ts';
+import { VM } from './class.ts';
+import { type CopyDisk, copyDisks, type NewDisks } from './copied-disks.ts';
+import { copyDevices, copyMetrics } from './copied-rows.ts';
+import { freshGenerationId } from './creating.ts';
 import type { VmHandlers } from './handlers.ts';
 
 // Clones, copies and snapshots are one thing: new disks, then new rows in one commit.
 
 type Vm = Working<'VM'>;
 type VmRow = RecordNamed<'VM'>;
-type NewDisks = ReadonlyMap<Ref<'VBD'>, Ref<'VDI'>>;
-type CopyDisk = (vdi: Ref<'VDI'>) => Promise<Ref<'VDI'>>;
+type Origin = 'clone' | 'copy' | 'snapshot';
 
-/** Drives with a disk of their own. What is in a CD drive is shared by all who have it. */
-const ownDisks = (view: View, vm: VmRow): readonly (readonly [Ref<'VBD'>, RecordNamed<'VBD'>])[] =>
-  vm.VBDs.flatMap((ref) => {
-    const vbd = view.get('VBD', ref);
-    return vbd !== undefined && vbd.type === 'Disk' && !vbd.empty ? [[ref, vbd] as const] : [];
-  });
+/** Notes that say that a VM came with the installation, which no copy of it did. */
+const notCopied: readonly string[] = ['default_template', 'xensource_internal'];
 
-/** One after another, so that what was made before one that fails is known and taken back. */
-export const copyDisks = async (
-  working: Vm,
-  vm: VmRow,
-  copy: CopyDisk,
-  wanted: (vbd: RecordNamed<'VBD'>) => boolean = () => true,
-): Promise<NewDisks> => {
-  const made = new Map<Ref<'VBD'>, Ref<'VDI'>>();
-  const disks = ownDisks(working.view, vm).filter(([, vbd]) => wanted(vbd));
-  for (const [ref, vbd] of disks) {
-    working.signal.throwIfAborted();
-    const vdi = await copy(vbd.VDI);
-    working.undo(async () => {
-      // One that is in a drive by now is somebody's.
-      if (working.view.get('VDI', vdi)?.VBDs.length === 0) await destruct(working, 'VDI', vdi);
-    });
-    made.set(ref, vdi);
-    working.progress((0.9 * made.size) / disks.length);
-  }
-  return made;
+const configOf = (
+  { other_config, is_a_template, name_label }: VmRow,
+  seed?: string,
+): VmRow['other_config'] => {
+  const config = new Map([...other_config].filter(([key]) => !notCopied.includes(key)));
+  if (is_a_template && !config.has('base_template_name')) config.set('base_template_name', name_label);
+  return seed === undefined ? config : config.set('mac_seed', seed);
 };
 
-const notPlugged = { currently_attached: false, reserved: false, current_operations: new Map() };
+interface RowWish {
+  readonly services: Services;
+  readonly origin: Origin;
+  readonly self: Ref<'VM'>;
+  readonly name: string;
+  readonly disks: NewDisks;
+}
 
-/** Drives for `target` like those of `vm`, with new disks where there are any; drives left out are not made. */
-export const copyVbds = (
-  tx: Tx,
-  services: Pick<Services, 'random'>,
-  from: { readonly vm: VmRow; readonly disks: NewDisks; readonly leaveOut?: readonly Ref<'VDI'>[] },
-  target: Ref<'VM'>,
-): void => {
-  for (const ref of from.vm.VBDs) {
-    const vbd = tx.get('VBD', ref);
-    if (vbd === undefined || (!vbd.empty && from.leaveOut?.includes(vbd.VDI) === true)) continue;
-    tx.create('VBD', newRef<'VBD'>(services), {
-      ...vbd,
-      ...notPlugged,
-      uuid: services.random.uuid(),
-      VM: target,
-      VDI: from.disks.get(ref) ?? vbd.VDI,
-      device: '',
-      status_code: 0n,
-      status_detail: '',
-      runtime_properties: new Map(),
-    });
-  }
-};
-
-/** Network cards for `target` like those of `vm`. Two that can meet on a network need different addresses. */
-export const copyVifs = (
-  tx: Tx,
-  services: Pick<Services, 'random'>,
-  vm: VmRow,
-  target: Ref<'VM'>,
-  keepMacs: boolean,
-): void => {
-  const seed = tx.require('VM', target).other_config.get('mac_seed');
-  for (const ref of vm.VIFs) {
-    const vif = tx.get('VIF', ref);
-    if (vif === undefined) continue;
-    const fresh = (): string =>
-      seed === undefined ? randomMac(services.random) : macFromSeed(seed, Number(vif.device));
-    tx.create('VIF', newRef<'VIF'>(services), {
-      ...vif,
-      ...notPlugged,
-      uuid: services.random.uuid(),
-      VM: target,
-      ...(keepMacs ? {} : { MAC: fresh(), MAC_autogenerated: true }),
-      status_code: 0n,
-      status_detail: '',
-      runtime_properties: new Map(),
-      reserved_pci: nullRef as Ref<'PCI'>,
-    });
-  }
-};
-
-/** Notes that say where a VM came from, not what it is. */
-const notCopied: readonly string[] = ['default_template', 'xensource_internal', 'mac_seed'];
-
-/** What a copy does not take over: where the original runs, what it is called and what hangs on it. */
-const ownToEach = (): Partial<VmRow> => ({
-  allowed_operations: [],
-  current_operations: new Map(),
-  power_state: 'Halted',
-  is_default_template: false,
-  suspend_VDI: nullRef as Ref<'VDI'>,
-  resident_on: nullRef as Ref<'host'>,
-  scheduled_to_be_resident_on: nullRef as Ref<'host'>,
-  is_control_domain: false,
-  last_booted_record: '',
-  last_boot_CPU_flags: new Map(),
-  consoles: [],
-  VIFs: [],
-  VBDs: [],
-  VUSBs: [],
-  VTPMs: [],
-  VGPUs: [],
-  crash_dumps: [],
-  attached_PCIs: [],
-  snapshots: [],
-  children: [],
-  blobs: new Map(),
-  blocked_operations: new Map(),
-  snapshot_metadata: '',
-  requires_reboot: false,
-  ha_always_run: false,
-  ha_restart_priority: '',
-  appliance: nullRef as Ref<'VM_appliance'>,
-  protection_policy: nullRef as Ref<'VMPP'>,
-  snapshot_schedule: nullRef as Ref<'VMSS'>,
-  groups: [],
-});
-
-/** The row of a clone or a full copy. */
-const copyRow = (tx: Tx, services: Services, vm: VmRow, target: Ref<'VM'>, name: string): void => {
-  const config = [...vm.other_config].filter(([key]) => !notCopied.includes(key));
-  createVm(tx, services, target, {
-    ...vm,
-    ...ownToEach(),
-    name_label: name,
-    is_a_snapshot: false,
-    is_a_template: vm.is_a_snapshot ? false : vm.is_a_template,
-    snapshot_of: nullRef as Ref<'VM'>,
-    snapshot_time: epoch,
-    snapshot_info: new Map(),
-    transportable_snapshot_id: '',
-    parent: nullRef as Ref<'VM'>,
-    other_config: new Map([...config, ['mac_seed', services.random.uuid()]]),
-    generation_id: vm.generation_id === '' ? '' : freshGenerationId(services),
-  });
-};
-
-const snapshotRow = (tx: Tx, services: Services, self: Ref<'VM'>, target: Ref<'VM'>, name: string): void => {
+const madeFields = (tx: Tx, { services, origin, self, name, disks }: RowWish): VmMade<Origin> => {
   const vm = tx.require('VM', self);
-  createVm(tx, services, target, {
-    ...vm,
-    ...ownToEach(),
+  return {
+    ...copyMetrics(tx, services, vm),
+    uuid: services.random.uuid(),
     name_label: name,
-    is_a_snapshot: true,
+    power_state: disks.image === nullRef ? 'Halted' : 'Suspended',
+    suspend_VDI: disks.image,
+    domid: -1n,
     is_a_template: true,
+    is_a_snapshot: true,
     snapshot_of: self,
     snapshot_time: dateTimeOf(services.clock.now()),
     snapshot_info: new Map([
-      ['power-state-snapshot', vm.power_state],
+      ['power-state-at-snapshot', vm.power_state],
       ['disk-snapshot-type', 'crash_consistent'],
     ]),
-    parent: vm.parent,
-  });
-  tx.patch('VM', self, { parent: target });
+    snapshot_metadata: recordText(VM, vm),
+    other_config: configOf(vm, origin === 'snapshot' ? undefined : services.random.uuid()),
+    generation_id: vm.generation_id === '' ? '' : freshGenerationId(services),
+  };
 };
 
 /** The rows of the copy are made in the commit that settles; who it is, is known before. */
-const makeRows = (working: Vm, make: (tx: Tx, target: Ref<'VM'>) => void): Ref<'VM'> => {
+const settle = (working: Vm, wish: RowWish, leaveOut: readonly Ref<'VDI'>[] = []): Ref<'VM'> => {
   working.signal.throwIfAborted();
-  const target = newRef<'VM'>(working.services);
-  working.settle((tx) => make(tx, target));
+  const { services, origin, self, disks } = wish;
+  const target = newRef<'VM'>(services);
+  working.settle((tx) => {
+    const vm = tx.require('VM', self);
+    tx.create('VM', target, fieldsFor('VM', vmFates, origin, vm, madeFields(tx, wish)));
+    const device = origin === 'snapshot' ? 'snapshot' : 'clone';
+    copyDevices(tx, { services, vm, target, origin: device, disks, leaveOut });
+    if (origin === 'snapshot') tx.patch('VM', self, { parent: target });
+  });
   return target;
 };
 
-const duplicate = async (working: Vm, name: string, copy: CopyDisk): Promise<Ref<'VM'>> => {
-  const { services, self } = working;
-  const disks = await copyDisks(working, working.record, copy);
-  return makeRows(working, (tx, target) => {
-    const vm = tx.require('VM', self);
-    copyRow(tx, services, vm, target, name);
-    copyVbds(tx, services, { vm, disks }, target);
-    copyVifs(tx, services, vm, target, false);
-  });
+/** A clone of a sleeping VM sleeps as well; one of a snapshot is to be started anew. */
+const duplicate = async (working: Vm, origin: 'clone' | 'copy', name: string, copy: CopyDisk) => {
+  const { services, self, record } = working;
+  const withImage = record.power_state === 'Suspended' && !record.is_a_snapshot;
+  const disks = await copyDisks(working, record, { copy, withImage });
+  return settle(working, { services, origin, self, name, disks });
+};
+
+/** One that does not exist is as good as none: each disk is copied to where it is. */
+const repositoryOf = (view: View, sr: Ref<'SR'>): Ref<'SR'> | undefined => {
+  const content = view.get('SR', sr)?.content_type;
+  if (content === undefined) return undefined;
+  if (content !== 'iso') return sr;
+  throw new Fault('OPERATION_NOT_ALLOWED', ["Cannot copy a VM's disks to an ISO SR"]);
 };
 
 export const copying = {
   clone: {
     operation: 'clone',
     work: (working, { new_name }) =>
-      duplicate(working, new_name, (vdi) => working.call('VDI.clone', vdi, { driver_params: new Map() })),
+      duplicate(working, 'clone', new_name, (vdi) =>
+        working.call('VDI.clone', vdi, { driver_params: new Map() }),
+      ),
   },
   copy: {
     operation: 'copy',
     work: async (working, { new_name, sr }) => {
-      if (sr !== nullRef) working.view.require('SR', sr);
-      return duplicate(working, new_name, (vdi) =>
+      const repository = repositoryOf(working.view, sr);
+      return duplicate(working, 'copy', new_name, (vdi) =>
         working.call('VDI.copy', vdi, {
-          sr: sr === nullRef ? working.view.require('VDI', vdi).SR : sr,
+          sr: repository ?? working.view.require('VDI', vdi).SR,
           base_vdi: nullRef as Ref<'VDI'>,
           into_vdi: nullRef as Ref<'VDI'>,
         }),
@@ -215,16 +118,10 @@ export const copying = {
   snapshot: {
     operation: 'snapshot',
     work: async (working, { new_name, ignore_vdis }) => {
-      const wanted = (vbd: RecordNamed<'VBD'>): boolean => !ignore_vdis.includes(vbd.VDI);
+      const { services, self, record } = working;
       const take: CopyDisk = (vdi) => working.call('VDI.snapshot', vdi, { driver_params: new Map() });
-      const disks = await copyDisks(working, working.record, take, wanted);
-      const { services, self } = working;
-      return makeRows(working, (tx, target) => {
-        const vm = tx.require('VM', self);
-        snapshotRow(tx, services, self, target, new_name);
-        copyVbds(tx, services, { vm, disks, leaveOut: ignore_vdis }, target);
-        copyVifs(tx, services, vm, target, true);
-      });
+      const disks = await copyDisks(working, record, { copy: take, withImage: false, leaveOut: ignore_vdis });
+      return settle(working, { services, origin: 'snapshot', self, name: new_name, disks }, ignore_vdis);
     },
   },
 } satisfies VmHandlers;

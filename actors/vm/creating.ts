@@ -1,15 +1,18 @@
 import type { RecordNamed } from '../../src/model/class.ts';
-import { dateTimeOf, nullRef, type Ref } from '../../src/model/types.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
 import { destruct } from '../../src/objects/construct.ts';
+import { fieldsFor } from '../../src/objects/fates/fate.ts';
+import { vmFates } from '../../src/objects/fates/vm.ts';
 import type { AnyHandler } from '../../src/objects/implement.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
+import { deleteDevices } from './copied-rows.ts';
 import { raiseHardware } from './hardware.ts';
 
 type VmRow = RecordNamed<'VM'>;
-type Outside = Pick<Services, 'random' | 'clock'>;
+type Outside = Pick<Services, 'random'>;
 
 /** Two numbers that no other VM has, for guests that watch whether time was turned back. */
 export const freshGenerationId = ({ random }: Outside): string => {
@@ -17,64 +20,62 @@ export const freshGenerationId = ({ random }: Outside): string => {
   return `${number()}:${number()}`;
 };
 
-/** Makes the row of a VM and that of its figures. */
-export const createVm = (tx: Tx, services: Outside, self: Ref<'VM'>, fields: Partial<VmRow>): void => {
-  const metrics = newRef<'VM_metrics'>(services);
-  tx.create('VM_metrics', metrics, {
-    uuid: services.random.uuid(),
-    install_time: dateTimeOf(services.clock.now()),
-  });
-  tx.create('VM', self, {
-    ...fields,
-    uuid: services.random.uuid(),
-    metrics,
-    guest_metrics: nullRef as Ref<'VM_guest_metrics'>,
-    domid: -1n,
-  });
-};
-
 export const withSeed = (config: ReadonlyMap<string, string>, seed: string): ReadonlyMap<string, string> =>
   new Map([...config, ['mac_seed', config.get('mac_seed') ?? seed]]);
 
 /** Of the two ways to say how a guest boots the newer one counts, where it says anything. */
-const bootKind = (fields: Partial<VmRow>): Partial<VmRow> => {
-  const policy = fields.HVM_boot_policy ?? '';
-  const type = fields.domain_type ?? 'unspecified';
-  if (type === 'unspecified') return { domain_type: policy === '' ? 'pv' : 'hvm' };
-  return { HVM_boot_policy: type === 'hvm' ? policy || 'BIOS order' : '' };
+const bootKind = (fields: Partial<VmRow>): Pick<VmRow, 'domain_type' | 'HVM_boot_policy'> => {
+  const { HVM_boot_policy = '', domain_type = 'unspecified' } = fields;
+  if (domain_type === 'unspecified') {
+    return { HVM_boot_policy, domain_type: HVM_boot_policy === '' ? 'pv' : 'hvm' };
+  }
+  return { domain_type, HVM_boot_policy: domain_type === 'hvm' ? HVM_boot_policy || 'BIOS order' : '' };
 };
 
 /** A VM that was suspended elsewhere comes with its memory image; other than that, a new one is halted. */
-const startingState = (tx: Tx, fields: Partial<VmRow>): Partial<VmRow> => {
-  const wanted = fields.power_state ?? 'Halted';
-  if (wanted === 'Halted') return { suspend_VDI: nullRef as Ref<'VDI'> };
-  if (wanted !== 'Suspended') throw new Fault('INVALID_VALUE', ['power_state', wanted]);
-  tx.require('VDI', fields.suspend_VDI ?? (nullRef as Ref<'VDI'>));
-  return {};
+const startingState = (tx: Tx, self: Ref<'VM'>, fields: Partial<VmRow>) => {
+  const { suspend_VDI = nullRef as Ref<'VDI'>, last_booted_record = '', last_boot_CPU_flags } = fields;
+  if (fields.power_state !== 'Suspended') {
+    const none = {
+      suspend_VDI: nullRef as Ref<'VDI'>,
+      last_booted_record: '',
+      last_boot_CPU_flags: new Map(),
+    };
+    return { ...none, power_state: 'Halted' } as const;
+  }
+  if (suspend_VDI === nullRef || last_booted_record === '' || !last_boot_CPU_flags?.size) {
+    throw new Fault('VM_BAD_POWER_STATE', [self, 'halted', 'suspended']);
+  }
+  tx.require('VDI', suspend_VDI);
+  return { power_state: 'Suspended', suspend_VDI, last_booted_record, last_boot_CPU_flags } as const;
+};
+
+/** When it was installed is not known, and what it runs as only of one that sleeps. */
+const newMetrics = (tx: Tx, { random }: Outside, vm: Pick<VmRow, 'power_state' | 'domain_type'>) => {
+  const metrics = newRef<'VM_metrics'>({ random });
+  const sleeping = vm.power_state === 'Suspended' ? { current_domain_type: vm.domain_type } : {};
+  tx.create('VM_metrics', metrics, { uuid: random.uuid(), ...sleeping });
+  return metrics;
 };
 
 /** Memory, virtual CPUs and the like are looked at when it starts, as clients set them in any order. */
 export const create: AnyHandler = {
   decide: ({ tx, services }, fields: Partial<VmRow>) => {
-    const made = {
-      ...fields,
-      ...bootKind(fields),
-      ...startingState(tx, fields),
+    const self = newRef<'VM'>(services);
+    const state = { ...bootKind(fields), ...startingState(tx, self, fields) };
+    const made = fieldsFor('VM', vmFates, 'create', fields, {
+      ...state,
+      uuid: services.random.uuid(),
       other_config: withSeed(fields.other_config ?? new Map(), services.random.uuid()),
       memory_target: fields.memory_target ?? fields.memory_dynamic_max ?? 0n,
-    };
-    const self = newRef<'VM'>(services);
-    createVm(tx, services, self, made);
+      hardware_platform_version: fields.hardware_platform_version ?? 0n,
+      domid: -1n,
+      metrics: newMetrics(tx, services, state),
+    });
+    tx.create('VM', self, made);
     raiseHardware(tx, self);
     return self;
   },
-};
-
-/** Deletes the rows of a VM's devices, which are nothing without it. Its disks are left. */
-export const deleteDevices = (tx: Tx, vm: VmRow): void => {
-  for (const ref of vm.VBDs) tx.delete('VBD', ref);
-  for (const ref of vm.VIFs) tx.delete('VIF', ref);
-  for (const ref of vm.consoles) tx.delete('console', ref);
 };
 
 /** What continued from a VM that is deleted continues from what that one came from. */

@@ -30,13 +30,15 @@ const restartsByItself = (view: View): boolean => {
   return pool?.[1].ha_reboot_vm_on_internal_shutdown ?? true;
 };
 
+/** Guidances that the next boot does not settle. */
+export const lasting = <T extends string>(guidances: readonly T[]): readonly T[] =>
+  guidances.filter((one) => !untilNextBoot.includes(one));
+
 /** The rows of a VM without a domain and without a memory image. */
 export const becomeHalted = (tx: Tx, self: Ref<'VM'>): void => {
   leaveHost(tx, self);
   detachDevices(tx, self);
   const vm = tx.require('VM', self);
-  const lasting = <T extends string>(guidances: readonly T[]): readonly T[] =>
-    guidances.filter((one) => !untilNextBoot.includes(one));
   tx.patch('VM', self, {
     power_state: 'Halted',
     ...(restartsByItself(tx) ? {} : { ha_always_run: false }),

@@ -1,58 +1,27 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { destruct } from '../../src/objects/construct.ts';
+import { fieldsFor } from '../../src/objects/fates/fate.ts';
+import { type VmMade, vmFates } from '../../src/objects/fates/vm.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { demand } from '../../src/objects/refusal.ts';
+import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { vmRefusal } from './admission.ts';
-import { copyDisks, copyVbds, copyVifs } from './copying.ts';
-import { deleteDevices, freshGenerationId } from './creating.ts';
-import { becomeHalted } from './halting.ts';
+import { copyDisks, type NewDisks } from './copied-disks.ts';
+import { copyDevices, copyMetrics, deleteDevices } from './copied-rows.ts';
+import { freshGenerationId } from './creating.ts';
+import { becomeHalted, lasting } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
+import { replaceDisks } from './replaced-disks.ts';
+import { recordAtSnapshot, withoutGone } from './snapshot-record.ts';
 
 type VmRow = RecordNamed<'VM'>;
-
-/** What reverting turns back: how the VM is made and how it boots. What it is called and where it belongs stays. */
-const turnedBack = [
-  'user_version',
-  'memory_static_min',
-  'memory_dynamic_min',
-  'memory_target',
-  'memory_dynamic_max',
-  'memory_static_max',
-  'VCPUs_params',
-  'VCPUs_max',
-  'VCPUs_at_startup',
-  'actions_after_softreboot',
-  'actions_after_shutdown',
-  'actions_after_reboot',
-  'actions_after_crash',
-  'PV_bootloader',
-  'PV_kernel',
-  'PV_ramdisk',
-  'PV_args',
-  'PV_bootloader_args',
-  'PV_legacy_args',
-  'HVM_boot_policy',
-  'HVM_boot_params',
-  'HVM_shadow_multiplier',
-  'platform',
-  'recommendations',
-  'xenstore_data',
-  'bios_strings',
-  'hardware_platform_version',
-  'has_vendor_device',
-  'domain_type',
-  'NVRAM',
-  'other_config',
-] as const satisfies readonly (keyof VmRow)[];
-
-const pick = (snapshot: VmRow): Partial<VmRow> =>
-  Object.fromEntries(turnedBack.map((field) => [field, snapshot[field]]));
+type Reverting = Working<'VM'>;
 
 /** Keeps others off the VM that is reverted: from its rows it is busy, and whoever asks for it waits. */
-const hold = async (working: Working<'VM'>, vm: Ref<'VM'>): Promise<void> => {
+const hold = async (working: Reverting, vm: Ref<'VM'>): Promise<void> => {
   const key = working.task === nullRef ? `DummyRef:|reverting ${working.self}|` : working.task;
   const without = (tx: Tx): void => {
     const row = tx.get('VM', vm);
@@ -71,7 +40,7 @@ const hold = async (working: Working<'VM'>, vm: Ref<'VM'>): Promise<void> => {
 };
 
 /** The disks that nobody needs any more; one that cannot be destroyed is left to be cleaned up by hand. */
-const dropDisks = async (working: Working<'VM'>, disks: readonly Ref<'VDI'>[]): Promise<void> => {
+const dropDisks = async (working: Reverting, disks: readonly Ref<'VDI'>[]): Promise<void> => {
   for (const vdi of disks) {
     try {
       await destruct(working, 'VDI', vdi);
@@ -81,49 +50,90 @@ const dropDisks = async (working: Working<'VM'>, disks: readonly Ref<'VDI'>[]): 
   }
 };
 
-const disksOf = (tx: Tx, vm: VmRow): readonly Ref<'VDI'>[] =>
-  vm.VBDs.flatMap((ref) => {
-    const vbd = tx.get('VBD', ref);
-    return vbd !== undefined && vbd.type === 'Disk' && !vbd.empty ? [vbd.VDI] : [];
-  });
-
-const turnBack = (
-  tx: Tx,
-  working: Working<'VM'>,
-  vm: Ref<'VM'>,
-  disks: ReadonlyMap<Ref<'VBD'>, Ref<'VDI'>>,
-): void => {
+const madeFields = (tx: Tx, working: Reverting, then: Partial<VmRow>, disks: NewDisks): VmMade<'revert'> => {
   const snapshot = tx.require('VM', working.self);
   const { services } = working;
-  deleteDevices(tx, tx.require('VM', vm));
-  becomeHalted(tx, vm);
-  const generation_id = snapshot.generation_id === '' ? '' : freshGenerationId(services);
-  tx.patch('VM', vm, {
-    ...pick(snapshot),
-    generation_id,
-    suspend_VDI: nullRef as Ref<'VDI'>,
+  return {
+    ...copyMetrics(tx, services, snapshot),
+    power_state: disks.image === nullRef ? 'Halted' : 'Suspended',
+    suspend_VDI: disks.image,
+    resident_on: nullRef as Ref<'host'>,
+    scheduled_to_be_resident_on: nullRef as Ref<'host'>,
+    domid: -1n,
+    ha_always_run: false,
     parent: working.self,
-  });
-  copyVbds(tx, services, { vm: snapshot, disks }, vm);
-  copyVifs(tx, services, snapshot, vm, true);
+    attached_PCIs: [],
+    generation_id: then.generation_id === '' ? '' : freshGenerationId(services),
+    requires_reboot: false,
+    pending_guidances: lasting(then.pending_guidances ?? []),
+    recommended_guidances: lasting(then.recommended_guidances ?? []),
+    pending_guidances_recommended: lasting(then.pending_guidances_recommended ?? []),
+    pending_guidances_full: lasting(then.pending_guidances_full ?? []),
+  };
 };
 
-const revert = async (working: Working<'VM'>): Promise<void> => {
-  const { self, view, call } = working;
+/** Answers the disks that nobody needs any more. */
+const turnBack = (tx: Tx, working: Reverting, vm: Ref<'VM'>, disks: NewDisks): readonly Ref<'VDI'>[] => {
+  const snapshot = tx.require('VM', working.self);
+  const now = tx.require('VM', vm);
+  const then = recordAtSnapshot(tx, working.self);
+  const dropped = replaceDisks(tx, { snapshot, vm, now, disks });
+  becomeHalted(tx, vm);
+  deleteDevices(tx, tx.require('VM', vm));
+  const fields = fieldsFor('VM', vmFates, 'revert', then, madeFields(tx, working, then, disks));
+  tx.patch('VM', vm, withoutGone(tx, fields));
+  tx.delete('VM_metrics', now.metrics);
+  tx.delete('VM_guest_metrics', now.guest_metrics);
+  const { services } = working;
+  copyDevices(tx, { services, vm: snapshot, target: vm, origin: 'revert', disks });
+  return tx.get('VDI', now.suspend_VDI) === undefined ? dropped : [...dropped, now.suspend_VDI];
+};
+
+/** A VM that is gone comes back under the identity that it had, and its snapshots are its own again. */
+const bringBack = (tx: Tx, working: Reverting, disks: NewDisks): void => {
+  const { self, services } = working;
+  const snapshot = tx.require('VM', self);
+  const was = snapshot.snapshot_of;
+  const then = recordAtSnapshot(tx, self);
+  if (tx.get('VM', was) !== undefined || tx.byUuid('VM', then.uuid ?? '') !== undefined) {
+    throw new Fault('VM_REVERT_FAILED', [self, was]);
+  }
+  const vm = newRef<'VM'>(services);
+  const fields = fieldsFor('VM', vmFates, 'revive', then, madeFields(tx, working, then, disks));
+  tx.create('VM', vm, withoutGone(tx, fields));
+  for (const [ref, { snapshot_of }] of [...tx.all('VM')]) {
+    if (snapshot_of === was) tx.patch('VM', ref, { snapshot_of: vm });
+  }
+  replaceDisks(tx, { snapshot, vm, now: tx.require('VM', vm), disks });
+  copyDevices(tx, { services, vm: snapshot, target: vm, origin: 'revert', disks });
+};
+
+const isLive = (vm: VmRow | undefined): boolean =>
+  vm?.power_state === 'Running' || vm?.power_state === 'Paused';
+
+/** New disks first: until they are there nothing of the VM is touched, and it runs on if they cannot be made. */
+const revert = async (working: Reverting): Promise<void> => {
+  const { view, call } = working;
   const snapshot = working.record;
   const vm = snapshot.snapshot_of;
-  if (view.get('VM', vm) === undefined) throw new Fault('VM_REVERT_FAILED', [vm, self]);
-  if (view.require('VM', vm).power_state !== 'Halted') await call('VM.hard_shutdown', vm, {});
-  await hold(working, vm);
-  const disks = await copyDisks(working, snapshot, (vdi) =>
-    call('VDI.clone', vdi, { driver_params: new Map() }),
-  );
+  const isThere = view.get('VM', vm) !== undefined;
+  // Tells before any work that this cannot be done.
+  recordAtSnapshot(view, working.self);
+  if (isThere) await hold(working, vm);
+  let settled = false;
+  const disks = await copyDisks(working, snapshot, {
+    copy: (vdi) => call('VDI.clone', vdi, { driver_params: new Map() }),
+    withImage: snapshot.power_state === 'Suspended',
+    isSettled: () => settled,
+  });
+  if (isLive(view.get('VM', vm))) await call('VM.hard_shutdown', vm, {});
   working.signal.throwIfAborted();
   const old = await working.commit((tx) => {
-    const before = disksOf(tx, tx.require('VM', vm));
-    turnBack(tx, working, vm, disks);
-    return before;
+    if (isThere) return turnBack(tx, working, vm, disks);
+    bringBack(tx, working, disks);
+    return [];
   });
+  settled = true;
   await dropDisks(working, old);
 };
 

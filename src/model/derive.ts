@@ -1,5 +1,5 @@
 import { type AnyClass, type Field, type KeyRoles, type Message, type Role, roles } from './class.ts';
-import { map, nothing, record, ref, set, shown, string, type Type } from './types.ts';
+import { map, nothing, record, ref, selfRef, set, shown, string, type Type } from './types.ts';
 
 /** A message as it goes over the wire: an explicit one of the declaration or one that its fields imply. */
 export interface WireMessage {
@@ -102,7 +102,7 @@ const implied = (cls: AnyClass, facts: Facts): WireMessage => ({
   ...facts,
 });
 
-const selfOf = (cls: AnyClass): WireParam => param('self', ref(cls.name), `The ${cls.name} object.`);
+const selfOf = (cls: AnyClass): WireParam => param('self', selfRef(cls.name), `The ${cls.name} object.`);
 
 const explicitMessage = (cls: AnyClass, name: string, message: Message): WireMessage => {
   const own = Object.entries(message.params ?? {}).map(

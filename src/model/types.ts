@@ -171,8 +171,8 @@ export const millisecondsOf = (date: DateTime): number => {
   return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}${zone || 'Z'}`);
 };
 
-/** Any string is taken as a reference; one that names nothing fails where it is used. */
-export const ref = <const C extends string>(of: C): Type<Ref<C>> => ({
+/** The object that a message is for. Any string is taken; one that names nothing fails where it is used. */
+export const selfRef = <const C extends string>(of: C): Type<Ref<C>> => ({
   kind: 'ref',
   name: `${of} ref`,
   of,
@@ -182,6 +182,12 @@ export const ref = <const C extends string>(of: C): Type<Ref<C>> => ({
     throw expected('string', v);
   },
 });
+
+/** Clients that mean no object at all say so by an empty string as well: it is the null reference. */
+export const ref = <const C extends string>(of: C): Type<Ref<C>> => {
+  const type = selfRef(of);
+  return { ...type, read: (v, path) => (v === '' ? type.empty : type.read(v, path)) };
+};
 
 /**
  * Case is ignored on the way in, as clients of older servers rely on it; `exact` is for the few

@@ -1,4 +1,4 @@
-import type { SrStat } from '../drivers/storage/storage.ts';
+import type { SrStat, Volume } from '../drivers/storage/storage.ts';
 import type { RecordNamed } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
@@ -33,6 +33,12 @@ export const drivesInUse = (view: View, vdi: RecordNamed<'VDI'>): readonly Recor
 export const featuresOf = (view: View, type: string | undefined): ReadonlyMap<string, bigint> => {
   for (const [, sm] of view.all('SM')) if (sm.type === type) return sm.features;
   return new Map();
+};
+
+/** What the driver tells of one disk alone. */
+export const smConfigOf = ({ keys }: Volume): ReadonlyMap<string, string> => {
+  const format = keys.get('image-format');
+  return new Map(format === undefined ? [] : [['image-format', format]]);
 };
 
 /** Changes of a disk during which its repository must neither be scanned nor go away. */

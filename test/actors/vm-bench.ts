@@ -274,11 +274,11 @@ export const fakeDisks = () => {
     tx.create('VDI', ref, { ...fields, uuid: `made-${disks}`, location: `made-${disks}`, managed: true });
     return ref;
   };
-  const like = (name: string, more: object) => ({
+  const like = (name: string, more: (of: Ref<'VDI'>) => object) => ({
     work: async (working: any) => {
       step(name);
       const { current_operations: _, VBDs: __, ...row } = working.record;
-      return working.commit((tx: Tx) => add(tx, { ...row, ...more }));
+      return working.commit((tx: Tx) => add(tx, { ...row, ...more(working.self) }));
     },
   });
   const behaviour = implement(VDI, {}, {
@@ -295,9 +295,9 @@ export const fakeDisks = () => {
         tx.delete('VDI', self);
       },
     },
-    snapshot: like('snapshot', { is_a_snapshot: true }),
-    clone: like('clone', { is_a_snapshot: false }),
-    copy: like('copy', {}),
+    snapshot: like('snapshot', (snapshot_of) => ({ is_a_snapshot: true, snapshot_of })),
+    clone: like('clone', () => ({ is_a_snapshot: false, snapshot_of: nullRef })),
+    copy: like('copy', () => ({ is_a_snapshot: false, snapshot_of: nullRef })),
   } as any);
   return { behaviour, faults };
 };

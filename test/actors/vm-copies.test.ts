@@ -83,7 +83,7 @@ describe('VM.snapshot', () => {
       vm,
       'Halted',
     ]);
-    expect(row.snapshot_info.get('power-state-snapshot')).toBe('Running');
+    expect(row.snapshot_info.get('power-state-at-snapshot')).toBe('Running');
     expect(macsOf(at, first)).toEqual(macsOf(at, vm));
     expect(vmRow(at, vm).snapshots).toEqual([first, second]);
     expect([vmRow(at, second).parent, vmRow(at, vm).parent]).toEqual([first, second]);
