@@ -44,7 +44,7 @@ const records = fc.record({
   start_time: fc.constant(t.epoch),
   affinity: fc.constantFrom(t.nullRef as string, 'a "reference" <of a client>'),
   power_state: fc.constantFrom('Halted', 'Running'),
-  VBDs: fc.array(text, { maxLength: 4 }),
+  VBDs: fc.array(fc.stringMatching(/^OpaqueRef:[a-z"<]{0,4}$/), { maxLength: 4 }),
   other_config: map(text, text),
   vcpus: map(int64, floats),
   nested: map(fc.constant('Halted'), fc.array(map(text, int64), { maxLength: 2 })),
