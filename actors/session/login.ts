@@ -2,49 +2,42 @@ import { dateTimeOf, nullRef, type Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
-import { sleep } from '../../src/std/clock.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { surplusSessions } from './collect.ts';
+import { failuresOf } from './failures.ts';
 
-/** A wrong password is answered this late, so that guessing is slow. */
-export const wrongPasswordMs = 5_000;
-/**
- * Failed logins that wait for their late answer. Any more are answered at once: how fast passwords can
- * be guessed is then still bounded by how many are checked at the same time.
- */
-export const delayedMax = 256;
 /** Longer names of client programs are cut. */
 export const originatorCharsMax = 256;
 
-/** Failed logins that wait, for each host that runs in this process. */
-const delayed = new WeakMap<Services['credentials'], number>();
-
-const answerLate = async ({ services, signal }: Working<'session'>): Promise<void> => {
-  const { credentials } = services;
-  const waiting = delayed.get(credentials) ?? 0;
-  if (waiting >= delayedMax) return;
-  delayed.set(credentials, waiting + 1);
-  try {
-    await sleep(services.clock, wrongPasswordMs, signal);
-  } finally {
-    delayed.set(credentials, (delayed.get(credentials) ?? 1) - 1);
-  }
-};
-
-/** Fails, late, unless the password is the user's. */
+/** Fails, late, unless the password is the user's. The right one is never late. */
 export const assertKnown = async (
-  working: Working<'session'>,
+  { services, signal, caller }: Working<'session'>,
   user: string,
   password: string,
   originator: string,
 ): Promise<void> => {
-  const { services } = working;
-  if (await services.credentials.verify(user, password)) return;
-  services.log.warn({ user, originator }, 'A login was refused');
-  await answerLate(working);
-  throw new Fault('SESSION_AUTHENTICATION_FAILED', [user, 'The user name or the password is wrong']);
+  const { credentials, clock, log } = services;
+  const { address } = caller;
+  const failures = failuresOf(credentials, clock);
+  const cameMs = clock.monotonicMs();
+  const refusal = await credentials.verify(user, password, address).then(
+    (isRight) => (isRight ? undefined : refusedFor(user)),
+    (error: unknown) => error,
+  );
+  if (refusal === undefined) return;
+  const count = failures.add(address);
+  if (isPowerOfTwo(count)) log.warn({ user, originator, address, count }, 'Logins were refused');
+  // Counted from when it came, so that the time of the answer does not tell what had to be done for it.
+  await failures.wait(address, cameMs, signal);
+  throw refusal;
 };
+
+const refusedFor = (user: string): Fault =>
+  new Fault('SESSION_AUTHENTICATION_FAILED', [user, 'The user name or the password is wrong']);
+
+/** Who guesses must not fill the log as well. */
+const isPowerOfTwo = (count: number): boolean => Number.isInteger(Math.log2(count));
 
 /** Opens a session on this host alone, for which no other is needed. */
 export const loginHere = async (

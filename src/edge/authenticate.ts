@@ -14,12 +14,13 @@ import { cookieNamed } from './cookies.ts';
 export const lastActiveMs = 600_000;
 
 /** Who calls before anyone has logged in. */
-export const nobody: Caller = {
+export const nobodyAt = (address: string): Caller => ({
   session: nullRef as Ref<'session'>,
   user: '',
   role: 'read-only',
   originator: '',
-};
+  address,
+});
 
 /** Nobody was named in an HTTP request, or wrongly: answered 401. */
 export class Unauthorised extends Error {
@@ -119,7 +120,10 @@ export interface HttpAuthentication {
 /** The user of an HTTP request: by `session_id` in the query or a cookie, else by Basic. Throws `Unauthorised`. */
 export const authenticate = async (head: HttpHead, by: HttpAuthentication): Promise<HttpIdentity> => {
   const session = head.query.get('session_id') ?? cookieNamed(head.headers['cookie'] ?? '', 'session_id');
-  if (session !== undefined) return { caller: callerOf(by, session), end: async () => {} };
+  if (session !== undefined) {
+    const caller = { ...callerOf(by, session), address: head.remoteAddress };
+    return { caller, end: async () => {} };
+  }
   const basic = basicOf(head.headers['authorization']);
   if (basic === undefined)
     throw new Unauthorised('Give a session_id in the query or a cookie, or log in with Basic');
@@ -145,7 +149,7 @@ const logIn = async (
     by,
     'session.login_with_password',
     [user, password, '1.0', originator],
-    nobody,
+    nobodyAt(head.remoteAddress),
   ).catch((error) => {
     if (error instanceof Fault && error.code.startsWith('SESSION_')) {
       throw new Unauthorised('The user name or the password is wrong');

@@ -18,7 +18,7 @@ import { inSlices } from '../std/pace.ts';
 import { isDateTime, isStruct, type Struct, type Value } from '../std/value.ts';
 import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
-import { callingCaller, nobody, sessionCaller } from './authenticate.ts';
+import { callingCaller, nobodyAt, sessionCaller } from './authenticate.ts';
 import { callTaskOf } from './call-task.ts';
 import {
   type Encoding,
@@ -113,10 +113,17 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
     if (message.declared?.sessionless === true) {
       const args = readArgs(message, name, params, params.length);
       if (asynchronous) throw noAsyncMode(message);
-      return recorded(options, { message, args, caller: nobody, request }, perform);
+      return recorded(
+        options,
+        { message, args, caller: nobodyAt(request.http.remoteAddress), request },
+        perform,
+      );
     }
     const args = readArgs(message, name, params.slice(1), params.length - 1, params[0]);
-    const caller = sessionCaller(services, params[0] as string);
+    const caller = {
+      ...sessionCaller(services, params[0] as string),
+      address: request.http.remoteAddress,
+    };
     assertInternal(store, message, caller);
     assertCoordinator(options, message, caller);
     if (message.removed) throw new Fault('MESSAGE_REMOVED');
@@ -246,7 +253,8 @@ const recorderOf = (
   if (audit?.wants(message) !== true) return undefined;
   const { method } = message;
   // Of a login it says who came, as nobody has a session yet.
-  const at = caller === nobody ? message.params.findIndex(({ name }) => name === 'uname') : -1;
+  const at =
+    message.declared?.sessionless === true ? message.params.findIndex(({ name }) => name === 'uname') : -1;
   const who = at < 0 ? caller : { ...caller, user: String(args[at]) };
   const call = { caller: who, from: request.http.remoteAddress, method, args: audit.shown(message, args) };
   return (fault, task) =>

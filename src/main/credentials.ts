@@ -1,17 +1,22 @@
 import { scrypt, timingSafeEqual } from 'node:crypto';
 import type { Disk } from '../drivers/disk.ts';
 import type { Credentials } from '../objects/credentials.ts';
-import type { Random } from '../std/clock.ts';
+import type { Clock, Random } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
+import { sourceOf } from '../std/source.ts';
+import { type Attempt, attemptsOf, rememberedPasswords } from './remembered-passwords.ts';
+import { turnstileOf } from './turnstile.ts';
 
 export interface CredentialsOptions {
   readonly disk: Disk;
+  readonly clock: Clock;
   readonly random: Random;
   /** A JSON file; its folder must exist. */
   readonly file: string;
   /** Becomes root's, also where root has another. Absent: root keeps its own, or gets a new one at the first start. */
   readonly rootPassword?: string | undefined;
   readonly waitingMax?: number;
+  readonly waitingOfOneMax?: number;
 }
 
 export interface OpenedCredentials extends Credentials {
@@ -37,8 +42,9 @@ export const userBytesMax = 256;
 export const usersMax = 1_000;
 /** Passwords checked at the same time; each takes 16 MiB and some tens of milliseconds of a processor. */
 export const hashesMax = 2;
-/** Checks that wait for their turn. Any more are refused with TOO_MANY_PENDING_TASKS. */
+/** Checks that wait for their turn, in all and of one source for one user. More are TOO_MANY_PENDING_TASKS. */
 export const hashesWaitingMax = 512;
+export const hashesWaitingOfOneMax = 64;
 
 const fileBytesMax = 1 << 20;
 const cost = { N: 16_384, r: 8, p: 1 } as const;
@@ -54,26 +60,6 @@ interface Kept {
   readonly r: number;
   readonly p: number;
 }
-
-/** Runs a bounded number of hashes at once, the others first come first served. */
-const turnstile = (waitingMax: number): (<T>(run: () => Promise<T>) => Promise<T>) => {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (run) => {
-    if (running >= hashesMax) {
-      if (waiting.length >= waitingMax) throw new Fault('TOO_MANY_PENDING_TASKS');
-      // Whoever leaves hands its place on, so `running` stays as it is.
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    } else running += 1;
-    try {
-      return await run();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) running -= 1;
-      else next();
-    }
-  };
-};
 
 const hash = (
   password: string,
@@ -108,8 +94,16 @@ const parse = (text: string, file: string): Map<string, Kept> => {
 
 /** Local users in one file that only this user can read. Passwords are kept as salted scrypt hashes. */
 export const fileCredentials = async (options: CredentialsOptions): Promise<OpenedCredentials> => {
-  const { disk, random, file } = options;
-  const inTurn = turnstile(options.waitingMax ?? hashesWaitingMax);
+  const { disk, clock, random, file } = options;
+  const turnstile = turnstileOf({
+    runningMax: hashesMax,
+    waitingMax: options.waitingMax ?? hashesWaitingMax,
+    waitingOfOneMax: options.waitingOfOneMax ?? hashesWaitingOfOneMax,
+  });
+  const attemptOf = attemptsOf(random);
+  const remembered = rememberedPasswords<Kept>(clock, usersMax);
+  /** Checks under way: whoever gives the same password for the same user hears the same. */
+  const underway = new Map<string, Promise<boolean>>();
   let users = (await disk.exists(file))
     ? parse(await disk.readText(file, fileBytesMax), file)
     : new Map<string, Kept>();
@@ -140,21 +134,40 @@ export const fileCredentials = async (options: CredentialsOptions): Promise<Open
       throw new Fault('CHANGE_PASSWORD_REJECTED', [`The user name is longer than ${userBytesMax} bytes`]);
     }
     const salt = random.bytes(saltBytes);
-    const key = await inTurn(() => hash(password, salt, cost));
-    await keep(user, { salt: base64(salt), key: base64(key), ...cost });
+    // Whoever sets a password has a session, so this waits for no guesses.
+    const key = await hash(password, salt, cost);
+    const kept = { salt: base64(salt), key: base64(key), ...cost };
+    await keep(user, kept);
+    remembered.learn(attemptOf(user, password), kept, true);
   };
 
   /** What an unknown user's password is checked against, so that it takes as long as a known one's. */
   const decoy: Kept = { salt: base64(random.bytes(saltBytes)), key: base64(random.bytes(keyBytes)), ...cost };
 
-  const verify = async (user: string, password: string): Promise<boolean> => {
-    if (Buffer.byteLength(password) > passwordBytesMax || Buffer.byteLength(user) > userBytesMax)
-      return false;
+  const check = async (attempt: Attempt, password: string, source: string): Promise<boolean> => {
+    const { user } = attempt;
     const known = users.get(user);
     const kept = known ?? decoy;
-    const key = await inTurn(() => hash(password, Buffer.from(kept.salt, 'base64'), kept));
+    const key = await turnstile.pass({ source, user }, () =>
+      hash(password, Buffer.from(kept.salt, 'base64'), kept),
+    );
     const right = Buffer.from(kept.key, 'base64');
-    return right.length === key.length && timingSafeEqual(right, key) && known !== undefined;
+    const isRight = right.length === key.length && timingSafeEqual(right, key) && known !== undefined;
+    remembered.learn(attempt, kept, isRight);
+    return isRight;
+  };
+
+  const verify = async (user: string, password: string, address = ''): Promise<boolean> => {
+    if (Buffer.byteLength(password) > passwordBytesMax || Buffer.byteLength(user) > userBytesMax)
+      return false;
+    const attempt = attemptOf(user, password);
+    const recalled = remembered.recall(attempt, users.get(user) ?? decoy);
+    if (recalled !== undefined) return recalled;
+    const source = sourceOf(address);
+    const name = `${source} ${attempt.digest.toString('base64')}`;
+    const begun = underway.get(name) ?? check(attempt, password, source).finally(() => underway.delete(name));
+    underway.set(name, begun);
+    return begun;
   };
 
   const generatedPassword =

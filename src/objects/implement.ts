@@ -20,6 +20,8 @@ export interface Caller {
   readonly user: string;
   readonly role: Role;
   readonly originator: string;
+  /** The address that the call came from; absent: it is this host's own. */
+  readonly address?: string;
 }
 
 /** What a read is given: committed rows, as clients see them. */

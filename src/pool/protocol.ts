@@ -71,15 +71,22 @@ export const whoOf = (value: unknown): Who => {
 
 export const carriedOf = (value: unknown): Carried => {
   const { method, args, caller, task, watched, placed } = fieldsOf(value);
-  const { session, user, role, originator } = fieldsOf(caller);
+  const { session, user, role, originator, address } = fieldsOf(caller);
   for (const one of [session, user, role, originator, task]) textOf(one);
+  if (address !== undefined) textOf(address);
   if (watched !== 'untracked' && watched !== 'while-running' && watched !== 'until-destroyed') {
     throw new ProtocolError('a call that is watched in an unknown way');
   }
   return {
     method: textOf(method),
     args: listOf(args),
-    caller: { session, user, role, originator } as Carried['caller'],
+    caller: {
+      session,
+      user,
+      role,
+      originator,
+      ...(address !== undefined && { address }),
+    } as Carried['caller'],
     task: task as Carried['task'],
     watched,
     placed: flagOf(placed),

@@ -9,9 +9,19 @@ import {
   sessionsOfPoolMax,
   sessionsPerOriginatorMax,
 } from '../../actors/session/collect.ts';
-import { delayedMax, originatorCharsMax, wrongPasswordMs } from '../../actors/session/login.ts';
+import {
+  delayedMax,
+  failuresOf,
+  failuresPerStep,
+  forgivenMs,
+  sourcesMax,
+  wrongPasswordMs,
+  wrongPasswordMsMax,
+} from '../../actors/session/failures.ts';
+import { originatorCharsMax } from '../../actors/session/login.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
 import type { Caller } from '../../src/objects/implement.ts';
+import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { manualClock } from '../manual-clock.ts';
 import { type World, type WorldOptions, world } from '../world.ts';
@@ -101,17 +111,47 @@ describe('Logging in', () => {
 
   test('while many wrong passwords wait for their answer, the right one is let in at once', async () => {
     const here = await opened();
-    const attempts = Array.from({ length: delayedMax }, () =>
+    const attempts = Array.from({ length: 100 }, () =>
       here.call('session.login_with_password', 'root', 'wrong').catch(({ code }) => code),
     );
-    await here.clock.waiting(delayedMax);
+    await here.clock.waiting(100);
     await here.call('session.login_with_password', 'root', 'right');
-    // No room to wait is left: the answer comes at once instead of filling the host.
-    await expect(here.call('session.login_with_password', 'root', 'wrong')).rejects.toMatchObject({
-      code: 'SESSION_AUTHENTICATION_FAILED',
-    });
     await here.clock.advance(wrongPasswordMs);
     expect(new Set(await Promise.all(attempts))).toEqual(new Set(['SESSION_AUTHENTICATION_FAILED']));
+    await here.close();
+  });
+
+  test('a check that finds no turn is refused as late as a wrong password', async () => {
+    const busy = async (): Promise<boolean> => {
+      throw new Fault('TOO_MANY_PENDING_TASKS');
+    };
+    const here = await opened({
+      services: { credentials: { verify: busy, setPassword: async () => {} } },
+    });
+    const attempt = here.call('session.login_with_password', 'root', 'right').catch(({ code }) => code);
+    await here.clock.waiting(1);
+    await here.clock.advance(wrongPasswordMs);
+    expect(await attempt).toBe('TOO_MANY_PENDING_TASKS');
+    await here.close();
+  });
+
+  test('the check is told where the login comes from', async () => {
+    const addresses: unknown[] = [];
+    const here = await opened({
+      services: {
+        credentials: {
+          verify: async (_user, _password, address) => {
+            addresses.push(address);
+            return true;
+          },
+          setPassword: async () => {},
+        },
+      },
+    });
+    const from = { ...callerOf('OpaqueRef:NULL' as Ref<'session'>), address: '192.0.2.7' };
+    await here.callAs(from, 'session.login_with_password', 'root', 'any');
+    await here.callAs(from, 'session.slave_local_login_with_password', 'root', 'any');
+    expect(addresses).toEqual(['192.0.2.7', '192.0.2.7']);
     await here.close();
   });
 
@@ -129,6 +169,63 @@ describe('Logging in', () => {
       /^OpaqueRef:/,
     );
     await here.close();
+  });
+});
+
+describe('Failed logins', () => {
+  const failures = () => {
+    const clock = manualClock();
+    const credentials = { verify: async () => false, setPassword: async () => {} };
+    const known = failuresOf(credentials, clock);
+    /** How late the answer to a login that fails now is. */
+    const lateMs = async (address: string): Promise<number> => {
+      const cameMs = clock.monotonicMs();
+      let isOver = false;
+      const waited = known.wait(address, cameMs, new AbortController().signal).then(() => {
+        isOver = true;
+      });
+      for (await clock.advance(0); !isOver; ) await clock.advance(1_000);
+      await waited;
+      return clock.monotonicMs() - cameMs;
+    };
+    const fail = (address: string, times: number): void => {
+      for (let i = 0; i < times; i += 1) known.add(address);
+    };
+    return { clock, known, lateMs, fail };
+  };
+
+  test('of one source are answered later the more there are, of others they are not', async () => {
+    const { lateMs, fail } = failures();
+    fail('192.0.2.1', 1);
+    expect(await lateMs('192.0.2.1')).toBe(wrongPasswordMs);
+    fail('192.0.2.1', failuresPerStep);
+    expect(await lateMs('192.0.2.1')).toBe(2 * wrongPasswordMs);
+    fail('192.0.2.1', 100 * failuresPerStep);
+    expect(await lateMs('192.0.2.1')).toBe(wrongPasswordMsMax);
+    expect(await lateMs('192.0.2.2')).toBe(wrongPasswordMs);
+  });
+
+  test('of a whole IPv6 network are those of one source', async () => {
+    const { lateMs, fail } = failures();
+    fail('2001:db8::1', failuresPerStep);
+    expect(await lateMs('2001:db8:0:0:ffff::2')).toBe(2 * wrongPasswordMs);
+    expect(await lateMs('2001:db8:0:1::1')).toBe(wrongPasswordMs);
+  });
+
+  test('are forgiven after a while, and remembered of a bounded number of sources', async () => {
+    const { clock, known, fail } = failures();
+    fail('192.0.2.1', 10);
+    await clock.advance(forgivenMs + 1);
+    expect(known.add('192.0.2.1')).toBe(1);
+    for (let i = 0; i < sourcesMax; i += 1) known.add(`10.0.${i >> 8}.${i & 255}`);
+    expect(known.add('192.0.2.1')).toBe(1);
+  });
+
+  test('that find no room to wait are answered at once', async () => {
+    const { clock, known, lateMs } = failures();
+    for (let i = 0; i < delayedMax; i += 1) void known.wait('192.0.2.1', 0, new AbortController().signal);
+    await clock.waiting(delayedMax);
+    expect(await lateMs('192.0.2.2')).toBe(0);
   });
 });
 

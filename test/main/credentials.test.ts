@@ -4,15 +4,19 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { nodeClock } from '../../src/drivers/node/clock.ts';
 import { nodeDisk } from '../../src/drivers/node/disk.ts';
 import { nodeRandom } from '../../src/drivers/node/random.ts';
 import {
+  type CredentialsOptions,
   CredentialsUnusable,
   fileCredentials,
   hashesMax,
   type OpenedCredentials,
   passwordBytesMax,
 } from '../../src/main/credentials.ts';
+import { provenMsMax } from '../../src/main/remembered-passwords.ts';
+import { manualClock } from '../manual-clock.ts';
 
 let folder: string;
 let file: string;
@@ -22,8 +26,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-const opened = (rootPassword?: string): Promise<OpenedCredentials> =>
-  fileCredentials({ disk: nodeDisk, random: nodeRandom, file, rootPassword });
+const opened = (rootPassword?: string, more: Partial<CredentialsOptions> = {}): Promise<OpenedCredentials> =>
+  fileCredentials({ disk: nodeDisk, clock: nodeClock, random: nodeRandom, file, rootPassword, ...more });
 
 describe('Local users', () => {
   test('root gets a password at the first start, which is told once and holds from then on', async () => {
@@ -73,21 +77,77 @@ describe('Local users', () => {
     expect(await credentials.verify('root', 'pw')).toBe(true);
   });
 
-  test('a flood of logins is refused beyond what may wait, and those that wait are answered', async () => {
-    const [waitingMax, over] = [6, 5];
-    const credentials = await fileCredentials({
-      disk: nodeDisk,
-      random: nodeRandom,
-      file,
-      rootPassword: 'pw',
-      waitingMax,
-    });
+  test('a flood of guesses from one source is refused beyond what may wait, and those that wait are answered', async () => {
+    const [waitingOfOneMax, over] = [6, 5];
+    await opened('pw');
+    // Of root nothing is remembered here, so every check takes a hash.
+    const credentials = await opened(undefined, { waitingOfOneMax });
     const answers = await Promise.allSettled(
-      Array.from({ length: hashesMax + waitingMax + over }, () => credentials.verify('root', 'wrong')),
+      Array.from({ length: hashesMax + waitingOfOneMax + over }, (_, i) =>
+        credentials.verify('root', `wrong ${i}`, '192.0.2.1'),
+      ),
     );
     const refused = answers.filter((one) => one.status === 'rejected');
     expect(refused.map((one) => one.reason.code)).toEqual(Array(over).fill('TOO_MANY_PENDING_TASKS'));
     expect(await credentials.verify('root', 'pw')).toBe(true);
+  });
+
+  test('while one source guesses, the right password from another waits for one hash at most', async () => {
+    await opened('pw');
+    const credentials = await opened();
+    const order: string[] = [];
+    const guesses = Array.from({ length: 20 }, (_, i) =>
+      credentials.verify('root', `wrong ${i}`, '192.0.2.1').then(() => order.push('guess')),
+    );
+    const honest = credentials.verify('root', 'pw', '192.0.2.2').then((right) => order.push(String(right)));
+    await Promise.all([...guesses, honest]);
+    expect(order.indexOf('true')).toBeLessThanOrEqual(hashesMax + 1);
+  });
+
+  test('once the password was right, neither it nor guesses take a hash, whoever guesses how often', async () => {
+    const credentials = await opened('pw', { waitingMax: 0, waitingOfOneMax: 0 });
+    const guesses = Array.from({ length: 1_000 }, (_, i) =>
+      credentials.verify('root', `guess ${i}`, '192.0.2.1'),
+    );
+    expect(await credentials.verify('root', 'pw', '192.0.2.1')).toBe(true);
+    expect(new Set(await Promise.all(guesses))).toEqual(new Set([false]));
+  });
+
+  test('what was right is asked of the hash again after a while, and then of nearly no guess', async () => {
+    const clock = manualClock();
+    const credentials = await opened('pw', { clock, waitingMax: 0, waitingOfOneMax: 0 });
+    await clock.advance(provenMsMax + 1);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 1_000 }, (_, i) => credentials.verify('root', `guess ${i}`, '192.0.2.1')),
+    );
+    const hashed = outcomes.filter(({ status }) => status === 'rejected').length;
+    // One in 256 is like the right one in its first byte.
+    expect(hashed).toBeLessThan(40);
+    expect(await credentials.verify('root', 'pw', '192.0.2.1')).toBe(true);
+  });
+
+  test('the same wrong password is hashed once, however often it is given', async () => {
+    await opened('pw');
+    const credentials = await opened(undefined, { waitingMax: 0, waitingOfOneMax: 0 });
+    const guess = () => credentials.verify('root', 'guess', '192.0.2.1');
+    const guesses = await Promise.all(Array.from({ length: 100 }, guess));
+    expect(new Set(guesses)).toEqual(new Set([false]));
+    expect(await guess()).toBe(false);
+  });
+
+  test('a password that was changed here or elsewhere is forgotten at once', async () => {
+    const credentials = await opened('before');
+    expect(await credentials.verify('root', 'after')).toBe(false);
+    await credentials.setPassword('root', 'after');
+    expect(await credentials.verify('root', 'before')).toBe(false);
+    expect(await credentials.verify('root', 'after')).toBe(true);
+    const elsewhere = await fileCredentials({
+      ...{ disk: nodeDisk, clock: nodeClock, random: nodeRandom },
+      ...{ file: `${file}.other`, rootPassword: 'theirs' },
+    });
+    await credentials.adopt(elsewhere.exported());
+    expect(await credentials.verify('root', 'after')).toBe(false);
+    expect(await credentials.verify('root', 'theirs')).toBe(true);
   });
 
   test('a file that is damaged stops the start with what to do about it', async () => {
