@@ -1,7 +1,10 @@
+import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Caller, type Deciding, implement, type Reading } from '../../src/objects/implement.ts';
+import { endSessions, rolesOfSubject } from '../../src/objects/local-users.ts';
+import { rightsOf } from '../../src/objects/roles.ts';
 import { Fault } from '../../src/std/fault.ts';
-import type { Tx } from '../../src/store/view.ts';
+import type { View } from '../../src/store/view.ts';
 import { session } from './class.ts';
 import { assertKnown, login, loginHere } from './login.ts';
 
@@ -26,11 +29,24 @@ const subjectsOf = (identifiers: Iterable<string>): readonly string[] => [
   ...new Set([...identifiers].filter((identifier) => identifier !== '')),
 ];
 
-/** Ends every session of a local user but one, as whoever opened them may only have known an old password. */
-const endSessions = (tx: Tx, user: string, but: Ref<'session'>): void => {
-  for (const [ref, { auth_user_name, pool }] of [...tx.all('session')]) {
-    if (auth_user_name === user && !pool && ref !== but) tx.delete('session', ref);
-  }
+/** What a session's user is known by: his own identifier, and that of the subject that let him in. */
+const identifiersOf = (
+  view: View,
+  { is_local_superuser, auth_user_sid, subject }: Session,
+): readonly string[] =>
+  is_local_superuser ? [] : [auth_user_sid, view.get('subject', subject)?.subject_identifier ?? ''];
+type Session = RecordNamed<'session'>;
+
+const own = ({ view, self }: Reading): Session => view.require('session', self as Ref<'session'>);
+
+/** Computed, so that they are what the session may do now; it is a long list that nobody needs to keep. */
+const permissions = (reading: Reading): readonly string[] => {
+  const { view, services } = reading;
+  const { is_local_superuser, subject } = own(reading);
+  if (is_local_superuser) return [];
+  const strongest = rolesOfSubject(view, subject).at(-1);
+  const classes = [...services.store.schemas.values()].map(({ cls }) => cls);
+  return strongest === undefined ? [] : rightsOf(classes, strongest);
 };
 
 const assertSuperuser = (caller: Caller): void => {
@@ -68,16 +84,19 @@ export default implement(
         await services.membership?.shareCredentials();
       },
     },
+    get_record: { read: (reading: Reading) => ({ ...own(reading), rbac_permissions: permissions(reading) }) },
+    get_rbac_permissions: { read: permissions },
     get_all_subject_identifiers: {
       read: ({ view }: Reading) =>
-        subjectsOf([...view.all('session')].map(([, { auth_user_sid }]) => auth_user_sid)),
+        subjectsOf([...view.all('session')].flatMap(([, row]) => identifiersOf(view, row))),
     },
     logout_subject_identifier: {
       decide: ({ tx, caller }, { subject_identifier }) => {
         if (subject_identifier === '') return;
         const ended: Ref<'session'>[] = [];
-        for (const [ref, { auth_user_sid }] of tx.all('session')) {
-          if (auth_user_sid === subject_identifier && ref !== caller.session) ended.push(ref);
+        for (const [ref, row] of tx.all('session')) {
+          const isTheirs = identifiersOf(tx, row).includes(subject_identifier);
+          if (isTheirs && ref !== caller.session) ended.push(ref);
         }
         for (const ref of ended) tx.delete('session', ref);
       },

@@ -1,8 +1,8 @@
 import type { RecordNamed } from '../../src/model/class.ts';
-import { permits } from '../../src/model/derive.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Deciding, implement } from '../../src/objects/implement.ts';
-import { listedRoles, permissionsOf } from '../../src/objects/roles.ts';
+import { rolesOfSubject } from '../../src/objects/local-users.ts';
+import { rightsOf } from '../../src/objects/roles.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { subject } from './class.ts';
@@ -30,7 +30,8 @@ export default implement(
           throw new Fault('OPERATION_NOT_ALLOWED', [`There can be no more than ${subjectsMax} subjects`]);
         }
         const ref = newRef<'subject'>(services);
-        tx.create('subject', ref, { ...fields, uuid: services.random.uuid() });
+        // Who may do what is said by roles alone, so nobody is let in before he is given one.
+        tx.create('subject', ref, { ...fields, uuid: services.random.uuid(), roles: [] });
         return ref;
       },
     },
@@ -54,14 +55,11 @@ export default implement(
     },
     get_permissions_name_label: {
       read: (reading) => {
-        const { roles } = reading.view.require('subject', self(reading));
-        const names = roles.map((role) => reading.view.get('role', role)?.name_label);
-        const strongest = listedRoles.filter((role) => names.includes(role)).at(-1);
+        reading.view.require('subject', self(reading));
+        const strongest = rolesOfSubject(reading.view, self(reading)).at(-1);
         if (strongest === undefined) return [];
         const classes = [...reading.services.store.schemas.values()].map(({ cls }) => cls);
-        return permissionsOf(classes)
-          .filter(({ role }) => permits(strongest, role))
-          .map(({ name }) => name);
+        return rightsOf(classes, strongest);
       },
     },
   },

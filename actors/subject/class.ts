@@ -6,7 +6,7 @@ import { since } from './since.ts';
 const poolAdmin = 'OpaqueRef:0165f154-ba3e-034e-6b27-5d271af109ba' as Ref<'role'>;
 
 export const subject = defineClass('subject', {
-  doc: 'A user or group of the directory who may log in to this pool.',
+  doc: 'A user who may log in to this pool: one of its own, or a user or group of a directory.',
   since,
   writeRole: 'pool-admin',
   constructible: true,
@@ -14,7 +14,7 @@ export const subject = defineClass('subject', {
     uuid: dyn(string, 'Names the entry in this pool, not in the directory.'),
     subject_identifier: ro(
       label,
-      'What the directory knows the user or group by, for Active Directory its SID.',
+      'Name of a user of the pool; or what the directory knows the user or group by, as its SID.',
       { default: '' },
     ),
     other_config: ro(
@@ -24,19 +24,19 @@ export const subject = defineClass('subject', {
     ),
     roles: dyn(
       set(ref('role')),
-      'Roles of everyone the subject stands for; new subjects are pool administrators.',
+      'Roles of everyone the subject stands for; new subjects have none, and cannot log in before they do.',
       { default: [poolAdmin], gone: 'cleared' },
     ),
   },
   messages: {
     add_to_roles: {
-      doc: 'Give the subject one more role, for sessions opened from then on.',
+      doc: 'Give the subject one more role, at once also in sessions that are open.',
       role: 'pool-admin',
       self: 'self',
       params: { role: [ref('role'), 'Role that the subject does not have yet.'] },
     },
     remove_from_roles: {
-      doc: 'Take a role away.',
+      doc: 'Take a role away, at once also from sessions that are open.',
       role: 'pool-admin',
       self: 'self',
       params: { role: [ref('role'), 'Role that the subject has.'] },

@@ -1,10 +1,11 @@
 import type { HttpHead } from '../drivers/http/http.ts';
-import { type RecordNamed, type Role, roles } from '../model/class.ts';
+import type { RecordNamed, Role } from '../model/class.ts';
 import { dateTimeOf, millisecondsOf, nullRef, type Ref } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import type { Caller } from '../objects/implement.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import type { LocalSessions } from '../objects/local-sessions.ts';
+import { rolesOfSubject } from '../objects/local-users.ts';
 import type { Services } from '../objects/services.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
@@ -96,11 +97,9 @@ const refresh = ({ store, clock, localSessions }: Sessions, session: Ref<'sessio
     .catch(() => {});
 };
 
-/** The strongest role of a directory user. One who has none any more has no rights left to call with. */
+/** The strongest role of a user. One who has none any more has no rights left to call with. */
 const subjectRole = (store: Store, session: string, subject: Ref<'subject'>): Role => {
-  const held = store.committed.get('subject', subject)?.roles ?? [];
-  const names = held.map((role) => store.committed.get('role', role)?.name_label);
-  const strongest = roles.filter((role) => role !== '_local_root_' && names.includes(role)).at(-1);
+  const strongest = rolesOfSubject(store.committed, subject).at(-1);
   if (strongest === undefined) throw new Fault('SESSION_INVALID', [session]);
   return strongest;
 };

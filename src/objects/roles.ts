@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AnyClass, Role } from '../model/class.ts';
 import { roles } from '../model/class.ts';
-import { wireMessages } from '../model/derive.ts';
+import { permits, wireMessages } from '../model/derive.ts';
 import type { Ref } from '../model/types.ts';
 import { httpPermissions } from './http-actions.ts';
 
@@ -42,3 +42,9 @@ export const permissionsOf = (classes: readonly AnyClass[]): readonly Permission
   ...httpPermissions().map(({ name, role }) => permission(name, role)),
   anyTask,
 ];
+
+/** Names of the permissions that a role holds. */
+export const rightsOf = (classes: readonly AnyClass[], held: Role): readonly string[] =>
+  permissionsOf(classes)
+    .filter(({ role }) => permits(held, role))
+    .map(({ name }) => name);

@@ -63,13 +63,13 @@ describe('Roles', () => {
 });
 
 describe('Subjects', () => {
-  test('are pool administrators at first, and known to a pool only once', async () => {
+  test('have no role at first, and are known to a pool only once', async () => {
     const here = await opened();
     const fields = named({ subject_identifier: 'S-1', other_config: named({ 'subject-name': 'ann' }) });
     const ref = await here.call('subject.create', fields);
     expect(here.store.committed.require('subject', ref)).toMatchObject({
       subject_identifier: 'S-1',
-      roles: [roleRef('pool-admin')],
+      roles: [],
     });
     await expect(here.call('subject.create', fields)).rejects.toMatchObject({
       code: 'SUBJECT_ALREADY_EXISTS',
@@ -90,6 +90,7 @@ describe('Subjects', () => {
         code: 'ROLE_NOT_FOUND',
       });
     }
+    await here.call('subject.add_to_roles', ref, roleRef('pool-admin'));
     await here.call('subject.remove_from_roles', ref, roleRef('pool-admin'));
     await expect(here.call('subject.remove_from_roles', ref, roleRef('pool-admin'))).rejects.toMatchObject({
       code: 'ROLE_NOT_FOUND',
