@@ -1,4 +1,4 @@
-import { oneOf } from '../src/model/types.ts';
+import { map, oneOf, string, upTo } from '../src/model/types.ts';
 
 /** Enumerations that more than one class uses. One that a single class uses is declared beside it. */
 export const certificatePurpose = oneOf('certificate_purpose', ['licensing', 'ldaps']);
@@ -18,3 +18,6 @@ export const pciDom0Access = oneOf('pci_dom0_access', [
   'disabled',
   'enable_on_reboot',
 ]);
+
+/** What a guest fills, who is not asked to be brief: the rest is left out. */
+export const toldByGuest = upTo(map(string, upTo(string, 4_096)), 262_144, 256);

@@ -11,6 +11,7 @@ import {
   set,
   string,
   stringMap,
+  upTo,
 } from '../../src/model/types.ts';
 import { updateGuidances } from '../enums.ts';
 import {
@@ -182,7 +183,9 @@ export const fields = {
   }),
   iscsi_iqn: ro(string, 'Name under which the host logs in to iSCSI storage.', { default: '' }),
   multipathing: ro(bool, 'True: storage is reached by all paths there are, not by one.', { default: false }),
-  uefi_certificates: ro(string, 'Secure Boot keys in use here, a base64 tar archive.', { default: '' }),
+  uefi_certificates: ro(upTo(string, 524_288), 'Secure Boot keys in use here, a base64 tar archive.', {
+    default: '',
+  }),
   certificates: dyn(set(ref('Certificate')), 'TLS certificates installed on the host.', {
     inverse: 'Certificate.host',
     computed: true,

@@ -13,9 +13,6 @@ type Messages = ReadonlyMap<Ref<'message'>, Message>;
 
 /** At the limit the oldest message goes as a new one comes. */
 export const messagesMax = 10_000;
-/** Longer ones are refused, so that all of them together stay bounded. In characters. */
-export const bodyMax = 16_384;
-export const nameMax = 256;
 
 /** Classes that messages can be about, by what they are called there. */
 const aboutClass: Readonly<Partial<Record<Message['cls'], ClassName>>> = {
@@ -45,14 +42,6 @@ const create = (
   const about = aboutClass[fields.cls];
   if (about === undefined || tx.byUuid(about, fields.obj_uuid) === undefined) {
     throw new Fault('UUID_INVALID', [fields.cls, fields.obj_uuid]);
-  }
-  for (const [field, max] of [
-    ['name', nameMax],
-    ['body', bodyMax],
-  ] as const) {
-    if (fields[field].length > max) {
-      throw new Fault('INVALID_VALUE', [field, `longer than ${max} characters`]);
-    }
   }
   makeRoom(tx);
   const ref = newRef<'message'>(services);

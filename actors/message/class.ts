@@ -10,8 +10,13 @@ import {
   set,
   string,
   stringMap,
+  upTo,
 } from '../../src/model/types.ts';
 import { since } from './since.ts';
+
+/** So that all messages together stay bounded. */
+const name = upTo(label, 256);
+const body = upTo(string, 32_768);
 
 export const cls = oneOf('cls', [
   'VM',
@@ -35,7 +40,7 @@ export const message = defineClass('message', {
   listed: false,
   fields: {
     uuid: dyn(string, 'Names the message for good.'),
-    name: dyn(string, 'Kind of notice, such as `HA_HOST_FAILED`; clients decide by it.'),
+    name: dyn(name, 'Kind of notice, such as `HA_HOST_FAILED`; clients decide by it.'),
     priority: dyn(
       int,
       '1 means service is lost, 2 it is at risk, 3 degraded, 4 recovered, 5 mere information.',
@@ -43,18 +48,18 @@ export const message = defineClass('message', {
     cls: dyn(cls, 'Class of the object it is about.'),
     obj_uuid: dyn(string, 'Uuid of the object it is about, which may be gone by now.'),
     timestamp: dyn(datetime, 'When it was created, in UTC.'),
-    body: dyn(string, 'Text or XML for people; its shape depends on the name.'),
+    body: dyn(body, 'Text or XML for people; its shape depends on the name.'),
   },
   messages: {
     create: {
       doc: 'Leave a notice about an object.',
       role: 'pool-operator',
       params: {
-        name: [label, 'Kind of notice.'],
+        name: [name, 'Kind of notice.'],
         priority: [int, 'From 1, urgent, to 5, mere information.'],
         cls: [cls, 'Class of the object.'],
         obj_uuid: [label, 'Uuid of an existing object of that class.'],
-        body: [string, 'Text for people.'],
+        body: [body, 'Text for people.'],
       },
       result: ref('message'),
     },

@@ -11,6 +11,7 @@ import {
   set,
   string,
   stringMap,
+  upTo,
 } from '../../src/model/types.ts';
 import { poolAllowedOperations, telemetryFrequency, updateSyncFrequency } from './enums.ts';
 
@@ -130,7 +131,9 @@ export const fields = {
   igmp_snooping_enabled: dyn(bool, 'True: multicast goes only to ports that asked for it, on all bridges.', {
     default: false,
   }),
-  uefi_certificates: ro(string, 'Secure Boot keys in use, a base64 tar archive.', { default: '' }),
+  uefi_certificates: ro(upTo(string, 524_288), 'Secure Boot keys in use, a base64 tar archive.', {
+    default: '',
+  }),
   custom_uefi_certificates: ro(
     string,
     'Secure Boot keys that replace the ones shipped with the hosts, base64; empty for none.',

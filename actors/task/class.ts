@@ -5,6 +5,7 @@ import {
   float,
   int,
   label,
+  longText,
   map,
   nullRef,
   oneOf,
@@ -77,7 +78,7 @@ export const task = defineClass('task', {
     forwarded: dyn(bool, 'True if the call was passed on to another host.', { internal: true }),
     forwarded_to: dyn(ref('host'), 'Host the call was passed on to.', { internal: true, gone: 'cleared' }),
     type: dyn(string, 'Kind of the result; `<none/>` until a call says otherwise.'),
-    result: dyn(string, 'XML-RPC value that the call answered with, empty until it succeeds.'),
+    result: dyn(longText, 'XML-RPC value that the call answered with, empty until it succeeds.'),
     error_info: dyn(set(string), 'Code and parameters of the fault once the task has failed.'),
     other_config: dyn(stringMap, 'Free for clients, for instance to link tasks of one user action.', {
       default: new Map(),

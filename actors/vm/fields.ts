@@ -6,6 +6,7 @@ import {
   float,
   int,
   label,
+  longText,
   map,
   nullRef,
   ref,
@@ -22,6 +23,7 @@ import {
   vmPowerState,
   vmSecurebootCertificatesState,
 } from './enums.ts';
+import { firmwareVariables } from './types.ts';
 
 export const fields = {
   uuid: dyn(string, 'Identity that outlives a move to another pool, unlike the reference.'),
@@ -208,7 +210,7 @@ export const fields = {
     'Figures the agent inside the guest reports; null until it has reported.',
     { gone: 'cleared' },
   ),
-  last_booted_record: ro(string, 'Record of the VM as it was at its last start, as text.', { default: '' }),
+  last_booted_record: ro(longText, 'Record of the VM as it was at its last start, as text.', { default: '' }),
   recommendations: rw(
     string,
     'XML with the limits a client should suggest, such as the most memory or disks.',
@@ -262,7 +264,7 @@ export const fields = {
     default: new Map(),
   }),
   snapshot_metadata: dyn(
-    string,
+    longText,
     "The VM's record at the time of the snapshot, as text; reverting restores it.",
     { default: '' },
   ),
@@ -348,7 +350,7 @@ export const fields = {
     'How the guest is virtualised at its next boot; decides which boot settings count.',
     { default: 'unspecified' },
   ),
-  NVRAM: ro(stringMap, 'Firmware variables of a UEFI guest, including its Secure Boot keys.', {
+  NVRAM: ro(firmwareVariables, 'Firmware variables of a UEFI guest, including its Secure Boot keys.', {
     default: new Map(),
   }),
   pending_guidances: dyn(

@@ -1,14 +1,12 @@
 import type { VmState } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
-
-/** Entries a guest may fill a row with; what is beyond them is left out. */
-const entriesMax = 256;
-const valueMax = 4096;
+import { fitting } from '../../src/model/sizes.ts';
+import { toldByGuest } from '../enums.ts';
 
 type Agent = ReadonlyMap<string, string>;
 
-const entries = (agent: Agent): readonly (readonly [string, string])[] =>
-  [...agent].slice(0, entriesMax).map(([key, value]) => [key, value.slice(0, valueMax)] as const);
+/** What a guest says beyond the limits of a row is left out. */
+const entries = (agent: Agent): readonly (readonly [string, string])[] => [...fitting(toldByGuest, agent)];
 
 const below = (agent: Agent, folder: string): ReadonlyMap<string, string> =>
   new Map(
@@ -21,7 +19,7 @@ const picked = (agent: Agent, names: Readonly<Record<string, string>>): Readonly
   new Map(
     Object.entries(names).flatMap(([key, name]) => {
       const value = agent.get(key);
-      return value === undefined ? [] : [[name, value.slice(0, valueMax)] as const];
+      return value === undefined ? [] : [[name, value] as const];
     }),
   );
 
@@ -96,6 +94,8 @@ const otherOf = (agent: Agent): ReadonlyMap<string, string> =>
     }),
   );
 
+const told = (entries: Agent): Agent => fitting(toldByGuest, entries);
+
 const tristate = (value: string | undefined): 'yes' | 'no' | 'unspecified' => {
   if (value === '1') return 'yes';
   return value === '0' ? 'no' : 'unspecified';
@@ -108,14 +108,14 @@ export const guestMetricsOf = (state: VmState): Partial<Metrics> | undefined => 
   const agent = state.guest_agent;
   if (agent.size === 0 && !state.pv_drivers_detected) return undefined;
   return {
-    os_version: picked(agent, osNames),
-    netbios_name: picked(agent, netbiosNames),
-    PV_drivers_version: picked(agent, driverNames),
+    os_version: told(picked(agent, osNames)),
+    netbios_name: told(picked(agent, netbiosNames)),
+    PV_drivers_version: told(picked(agent, driverNames)),
     PV_drivers_up_to_date: state.pv_drivers_detected,
     PV_drivers_detected: state.pv_drivers_detected,
-    networks: networksOf(agent),
-    other: otherOf(agent),
-    services: below(agent, 'data/service/'),
+    networks: told(networksOf(agent)),
+    other: told(otherOf(agent)),
+    services: told(below(agent, 'data/service/')),
     can_use_hotplug_vbd: tristate(agent.get('control/feature-hotplug-vbd')),
     can_use_hotplug_vif: tristate(agent.get('control/feature-hotplug-vif')),
     live: true,

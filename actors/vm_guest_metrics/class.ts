@@ -1,5 +1,6 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { bool, datetime, oneOf, string, stringMap } from '../../src/model/types.ts';
+import { toldByGuest } from '../enums.ts';
 import { since } from './since.ts';
 
 export const tristateType = oneOf('tristate_type', ['yes', 'no', 'unspecified']);
@@ -10,12 +11,15 @@ export const VM_guest_metrics = defineClass('VM_guest_metrics', {
   writeRole: 'vm-admin',
   fields: {
     uuid: dyn(string, 'Identity of this set of figures, not of the VM.'),
-    os_version: dyn(stringMap, 'Operating system of the guest: `name`, `distro`, `major`, `minor`, `uname`.'),
-    netbios_name: dyn(stringMap, 'Names that a Windows guest goes by, such as `host_name` and `domain`.', {
+    os_version: dyn(
+      toldByGuest,
+      'Operating system of the guest: `name`, `distro`, `major`, `minor`, `uname`.',
+    ),
+    netbios_name: dyn(toldByGuest, 'Names that a Windows guest goes by, such as `host_name` and `domain`.', {
       default: new Map(),
     }),
     PV_drivers_version: dyn(
-      stringMap,
+      toldByGuest,
       'Version of the guest drivers in parts: `major`, `minor`, `micro`, `build`.',
     ),
     PV_drivers_up_to_date: dyn(
@@ -30,9 +34,9 @@ export const VM_guest_metrics = defineClass('VM_guest_metrics', {
       default: new Map(),
       removed: true,
     }),
-    networks: dyn(stringMap, 'Addresses by card and kind: `0/ip`, `0/ipv4/0`, `0/ipv6/0` and so on.'),
+    networks: dyn(toldByGuest, 'Addresses by card and kind: `0/ip`, `0/ipv4/0`, `0/ipv6/0` and so on.'),
     other: dyn(
-      stringMap,
+      toldByGuest,
       'Further facts from the agent, such as `feature-suspend` and `data-cant-suspend-reason`.',
     ),
     last_updated: dyn(datetime, 'When the agent last reported something new, in UTC.'),
@@ -45,7 +49,7 @@ export const VM_guest_metrics = defineClass('VM_guest_metrics', {
       default: 'unspecified',
     }),
     PV_drivers_detected: dyn(bool, 'True if at least one guest driver is in use.', { default: false }),
-    services: dyn(stringMap, 'Versions of services in the guest that have announced themselves, by name.', {
+    services: dyn(toldByGuest, 'Versions of services in the guest that have announced themselves, by name.', {
       default: new Map(),
     }),
   },

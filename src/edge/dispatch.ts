@@ -2,6 +2,7 @@ import { jsonValue } from '../codec/jsonrpc-writer.ts';
 import { xmlValue } from '../codec/xmlrpc-writer.ts';
 import type { HttpRequest } from '../drivers/http/http.ts';
 import type { WireMessage } from '../model/derive.ts';
+import { measured } from '../model/sizes.ts';
 import { set, string } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import { readConstructor } from '../objects/fields.ts';
@@ -191,7 +192,10 @@ const readArgs = (
   if (session !== undefined) string.read(session, 'session_id');
   const args = params.map(({ name: param, type, defaultValue }, i) => {
     const value = given[i];
-    return value === undefined ? defaultValue : type.read(value, param);
+    if (value === undefined) return defaultValue;
+    const read = type.read(value, param);
+    measured(type, read, param);
+    return read;
   });
   // What a constructor lacks is an error of its types, so it is found here and not by the implementation.
   if (message.kind === 'constructor') readConstructor(message.cls, args[0] as Struct);

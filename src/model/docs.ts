@@ -1,6 +1,16 @@
 import type { AnyClass, Field, KeyRoles } from './class.ts';
 import { type WireMessage, wireFields, wireMessages } from './derive.ts';
 import { productOf, type Release, releaseOf } from './releases.ts';
+import {
+  collectionBytesMax,
+  keyBytesMax,
+  keysMax,
+  limitOf,
+  membersMax,
+  refBytesMax,
+  rowBytesMax,
+  textBytesMax,
+} from './sizes.ts';
 import type { Type } from './types.ts';
 
 /**
@@ -26,6 +36,10 @@ const indexPage = (classes: readonly AnyClass[]): string =>
     'A field is `RW` if clients set it, `RO` if it is given to the constructor and fixed from then on, and ' +
       '`DYN` if only the server changes it. `Since` names the release that first had ' +
       'something, finished or as a prototype; a bare number is a version of the toolstack.',
+    `A text holds at most ${textBytesMax} bytes in UTF-8, a reference ${refBytesMax} and a key of a map ${keyBytesMax}; ` +
+      `a set ${membersMax} members, a map ${keysMax} keys, each ${collectionBytesMax} bytes in all; an object ` +
+      `${rowBytesMax} bytes. Where it is otherwise, the page says so. What is beyond a limit is refused with ` +
+      '`INVALID_VALUE`, the name of the field or parameter, and what is too much.',
     table(
       ['Class', 'What it is', 'Fields', 'Messages', 'Since'],
       classes.map((cls) => [
@@ -79,12 +93,16 @@ const fieldTable = (cls: AnyClass, known: ReadonlySet<string>): string =>
     ]),
   );
 
-const fieldSentences = ({ doc, inverse, removed }: Field): string =>
+const fieldSentences = ({ doc, inverse, removed, type }: Field): string =>
   [
     doc,
+    ...limitSentence(type),
     ...(inverse === undefined ? [] : [`Other end: \`${inverse}\`.`]),
     ...(removed === true ? ['Removed: only whole records still have it.'] : []),
   ].join(' ');
+
+const limitSentence = (type: Type<any>): readonly string[] =>
+  limitOf(type) === '' ? [] : [`Holds ${limitOf(type)}.`];
 
 const keyNotes = (cls: AnyClass): readonly string[] =>
   wireFields(cls).flatMap(([name, { keyRoles }]) =>
@@ -112,7 +130,7 @@ const messagePart = (message: WireMessage, known: ReadonlySet<string>): readonly
               code(param.name),
               typeLink(param.type, known),
               param.optional ? code(shown(param.defaultValue)) : '',
-              param.doc,
+              [param.doc, ...limitSentence(param.type)].join(' '),
             ]),
           ),
         ]),

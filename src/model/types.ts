@@ -42,6 +42,10 @@ export interface Type<T> {
   readonly values?: readonly string[];
   /** The class that a reference or a record is of. */
   readonly of?: string;
+  /** Most bytes of a text, or of all that is in a set or a map; absent: the limit of its kind. */
+  readonly bytesMax?: number;
+  /** Most members of a set, or keys of a map; absent: the limit of its kind. */
+  readonly itemsMax?: number;
   /** Values are never shown in logs, audits and names of tasks. */
   readonly secret?: true;
   /** Of a text: it is meant to be read by everybody, so logs and audits show it. No other text of clients is shown. */
@@ -260,7 +264,17 @@ export const option = <T>(item: Type<T>): Type<T | undefined> => ({
   read: item.read,
 });
 
+/** The same type with a limit of its own: bytes in all and, of a set or a map, entries. */
+export const upTo = <T>(type: Type<T>, bytesMax: number, itemsMax = type.itemsMax): Type<T> => ({
+  ...type,
+  bytesMax,
+  ...(itemsMax !== undefined && { itemsMax }),
+});
+
 /** The same type for a password, a key or the like: of a parameter, a result or a field. */
 export const confidential = <T>(type: Type<T>): Type<T> => ({ ...type, secret: true });
+
+/** What Xenact itself writes of whole records, and results of calls. */
+export const longText = upTo(string, 2_097_152);
 
 export const nothing: Type<void> = { kind: 'void', name: 'void', empty: undefined, read: () => undefined };

@@ -1,5 +1,6 @@
 import type { AnyClass, ClassName } from '../model/class.ts';
 import { constructorFields, type WireMessage } from '../model/derive.ts';
+import { measured } from '../model/sizes.ts';
 import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { Struct, Value } from '../std/value.ts';
@@ -60,7 +61,11 @@ export const readConstructor = (cls: AnyClass, struct: Struct): AnyRecord =>
   Object.fromEntries(
     constructorFields(cls).flatMap(([name, field]) => {
       const value: Value | undefined = struct.get(name);
-      if (value !== undefined) return [[name, field.type.read(value, name)]];
+      if (value !== undefined) {
+        const read = field.type.read(value, name);
+        measured(field.type, read, name);
+        return [[name, read]];
+      }
       if (field.default !== undefined) return [];
       throw new Fault('INTERNAL_ERROR', [`Server_helpers.Dispatcher_FieldNotFound("${name}")`]);
     }),

@@ -1,5 +1,6 @@
 import type { ClassName, RecordNamed } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
+import { weightOf } from '../std/weight.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Tx, View } from '../store/view.ts';
 import type { Caller } from './implement.ts';
@@ -20,18 +21,6 @@ export const lightBytes = 4_096;
 /** The user behind a call, the same in all sessions of his. */
 export const holderOf = (view: View, { session, user }: Caller): string =>
   view.get('session', session)?.auth_user_sid || user;
-
-/** Roughly the bytes that a value takes: what is fixed in size counts a little, so that many are not nothing. */
-export const weightOf = (value: unknown): number => {
-  if (typeof value === 'string') return value.length;
-  if (Array.isArray(value)) return value.reduce((sum: number, item) => sum + 8 + weightOf(item), 8);
-  if (value instanceof Map) {
-    let sum = 8;
-    for (const [key, item] of value) sum += 8 + weightOf(key) + weightOf(item);
-    return sum;
-  }
-  return 8;
-};
 
 /** What a row adds to what its holder has: nothing, where it is light. */
 export const loadOf = (record: AnyRecord): number => {

@@ -1,6 +1,7 @@
 import type { ClassName, RecordNamed } from '../model/class.ts';
 import { permits } from '../model/derive.ts';
-import { dateTimeOf, millisecondsOf, nullRef, type Ref } from '../model/types.ts';
+import { bytesMaxOf, fitting } from '../model/sizes.ts';
+import { dateTimeOf, longText, millisecondsOf, nullRef, type Ref, string, upTo } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Tx, View } from '../store/view.ts';
@@ -129,12 +130,26 @@ const finish = (tx: Tx, task: Ref<'task'>, services: Services, changes: object):
     current_operations: new Map([...record.current_operations].filter(([, one]) => one === 'destroy')),
     ...changes,
   });
-  makeRoom(tx, record.holder);
 };
 
 /** `result` is the XML-RPC text of the answer, whatever the caller spoke; empty where there is none. */
-export const succeedTask = (tx: Tx, task: Ref<'task'>, services: Services, result: string): void =>
-  finish(tx, task, services, { status: 'success', result });
+export const succeedTask = (tx: Tx, task: Ref<'task'>, services: Services, result: string): void => {
+  const tellable = Buffer.byteLength(result) <= bytesMaxOf(longText);
+  finish(tx, task, services, tellable ? { status: 'success', result } : untellable);
+};
+
+const untellable = {
+  status: 'failure',
+  error_info: [
+    'INTERNAL_ERROR',
+    'It was done, but its result is too long for a task. Call it without Async.',
+  ],
+};
+
+/** Of a fault, what its task says: whoever called with something long knows it. */
+const paramsMax = 64;
+const shortened = (text: string): string => fitting(faultText, text);
+const faultText = upTo(string, 8_192);
 
 /** That a task was cancelled is its status; it has no error then. */
 export const failTask = (tx: Tx, task: Ref<'task'>, services: Services, fault: Fault): void =>
@@ -144,7 +159,7 @@ export const failTask = (tx: Tx, task: Ref<'task'>, services: Services, fault: F
     services,
     fault.code === 'TASK_CANCELLED'
       ? { status: 'cancelled' }
-      : { status: 'failure', error_info: [fault.code, ...fault.params] },
+      : { status: 'failure', error_info: [fault.code, ...fault.params].slice(0, paramsMax).map(shortened) },
   );
 
 /** Ends the row of a task: a call that somebody waited for leaves none behind, a nested one has none. */

@@ -1,3 +1,4 @@
+import { commitBytesMax } from '../model/sizes.ts';
 import { Fault } from '../std/fault.ts';
 import type { Batch } from './batch.ts';
 import { DiskFull, type WriteGroup } from './durable.ts';
@@ -13,13 +14,14 @@ import type { Change, Version } from './version.ts';
 export const stage = (
   pipeline: Pipeline,
   drafts: readonly Draft[],
+  bytes: number,
 ): { readonly generation: number; readonly changes: readonly Change[]; readonly durable: Promise<void> } => {
   pipeline.staged += 1;
   const generation = pipeline.staged;
   const needed = drafts.some((draft) => needsDisk(pipeline.tables, draft));
   const changes = drafts.map((draft) => stageDraft(pipeline.tables, draft, generation, needed));
   const durable = new Promise<void>((done, failed) => {
-    pipeline.queue.push({ generation, changes, durable: needed, done, failed });
+    pipeline.queue.push({ generation, changes, bytes, durable: needed, done, failed });
   });
   schedule(pipeline);
   return { generation, changes, durable };
@@ -86,8 +88,7 @@ export const schedule = (pipeline: Pipeline): void => {
 
 const flush = async (pipeline: Pipeline): Promise<void> => {
   while (pipeline.queue.length > 0) {
-    const group = pipeline.queue;
-    pipeline.queue = [];
+    const group = takeGroup(pipeline);
     let written: WriteGroup | undefined;
     try {
       written = await write(pipeline, group);
@@ -99,6 +100,18 @@ const flush = async (pipeline: Pipeline): Promise<void> => {
     if (written !== undefined) note(pipeline, written);
     pass(pipeline, group);
   }
+};
+
+/** Commits that are written, and told to others, as one: what waits, as far as it is not too much for one message. */
+const takeGroup = (pipeline: Pipeline): Staged[] => {
+  const { queue } = pipeline;
+  let count = 0;
+  for (let bytes = 0; count < queue.length; count++) {
+    bytes += queue[count]?.bytes ?? 0;
+    if (count > 0 && bytes > commitBytesMax) break;
+  }
+  pipeline.queue = queue.slice(count);
+  return queue.slice(0, count);
 };
 
 const write = async (pipeline: Pipeline, group: readonly Staged[]): Promise<WriteGroup | undefined> => {

@@ -1,3 +1,4 @@
+import { weightOf } from '../std/weight.ts';
 import {
   type Batch,
   BatchRefused,
@@ -15,11 +16,13 @@ import type { Table } from './table.ts';
 import { logMark, wholeRow } from './tell.ts';
 import { type Change, same, type Version } from './version.ts';
 
-/** Rows of one piece of a whole copy. */
+/** Rows of one piece of a whole copy, and characters of what is in them; a piece has one row at least. */
 export const copyPieceRowsMax = 512;
+export const copyPieceCharsMax = 4 * 1_048_576;
 
 /** Rows of a catch-up; who misses more takes a whole copy, which comes in pieces. */
 export const catchUpRowsMax = 16_384;
+export const catchUpCharsMax = 4 * 1_048_576;
 
 /** Rows that a host takes in one whole copy. */
 export const copyRowsMax = 8_388_608;
@@ -35,6 +38,9 @@ export const catchUp = (pipeline: Pipeline, position: Position): Batch | undefin
   if (position.generation > pipeline.written || !isPrefix(pipeline.epochs, position)) return undefined;
   const missed = position.cold === true ? fromRows(pipeline, position) : fromFeed(pipeline, position);
   if (missed === undefined || missed.size > catchUpRowsMax) return undefined;
+  let chars = 0;
+  for (const { row } of missed.values()) chars += row === undefined ? 0 : weightOfRow(row.fields);
+  if (chars > catchUpCharsMax) return undefined;
   const changes = [...missed.values()].sort((a, b) => a.generation - b.generation);
   return { ...logMark(pipeline), after: position.generation, changes, warms: position.cold === true };
 };
@@ -123,14 +129,26 @@ export function* copyOf(pipeline: Pipeline): Generator<CopyPiece> {
       if (version !== undefined) rows.push([entry.cls, entry.ref, version]);
     }
   }
-  for (let index = 0; ; index++) {
-    const from = index * copyPieceRowsMax;
-    const last = from + copyPieceRowsMax >= rows.length;
-    const piece = rows.slice(from, from + copyPieceRowsMax).map((row) => wholeRow(...row));
-    yield { ...mark, index, last, rows: piece };
+  for (let index = 0, from = 0; ; index++) {
+    const until = pieceEnd(rows, from);
+    const last = until >= rows.length;
+    yield { ...mark, index, last, rows: rows.slice(from, until).map((row) => wholeRow(...row)) };
     if (last) return;
+    from = until;
   }
 }
+
+const pieceEnd = (rows: readonly (readonly [unknown, unknown, Version])[], from: number): number => {
+  let chars = 0;
+  for (let at = from; at < rows.length; at++) {
+    chars += weightOfRow(rows[at]?.[2].record ?? {});
+    if (at > from && (chars > copyPieceCharsMax || at - from >= copyPieceRowsMax)) return at;
+  }
+  return rows.length;
+};
+
+const weightOfRow = (record: AnyRecord): number =>
+  Object.values(record).reduce((sum: number, value) => sum + weightOf(value), 0);
 
 type OnStaged = ((changes: readonly Change[]) => void) | undefined;
 

@@ -85,7 +85,7 @@ const commitHere = async <T>(
     if (pipeline.unacknowledged.length > 0) await reached(pipeline, pipeline.written);
     return value;
   }
-  const { generation, changes, durable } = stage(pipeline, drafts);
+  const { generation, changes, durable } = stage(pipeline, drafts, draft.bytes);
   staged?.(generation);
   onStaged?.(changes);
   await durable;

@@ -57,6 +57,8 @@ export interface Pipeline {
 export interface Staged {
   readonly generation: number;
   readonly changes: readonly Change[];
+  /** Of the values that it writes, where this host decided it. */
+  readonly bytes?: number;
   readonly durable: boolean;
   /** Of what another host decided. */
   readonly told?: Told;

@@ -1,4 +1,8 @@
+import type { AnyClass } from '../model/class.ts';
+import { commitBytesMax, measured, rowBytesMax } from '../model/sizes.ts';
+import type { Type } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
+import { weightOf } from '../std/weight.ts';
 import type { AnyRecord, Relation, Schema } from './schema.ts';
 import type { Table } from './table.ts';
 import { same, type Version } from './version.ts';
@@ -28,6 +32,8 @@ export interface Drafting {
   touch(cls: string, ref: string): void;
   /** Rows that differ from before, or were touched, in the order in which they were first changed. */
   drafts(): readonly Draft[];
+  /** Bytes written so far. */
+  readonly bytes: number;
 }
 
 type Tables = ReadonlyMap<string, Table>;
@@ -38,11 +44,21 @@ interface RowsOfClass {
   readonly drafts: Map<string, Draft>;
 }
 
+/** A value from here on makes the whole row be weighed. */
+const largeBytes = 65_536;
+
+const tooLarge = (field: string, what: string, bytesMax: number): Fault =>
+  new Fault('INVALID_VALUE', [field, `With it, ${what} would be larger than ${bytesMax} bytes`]);
+
+/** The store's own, which grows with the rows at the other end. */
+const isComputed = ({ fields }: AnyClass, field: string): boolean => fields[field]?.computed === true;
+
 const invalid = (cls: string, ref: string): Fault => new Fault('HANDLE_INVALID', [cls, ref]);
 
 export const drafting = (tables: Tables): Drafting => {
   const known = new Map<string, RowsOfClass>();
   const inOrder: Draft[] = [];
+  let written = 0;
 
   const rowsOf = (cls: string): RowsOfClass | undefined => {
     const rows = known.get(cls);
@@ -114,12 +130,26 @@ export const drafting = (tables: Tables): Drafting => {
     for (const far of is) if (!was.includes(far)) relink(relation, far, ref, true);
   };
 
+  /** Throws INVALID_VALUE where the field, the row with it or all that is written is beyond its limit. */
+  const note = (draft: Draft, { cls }: Schema, field: string, value: unknown): void => {
+    const bytes = measured(cls.fields[field]?.type as Type<unknown>, value, field);
+    written += bytes;
+    if (written > commitBytesMax) throw tooLarge(field, 'all that is written at once', commitBytesMax);
+    if (bytes < largeBytes || draft.record === undefined) return;
+    const row = Object.entries({ ...draft.record, [field]: value }).reduce(
+      (sum, [name, one]) => sum + (isComputed(cls, name) ? 0 : weightOf(one)),
+      0,
+    );
+    if (row > rowBytesMax) throw tooLarge(field, `the whole ${cls.name}`, rowBytesMax);
+  };
+
   const change = (draft: Draft, schema: Schema, changes: AnyRecord): void => {
     for (const [field, value] of Object.entries(changes)) {
       if (value === undefined) continue;
       if (!(field in schema.defaults)) throw new Error(`${schema.cls.name} has no field ${field}`);
       const before = draft.record?.[field];
       if (same(before, value)) continue;
+      note(draft, schema, field, value);
       put(draft, field, value);
       relate(schema, draft.ref, field, before, value);
     }
@@ -172,5 +202,8 @@ export const drafting = (tables: Tables): Drafting => {
       inOrder.filter((draft) =>
         draft.record === undefined ? draft.before !== undefined : draft.touched || draft.changed.size > 0,
       ),
+    get bytes() {
+      return written;
+    },
   };
 };

@@ -7,11 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { encode } from '../../src/mesh/encode.ts';
+import { meshLimits } from '../../src/mesh/limits.ts';
 import { BatchRefused } from '../../src/store/batch.ts';
 import { changesSince } from '../../src/store/changes.ts';
 import { DiskFull } from '../../src/store/durable.ts';
 import { lmdbDurable } from '../../src/store/lmdb.ts';
-import { catchUpRowsMax, copyPieceRowsMax } from '../../src/store/replication.ts';
+import { catchUpRowsMax, copyPieceCharsMax, copyPieceRowsMax } from '../../src/store/replication.ts';
 import { authority, disk, following, type Host, host, type Loose, link, rowsOf, sent } from './hosts.ts';
 
 let folder: string;
@@ -278,6 +280,23 @@ describe('a member', () => {
     for (const i of [1, 2, 3]) await leader.commit((tx: Loose) => tx.delete('book', `b${i}`));
     expect(leader.since(again.position)).toBeUndefined();
   });
+});
+
+test('rows of any size that there may be reach a member, in messages that are not too long', async () => {
+  const leader = host();
+  await leader.lead(1);
+  const member = host();
+  (await following(leader, member, 'm')).end();
+  const large = new Map(Array.from({ length: 8 }, (_, i) => [`k${i}`, 'x'.repeat(125_000)]));
+  for (let i = 0; i < 10; i++)
+    await leader.commit((tx: Loose) => tx.create('shelf', `s${i}`, { other_config: large }));
+  expect(leader.since(member.position)).toBeUndefined();
+  const pieces = [...leader.copy()];
+  const sizes = pieces.map((piece) => encode(piece, meshLimits).length);
+  expect(Math.max(...sizes)).toBeLessThan(1.1 * copyPieceCharsMax);
+  expect(pieces.length).toBeGreaterThanOrEqual(3);
+  await member.replace(pieces.map(sent));
+  expect(rowsOf(member)).toEqual(rowsOf(leader));
 });
 
 describe('a copy', () => {

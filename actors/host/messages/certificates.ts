@@ -1,5 +1,7 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, confidential, label, set, string } from '../../../src/model/types.ts';
+import { bool, confidential, label, set, string, upTo } from '../../../src/model/types.ts';
+
+const revocationList = upTo(string, 2_097_152);
 
 /** Whom the host trusts, and how it proves itself. */
 export const certificates = {
@@ -37,7 +39,7 @@ export const certificates = {
     doc: 'Install a revocation list on one host.',
     role: '_local_root_',
     self: 'host',
-    params: { name: [label, 'File name to keep it under.'], crl: [string, 'Revocation list, PEM.'] },
+    params: { name: [label, 'File name to keep it under.'], crl: [revocationList, 'Revocation list, PEM.'] },
     async: true,
     poolInternal: true,
     hidden: true,

@@ -1,5 +1,5 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { confidential, string } from '../../../src/model/types.ts';
+import { confidential, string, upTo } from '../../../src/model/types.ts';
 import { hostNumaAffinityPolicy, hostSchedGran } from '../enums.ts';
 
 /** Secure Boot keys, the change of the pool secret, and how processors are shared out. */
@@ -16,7 +16,7 @@ export const secrets = {
     doc: 'Record the Secure Boot keys of one host.',
     role: '_local_root_',
     self: 'host',
-    params: { value: [string, 'Base64 tar archive of keys.'] },
+    params: { value: [upTo(string, 524_288), 'Base64 tar archive of keys.'] },
     async: true,
   },
   notify_accept_new_pool_secret: {

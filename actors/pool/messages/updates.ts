@@ -1,5 +1,15 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, confidential, datetime, int, label, ref, set, string } from '../../../src/model/types.ts';
+import {
+  bool,
+  confidential,
+  datetime,
+  int,
+  label,
+  ref,
+  set,
+  string,
+  upTo,
+} from '../../../src/model/types.ts';
 import { poolGuestSecurebootReadiness, updateSyncFrequency } from '../enums.ts';
 
 /** Update repositories, and how logins, telemetry and Secure Boot are set up. */
@@ -90,14 +100,14 @@ export const updates = {
     doc: 'Replace the Secure Boot keys. Superseded by `set_custom_uefi_certificates`.',
     role: 'pool-admin',
     self: 'self',
-    params: { value: [string, 'Base64 tar archive of keys.'] },
+    params: { value: [upTo(string, 524_288), 'Base64 tar archive of keys.'] },
     async: true,
   },
   set_custom_uefi_certificates: {
     doc: 'Use these Secure Boot keys for VMs instead of the shipped ones.',
     role: 'pool-admin',
     self: 'self',
-    params: { value: [string, 'Base64 tar archive of keys, empty to go back.'] },
+    params: { value: [upTo(string, 524_288), 'Base64 tar archive of keys, empty to go back.'] },
     async: true,
   },
   set_https_only: {

@@ -1,5 +1,6 @@
 import type { Messages } from '../../../src/model/class.ts';
-import { bool, float, int, label, string, stringMap } from '../../../src/model/types.ts';
+import { bool, float, int, label, string } from '../../../src/model/types.ts';
+import { firmwareVariable, firmwareVariables } from '../types.ts';
 
 export const resources = {
   set_VCPUs_number_live: {
@@ -27,7 +28,7 @@ export const resources = {
     role: 'vm-admin',
     self: 'self',
     params: {
-      value: [stringMap, 'Variables by name.'],
+      value: [firmwareVariables, 'Variables by name.'],
     },
   },
   add_to_NVRAM: {
@@ -36,7 +37,7 @@ export const resources = {
     self: 'self',
     params: {
       key: [label, 'Name of the variable.'],
-      value: [string, 'What it holds.'],
+      value: [firmwareVariable, 'What it holds.'],
     },
   },
   remove_from_NVRAM: {

@@ -13,6 +13,7 @@ import {
 } from '../../../src/model/types.ts';
 import { domainType } from '../../enums.ts';
 import { onCrashBehaviour, updateStatus, vmOperations, vmSecurebootReadiness, vmUefiMode } from '../enums.ts';
+import { firmwareVariable } from '../types.ts';
 
 export const settings = {
   set_protection_policy: {
@@ -211,7 +212,7 @@ export const settings = {
     role: '_local_root_',
     self: 'self',
     params: {
-      value: [string, 'All variables, encoded by the firmware.'],
+      value: [firmwareVariable, 'All variables, encoded by the firmware.'],
       update: [
         updateStatus,
         'Whether the firmware found its Secure Boot certificates out of date.',
