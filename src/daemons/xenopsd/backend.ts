@@ -69,6 +69,8 @@ export interface GuestDisk {
   readonly vbd: Vbd;
   readonly path: string | undefined;
   readonly format: 'raw' | 'qcow2';
+  /** What the image stands on, the next first. */
+  readonly backing?: readonly string[];
 }
 
 export interface Guest {

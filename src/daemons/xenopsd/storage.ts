@@ -1,5 +1,6 @@
 import { DecodeFailure } from '../../codec/limits.ts';
 import { listOf, member, optionalMember, stringOf, variantOf } from '../../codec/rpclib.ts';
+import { backingOf, type DiskImage } from '../../drivers/disk-image.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { RpcRefusal, xmlRpc } from '../../drivers/hypervisor/rpc.ts';
 import { type Endpoint, type Network, NetworkFailure } from '../../drivers/network.ts';
@@ -29,10 +30,7 @@ export interface DiskStorage {
   endEpoch(path: Datapath, debugInfo: string): Promise<void>;
 }
 
-export interface DiskPlace {
-  readonly path: string;
-  readonly format: 'raw' | 'qcow2';
-}
+export type DiskPlace = DiskImage;
 
 /** Storage plugins may have to wake disks and talk to filers. */
 const LIMITS = { timeoutMs: 5 * 60_000 };
@@ -89,7 +87,11 @@ export const placeOf = (backend: Value): DiskPlace => {
       `Expected the path of a file or a block device among the implementations, got ${tags}`,
     );
   }
-  return { path, format };
+  const said = extra && optionalMember(extra, 'backing');
+  if (said === undefined) return { path, format };
+  const backing = backingOf(stringOf(said, 'backing'));
+  if (backing === undefined) throw new DecodeFailure('Expected backing to be a list of absolute paths');
+  return { path, format, backing };
 };
 
 const backendFailure = (message: string): XenopsError =>

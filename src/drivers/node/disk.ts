@@ -105,9 +105,10 @@ export const nodeDisk: Disk = {
 
   async openWithin(folder, name, how) {
     const file = await openBelow(folder, partsWithin(folder, name), how).catch((error) => {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ELOOP' && code !== 'ENOTDIR') throw error;
-      throw fileError('ELOOP', join(folder, name), 'is a link or leads over one, which is not followed');
+      const { code = '' } = error as NodeJS.ErrnoException;
+      const isLink = code === 'ELOOP' || code === 'ENOTDIR';
+      const what = isLink ? 'is a link or leads over one, which is not followed' : 'cannot be opened';
+      throw fileError(isLink ? 'ELOOP' : code, join(folder, name), what);
     });
     try {
       const found = await file.stat({ bigint: true });

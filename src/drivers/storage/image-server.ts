@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Clock, sleep } from '../../std/clock.ts';
 import type { Disk } from '../disk.ts';
+import { type DiskImage, imageArgument } from '../disk-image.ts';
 import type { Network } from '../network.ts';
 import { type Processes, ProcessFailure } from '../processes.ts';
 import { connectNbd } from './nbd.ts';
@@ -40,14 +41,15 @@ export interface ImageServer {
 export const startImageServer = async (
   { processes, disk, clock, folder }: ImageServerGiven,
   name: string,
-  image: { readonly path: string; readonly format: string; readonly writable: boolean },
+  image: DiskImage,
+  writable: boolean,
 ): Promise<ImageServer> => {
   const socketPath = join(folder, `${name}.sock`);
   const pidFile = join(folder, `${name}.pid`);
-  const access = image.writable ? ['--discard=unmap', '--detect-zeroes=unmap'] : ['--read-only'];
+  const access = writable ? ['--discard=unmap', '--detect-zeroes=unmap'] : ['--read-only'];
   const place = [`--socket=${socketPath}`, `--pid-file=${pidFile}`, `--export-name=${EXPORT_NAME}`];
   const finished = await processes
-    .run('qemu-nbd', ['--fork', ...place, ...access, `--format=${image.format}`, '--', image.path], {
+    .run('qemu-nbd', ['--fork', ...place, ...access, '--', imageArgument(image)], {
       timeoutMs: START_MS_MAX,
       outputMax: OUTPUT_BYTES_MAX,
     })

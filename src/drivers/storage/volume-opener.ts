@@ -1,6 +1,7 @@
-import { isAbsolute } from 'node:path';
+import { basename, dirname, isAbsolute } from 'node:path';
 import { listOf, member, optionalMember, stringOf, variantOf } from '../../codec/rpclib.ts';
 import type { Value } from '../../std/value.ts';
+import { backingOf, type DiskImage } from '../disk-image.ts';
 import type { Endpoint } from '../network.ts';
 import { EXPORT_NAME, endForgottenServers, type ImageServerGiven, startImageServer } from './image-server.ts';
 import { connectNbd } from './nbd.ts';
@@ -19,7 +20,8 @@ export interface OpenedVolume extends OpenVolume {
 
 type Place =
   | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'image'; readonly path: string; readonly format: string }
+  | { readonly kind: 'device'; readonly path: string }
+  | { readonly kind: 'image'; readonly image: DiskImage }
   | { readonly kind: 'nbd'; readonly endpoint: Endpoint; readonly exportName: string };
 
 type Opened = OpenVolume & { close(): Promise<void> };
@@ -29,9 +31,9 @@ export const volumeOpener = async (given: ImageServerGiven): Promise<VolumeOpene
   await endForgottenServers(given);
   let servers = 0;
 
-  const openImage = async (path: string, format: string, writable: boolean): Promise<Opened> => {
+  const openImage = async (image: DiskImage, writable: boolean): Promise<Opened> => {
     servers += 1;
-    const server = await startImageServer(given, `${servers}`, { path, format, writable });
+    const server = await startImageServer(given, `${servers}`, image, writable);
     try {
       const disk = await connectNbd(given, { socketPath: server.socketPath }, EXPORT_NAME);
       return { ...disk, close: () => disk.close().finally(server.ended) };
@@ -41,17 +43,21 @@ export const volumeOpener = async (given: ImageServerGiven): Promise<VolumeOpene
     }
   };
 
-  const openFile = async (path: string, writable: boolean): Promise<Opened> => {
-    const { sync, ...file } = await given.disk.open(path, writable ? 'write' : 'read');
+  /** A device has its name from the system, by links; the file of a disk is no link to another. */
+  const openPath = async (path: string, isDevice: boolean, writable: boolean): Promise<Opened> => {
+    const how = writable ? 'write' : 'read';
+    const { sync, ...file } = isDevice
+      ? await given.disk.open(path, how)
+      : await given.disk.openWithin(dirname(path), basename(path), how);
     return { ...file, flush: sync };
   };
 
   return {
     open: async (backend, writable) => {
       const place = placeOf(backend);
-      if (place.kind === 'file') return guarded(await openFile(place.path, writable), writable);
-      if (place.kind === 'image') {
-        return guarded(await openImage(place.path, place.format, writable), writable);
+      if (place.kind === 'image') return guarded(await openImage(place.image, writable), writable);
+      if (place.kind !== 'nbd') {
+        return guarded(await openPath(place.path, place.kind === 'device', writable), writable);
       }
       const disk = await connectNbd(given, place.endpoint, place.exportName);
       return guarded(disk, writable && !disk.readOnly);
@@ -67,16 +73,27 @@ const placeOf = (backend: Value): Place => {
     return payload === undefined ? undefined : stringOf(member(payload, name), name);
   };
   const xen = ways.find((way) => way.tag.toLowerCase() === 'xendisk')?.payload;
-  const format = xen && optionalMember(member(xen, 'extra'), 'format');
+  const extra = xen && member(xen, 'extra');
+  const format = extra && optionalMember(extra, 'format');
   const params = textOf('xendisk', 'params');
   if (typeof format === 'string' && format !== 'raw' && params !== undefined) {
-    return { kind: 'image', path: params, format };
+    return { kind: 'image', image: imageOf(params, format, extra && optionalMember(extra, 'backing')) };
   }
   const uri = textOf('nbd', 'uri');
-  const path = textOf('file', 'path') ?? textOf('blockdevice', 'path') ?? (uri ? undefined : params);
-  if (path !== undefined && isAbsolute(path)) return { kind: 'file', path };
+  const file = textOf('file', 'path');
+  if (file !== undefined && isAbsolute(file)) return { kind: 'file', path: file };
+  const device = file ?? textOf('blockdevice', 'path') ?? (uri ? undefined : params);
+  if (device !== undefined && isAbsolute(device)) return { kind: 'device', path: device };
   if (uri !== undefined) return nbdPlace(uri);
   throw new StorageError('SR_BACKEND_FAILURE', ['No known way to read the volume', '', '']);
+};
+
+const imageOf = (path: string, format: string, backing: Value | undefined): DiskImage => {
+  const below = typeof backing === 'string' ? backingOf(backing) : [];
+  if (format !== 'qcow2' || !isAbsolute(path) || below === undefined) {
+    throw new StorageError('SR_BACKEND_FAILURE', ['Not an image that can be used', `${format} ${path}`, '']);
+  }
+  return { path, format, backing: below };
 };
 
 /** `nbd:unix:<path>:exportname=<name>`, as datapaths write it, or `nbd+unix:///<name>?socket=<path>`. */

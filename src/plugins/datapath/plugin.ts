@@ -1,5 +1,8 @@
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Disk } from '../../drivers/disk.ts';
+import { backingText } from '../../drivers/disk-image.ts';
+import { formatOf, foundImages, isImage } from '../file/chain.ts';
 import { HELD_SUFFIX } from '../held.ts';
 import { failure, type Methods, nothing, textOf } from '../script.ts';
 
@@ -13,10 +16,13 @@ export const imageDatapath = ({ disk }: { readonly disk: Disk }): Methods => ({
   'Datapath.close': nothing,
   'Datapath.attach': async (args) => {
     const { path, format } = imageOf(textOf(args, 'uri'));
-    const file = await disk.open(path, 'read');
-    await file.close();
+    const folder = dirname(path);
+    const [, ...backing] = await foundImages(disk, folder).chainOf(basename(path));
     if (isOfSr(path)) await disk.replaceText(path + HELD_SUFFIX, `${textOf(args, 'domain')}\n`);
-    const image = ['XenDisk', { backend_type: 'vbd', params: path, extra: { format } }];
+    const below = backing.length > 0 && {
+      backing: backingText(backing.map((parent) => join(folder, parent))),
+    };
+    const image = ['XenDisk', { backend_type: 'vbd', params: path, extra: { format, ...below } }];
     // A file that is called File holds the disk's bytes and nothing else.
     return { implementations: format === 'raw' ? [image, ['File', { path }]] : [image] };
   },
@@ -34,11 +40,14 @@ const imageOf = (uri: string): { readonly path: string; readonly format: string 
   if (format === undefined || location === undefined || !URL.canParse(location)) {
     throw failure('Not an image file that this datapath serves', uri);
   }
-  return { format, path: fileURLToPath(location) };
+  const path = fileURLToPath(location);
+  // What a file is called is what it is: a raw one may begin as an image does, by whoever fills the disk.
+  if (formatOf(path) !== format) throw failure(`Not a ${format} image`, uri);
+  return { format, path };
 };
 
 /** Only images that plugins of ours made change place; a folder of ISO images is not to be written to. */
-const isOfSr = (path: string): boolean => /[0-9a-f-]{36}\.(raw|qcow2)$/.test(path);
+const isOfSr = (path: string): boolean => isImage(basename(path));
 
 const about = {
   plugin: 'image',

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import type { Disk } from '../../drivers/disk.ts';
+import { imageArgument } from '../../drivers/disk-image.ts';
 import type { Random } from '../../std/clock.ts';
 import { HELD_SUFFIX } from '../held.ts';
-import { failure } from '../script.ts';
+import { failure, Refusal } from '../script.ts';
 import type { Tool } from '../tools.ts';
-import { QCOW2_HEADER_BYTES, readQcow2Header } from './qcow2-header.ts';
+import { formatOf, foundImages, type ImageFormat, isImage } from './chain.ts';
 
 /**
  * The image files of one folder. A qcow2 image may stand on another of the folder; one that others
@@ -32,19 +33,16 @@ export interface Images {
   isHeld(image: string): Promise<boolean>;
 }
 
-export type ImageFormat = 'raw' | 'qcow2';
-
-/** Deeper chains make every read slower, and QEMU opens each file of one. */
-export const CHAIN_MAX = 64;
-const BACKING_NAME_BYTES_MAX = 1_023;
 const COPIES_MAX = 3;
 /** Names in one command line. */
 const BATCH_MAX = 500;
 
-const PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(raw|qcow2)$/;
-
-export const isImage = (name: string): boolean => PATTERN.test(name);
-export const formatOf = (image: string): ImageFormat => (image.endsWith('.qcow2') ? 'qcow2' : 'raw');
+const unlessRefused =
+  <T>(instead: T) =>
+  (error: unknown): T => {
+    if (error instanceof Refusal) return instead;
+    throw error;
+  };
 
 export const imagesIn = (
   { disk, tool, random }: { readonly disk: Disk; readonly tool: Tool; readonly random: Random },
@@ -60,7 +58,7 @@ export const imagesIn = (
     const image = `${random.uuid()}.${format}`;
     try {
       await fill(image);
-      const file = await disk.open(pathOf(image), 'write');
+      const file = await disk.openWithin(folder, image, 'write');
       await file.sync().finally(file.close);
       return image;
     } catch (error) {
@@ -69,33 +67,17 @@ export const imagesIn = (
     }
   };
 
-  const headOf = async (image: string) => {
-    const file = await disk.open(pathOf(image), 'read');
-    try {
-      if (formatOf(image) === 'raw') return { sizeBytes: file.sizeBytes, backing: undefined };
-      const bytes = Buffer.alloc(QCOW2_HEADER_BYTES);
-      await file.read(bytes, 0n);
-      const header = readQcow2Header(bytes);
-      if (header === undefined) throw failure('The image is damaged: it has no qcow2 header', image);
-      if (header.backing === undefined) return { ...header, backing: undefined };
-      if (header.backing.length > BACKING_NAME_BYTES_MAX) throw failure('The image is damaged', image);
-      const name = Buffer.alloc(header.backing.length);
-      await file.read(name, header.backing.position);
-      const backing = name.toString('utf8');
-      if (!isImage(backing)) throw failure('The image stands on a file that is not of this SR', image);
-      return { ...header, backing };
-    } finally {
-      await file.close();
-    }
+  const { headOf, chainOf } = foundImages(disk, folder);
+
+  /** What QEMU's tools open: the image and what it stands on, as they were found. */
+  const opened = async (image: string): Promise<string> => {
+    const [, ...backing] = (await chainOf(image)).map(pathOf);
+    return imageArgument({ path: pathOf(image), format: formatOf(image), backing });
   };
 
-  const chainOf = async (image: string): Promise<readonly string[]> => {
-    const chain: string[] = [];
-    for (let next: string | undefined = image; next !== undefined; next = (await headOf(next)).backing) {
-      if (chain.length > CHAIN_MAX) throw failure('The image stands on too many others', image);
-      chain.push(next);
-    }
-    return chain;
+  const resizeRaw = async (image: string, sizeBytes: number): Promise<void> => {
+    const file = await disk.openWithin(folder, image, 'write');
+    await file.truncate(BigInt(sizeBytes)).finally(file.close);
   };
 
   const all = async (): Promise<readonly string[]> =>
@@ -106,8 +88,8 @@ export const imagesIn = (
   const isStoodOn = async (image: string): Promise<boolean> => {
     for (const other of await all()) {
       const head = await headOf(other).catch((error: NodeJS.ErrnoException) => {
-        // Removed since it was listed.
-        if (error.code !== 'ENOENT') throw error;
+        // Removed since it was listed, or none that can be used.
+        if (error.code !== 'ENOENT' && !(error instanceof Refusal)) throw error;
         return undefined;
       });
       if (head?.backing === image) return true;
@@ -116,44 +98,52 @@ export const imagesIn = (
   };
 
   /** QEMU locks what it writes, so a user that no datapath told of is seen too. */
-  const isLocked = async (image: string): Promise<boolean> =>
-    formatOf(image) === 'qcow2' &&
-    tool('qemu-img', ['info', '-f', 'qcow2', '--', pathOf(image)]).then(
+  const isLocked = async (image: string): Promise<boolean> => {
+    if (formatOf(image) === 'raw') return false;
+    const argument = await opened(image).catch(unlessRefused(undefined));
+    // Nobody was given an image that cannot be used.
+    if (argument === undefined) return false;
+    return tool('qemu-img', ['info', '--', argument]).then(
       () => false,
       (error: Error) => /Failed to get .* lock/.test(error.message),
     );
+  };
 
   const writtenAt = (image: string): Promise<string> => tool('stat', ['--format=%y %s', '--', pathOf(image)]);
 
   return {
     all,
     create: (format, sizeBytes) =>
-      make(format, (image) =>
-        format === 'raw'
-          ? tool('truncate', [`--size=${sizeBytes}`, '--', pathOf(image)])
-          : tool('qemu-img', ['create', '-q', '-f', format, '--', pathOf(image), `${sizeBytes}`]),
-      ),
-    // Relative names, and so in the folder, which may then be moved.
+      make(format, async (image) => {
+        await disk.replaceText(pathOf(image), '');
+        if (format === 'raw') return resizeRaw(image, sizeBytes);
+        await tool('qemu-img', ['create', '-q', '-f', format, '--', pathOf(image), `${sizeBytes}`]);
+      }),
+    // Relative names, and so in the folder, which may then be moved. The parent is not opened for it.
     overlay: (parent) =>
-      make('qcow2', (image) =>
-        tool('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', parent, '--', image], folder),
-      ),
+      make('qcow2', async (image) => {
+        const size = String((await headOf(parent)).sizeBytes);
+        const on = ['-u', '-F', 'qcow2', '-b', parent];
+        await tool('qemu-img', ['create', '-q', '-f', 'qcow2', ...on, '--', image, size], folder);
+      }),
     copy: (source) =>
       make(formatOf(source), async (image) => {
+        await headOf(source);
         for (let copies = 0; copies < COPIES_MAX; copies += 1) {
           const before = await writtenAt(source);
-          await tool('cp', ['--reflink=auto', '--sparse=always', '--', pathOf(source), pathOf(image)]);
+          const how = ['--no-dereference', '--reflink=auto', '--sparse=always'];
+          await tool('cp', [...how, '--', pathOf(source), pathOf(image)]);
           if ((await writtenAt(source)) === before) return;
         }
         throw failure('The disk is being written to; pause its guest and try again', source);
       }),
     flatten: (source) =>
-      make('qcow2', (image) =>
-        tool('qemu-img', ['convert', '-q', '-f', 'qcow2', '-O', 'qcow2', '--', source, image], folder),
+      make('qcow2', async (image) =>
+        tool('qemu-img', ['convert', '-q', '-O', 'qcow2', '--', await opened(source), image], folder),
       ),
     grow: async (image, sizeBytes) => {
-      if (formatOf(image) === 'raw') await tool('truncate', [`--size=${sizeBytes}`, '--', pathOf(image)]);
-      else await tool('qemu-img', ['resize', '-q', '-f', 'qcow2', '--', pathOf(image), `${sizeBytes}`]);
+      if (formatOf(image) === 'raw') return resizeRaw(image, sizeBytes);
+      await tool('qemu-img', ['resize', '-q', '--', await opened(image), `${sizeBytes}`]);
     },
     sizeOf: async (image) => Number((await headOf(image)).sizeBytes),
     chainOf,
@@ -170,7 +160,8 @@ export const imagesIn = (
       return used;
     },
     release: async (image, isNeeded) => {
-      for (const next of await chainOf(image)) {
+      // One that cannot be used still goes, but what it stood on is not to be learnt from it.
+      for (const next of await chainOf(image).catch(unlessRefused([image]))) {
         if (isNeeded(next)) return;
         // The one above is gone by now, so that of two who let go of a parent one sees it free.
         if (await isStoodOn(next)) return;

@@ -17,7 +17,9 @@ import {
   textsOf,
 } from '../script.ts';
 import { toolsBy } from '../tools.ts';
-import { CHAIN_MAX, formatOf, type Images, imagesIn, isImage } from './images.ts';
+import { CHAIN_MAX, formatOf, isImage } from './chain.ts';
+import { type Images, imagesIn } from './images.ts';
+import { SIZE_BYTES_MAX } from './qcow2-header.ts';
 import { type Notes, notesIn, type SrNote, type VolumeNote } from './volumes.ts';
 
 export interface FilePluginGiven {
@@ -34,7 +36,6 @@ interface Folder {
 }
 
 const SECTOR_BYTES = 512;
-const SIZE_BYTES_MAX = 2 ** 46;
 
 /**
  * SR type `file`: disk images in a folder of this host, qcow2 or raw. A change counts from the moment
@@ -159,13 +160,22 @@ const imageFormatOf = async (
   return there ? 'qcow2' : 'raw';
 };
 
-/** Removes images that no volume needs and files that an interrupted change left. Nothing is in use yet. */
+/**
+ * Removes images that no volume needs and files that an interrupted change left. Nothing is in use yet. Where
+ * a volume does not say what it needs, every image stays.
+ */
 const removeLeftovers = async (disk: Disk, { path, notes, images }: Folder): Promise<void> => {
   const needed = new Set<string>();
+  let allKnown = true;
   for (const key of await notes.keys()) {
-    for (const image of await images.chainOf((await notes.read(key)).image)) needed.add(image);
+    try {
+      for (const image of await images.chainOf((await notes.read(key)).image)) needed.add(image);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      allKnown = false;
+    }
   }
-  for (const image of await images.all()) if (!needed.has(image)) await images.remove(image);
+  for (const image of allKnown ? await images.all() : []) if (!needed.has(image)) await images.remove(image);
   for (const { name } of await disk.list(path)) {
     const held = name.endsWith(HELD_SUFFIX) && isImage(name.slice(0, -HELD_SUFFIX.length));
     if (held || /^\..+\.json\.[0-9a-f]{24}$/.test(name)) await disk.remove(join(path, name));
@@ -304,7 +314,7 @@ const withKey = (
 /** What was asked for, in whole sectors and never less. */
 const sizeOf = (args: Args, name: string): number => {
   const bytes = bytesOf(args, name);
-  if (bytes < 1 || bytes > SIZE_BYTES_MAX) {
+  if (bytes < 1 || bytes > Number(SIZE_BYTES_MAX)) {
     throw failure(`A disk has from 1 to ${SIZE_BYTES_MAX} bytes`, `${bytes}`);
   }
   return Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;

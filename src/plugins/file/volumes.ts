@@ -1,6 +1,7 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Disk } from '../../drivers/disk.ts';
 import { failure, isObject, Refusal } from '../script.ts';
+import { isImage } from './chain.ts';
 
 /** What is kept of a volume beside its image: `<key>.json` in the SR's folder. */
 export interface VolumeNote {
@@ -44,12 +45,9 @@ export const notesIn = (disk: Disk, folder: string): Notes => {
   };
 
   const read = async (path: string): Promise<Readonly<Record<string, unknown>> | undefined> => {
-    if (!(await disk.exists(path))) return undefined;
-    const note: unknown = JSON.parse(await disk.readText(path, NOTE_BYTES_MAX));
-    const { format } = isObject(note) ? note : {};
-    if (!isObject(note) || format !== FORMAT) {
-      throw failure('A note of the SR is damaged or of another version', path);
-    }
+    const text = await noteText(disk, folder, path);
+    const note = text === undefined ? undefined : parsed(text);
+    if (text !== undefined && note?.['format'] !== FORMAT) throw damaged(path);
     return note;
   };
   const write = (path: string, note: object): Promise<void> =>
@@ -59,7 +57,7 @@ export const notesIn = (disk: Disk, folder: string): Notes => {
   };
 
   return {
-    readSr: async () => (await read(srPath)) as SrNote | undefined,
+    readSr: async () => srNoteOf(await read(srPath), srPath),
     writeSr: (note) => write(srPath, note),
     removeSr: () => remove(srPath),
     keys: async () =>
@@ -68,11 +66,61 @@ export const notesIn = (disk: Disk, folder: string): Notes => {
         .map(({ name }) => name.slice(0, -'.json'.length))
         .filter((key) => KEY_PATTERN.test(key)),
     read: async (key) => {
-      const note = await read(pathOf(key));
+      const note = volumeNoteOf(await read(pathOf(key)), pathOf(key));
       if (note === undefined) throw new Refusal('VDI_MISSING', [folder, key]);
-      return note as unknown as VolumeNote;
+      return note;
     },
     write: (key, note) => write(pathOf(key), note),
     remove: (key) => remove(pathOf(key)),
   };
+};
+
+const damaged = (path: string): Refusal => failure('A note of the SR is damaged or of another version', path);
+
+/** Undefined when there is none. A link to one is none of this folder's. */
+const noteText = async (disk: Disk, folder: string, path: string): Promise<string | undefined> => {
+  if (!(await disk.exists(path))) return undefined;
+  const file = await disk.openWithin(folder, basename(path), 'read').catch((error: NodeJS.ErrnoException) => {
+    throw ['ELOOP', 'EINVAL'].includes(error.code ?? '') ? damaged(path) : error;
+  });
+  try {
+    if (file.sizeBytes > NOTE_BYTES_MAX) throw damaged(path);
+    const bytes = Buffer.alloc(Number(file.sizeBytes));
+    return bytes.toString('utf8', 0, await file.read(bytes, 0n));
+  } finally {
+    await file.close();
+  }
+};
+
+const parsed = (text: string): Readonly<Record<string, unknown>> | undefined => {
+  try {
+    const note: unknown = JSON.parse(text);
+    return isObject(note) ? note : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+type Note = Readonly<Record<string, unknown>> | undefined;
+
+/** Member by member, as whoever can write to the folder can write notes: an image is one of this folder. */
+const volumeNoteOf = (note: Note, path: string): VolumeNote | undefined => {
+  if (note === undefined) return undefined;
+  const { image, name, description, sharable, keys } = note;
+  const isNamed = typeof name === 'string' && typeof description === 'string';
+  if (typeof image !== 'string' || !isImage(image) || !isNamed || typeof sharable !== 'boolean') {
+    throw damaged(path);
+  }
+  if (!isObject(keys) || Object.values(keys).some((value) => typeof value !== 'string')) throw damaged(path);
+  return { image, name, description, sharable, keys: keys as VolumeNote['keys'] };
+};
+
+const srNoteOf = (note: Note, path: string): SrNote | undefined => {
+  if (note === undefined) return undefined;
+  const { uuid, name, description, imageFormat } = note;
+  const isNamed = typeof name === 'string' && typeof description === 'string';
+  if (typeof uuid !== 'string' || !isNamed || (imageFormat !== 'raw' && imageFormat !== 'qcow2')) {
+    throw damaged(path);
+  }
+  return { uuid, name, description, imageFormat };
 };

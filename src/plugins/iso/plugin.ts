@@ -18,7 +18,7 @@ export const isoPlugin = ({ disk }: { readonly disk: Disk }): Methods => {
 
   const volumeOf = async (folder: string, key: string): Promise<object> => {
     const path = join(folder, key);
-    const file = await disk.open(path, 'read');
+    const file = await disk.openWithin(folder, key, 'read');
     const size = Number(file.sizeBytes);
     await file.close();
     return {

@@ -91,6 +91,8 @@ describe('where storage says that a disk is', () => {
     });
     expect(placeOf(backend(xen({ format: 'qcow2' }), file))).toEqual({ path: '/a.img', format: 'qcow2' });
     expect(placeOf(backend(xen({ format: 'qcow2' })))).toEqual({ path: '/a.qcow2', format: 'qcow2' });
+    expect(placeOf(backend(xen({ format: 'qcow2', backing: '["/b"]' })))).toMatchObject({ backing: ['/b'] });
+    expect(() => placeOf(backend(xen({ format: 'qcow2', backing: '["b"]' })))).toThrow('absolute paths');
   });
 
   test('a format or a place that guests cannot use is refused', () => {

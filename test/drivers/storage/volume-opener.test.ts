@@ -108,6 +108,29 @@ describe.skipIf(!hasQemu)('an image (skipped where qemu-nbd is not installed)', 
     });
   });
 
+  it('stands on what its datapath says, and on nothing that only its own head says', async () => {
+    const [below, top] = [join(folder, 'below'), join(folder, 'top')];
+    for (const name of [below, image]) {
+      execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', name, '65536']);
+      const byte = name === below ? 7 : 9;
+      execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -P ${byte} 0 512`, name], { stdio: 'ignore' });
+    }
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', image, top]);
+    const first = async (extra: Readonly<Record<string, string>>): Promise<number | undefined> => {
+      const place = ['XenDisk', { params: top, extra: struct({ format: 'qcow2', ...extra }) }] as const;
+      const volume = await (await opener()).open(backend(place), false);
+      const bytes = Buffer.alloc(1);
+      await volume.read(bytes, 0n);
+      await volume.close();
+      return bytes[0];
+    };
+    expect(await first({ backing: JSON.stringify([below]) })).toBe(7);
+    expect(await first({})).toBe(0);
+    for (const backing of ['relative', '["relative"]', '{}', '[7]']) {
+      await expect(first({ backing })).rejects.toMatchObject({ code: 'SR_BACKEND_FAILURE' });
+    }
+  });
+
   it('is reached by the address of a server that runs already', async () => {
     const socket = join(folder, 's');
     for (const uri of [`nbd:unix:${socket}:exportname=x y`, `nbd+unix:///x%20y?socket=${socket}`]) {

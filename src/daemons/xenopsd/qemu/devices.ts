@@ -2,6 +2,7 @@
 // plugging, because a saved guest fits only a machine whose devices are where they were.
 //
 //   PCI slot 2 display, 3 USB, 4 to 11 network cards, 12 to 31 disks; IDE: CD drives and emulated disks
+import { imageNode } from '../../../drivers/disk-image.ts';
 import type { Vbd, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { GuestDisk } from '../backend.ts';
 
@@ -105,11 +106,7 @@ export const blockNode = (node: string, disk: GuestDisk & { readonly path: strin
   'node-name': node,
   'read-only': disk.vbd.mode === 'ReadOnly' || disk.vbd.ty === 'CDROM',
   discard: 'unmap',
-  file: {
-    driver: disk.format,
-    // Locking stays on: two guests writing to one disk by mistake would destroy it.
-    file: { driver: isBlockDevice(disk.path) ? 'host_device' : 'file', filename: checkedPath(disk.path) },
-  },
+  file: imageNode(disk),
 });
 
 /** What a device holds whose storage was taken away: everything fails. */
@@ -119,14 +116,6 @@ export const deadNode = (node: string): object => ({
   image: { driver: 'null-co', size: 512 },
   'inject-error': [{ event: 'none', errno: 5, once: false }],
 });
-
-/** QEMU has one driver for files and one for devices; /dev/shm is the folder of /dev that has files. */
-const isBlockDevice = (path: string): boolean => path.startsWith('/dev/') && !path.startsWith('/dev/shm/');
-
-const checkedPath = (path: string): string => {
-  if (path.startsWith('/') && !path.includes('\0')) return path;
-  throw new Error(`a disk needs an absolute path, not ${JSON.stringify(path)}`);
-};
 
 export const cardArguments = (
   device: Device,

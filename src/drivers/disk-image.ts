@@ -1,0 +1,60 @@
+// A disk image as QEMU and its tools are to open it: every file, its format and what it stands on are said,
+// so that nothing is taken from what the files themselves claim.
+
+export interface DiskImage {
+  /** Absolute. */
+  readonly path: string;
+  readonly format: 'raw' | 'qcow2';
+  /** The images that it stands on, all qcow2, the next first. */
+  readonly backing?: readonly string[];
+}
+
+export const BACKING_MAX = 128;
+
+/** The node for `blockdev-add` and for the file names `json:` of QEMU's tools. */
+export const imageNode = ({ path, format, backing = [] }: DiskImage): object => {
+  if (format === 'raw') return { driver: 'raw', file: fileNode(path) };
+  if (backing.length > BACKING_MAX) throw new Error(`${path} stands on more than ${BACKING_MAX} images`);
+  const below = backing.reduceRight<object | null>((under, parent) => qcow2Node(parent, under), null);
+  return qcow2Node(path, below);
+};
+
+/** `backing` is said even where there is none: left out, the header would be asked. */
+const qcow2Node = (path: string, backing: object | null): object => ({
+  driver: 'qcow2',
+  file: fileNode(path),
+  backing,
+});
+
+// Locking stays on: two guests writing to one disk by mistake would destroy it.
+const fileNode = (path: string): object => ({
+  driver: isBlockDevice(path) ? 'host_device' : 'file',
+  filename: checkedPath(path),
+});
+
+/** As an argument of `qemu-img`, `qemu-nbd` and their like. */
+export const imageArgument = (image: DiskImage): string => `json:${JSON.stringify(imageNode(image))}`;
+
+/** QEMU has one driver for files and one for devices; /dev/shm is the folder of /dev that has files. */
+const isBlockDevice = (path: string): boolean => path.startsWith('/dev/') && !path.startsWith('/dev/shm/');
+
+const checkedPath = (path: string): string => {
+  if (path.startsWith('/') && !path.includes('\0')) return path;
+  throw new Error(`a disk needs an absolute path, not ${JSON.stringify(path)}`);
+};
+
+/** What a datapath says of an image beside its format, where the image stands on others. */
+export const backingText = (backing: readonly string[]): string => JSON.stringify(backing);
+
+/** Reads `backingText`; undefined when it is none. */
+export const backingOf = (text: string): readonly string[] | undefined => {
+  try {
+    const paths: unknown = JSON.parse(text);
+    const isList = Array.isArray(paths) && paths.length <= BACKING_MAX;
+    return isList && paths.every((path) => typeof path === 'string' && path.startsWith('/'))
+      ? (paths as string[])
+      : undefined;
+  } catch {
+    return undefined;
+  }
+};
