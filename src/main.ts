@@ -1,102 +1,13 @@
 #!/usr/bin/env node
-// The program `xenact`: reads the command line, starts the host and ends with it.
-import { readFile } from 'node:fs/promises';
-import { nodeClock } from './drivers/node/clock.ts';
-import { keepTicksFast } from './drivers/node/ticks.ts';
-import { CredentialsUnusable } from './main/credentials.ts';
-import { inspectCommand } from './main/inspect.ts';
-import { xenactLog } from './main/log.ts';
-import { readUpOptions, UsageError, upHelp } from './main/options.ts';
-import { StartFailure } from './main/start-failure.ts';
-import { up } from './main/up.ts';
-import { version } from './main/version.ts';
-import { StoreUnusable } from './store/lmdb.ts';
+// Looks at what the system allows this process before the program is loaded, which would fail half-way.
+import { openFiles, openFilesMin } from './main/open-files.ts';
 
-const help = `Usage: xenact COMMAND [FLAG ...]
-
-  up        start this host (xenact up --help lists its flags)
-  sim       serve a simulated pool, for testing clients (xenact sim --help)
-  inspect   look inside a running host or pool (xenact inspect --help)
-  version   print the version
-`;
-
-keepTicksFast();
-
-const readText = (path: string): Promise<string> => readFile(path, 'utf8');
-
-/** Runs the host until a signal ends it; a restart that a client asked for is a new run in this process. */
-const runUp = async (args: readonly string[]): Promise<void> => {
-  const options = await readUpOptions(args, process.env, readText);
-  const log = xenactLog(options['log-level'] ?? 'warn');
-  // Before there is anything to stop, a signal ends the process at once.
-  let stop = (): void => process.exit(1);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop());
-  for (let again = true; again; ) {
-    const running = await up(options, {
-      log,
-      print: (line) => process.stdout.write(`${line}\n`),
-      environment: process.env,
-    });
-    const stopped = new Promise<'signal'>((resolve) => {
-      stop = () => resolve('signal');
-    });
-    again = (await Promise.race([stopped, running.restartAsked])) === 'restart';
-    // A second signal, or a stop that hangs, ends the process at once: nothing acknowledged is lost by it.
-    stop = () => process.exit(1);
-    const stopClock = nodeClock.after(stopMsMax, stop);
-    await running.stop();
-    stopClock();
-  }
-};
-
-const stopMsMax = 30_000;
-
-/** Serves a simulated pool until a signal ends it. There is nothing to lose, so the end is at once. */
-const runSim = async (args: readonly string[]): Promise<void> => {
-  // Loaded only here: a host that is real starts sooner without it.
-  const { readSimOptions, simHelp } = await import('./main/sim-options.ts');
-  const print = (line: string): void => void process.stdout.write(`${line}\n`);
-  if (args.includes('--help') || args.includes('-h')) return print(simHelp());
-  const options = readSimOptions(args, process.env);
-  const { sim } = await import('./main/sim.ts');
-  const stopped = new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
-  });
-  const running = await Promise.race([
-    sim(options, { log: xenactLog(options.logLevel), print, readFile: readText }),
-    stopped,
-  ]);
-  if (running === undefined) return;
-  await stopped;
-  nodeClock.after(stopMsMax, () => process.exit(1));
-  await running.stop();
-};
-
-const main = async (args: readonly string[]): Promise<void> => {
-  const [command, ...rest] = args;
-  if (command === 'up') {
-    if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(upHelp());
-    else await runUp(rest);
-  } else if (command === 'sim') {
-    await runSim(rest);
-  } else if (command === 'inspect') {
-    await inspectCommand(rest, process.env, (text) => process.stdout.write(text));
-  } else if (command === 'version' || command === '--version') {
-    process.stdout.write(`xenact ${version}\n`);
-  } else if (command === undefined || command === '--help' || command === 'help' || command === '-h') {
-    process.stdout.write(help);
-  } else {
-    throw new UsageError(`xenact has no command "${command}".\n\n${help}`);
-  }
-};
-
-main(process.argv.slice(2)).then(
-  () => process.exit(0),
-  (error: unknown) => {
-    const expected = [UsageError, StartFailure, StoreUnusable, CredentialsUnusable].some(
-      (kind) => error instanceof kind,
-    );
-    console.error(expected ? `xenact: ${(error as Error).message}` : error);
-    process.exit(error instanceof UsageError ? 2 : 1);
-  },
-);
+const allowed = openFiles();
+if (allowed !== undefined && allowed < openFilesMin) {
+  console.error(
+    `xenact: this process may open only ${allowed} files, and needs ${openFilesMin} at least. Raise the limit: ulimit -n 4096 in a shell, LimitNOFILE= in a systemd unit.`,
+  );
+  process.exit(1);
+}
+const { run } = await import('./main/program.ts');
+run(process.argv.slice(2));

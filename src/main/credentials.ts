@@ -4,6 +4,7 @@ import type { Credentials } from '../objects/credentials.ts';
 import type { Clock, Random } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import { sourceOf } from '../std/source.ts';
+import { UnusableError } from '../std/unusable.ts';
 import { type Attempt, attemptsOf, rememberedPasswords } from './remembered-passwords.ts';
 import { turnstileOf } from './turnstile.ts';
 
@@ -26,14 +27,6 @@ export interface OpenedCredentials extends Credentials {
   exported(): string;
   /** Takes them over from another host, in place of those here; answers who had another password here. */
   adopt(exported: string): Promise<readonly string[]>;
-}
-
-/** A credentials file that cannot be used as it is. */
-export class CredentialsUnusable extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'CredentialsUnusable';
-  }
 }
 
 /** Longer ones are wrong, and are refused as new ones. In bytes of UTF-8. */
@@ -76,8 +69,8 @@ const isKept = (value: unknown): value is Kept => {
 };
 
 const parse = (text: string, file: string): Map<string, Kept> => {
-  const unusable = (what: string): CredentialsUnusable =>
-    new CredentialsUnusable(
+  const unusable = (what: string): UnusableError =>
+    new UnusableError(
       `${file} ${what}. Restore it from a backup, or remove it to start again with a new password for root.`,
     );
   let users: unknown;

@@ -32,6 +32,9 @@ export interface DaemonOptions {
 
 const startMsMax = 20_000;
 const pollMs = 50;
+const startsMax = 5;
+const logTailBytes = 1 << 16;
+const reasonCharsMax = 500;
 const callMs = 5_000;
 const answerBytesMax = 1 << 16;
 
@@ -55,7 +58,8 @@ export const xenopsdDaemon = (options: DaemonOptions): Daemon => {
     }
   };
 
-  const start = async (): Promise<void> => {
+  /** Resolves with false when the daemon ended before it answered. */
+  const begin = async (): Promise<boolean> => {
     const pid = await options.processes.detach(
       process.execPath,
       [
@@ -68,13 +72,25 @@ export const xenopsdDaemon = (options: DaemonOptions): Daemon => {
       { logFile: paths.xenopsdLog },
     );
     for (let waitedMs = 0; waitedMs < startMsMax; waitedMs += pollMs) {
-      if (await answers()) return;
-      if (!options.processes.isAlive(pid)) break;
+      if (await answers()) return true;
+      if (!options.processes.isAlive(pid)) return answers();
       await sleep(clock, pollMs);
     }
-    if (await answers()) return;
+    return answers();
+  };
+  /** One that is killed while it starts is started again; one that says why it cannot is believed. */
+  const start = async (): Promise<void> => {
+    for (let tries = 0; tries < startsMax; tries += 1) {
+      const sizeBefore = await logBytes(options);
+      if (await begin()) return;
+      const why = await reasonIn(options, sizeBefore);
+      if (why === undefined) continue;
+      throw new StartFailure(
+        `The hypervisor daemon xenopsd-${options.backend} does not start; see ${paths.xenopsdLog}: ${why}`,
+      );
+    }
     throw new StartFailure(
-      `The hypervisor daemon xenopsd-${options.backend} does not start; see ${paths.xenopsdLog}`,
+      `The hypervisor daemon xenopsd-${options.backend} was ended ${startsMax} times while it started; see ${paths.xenopsdLog}`,
     );
   };
 
@@ -92,4 +108,23 @@ export const xenopsdDaemon = (options: DaemonOptions): Daemon => {
       await ask('DEBUG.shutdown').catch(() => undefined);
     },
   };
+};
+
+const logBytes = async ({ disk, paths }: DaemonOptions): Promise<bigint> => {
+  if (!(await disk.exists(paths.xenopsdLog))) return 0n;
+  const file = await disk.open(paths.xenopsdLog, 'read');
+  await file.close();
+  return file.sizeBytes;
+};
+
+/** What the daemon wrote of why it cannot start, after the place in its log where this start begins. */
+const reasonIn = async ({ disk, paths }: DaemonOptions, since: bigint): Promise<string | undefined> => {
+  const file = await disk.open(paths.xenopsdLog, 'read');
+  try {
+    const tail = Buffer.alloc(logTailBytes);
+    const text = tail.subarray(0, await file.read(tail, since)).toString('utf8');
+    return /"message":"cannot start: ((?:[^"\\]|\\.)*)"/.exec(text)?.[1]?.slice(0, reasonCharsMax);
+  } finally {
+    await file.close();
+  }
 };

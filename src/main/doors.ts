@@ -3,6 +3,7 @@ import { NetworkFailure, type Serving } from '../drivers/network.ts';
 import type { Edge } from '../edge/edge.ts';
 import type { HostCertificate } from './certificate.ts';
 import type { Machine } from './machine.ts';
+import { openFiles } from './open-files.ts';
 import { StartFailure } from './start-failure.ts';
 
 /** HTTP and HTTPS of this host. Listens at once, so that a busy port is known early, and serves once opened. */
@@ -17,7 +18,13 @@ export interface Door extends Serving {
 /** The flags that say where to listen. */
 export type DoorFlags = Readonly<Record<'listen' | 'http-port' | 'https-port', string | undefined>>;
 
-const limits = { connectionsMax: 20_000, headMs: 15_000, bodyIdleMs: 120_000, headBytesMax: 32_768 } as const;
+/** Files that are kept for disks, guests and the database where few may be open. */
+const otherFilesMin = 256;
+const connectionsMax = Math.max(
+  otherFilesMin,
+  Math.min(20_000, ((openFiles() ?? Number.POSITIVE_INFINITY) - otherFilesMin) / 2),
+);
+const limits = { connectionsMax, headMs: 15_000, bodyIdleMs: 120_000, headBytesMax: 32_768 } as const;
 
 export const doorsTo = async (
   edge: Edge,

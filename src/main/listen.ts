@@ -51,9 +51,10 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
       }),
     ],
   });
-  const tls = await hostCertificate(machine.disk, paths.certificate, () =>
-    makeCertificate({ names: [options.listen ?? '127.0.0.1'], days: certificateDays }),
-  );
+  const make = () => makeCertificate({ names: [options.listen ?? '127.0.0.1'], days: certificateDays });
+  const instead =
+    'Put it back from a backup; or remove it, and a new one is made that clients have to be told of.';
+  const tls = await hostCertificate(machine.disk, paths.certificate, make, instead);
   const door = await doorsTo(edge, options, { machine, tls });
   runtime.servedOn(door.httpsPort);
   return door;

@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util';
 
 /** One flag of `xenact up`: also an environment variable (`XENACT_HTTP_PORT`) and a key of the config file. */
 interface Flag {
-  readonly value: string;
+  /** Absent: the flag is given or not. */
+  readonly value?: string;
   readonly doc: string;
   readonly fallback?: string;
 }
@@ -50,6 +51,9 @@ export const upFlags = {
     value: 'PW',
     doc: 'password of root (default at the first start: a new one, printed once)',
   },
+  rebuild: {
+    doc: 'start also where the data folder is damaged: what cannot be used is set aside, and a member takes a copy of the database',
+  },
   'log-level': { value: 'LEVEL', doc: 'debug, info, warn or error', fallback: 'warn' },
   config: { value: 'FILE', doc: 'a JSON file with any of these, such as {"http-port": 80}' },
 } as const satisfies Record<string, Flag>;
@@ -73,7 +77,7 @@ export const upHelp = (): string =>
     '',
     ...Object.entries(upFlags).map(([name, flag]: [string, Flag]) => {
       const fallback = flag.fallback === undefined ? '' : ` (default: ${flag.fallback})`;
-      return `  ${`--${name} ${flag.value}`.padEnd(34)}${flag.doc}${fallback}`;
+      return `  ${`--${name} ${flag.value ?? ''}`.padEnd(34)}${flag.doc}${fallback}`;
     }),
     '',
     'Each flag can also be given as an environment variable, --http-port as XENACT_HTTP_PORT, and in the',
@@ -128,10 +132,15 @@ export const readUpOptions = async (
 };
 
 const parseFlags = (args: readonly string[]): Readonly<Record<string, string | undefined>> => {
-  const spec = Object.fromEntries(Object.keys(upFlags).map((name) => [name, { type: 'string' as const }]));
+  const spec = Object.fromEntries(
+    Object.entries(upFlags).map(([name, flag]: [string, Flag]) => [
+      name,
+      { type: flag.value === undefined ? ('boolean' as const) : ('string' as const) },
+    ]),
+  );
   try {
-    return parseArgs({ args: [...args], options: spec, strict: true, allowPositionals: false })
-      .values as Record<string, string | undefined>;
+    const { values } = parseArgs({ args: [...args], options: spec, strict: true, allowPositionals: false });
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\nxenact up --help lists the flags.`);
   }
@@ -155,6 +164,10 @@ const check = (options: UpOptions): void => {
       throw new UsageError(`--${name} must be a port from 0 to 65535, not "${options[name]}"`);
     }
   }
+  const unclear = Object.entries<Flag>(upFlags).find(
+    ([name, flag]) => flag.value === undefined && !/^(true|false)$/.test(options[name as UpFlag] ?? 'false'),
+  );
+  if (unclear !== undefined) throw new UsageError(`${unclear[0]} is true or false`);
   checkPool(options);
   const hypervisor = options.hypervisor;
   if (hypervisor !== undefined && !/^(qemu|sim|unix:.+)$/.test(hypervisor)) {

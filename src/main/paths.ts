@@ -6,6 +6,8 @@ import { join, resolve } from 'node:path';
 export interface Paths {
   readonly data: string;
   readonly store: string;
+  /** What the database was like when it was closed in order. */
+  readonly storeSeal: string;
   readonly credentials: string;
   readonly certificate: string;
   /** The folder of the audit log. */
@@ -15,6 +17,8 @@ export interface Paths {
   /** The certificate that it shows to the other hosts. */
   readonly meshCertificate: string;
   readonly xenopsdState: string;
+  /** The highest epoch whose orders the daemon has taken. */
+  readonly xenopsdEpoch: string;
   readonly storageState: string;
   readonly defaultSr: string;
   readonly isoSr: string;
@@ -46,12 +50,14 @@ export const pathsOf = (dataFolder: string): Paths & { readonly run: string } =>
     data,
     run,
     store: join(data, 'store'),
+    storeSeal: join(data, 'store.seal'),
     credentials: join(data, 'credentials.json'),
     certificate: join(data, 'certificate.json'),
     audit: join(data, 'audit'),
     pool: join(data, 'pool.json'),
     meshCertificate: join(data, 'mesh-certificate.json'),
     xenopsdState: join(data, 'xenopsd'),
+    xenopsdEpoch: join(data, 'xenopsd', 'epoch'),
     storageState: join(run, 'sm'),
     defaultSr: join(data, 'sr'),
     isoSr: join(data, 'iso'),

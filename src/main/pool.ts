@@ -15,7 +15,7 @@ import type { StateFile } from '../pool/state.ts';
 import { openTunnel, serveTunnels } from '../pool/tunnel.ts';
 import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
-import { type HostCertificate, hostCertificate } from './certificate.ts';
+import { type HostCertificate, hostCertificate, meshCertificateLost } from './certificate.ts';
 import type { Closing } from './closing.ts';
 import type { HostHypervisor } from './hypervisor.ts';
 import type { Machine } from './machine.ts';
@@ -58,7 +58,7 @@ export const openPool = async (options: UpOptions, parts: PoolParts, opened: Clo
   const { machine, paths, log, store, state, host, credentials } = parts;
   const address = options.listen ?? '127.0.0.1';
   const make = (): Promise<HostCertificate> => makeCertificate({ names: [address], days: certificateDays });
-  const certificate = await hostCertificate(machine.disk, paths.meshCertificate, make);
+  const certificate = await hostCertificate(machine.disk, paths.meshCertificate, make, meshCertificateLost);
   let pool: Pool | undefined;
   const mesh = meshOf({
     ...machine,

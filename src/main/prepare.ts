@@ -5,6 +5,7 @@ import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
 import { nullRef, type Ref } from '../model/types.ts';
+import { construct } from '../objects/construct.ts';
 import { deriveAll } from '../objects/derive-all.ts';
 import type { Log } from '../std/log.ts';
 import type { HostHypervisor } from './hypervisor.ts';
@@ -45,7 +46,8 @@ export const hostRows = async (given: Preparing): Promise<{ close(): Promise<voi
 };
 
 /** A first pool can hold disks and CD images at once. */
-const defaultStorage = async ({ store, invoker, services, paths, log }: Preparing): Promise<void> => {
+const defaultStorage = async (given: Preparing): Promise<void> => {
+  const { store, invoker, services, paths, log } = given;
   const create = (name: string, description: string, type: string, content: string, location: string) =>
     invoker.call('SR.create', nullRef as Ref<'SR'>, {
       host: services.host,
@@ -60,14 +62,10 @@ const defaultStorage = async ({ store, invoker, services, paths, log }: Preparin
     });
   try {
     if (needsDefaultSr(store.latest)) {
-      const sr = await create(
-        'Local storage',
-        'Disk images in a folder of this host',
-        'file',
-        'user',
-        await unusedFolder(paths.defaultSr),
-      );
-      await useAsDefaultSr(store, sr);
+      const folder = await unusedFolder(paths.defaultSr);
+      const [name, description] = ['Local storage', 'Disk images in a folder of this host'];
+      const found = await takenOver(given, name, description);
+      await useAsDefaultSr(store, found ?? (await create(name, description, 'file', 'user', folder)));
     }
     if (needsIsoSr(store.latest)) {
       await create('CD images', `Put *.iso files into ${paths.isoSr}, then scan`, 'iso', 'iso', paths.isoSr);
@@ -78,7 +76,27 @@ const defaultStorage = async ({ store, invoker, services, paths, log }: Preparin
   }
 };
 
-/** Disks that this host had in a pool that it was put out of stay in their folder. */
+/** The repository in this host's folder, of a pool that it was put out of or whose database is lost, with its disks. */
+const takenOver = async (
+  { invoker, services, paths }: Preparing,
+  name_label: string,
+  name_description: string,
+): Promise<Ref<'SR'> | undefined> => {
+  const device_config = new Map([['location', paths.defaultSr]]);
+  const found = await services.storage.probeSr('file', device_config, { debugInfo: 'start' }).catch(() => []);
+  const uuid = found.find((one) => one.uuid !== undefined)?.uuid;
+  if (uuid === undefined) return undefined;
+  const sr = await invoker.call('SR.introduce', nullRef as Ref<'SR'>, {
+    ...{ uuid, name_label, name_description, type: 'file', content_type: 'user' },
+    ...{ shared: false, sm_config: new Map<string, string>() },
+  });
+  const pbd = await construct(invoker, 'PBD', { host: services.host, SR: sr, device_config });
+  await invoker.call('PBD.plug', pbd, {});
+  await invoker.call('SR.scan', sr, {});
+  return sr;
+};
+
+/** What else is in a folder stays there. */
 const unusedFolder = async (folder: string): Promise<string> => {
   for (let number = 1; ; number += 1) {
     const one = number === 1 ? folder : `${folder}-${number}`;

@@ -40,6 +40,8 @@ export interface RuntimeParts {
   readonly paths: Paths & { readonly run: string };
   readonly log: Log;
   readonly state: StateFile;
+  /** The hypervisor daemon of this host obeys no epoch below this one. */
+  readonly epochMin: number;
   readonly credentials: OpenedCredentials;
   readonly storage: ScriptStorage;
   readonly chosen: HostHypervisor;
@@ -54,8 +56,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
   await machine.disk.makeFolder(paths.audit);
   const audit = await openAuditFile({ ...machine, log, folder: paths.audit });
   opened.add(audit);
-  // The hypervisor daemon of this host obeys no epoch below the last one that it was told.
-  const former = state.current?.epoch ?? 0;
+  const former = Math.max(state.current?.epoch ?? 0, parts.epochMin);
   if (state.current?.change === 'ejected') await forgetPool(state, paths);
   let objects: Objects | undefined;
   const freeBytes = async (): Promise<bigint> => (await machine.disk.space(paths.data)).freeBytes;

@@ -3,6 +3,7 @@ import { makeCertificate } from '../drivers/node/certificate.ts';
 import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
 import { imageRoutes } from '../edge/images.ts';
+import { inspectRoute } from '../edge/inspect.ts';
 import type { Credentials } from '../objects/credentials.ts';
 import { controlRoutes } from '../simulation/sandbox/control.ts';
 import { type Sandbox, sandboxOf } from '../simulation/sandbox/sandbox.ts';
@@ -79,6 +80,7 @@ const openDoor = async (options: SimOptions, pool: Sandbox, log: Log): Promise<D
     ...parts,
     routes: [
       ...controlRoutes(pool),
+      inspectRoute(pool.inspector),
       ...imageRoutes(parts),
       ...consoleRoutes({ ...parts, network, hypervisor }),
     ],

@@ -3,10 +3,10 @@ import { fileURLToPath } from 'node:url';
 import { type ScriptStorage, scriptStorage } from '../drivers/storage/script-storage.ts';
 import { serveSmapiv2 } from '../drivers/storage/smapiv2-server.ts';
 import { installPlugins } from '../plugins/install.ts';
-import { openStateFile } from '../pool/state.ts';
 import type { Log } from '../std/log.ts';
 import { type Closing, closing } from './closing.ts';
 import { fileCredentials } from './credentials.ts';
+import { openFolder } from './folder.ts';
 import { housekeeping } from './housekeeping.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
 import { type Door, openDoors } from './listen.ts';
@@ -49,13 +49,17 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   await makeFolders(paths);
   opened.add(await lockFolder(machine, paths));
 
+  // A database that has to be read through takes its time, in a process of its own.
+  const folder = openFolder(machine, paths, { rebuild: options.rebuild === 'true', print });
+  folder.catch(() => {});
   const credentials = await fileCredentials({
     ...machine,
     file: paths.credentials,
     rootPassword: options['root-password'],
   });
   const storage = await openStorage(paths, log, opened);
-  const state = await openStateFile(machine.disk, paths.pool);
+  const { state, epochMin, seal } = await folder;
+  opened.add({ close: seal });
   const epoch = (): number => state.current?.epoch ?? 1;
   const chosen = await hostHypervisor(options, { ...machine, epoch }, paths, log);
   // The daemon starts while the database is read; whatever is wrong with it is told below.
@@ -72,7 +76,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const restart = restartSwitch();
   const runtime = await openRuntime(
     options,
-    { paths, log, state, credentials, storage, chosen, restart: restart.ask },
+    { paths, log, state, epochMin, credentials, storage, chosen, restart: restart.ask },
     opened,
   );
   await answers;

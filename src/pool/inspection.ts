@@ -3,6 +3,7 @@ import type { Ref } from '../model/types.ts';
 import type { ActorState, Objects } from '../objects/runtime.ts';
 import { Fault } from '../std/fault.ts';
 import type { Position } from '../store/epochs.ts';
+import type { Store } from '../store/store.ts';
 import { type Ground, hostsOf } from './ground.ts';
 import type { Pool } from './pool.ts';
 import { fieldsOf, textOf } from './protocol.ts';
@@ -89,35 +90,67 @@ interface Counted {
   readonly kept: Handled[];
 }
 
-export const inspectorOf = (ground: Ground, pool: Pool, objects: Objects): Inspector => {
-  const { mesh, host, store } = ground;
-  const observation = observationOf(ground, objects);
-  const own = (): Inspection => inspectionOf(ground, pool, objects, observation.look());
-  mesh.serve('inspect', async () => own());
-  mesh.serve('messages', async (payload) => observation.messages(textOf(fieldsOf(payload)['ref'])));
+/** Where a host stands among the others. */
+export interface Place {
+  readonly role: Inspection['role'];
+  readonly leader: Ref<'host'>;
+  readonly epoch: number;
+  readonly links: readonly PeerState[];
+}
 
-  const find = (wanted: string): Ref<'host'> => {
-    if (wanted === '') return host;
-    for (const [ref, { uuid, name_label, address, hostname }] of store.committed.all('host')) {
-      if ([ref, uuid, name_label, address, hostname].includes(wanted)) return ref;
-    }
-    throw new Fault('HANDLE_INVALID', ['host', wanted]);
+/** What one host says of itself. */
+export interface OwnInspector {
+  inspect(): Inspection;
+  messages(ref: string): readonly Handled[];
+}
+
+type OwnGround = Pick<Ground, 'clock' | 'store' | 'host'>;
+
+export const ownInspectorOf = (ground: OwnGround, place: () => Place, objects: Objects): OwnInspector => {
+  const observation = observationOf(ground, objects);
+  return {
+    inspect: () => inspectionOf(ground, place(), objects, observation.look()),
+    messages: observation.messages,
   };
+};
+
+/** The host that people mean: by reference, uuid, name or address; none named is `self`. Throws HANDLE_INVALID. */
+export const hostMeant = (store: Store, wanted: string, self: Ref<'host'>): Ref<'host'> => {
+  if (wanted === '') return self;
+  for (const [ref, { uuid, name_label, address, hostname }] of store.committed.all('host')) {
+    if ([ref, uuid, name_label, address, hostname].includes(wanted)) return ref;
+  }
+  throw new Fault('HANDLE_INVALID', ['host', wanted]);
+};
+
+const roles = { leads: 'coordinator', follows: 'member', seeks: 'seeking' } as const;
+
+export const inspectorOf = (ground: Ground, pool: Pool, objects: Objects): Inspector => {
+  const { mesh, host, store, state } = ground;
+  const place = (): Place => ({
+    role: roles[pool.role.kind],
+    leader: pool.places.coordinator(),
+    epoch: state.current?.epoch ?? 0,
+    links: mesh.peers(),
+  });
+  const own = ownInspectorOf(ground, place, objects);
+  mesh.serve('inspect', async () => own.inspect());
+  mesh.serve('messages', async (payload) => own.messages(textOf(fieldsOf(payload)['ref'])));
+
+  const find = (wanted: string): Ref<'host'> => hostMeant(store, wanted, host);
   const ask = async (to: Ref<'host'>, name: string, payload: unknown): Promise<unknown> => {
     if (!ground.isUp(to)) throw new Fault('HOST_OFFLINE', [to]);
     return mesh.call(to, name, payload, { timeoutMs: askMs });
   };
   const inspect = async (wanted: string): Promise<Inspection> => {
     const to = find(wanted);
-    return to === host ? own() : ((await ask(to, 'inspect', {})) as Inspection);
+    return to === host ? own.inspect() : ((await ask(to, 'inspect', {})) as Inspection);
   };
   return {
     inspect,
     messages: async (wanted, ref) => {
       const to = find(wanted);
-      return to === host
-        ? observation.messages(ref)
-        : ((await ask(to, 'messages', { ref })) as readonly Handled[]);
+      return to === host ? own.messages(ref) : ((await ask(to, 'messages', { ref })) as readonly Handled[]);
     },
     all: async () => {
       const reachable = hostsOf(ground).filter((one) => one === host || ground.isUp(one));
@@ -133,7 +166,7 @@ interface Observation {
 }
 
 /** Counts messages while somebody looks. */
-const observationOf = ({ clock }: Ground, objects: Objects): Observation => {
+const observationOf = ({ clock }: OwnGround, objects: Objects): Observation => {
   const counted = new Map<string, Counted>();
   let sinceMs: number | undefined;
   let cancel = (): void => {};
@@ -185,34 +218,33 @@ const what = (message: unknown): string => {
 };
 
 const inspectionOf = (
-  ground: Ground,
-  pool: Pool,
+  ground: OwnGround,
+  { role, leader, epoch, links }: Place,
   objects: Objects,
   look: ReturnType<Observation['look']>,
 ): Inspection => {
-  const { store, host, state, mesh } = ground;
-  const { role } = pool;
+  const { store, host } = ground;
   const row = store.committed.get('host', host);
   const named = (ref: string): string => store.committed.get('host', ref as Ref<'host'>)?.name_label ?? ref;
   let rows = 0;
   for (const { count } of store.tables.values()) rows += count;
   return {
     host: { ref: host, name: row?.name_label ?? '', address: row?.address ?? '' },
-    role: role.kind === 'leads' ? 'coordinator' : role.kind === 'follows' ? 'member' : 'seeking',
-    leader: named(pool.places.coordinator()),
-    epoch: state.current?.epoch ?? 0,
+    role,
+    leader: named(leader),
+    epoch,
     store: { ...store.position, horizon: store.horizon, rows },
     actors: objects
       .look()
       .slice(0, actorsShownMax)
       .map((actor) => actorView(ground, actor, look)),
-    links: mesh.peers().map((peer) => linkView(peer, named(peer.host))),
+    links: links.map((peer) => linkView(peer, named(peer.host))),
     tasks: tasksOf(ground, named),
   };
 };
 
 const actorView = (
-  { store }: Ground,
+  { store }: OwnGround,
   { key, running, waiting, queued }: ActorState,
   { seconds, of }: ReturnType<Observation['look']>,
 ): ActorView => {
@@ -247,7 +279,7 @@ const linkView = (peer: PeerState, name: string): LinkView => ({
   framesOut: peer.traffic.out.frames,
 });
 
-const tasksOf = ({ store }: Ground, named: (ref: string) => string): readonly TaskView[] =>
+const tasksOf = ({ store }: OwnGround, named: (ref: string) => string): readonly TaskView[] =>
   [...store.committed.all('task')]
     .filter(([, { status }]) => status === 'pending' || status === 'cancelling')
     .slice(0, tasksShownMax)

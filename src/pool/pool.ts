@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Ref } from '../model/types.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import type { Places } from '../objects/places.ts';
@@ -8,7 +9,7 @@ import type { CopyPiece } from '../store/batch.ts';
 import { NotLeading } from '../store/roles.ts';
 import { authorityOf, catchUp } from './following.ts';
 import { forwarding, serveCarried } from './forwarding.ts';
-import { type Ground, hostsOf } from './ground.ts';
+import { type Ground, hostsOf, peerRef } from './ground.ts';
 import { type Leading, type LeadingOptions, leadingOf } from './leading.ts';
 import { countOf, fieldsOf, flagOf, positionOf, type Who } from './protocol.ts';
 import type { PoolState } from './state.ts';
@@ -237,6 +238,7 @@ const invite = async ({ ground }: Parts, host: Ref<'host'>, again = false): Prom
   }
 };
 
+/** Never rejects: what fails is tried again. */
 const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = false): Promise<void> => {
   const { ground, options, now, authority } = parts;
   const { state, store, log, limits, clock } = ground;
@@ -245,14 +247,23 @@ const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = 
   if (current === undefined || now.stopped) return;
   if (!again && role.kind === 'follows' && role.leader === leader && current.epoch === epoch) return;
   const signal = change(parts, { kind: 'follows', leader, synced: false });
-  await state.save({ ...current, role: 'member', epoch: Math.max(epoch, state.current?.epoch ?? 0) });
-  await store.follow(authority);
+  try {
+    await state.save({ ...current, role: 'member', epoch: Math.max(epoch, state.current?.epoch ?? 0) });
+    await store.follow(authority);
+  } catch (error) {
+    // A disk that is full now may have room later.
+    log.warn({ error: String(error), leader }, 'The coordinator cannot be followed now');
+    await sleep(clock, limits.seekMs);
+    if (!signal.aborted) seek(parts, leader);
+    return;
+  }
   while (!signal.aborted) {
     try {
       await catchUp(ground, leader, signal);
       if (signal.aborted) return;
       play(parts, { kind: 'follows', leader, synced: true });
       log.info({ leader, epoch }, 'This host follows');
+      await noteCoordinator(ground, leader);
       return await options.onFollow?.(leader);
     } catch (error) {
       if (signal.aborted) return;
@@ -264,6 +275,19 @@ const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = 
   }
 };
 
+/** Where it is found again even when nothing is left of this host's rows. */
+const noteCoordinator = async ({ store, state, log }: Ground, leader: Ref<'host'>): Promise<void> => {
+  const { current } = state;
+  const row = store.committed.get('xenact_peer', peerRef(leader));
+  if (current?.role !== 'member' || row === undefined) return;
+  const { address, pins } = row;
+  const coordinator = { host: leader, address, port: Number(row.port), pins };
+  if (isDeepStrictEqual(current.coordinator, coordinator)) return;
+  await state
+    .save({ ...current, coordinator })
+    .catch((error: unknown) => log.warn({ error: String(error) }, 'The coordinator is not noted yet'));
+};
+
 /** Looks for a leader until there is one. A coordinator that was deposed for nobody asks to lead again. */
 const seek = (parts: Parts, last: Ref<'host'> | undefined, then: 'waits' | 'reclaims' = 'waits'): void => {
   const { ground, now, authority } = parts;
@@ -271,22 +295,25 @@ const seek = (parts: Parts, last: Ref<'host'> | undefined, then: 'waits' | 'recl
   if (now.stopped) return;
   const sinceMs = clock.monotonicMs();
   const signal = change(parts, { kind: 'seeks', sinceMs, last });
-  void store.follow(authority);
+  store
+    .follow(authority)
+    .catch((error: unknown) => log.warn({ error: String(error) }, 'Waiting for a coordinator'));
   const look = async (): Promise<void> => {
+    const { leader, epoch } = await whoLeads(ground);
+    if (signal.aborted) return;
+    if (leader !== undefined) return follow(parts, leader, epoch);
+    if (then === 'reclaims' && clock.monotonicMs() - sinceMs > limits.reclaimMs) await reclaim(parts, last);
+  };
+  const search = async (): Promise<void> => {
     while (!signal.aborted) {
-      const { leader, epoch } = await whoLeads(ground);
-      if (signal.aborted) return;
-      if (leader !== undefined) return follow(parts, leader, epoch);
-      if (then === 'reclaims' && clock.monotonicMs() - sinceMs > limits.reclaimMs) {
-        await reclaim(parts, last);
-        if (signal.aborted) return;
-      }
-      await sleep(clock, limits.seekMs);
+      // A disk that is full now may have room later, so nothing that fails ends the search.
+      await look().catch((error: unknown) => {
+        if (!signal.aborted) log.warn({ error: String(error) }, 'The search for a coordinator goes on');
+      });
+      if (!signal.aborted) await sleep(clock, limits.seekMs);
     }
   };
-  look().catch((error: unknown) => {
-    if (!signal.aborted) log.error({ error }, 'The search for a coordinator failed');
-  });
+  void search();
 };
 
 const reclaim = async (parts: Parts, last: Ref<'host'> | undefined): Promise<void> => {

@@ -1,5 +1,6 @@
 import type { Disk } from '../drivers/disk.ts';
 import type { Ref } from '../model/types.ts';
+import { UnusableError } from '../std/unusable.ts';
 
 /** Where a host stands in its pool, as it must know before it has asked anybody. */
 export interface PoolState {
@@ -33,15 +34,11 @@ export interface StateFile {
   forget(): Promise<void>;
 }
 
-/** A state file that cannot be used as it is. */
-export class StateUnusable extends Error {
-  constructor(file: string) {
-    super(
-      `${file} cannot be read. Restore it from a backup; without it this host cannot know to which pool it belongs.`,
-    );
-    this.name = 'StateUnusable';
-  }
-}
+const unusable = (file: string): UnusableError =>
+  new UnusableError(
+    `${file} cannot be read, so this host cannot know to which pool it belongs. Put it back from a backup of the data folder, ` +
+      'or start anew with --rebuild, which sets the database aside and leaves disks alone.',
+  );
 
 const fileBytesMax = 1 << 16;
 
@@ -84,9 +81,9 @@ const isConsent = (value: unknown): boolean => {
 const parse = (text: string, file: string): PoolState => {
   let state: Record<string, unknown>;
   try {
-    state = JSON.parse(text) as Record<string, unknown>;
+    state = (JSON.parse(text) ?? {}) as Record<string, unknown>;
   } catch {
-    throw new StateUnusable(file);
+    throw unusable(file);
   }
   const { host, role, epoch, led, consent, coordinator, change } = state;
   const whole =
@@ -97,6 +94,6 @@ const parse = (text: string, file: string): PoolState => {
     (consent === undefined || isConsent(consent)) &&
     (coordinator === undefined || isAddress(coordinator)) &&
     (change === undefined || change === 'joins' || change === 'ejected');
-  if (!whole) throw new StateUnusable(file);
+  if (!whole) throw unusable(file);
   return state as unknown as PoolState;
 };

@@ -1,15 +1,8 @@
 import { open, type RootDatabase } from 'lmdb';
+import { UnusableError } from '../std/unusable.ts';
 import { DiskFull, type Durable, type Loaded, type StoredRow, type Tombstone } from './durable.ts';
 import { type Epochs, firstEpochs } from './epochs.ts';
 import { formatVersion, migrate } from './migrations.ts';
-
-/** A data folder that this version cannot or must not open. */
-export class StoreUnusable extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'StoreUnusable';
-  }
-}
 
 /** Room on the disk of the data folder, to tell a full disk from a broken one. */
 type FreeBytes = () => Promise<bigint>;
@@ -98,7 +91,7 @@ const openFormat = (
   const found = meta.get('meta');
   if (found === undefined) return;
   if (found.format > formatVersion) {
-    throw new StoreUnusable(
+    throw new UnusableError(
       `The data folder has format ${found.format}, this version of xenact writes format ${formatVersion}. ` +
         'Start the newer xenact that wrote it, or give an empty folder with --data.',
     );

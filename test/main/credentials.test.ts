@@ -9,13 +9,13 @@ import { nodeDisk } from '../../src/drivers/node/disk.ts';
 import { nodeRandom } from '../../src/drivers/node/random.ts';
 import {
   type CredentialsOptions,
-  CredentialsUnusable,
   fileCredentials,
   hashesMax,
   type OpenedCredentials,
   passwordBytesMax,
 } from '../../src/main/credentials.ts';
 import { provenMsMax } from '../../src/main/remembered-passwords.ts';
+import { UnusableError } from '../../src/std/unusable.ts';
 import { manualClock } from '../manual-clock.ts';
 
 let folder: string;
@@ -152,7 +152,7 @@ describe('Local users', () => {
 
   test('a file that is damaged stops the start with what to do about it', async () => {
     await writeFile(file, '{"users": {"root": {}}}');
-    await expect(opened()).rejects.toThrow(CredentialsUnusable);
+    await expect(opened()).rejects.toThrow(UnusableError);
     await writeFile(file, '{"use');
     await expect(opened()).rejects.toThrow(/Restore it from a backup/);
   });

@@ -8,9 +8,10 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Fault } from '../../src/std/fault.ts';
 import { silentLog } from '../../src/std/log.ts';
+import { UnusableError } from '../../src/std/unusable.ts';
 import { changesSince } from '../../src/store/changes.ts';
 import { DiskFull, type Durable, type WriteGroup } from '../../src/store/durable.ts';
-import { lmdbDurable, StoreUnusable } from '../../src/store/lmdb.ts';
+import { lmdbDurable } from '../../src/store/lmdb.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 import { classes } from './classes.ts';
 
@@ -261,7 +262,7 @@ describe('a restart', () => {
       .openDB<object, string>({ name: 'meta' })
       .put('meta', { format: 99, generationMax: 1, horizon: 0 });
     await root.close();
-    expect(() => lmdbDurable(folder)).toThrow(StoreUnusable);
+    expect(() => lmdbDurable(folder)).toThrow(UnusableError);
     expect(() => lmdbDurable(folder)).toThrow(/format 99.*--data/s);
   });
 });

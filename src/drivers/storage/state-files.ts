@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { readJson } from '../../codec/jsonrpc-reader.ts';
 import { jsonValue } from '../../codec/jsonrpc-writer.ts';
-import { isStruct, type Struct, struct } from '../../std/value.ts';
+import { UnusableError } from '../../std/unusable.ts';
+import { isStruct, type Struct, struct, type Value } from '../../std/value.ts';
 import type { Disk } from '../disk.ts';
 
 /**
@@ -26,9 +27,11 @@ export const stateFiles = (disk: Disk, folder: string, bootId: string): StateFil
     join(folder, `${createHash('sha256').update(name).digest('hex')}.json`);
 
   const read = async (path: string): Promise<Struct> => {
-    const value = readJson(await disk.readText(path, FILE_BYTES_MAX));
+    const value = parsed(await disk.readText(path, FILE_BYTES_MAX));
     if (!isStruct(value) || value.get('format') !== FORMAT) {
-      throw new Error(`${path} is not a state file of this version; detach what it describes and remove it`);
+      throw new UnusableError(
+        `${path} does not say any more which disks are in use here. Halt the guests of this host, and remove it.`,
+      );
     }
     return value;
   };
@@ -56,4 +59,12 @@ export const stateFiles = (disk: Disk, folder: string, bootId: string): StateFil
       if (await disk.exists(pathOf(name))) await disk.remove(pathOf(name));
     },
   };
+};
+
+const parsed = (text: string): Value | undefined => {
+  try {
+    return readJson(text);
+  } catch {
+    return undefined;
+  }
 };

@@ -10,6 +10,7 @@ import { type Catalog, catalogOf } from '../../objects/catalog.ts';
 import { storeRules } from '../../objects/derive-rows.ts';
 import type { Services } from '../../objects/services.ts';
 import { sharedPlaces } from '../../objects/shared-places.ts';
+import type { Inspector } from '../../pool/inspection.ts';
 import { internalClasses } from '../../pool/rows.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
@@ -19,6 +20,7 @@ import { memoryDurable } from '../memory-durable.ts';
 import { type SeededRandom, seededRandom } from '../random.ts';
 import type { GuestAct } from './guests.ts';
 import { type HostWorld, type RunningHost, runningHost, urlOf } from './host.ts';
+import { sandboxInspector } from './inspection.ts';
 import { type PoolHost, type PoolSize, startPool } from './rows.ts';
 import { type Troubles, troubled, troublesOf } from './trouble.ts';
 import type { Known, Outage } from './trouble-file.ts';
@@ -64,6 +66,8 @@ export interface Sandbox {
   down(name: string): boolean;
   /** Boots a host that is off; resolves once it is back. False when it is on. */
   up(name: string): Promise<boolean>;
+  /** What its hosts do now. */
+  readonly inspector: Inspector;
   /** A guest that runs anywhere does something by itself. */
   act(vm: string, what: GuestAct): boolean;
   /** Stops everything. */
@@ -142,6 +146,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
     guestsOn: (name) => running.get(name)?.guests.live ?? 0,
     act: (vm, what) => [...running.values()].some(({ guests }) => guests.act(vm, what)),
     consoles: guestConsoles(running),
+    inspector: sandboxInspector({ clock, store, hosts, running }),
     close: async () => {
       await power.close();
       await store.close();

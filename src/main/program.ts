@@ -1,0 +1,122 @@
+// The program `xenact`: reads the command line, starts the host and ends with it.
+import { readFile } from 'node:fs/promises';
+import { nodeClock } from '../drivers/node/clock.ts';
+import { keepTicksFast } from '../drivers/node/ticks.ts';
+import { UnusableError } from '../std/unusable.ts';
+import { inspectCommand } from './inspect.ts';
+import { xenactLog } from './log.ts';
+import { readUpOptions, UsageError, upHelp } from './options.ts';
+import { StartFailure } from './start-failure.ts';
+import { up } from './up.ts';
+import { version } from './version.ts';
+
+const help = `Usage: xenact COMMAND [FLAG ...]
+
+  up        start this host (xenact up --help lists its flags)
+  sim       serve a simulated pool, for testing clients (xenact sim --help)
+  inspect   look inside a running host or pool (xenact inspect --help)
+  version   print the version
+`;
+
+keepTicksFast();
+
+const readText = (path: string): Promise<string> => readFile(path, 'utf8');
+
+/** Runs the host until a signal ends it; a restart that a client asked for is a new run in this process. */
+const runUp = async (args: readonly string[]): Promise<void> => {
+  const options = await readUpOptions(args, process.env, readText);
+  const log = xenactLog(options['log-level'] ?? 'warn');
+  // Before there is anything to stop, a signal ends the process at once.
+  let stop = (): void => process.exit(1);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop());
+  for (let again = true; again; ) {
+    const running = await up(options, {
+      log,
+      print: (line) => process.stdout.write(`${line}\n`),
+      environment: process.env,
+    });
+    const stopped = new Promise<'signal'>((resolve) => {
+      stop = () => resolve('signal');
+    });
+    again = (await Promise.race([stopped, running.restartAsked])) === 'restart';
+    // A second signal, or a stop that hangs, ends the process at once: nothing acknowledged is lost by it.
+    stop = () => process.exit(1);
+    const stopClock = nodeClock.after(stopMsMax, stop);
+    await running.stop();
+    stopClock();
+  }
+};
+
+const stopMsMax = 30_000;
+
+/** Serves a simulated pool until a signal ends it. There is nothing to lose, so the end is at once. */
+const runSim = async (args: readonly string[]): Promise<void> => {
+  // Loaded only here: a host that is real starts sooner without it.
+  const { readSimOptions, simHelp } = await import('./sim-options.ts');
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  if (args.includes('--help') || args.includes('-h')) return print(simHelp());
+  const options = readSimOptions(args, process.env);
+  const { sim } = await import('./sim.ts');
+  const stopped = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  const running = await Promise.race([
+    sim(options, { log: xenactLog(options.logLevel), print, readFile: readText }),
+    stopped,
+  ]);
+  if (running === undefined) return;
+  await stopped;
+  nodeClock.after(stopMsMax, () => process.exit(1));
+  await running.stop();
+};
+
+const main = async (args: readonly string[]): Promise<void> => {
+  const [command, ...rest] = args;
+  if (command === 'up') {
+    if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(upHelp());
+    else await runUp(rest);
+  } else if (command === 'sim') {
+    await runSim(rest);
+  } else if (command === 'inspect') {
+    await inspectCommand(rest, process.env, (text) => process.stdout.write(text));
+  } else if (command === 'version' || command === '--version') {
+    process.stdout.write(`xenact ${version}\n`);
+  } else if (command === undefined || command === '--help' || command === 'help' || command === '-h') {
+    process.stdout.write(help);
+  } else {
+    throw new UsageError(`xenact has no command "${command}".\n\n${help}`);
+  }
+};
+
+/** Obeys a command line and ends the process. */
+export const run = (args: readonly string[]): void => {
+  main(args).then(
+    () => process.exit(0),
+    (error: unknown) => {
+      const said = sentenceOf(error);
+      console.error(said === undefined ? error : `xenact: ${said}`);
+      process.exit(error instanceof UsageError ? 2 : 1);
+    },
+  );
+};
+
+/** What the system refuses, and what to do about it. */
+const refusals: ReadonlyMap<unknown, string> = new Map([
+  ['ENOSPC', 'The disk is full: make room on it'],
+  ['EDQUOT', 'The quota of this user is used up: make room, or raise it'],
+  ['EROFS', 'The file system takes no changes: mount it writable, or give another folder with --data'],
+  ['EACCES', 'This user may not: give the folder to it, or give another with --data'],
+  ['EPERM', 'This user may not: give the folder to it, or give another with --data'],
+  ['EIO', 'The disk fails: see what the system logged about it'],
+  ['EMFILE', 'This process has too many files open: raise the limit with ulimit -n'],
+  ['ENFILE', 'The system has too many files open: end other programs'],
+  ['ENOMEM', 'There is too little memory: end other programs'],
+]);
+
+/** For people, where the error says enough; any other is a fault of the program and is shown with its stack. */
+const sentenceOf = (error: unknown): string | undefined => {
+  if ([UsageError, StartFailure, UnusableError].some((kind) => error instanceof kind))
+    return (error as Error).message;
+  const todo = refusals.get((error as { code?: unknown } | null)?.code);
+  return todo === undefined ? undefined : `${todo} (${(error as Error).message}).`;
+};
