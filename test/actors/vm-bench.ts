@@ -277,7 +277,7 @@ export const fakeDisks = () => {
   const like = (name: string, more: (of: Ref<'VDI'>) => object) => ({
     work: async (working: any) => {
       step(name);
-      const { current_operations: _, VBDs: __, ...row } = working.record;
+      const { current_operations: _, VBDs: __, snapshots: ___, ...row } = working.record;
       return working.commit((tx: Tx) => add(tx, { ...row, ...more(working.self) }));
     },
   });
