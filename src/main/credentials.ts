@@ -1,6 +1,7 @@
-import { scrypt, timingSafeEqual } from 'node:crypto';
+import { createHmac, scrypt, timingSafeEqual } from 'node:crypto';
 import type { Disk } from '../drivers/disk.ts';
 import type { Credentials } from '../objects/credentials.ts';
+import type { Verifier } from '../pool/proof.ts';
 import type { Clock, Random } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import { sourceOf } from '../std/source.ts';
@@ -25,6 +26,8 @@ export interface OpenedCredentials extends Credentials {
   readonly generatedPassword: string | undefined;
   /** All users with their hashes, for the other hosts of the pool. */
   exported(): string;
+  /** How the password of a user is kept; of a user that there is not, something that no password meets. */
+  verifier(user: string): Verifier;
   /** Takes them over from another host, in place of those here; answers who had another password here. */
   adopt(exported: string): Promise<readonly string[]>;
 }
@@ -45,14 +48,8 @@ const saltBytes = 16;
 const keyBytes = 32;
 const generatedBytes = 15;
 
-/** How a password is kept. The figures are kept too, so that they can be raised later. */
-interface Kept {
-  readonly salt: string;
-  readonly key: string;
-  readonly N: number;
-  readonly r: number;
-  readonly p: number;
-}
+/** The figures are kept too, so that they can be raised later. */
+type Kept = Verifier;
 
 const hash = (
   password: string,
@@ -174,6 +171,7 @@ export const fileCredentials = async (options: CredentialsOptions): Promise<Open
     setPassword,
     generatedPassword,
     exported: () => textOf(users),
+    verifier: (user) => users.get(user) ?? { ...decoy, salt: decoySalt(decoy, user) },
     adopt: async (exported) => {
       const adopted = parse(exported, 'What the coordinator sent');
       const before = users;
@@ -185,5 +183,9 @@ export const fileCredentials = async (options: CredentialsOptions): Promise<Open
 
 const textOf = (users: ReadonlyMap<string, Kept>): string =>
   `${JSON.stringify({ users: Object.fromEntries(users) }, null, 2)}\n`;
+
+/** The same each time that it is asked for, as that of a user is. */
+const decoySalt = ({ key }: Kept, user: string): string =>
+  createHmac('sha256', key).update(user).digest().subarray(0, saltBytes).toString('base64');
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');

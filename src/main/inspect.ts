@@ -1,12 +1,9 @@
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { wholeBody } from '../drivers/node/whole-body.ts';
 import type { Handled, Inspection } from '../pool/inspection.ts';
+import { askHost } from './ask-host.ts';
 import { inspectionText, messagesText } from './inspect-text.ts';
 import { UsageError } from './options.ts';
-import { StartFailure } from './start-failure.ts';
 
 const help = `Usage: xenact inspect [FLAG ...]
 
@@ -36,8 +33,6 @@ export const inspectFlags = {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const everySecondsDefault = 2;
-const timeoutMs = 10_000;
-const answerBytesMax = 64 * 1_048_576;
 const clearScreen = '\u001b[2J\u001b[H';
 
 export const inspectCommand = async (
@@ -53,7 +48,7 @@ export const inspectCommand = async (
   const url = new URL('/inspect', given.url);
   if (given.host !== undefined) url.searchParams.set('host', given.host);
   if (given.actor !== undefined) url.searchParams.set('actor', given.actor);
-  const look = (): Promise<string> => get(url, `${given.user}:${password}`);
+  const look = (): Promise<string> => askHost('GET', url, `${given.user}:${password}`);
   if (given.json) return write(await look());
   const every = given.every === undefined ? undefined : Number(given.every);
   if (every !== undefined && !(every > 0)) throw new UsageError('--every must be a number of seconds');
@@ -76,31 +71,3 @@ const parsed = (args: readonly string[]) => {
     throw new UsageError(`${(error as Error).message}\n\n${help}`);
   }
 };
-
-const get = (url: URL, auth: string): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const ask = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const options = { auth, rejectUnauthorized: false, signal: AbortSignal.timeout(timeoutMs) };
-    const failed = ({ message }: Error): void =>
-      reject(
-        new StartFailure(
-          `${url.origin} cannot be asked (${message}). Is xenact up there? Give another --url.`,
-        ),
-      );
-    const sent = ask(url, options, (response) => {
-      wholeBody(response, answerBytesMax).then(
-        (bytes) => {
-          const body = bytes.toString('utf8');
-          const refused = `${url.origin} answered ${response.statusCode}: ${body.trim().slice(0, 500)}`;
-          if (response.statusCode === 200) resolve(body);
-          else reject(new StartFailure(refused));
-        },
-        (error: Error) => {
-          sent.destroy();
-          failed(error);
-        },
-      );
-    });
-    sent.once('error', failed);
-    sent.end();
-  });

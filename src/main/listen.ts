@@ -1,33 +1,30 @@
-import { makeCertificate } from '../drivers/node/certificate.ts';
 import { auditOf } from '../edge/audit.ts';
 import { auditLogRoute } from '../edge/audit-log.ts';
 import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
 import { imageRoutes } from '../edge/images.ts';
 import { inspectRoute } from '../edge/inspect.ts';
-import { joinRoute } from '../edge/join.ts';
+import { joinRoutes } from '../edge/join.ts';
 import { openConsole } from '../pool/consoles.ts';
 import type { Log } from '../std/log.ts';
-import { hostCertificate } from './certificate.ts';
+import type { HostCertificate } from './certificate.ts';
 import { type Door, doorsTo } from './doors.ts';
 import type { Machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
-import type { Paths } from './paths.ts';
 import type { Runtime } from './runtime.ts';
 
 export type { Door };
 
-const certificateDays = 3_650;
-
 export interface DoorOptions {
   readonly machine: Machine;
-  readonly paths: Paths;
+  /** What clients of HTTPS see. */
+  readonly tls: HostCertificate;
   readonly log: Log;
   readonly runtime: Runtime;
 }
 
 export const openDoors = async (options: UpOptions, given: DoorOptions): Promise<Door> => {
-  const { machine, paths, log, runtime } = given;
+  const { machine, tls, log, runtime } = given;
   const edge = edgeOf({
     ...runtime,
     log,
@@ -39,7 +36,7 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
     }),
     routes: [
       auditLogRoute(runtime.audit),
-      joinRoute(runtime.hostPool.membership),
+      ...joinRoutes(runtime.hostPool.takingIn),
       inspectRoute(runtime.inspector),
       ...imageRoutes(runtime),
       ...consoleRoutes({
@@ -51,10 +48,6 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
       }),
     ],
   });
-  const make = () => makeCertificate({ names: [options.listen ?? '127.0.0.1'], days: certificateDays });
-  const instead =
-    'Put it back from a backup; or remove it, and a new one is made that clients have to be told of.';
-  const tls = await hostCertificate(machine.disk, paths.certificate, make, instead);
   const door = await doorsTo(edge, options, { machine, tls });
   runtime.servedOn(door.httpsPort);
   return door;

@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util';
+import { tokenOf } from '../pool/invitations.ts';
+import { fingerprintOf } from '../pool/join.ts';
 
 /** One flag of `xenact up`: also an environment variable (`XENACT_HTTP_PORT`) and a key of the config file. */
 interface Flag {
@@ -26,8 +28,13 @@ export const upFlags = {
     value: 'URL',
     doc: 'at the first start: join the pool whose coordinator is there, https://HOST:PORT',
   },
+  'join-token': { value: 'TOKEN', doc: 'what xenact join-token printed on that coordinator' },
+  'join-fingerprint': {
+    value: 'SHA256',
+    doc: 'of the certificate of that coordinator, where a password is used that is not for this machine',
+  },
   'join-user': { value: 'USER', doc: 'account of that pool that may add hosts', fallback: 'root' },
-  'join-password': { value: 'PW', doc: 'its password' },
+  'join-password': { value: 'PW', doc: 'its password; it is proved and never sent' },
   'commit-replicas': {
     value: 'N',
     doc: 'members that must have a change on disk before it is answered, where as many are there',
@@ -192,7 +199,21 @@ const checkPool = (options: UpOptions): void => {
   if (!['redirect', 'serve'].includes(options['edge-members'] ?? '')) {
     throw new UsageError(`--edge-members must be redirect or serve, not "${options['edge-members']}"`);
   }
-  if (options.join !== undefined && options['join-password'] === undefined) {
-    throw new UsageError('--join needs --join-password, or XENACT_JOIN_PASSWORD in the environment');
+  checkJoin(options);
+};
+
+const checkJoin = (options: UpOptions): void => {
+  const { join, 'join-token': token, 'join-password': password, 'join-fingerprint': fingerprint } = options;
+  if (join !== undefined && token === undefined && password === undefined) {
+    throw new UsageError(
+      '--join needs --join-token, which xenact join-token prints on the coordinator, or --join-password; ' +
+        'XENACT_JOIN_TOKEN and XENACT_JOIN_PASSWORD in the environment do as well',
+    );
+  }
+  if (token !== undefined && tokenOf(token) === undefined) {
+    throw new UsageError('--join-token is not what xenact join-token prints: copy all of it');
+  }
+  if (fingerprint !== undefined && fingerprintOf(fingerprint) === undefined) {
+    throw new UsageError('--join-fingerprint must be a SHA-256 of 64 hexadecimal digits');
   }
 };

@@ -5,13 +5,14 @@ import { nodeMeshNetwork } from '../drivers/node/mesh-wire.ts';
 import { nodePoolDoor } from '../drivers/node/pool-door.ts';
 import { type Mesh, meshOf } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
-import type { Membership } from '../objects/membership.ts';
+import type { Membership, TakingIn } from '../objects/membership.ts';
 import { serveConsoles } from '../pool/consoles.ts';
 import { type Ground, linkedHosts, poolLimits } from '../pool/ground.ts';
 import { adoptUsers, membershipOf, type SharedCredentials } from '../pool/membership.ts';
 import { announce, linkPeers, type OwnPeer, sayGoodbye } from '../pool/peers.ts';
 import { type Pool, poolOf } from '../pool/pool.ts';
 import type { StateFile } from '../pool/state.ts';
+import { takingInOf } from '../pool/taking-in.ts';
 import { openTunnel, serveTunnels } from '../pool/tunnel.ts';
 import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
@@ -33,6 +34,8 @@ export interface PoolParts {
   readonly host: Ref<'host'>;
   readonly credentials: SharedCredentials;
   readonly chosen: HostHypervisor;
+  /** What clients of HTTPS see. */
+  readonly tls: HostCertificate;
   readonly addressOf: (host: Ref<'host'>) => string;
   readonly cancel: (task: Ref<'task'>) => boolean;
   readonly onLead: () => Promise<void>;
@@ -46,6 +49,7 @@ export interface HostPool {
   readonly mesh: Mesh;
   readonly pool: Pool;
   readonly membership: Membership;
+  readonly takingIn: TakingIn;
   readonly migrationTo: (host: Ref<'host'>) => Promise<{ readonly url: string; close(): Promise<void> }>;
   /** Tells the others how this host is reached, now that its ports are known. */
   announce(apiPort: number): Promise<void>;
@@ -122,12 +126,15 @@ export const openPool = async (options: UpOptions, parts: PoolParts, opened: Clo
       stopConsoles();
     },
   });
+  const fingerprint = pinOf(parts.tls);
+  const takingIn = takingInOf({ ground, pool: made, credentials, own, fingerprint });
   const membership = membershipOf({
     ground,
     pool: made,
     door: nodePoolDoor(() => apiPort),
     credentials,
     own,
+    fingerprint,
     nextCertificate: async () => {
       const next = await make();
       return {
@@ -146,6 +153,7 @@ export const openPool = async (options: UpOptions, parts: PoolParts, opened: Clo
     mesh,
     pool: made,
     membership,
+    takingIn,
     migrationTo: async (to) => {
       const { socketPath, close } = await openTunnel(ground, tunnel, to);
       return { url: `http+unix://${encodeURIComponent(socketPath)}/`, close };

@@ -4,6 +4,7 @@ import { nodeClock } from '../drivers/node/clock.ts';
 import { keepTicksFast } from '../drivers/node/ticks.ts';
 import { UnusableError } from '../std/unusable.ts';
 import { inspectCommand } from './inspect.ts';
+import { joinTokenCommand } from './join-token.ts';
 import { xenactLog } from './log.ts';
 import { readUpOptions, UsageError, upHelp } from './options.ts';
 import { StartFailure } from './start-failure.ts';
@@ -12,10 +13,11 @@ import { version } from './version.ts';
 
 const help = `Usage: xenact COMMAND [FLAG ...]
 
-  up        start this host (xenact up --help lists its flags)
-  sim       serve a simulated pool, for testing clients (xenact sim --help)
-  inspect   look inside a running host or pool (xenact inspect --help)
-  version   print the version
+  up          start this host (xenact up --help lists its flags)
+  sim         serve a simulated pool, for testing clients (xenact sim --help)
+  inspect     look inside a running host or pool (xenact inspect --help)
+  join-token  let another host join this one's pool (xenact join-token --help)
+  version     print the version
 `;
 
 keepTicksFast();
@@ -77,6 +79,8 @@ const main = async (args: readonly string[]): Promise<void> => {
     else await runUp(rest);
   } else if (command === 'sim') {
     await runSim(rest);
+  } else if (command === 'join-token') {
+    await joinTokenCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'inspect') {
     await inspectCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'version' || command === '--version') {

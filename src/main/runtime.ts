@@ -23,6 +23,7 @@ import type { Log } from '../std/log.ts';
 import { lmdbDurable } from '../store/lmdb.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { openAuditFile } from './audit-file.ts';
+import type { HostCertificate } from './certificate.ts';
 import type { Closing } from './closing.ts';
 import type { OpenedCredentials } from './credentials.ts';
 import { hostFacts } from './host-facts.ts';
@@ -45,6 +46,7 @@ export interface RuntimeParts {
   readonly credentials: OpenedCredentials;
   readonly storage: ScriptStorage;
   readonly chosen: HostHypervisor;
+  readonly tls: HostCertificate;
   readonly restart: () => void;
 }
 
@@ -156,10 +158,11 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
 
 /** Whoever's password another host has changed begins anew here, too. */
 const endingSessions = (
-  { exported, adopt }: OpenedCredentials,
+  { exported, verifier, adopt }: OpenedCredentials,
   localSessions: LocalSessions,
 ): SharedCredentials => ({
   exported,
+  verifier,
   adopt: async (users) => {
     for (const user of await adopt(users)) localSessions.endOf(user);
   },

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeCertificate } from '../drivers/node/certificate.ts';
 import { type ScriptStorage, scriptStorage } from '../drivers/storage/script-storage.ts';
 import { serveSmapiv2 } from '../drivers/storage/smapiv2-server.ts';
 import { installPlugins } from '../plugins/install.ts';
 import type { Log } from '../std/log.ts';
+import { type HostCertificate, hostCertificate } from './certificate.ts';
 import { type Closing, closing } from './closing.ts';
 import { fileCredentials } from './credentials.ts';
 import { openFolder } from './folder.ts';
@@ -73,14 +75,15 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     },
   });
 
+  const tls = await clientCertificate(options, paths);
   const restart = restartSwitch();
   const runtime = await openRuntime(
     options,
-    { paths, log, state, epochMin, credentials, storage, chosen, restart: restart.ask },
+    { paths, log, state, epochMin, credentials, storage, chosen, tls, restart: restart.ask },
     opened,
   );
   await answers;
-  const door = await openDoors(options, { machine, paths, log, runtime });
+  const door = await openDoors(options, { machine, tls, log, runtime });
   opened.add(door);
   let prepared = (): void => {};
   const preparing = new Promise<void>((resolve) => {
@@ -104,6 +107,17 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   });
   return { restartAsked: restart.asked, stop: () => opened.close() };
 };
+
+const certificateDays = 3_650;
+
+/** What clients of HTTPS see. */
+const clientCertificate = (options: UpOptions, { certificate }: Paths): Promise<HostCertificate> =>
+  hostCertificate(
+    machine.disk,
+    certificate,
+    () => makeCertificate({ names: [options.listen ?? '127.0.0.1'], days: certificateDays }),
+    'Put it back from a backup; or remove it, and a new one is made that clients have to be told of.',
+  );
 
 const patienceMs = 5_000;
 
@@ -132,11 +146,13 @@ const joinAtFirstStart = async (
   options: UpOptions,
   { services, store, hostPool }: Runtime,
 ): Promise<boolean> => {
-  const { join: address, 'join-user': user = 'root', 'join-password': password = '' } = options;
+  const { join: address, 'join-user': user = 'root', 'join-fingerprint': fingerprint } = options;
+  const password = options['join-token'] ?? options['join-password'] ?? '';
   const alone = [...store.latest.all('host')].length === 1;
   if (address === undefined || !alone || hostPool.ground.state.current?.role !== 'coordinator') return false;
   try {
-    await services.membership?.join({ address, user, password, force: false });
+    const known = fingerprint === undefined ? address : `${address}#${fingerprint}`;
+    await services.membership?.join({ address: known, user, password, force: false });
     return true;
   } catch (error) {
     throw new StartFailure(`This host cannot join the pool at ${address}: ${(error as Error).message}`);

@@ -90,7 +90,7 @@ export type HttpActionName = keyof typeof httpActions;
 /** What is served beside the XenAPI. The rights to it are not listed among those of the XenAPI's roles. */
 export const ownActions = {
   get_inspection: action('GET', '/inspect', 'pool-admin'),
-  post_join: action('POST', '/pool/join', 'pool-operator'),
+  post_join_token: action('POST', '/pool/join-token', 'pool-admin'),
   get_sim: action('GET', '/sim', 'pool-admin'),
   post_sim: action('POST', '/sim', 'pool-admin'),
 } as const;

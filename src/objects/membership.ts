@@ -20,19 +20,34 @@ export interface Membership {
   rotate(): Promise<void>;
   /** Tells all hosts of new passwords. */
   shareCredentials(): Promise<void>;
-  /** Takes in a host by what it has sent, and answers what it is sent back; that may be a fault of `read`. */
-  takeIn(read: () => Promise<Uint8Array>): Promise<Uint8Array>;
   /** True while the host is linked with this one, or is this one. */
   isReachable(host: Ref<'host'>): boolean;
 }
 
-/** Where a host that joins hands over what it has, by HTTP. */
-export const joinPath = '/pool/join';
+/** The coordinator's side of joining, as hosts reach it by HTTP. What it answers may be a fault. */
+export interface TakingIn {
+  /** A host that knows a password begins to prove it. Whether there is such a user is not told. */
+  hello(said: Uint8Array): Promise<Uint8Array>;
+  /** Its proof, which is answered with the coordinator's and an invitation. `address` is the host's. */
+  prove(said: Uint8Array, address: string): Promise<Uint8Array>;
+  /** Takes in a host that has an invitation, by what it has sent. */
+  takeIn(invitation: string, read: () => Promise<Uint8Array>): Promise<Uint8Array>;
+  /** An invitation for an administrator to hand on, with the certificate to know the coordinator by. */
+  token(): string;
+}
+
+export const joinPaths = {
+  hello: '/pool/join/hello',
+  prove: '/pool/join/proof',
+  takeIn: '/pool/join',
+  token: '/pool/join-token',
+} as const;
 
 export interface JoinTarget {
-  /** `host` or `host:port` of its HTTPS. */
+  /** `host` or `host:port` of its HTTPS, and after a `#` the SHA-256 of its certificate where that is known. */
   readonly address: string;
   readonly user: string;
+  /** Or a token, which needs no user. */
   readonly password: string;
   /** Join although processors differ. */
   readonly force: boolean;

@@ -65,6 +65,12 @@ export const assertCanJoin = (view: View, host: Ref<'host'>): void => {
   view.require('host', host);
 };
 
+/** `hosts`: how many the pool has already. */
+export const joinsItself = (hosts: number): Fault =>
+  new Fault('OPERATION_NOT_ALLOWED', [
+    hosts > 1 ? 'Host is already part of a pool' : 'Host cannot become slave of itself',
+  ]);
+
 /** Templates that every pool has of its own are not handed over. */
 const isDefaultTemplate = (cls: string, record: AnyRecord): boolean =>
   cls === 'VM' && record['is_default_template'] === true;

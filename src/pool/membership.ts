@@ -1,18 +1,21 @@
 import type { PoolDoor } from '../drivers/pool-door.ts';
-import { decodeValue, encodeValue } from '../mesh/value.ts';
 import type { Ref } from '../model/types.ts';
-import { type JoinTarget, joinPath, type Membership } from '../objects/membership.ts';
+import type { Membership } from '../objects/membership.ts';
 import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import { type Ground, hostsOf, peerRef } from './ground.ts';
-import { admit, assertCanJoin, joinAnswerOf, joinRequestOf, removeHost, rowsToBring } from './joining.ts';
+import { join } from './join.ts';
+import { removeHost } from './joining.ts';
 import type { OwnPeer } from './peers.ts';
 import type { Pool } from './pool.ts';
-import { countOf, fieldsOf, protocolVersions, textOf } from './protocol.ts';
+import type { Verifier } from './proof.ts';
+import { countOf, fieldsOf, textOf } from './protocol.ts';
 
 /** Who may log in, as all hosts of a pool know it. */
 export interface SharedCredentials {
   exported(): string;
+  /** What a user's password is proved against; of a user that there is not, one that nobody can meet. */
+  verifier(user: string): Verifier;
   adopt(exported: string): Promise<void>;
 }
 
@@ -22,13 +25,14 @@ export interface MembershipParts {
   readonly door: PoolDoor;
   readonly credentials: SharedCredentials;
   readonly own: () => OwnPeer;
+  /** SHA-256 of the certificate that this host's clients see. */
+  readonly fingerprint: string;
   /** Makes a new certificate and keeps it beside the old one; answers its fingerprint and how to change to it. */
   readonly nextCertificate: () => Promise<{ readonly pin: string; readonly use: () => Promise<void> }>;
   /** Starts this host's program again. */
   readonly restart: () => void;
 }
 
-const joinMsMax = 120_000;
 /** Time for an answer to reach the client before the program that gives it starts again. */
 const answerMs = 300;
 const followMsMax = 10_000;
@@ -122,67 +126,7 @@ export const membershipOf = (parts: MembershipParts): Membership => {
           .map((one) => mesh.call(one, 'newCredentials', { credentials }, { timeoutMs: followMsMax })),
       );
     },
-    takeIn: (read) => takeIn(parts, read),
   };
-};
-
-const join = async (
-  parts: MembershipParts,
-  { address, user, password, force }: JoinTarget,
-): Promise<void> => {
-  const { ground, door, own, credentials } = parts;
-  const { store, host, state } = ground;
-  assertCanJoin(store.latest, host);
-  const request = { host, versions: protocolVersions, peer: own(), force, rows: rowsToBring(store) };
-  const { status, body } = await door
-    .post(address, joinPath, encodeValue(request), { user, password, timeoutMs: joinMsMax })
-    .catch((error: unknown) => {
-      ground.log.warn(
-        { error: String(error), address },
-        'The coordinator of the pool to join was not reached',
-      );
-      throw new Fault('JOINING_HOST_CONNECTION_FAILED');
-    });
-  if (status === 401)
-    throw new Fault('SESSION_AUTHENTICATION_FAILED', [user, 'The user name or the password is wrong']);
-  if (status !== 200) throw new Fault('JOINING_HOST_SERVICE_FAILED');
-  const answer = fieldsOf(decodeValue(body));
-  if (answer['fault'] !== undefined) {
-    throw Fault.foreign(textOf(answer['fault']), (answer['params'] as readonly unknown[]).map(textOf));
-  }
-  const { coordinator, epoch, credentials: users } = joinAnswerOf(answer);
-  await credentials.adopt(users);
-  // Takes effect with the next start: until its answer has gone out this host is what it was.
-  const known = state.current?.epoch ?? 0;
-  await state.save({
-    host,
-    role: 'member',
-    epoch: Math.max(epoch, known),
-    led: 0,
-    coordinator,
-    change: 'joins',
-  });
-};
-
-/** The coordinator's side: what a host that joins has sent. Answers what it is sent back. */
-const takeIn = async (parts: MembershipParts, read: () => Promise<Uint8Array>): Promise<Uint8Array> => {
-  const { ground, own, credentials, pool } = parts;
-  const { store, state, host, limits } = ground;
-  try {
-    const request = joinRequestOf(decodeValue(await read()));
-    if (pool.role.kind !== 'leads')
-      throw new Fault('HOST_IS_SLAVE', [parts.pool.standing().coordinator ?? '']);
-    await admit(store, request, limits.hostsMax);
-    const { address, port, pins } = own();
-    return encodeValue({
-      coordinator: { host, address, port: Number(port), pins },
-      epoch: state.current?.epoch ?? 1,
-      credentials: credentials.exported(),
-    });
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error;
-    return encodeValue({ fault: error.code, params: error.params });
-  }
 };
 
 /** The new certificate is used once every host trusts it, and the old one forgotten once nobody uses it. */

@@ -14,6 +14,17 @@ export class ProtocolError extends Error {
   }
 }
 
+/** What is said to and by strangers is plain JSON. */
+export const saidOf = (bytes: Uint8Array): unknown => {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    throw new ProtocolError('something else than JSON');
+  }
+};
+
+export const sayable = (value: object): Uint8Array => Buffer.from(JSON.stringify(value));
+
 type Fields = Readonly<Record<string, unknown>>;
 
 export const fieldsOf = (value: unknown): Fields => {

@@ -39,6 +39,11 @@ describe('a host that is a pool by itself', () => {
     );
   });
 
+  test('does not join itself', async () => {
+    const own = `127.0.0.2:${new URL(pool.host(1).https).port}`;
+    expect(await codeOf(joining.call('pool.join', own, 'root', password))).toBe('OPERATION_NOT_ALLOWED');
+  });
+
   test('does not join with guests that run or sleep', async () => {
     const vm = await newVm(joining, 'busy');
     await joining.call('VM.start', vm, false, false);
@@ -89,10 +94,13 @@ describe('a host that is a pool by itself', () => {
     );
   });
 
-  test('joins at its start with --join, and says ready when it is a member', async () => {
+  test('joins at its start by a token, and says ready when it is a member', async () => {
     const third = pool.host(2);
     await third.down('SIGTERM');
-    await third.up('--join', pool.host(0).https, '--join-password', password);
+    const url = `${pool.host(0).http}/pool/join-token`;
+    const authorization = `Basic ${Buffer.from(`root:${password}`).toString('base64')}`;
+    const token = (await (await fetch(url, { method: 'POST', headers: { authorization } })).text()).trim();
+    await third.up('--join', pool.host(0).https, '--join-token', token);
     refs = await hostRefs(session, pool.hosts);
     expect(new Set(refs).size).toBe(3);
     expect(third.xenact.printed.filter((line) => line.startsWith('xenact ready'))).toHaveLength(1);

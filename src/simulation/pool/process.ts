@@ -145,8 +145,9 @@ export const startProcess = async (
     standing: pool.standing,
     membership: membershipOf({
       ...{ ground, pool, restart, own: () => machine.peer },
-      door: { post: async () => Promise.reject(new Error('Nobody joins')) },
-      credentials: { exported: () => '', adopt: async () => {} },
+      door: { open: async () => Promise.reject(new Error('Nobody joins')) },
+      fingerprint: '',
+      credentials: { exported: () => '', verifier: () => noPassword, adopt: async () => {} },
       nextCertificate: () => Promise.reject(new Error('Certificates stay')),
     }),
     migrationTo: async (to) => ({ url: urlOf(options.machineOf(to)), close: async () => {} }),
@@ -184,6 +185,8 @@ const hostRows = async (
   services.hypervisor.watch(reports);
   housekeeping(store, life, pool);
 };
+
+const noPassword = { salt: '', key: '', N: 1, r: 1, p: 1 };
 
 /** As the program does it. */
 const housekeeping = (store: Store, life: Life, pool: Pool): void => {
