@@ -1,6 +1,7 @@
 // The program `xenact`: reads the command line, starts the host and ends with it.
 import { readFile } from 'node:fs/promises';
 import { nodeClock } from '../drivers/node/clock.ts';
+import { keepFilesPrivate } from '../drivers/node/owner-only.ts';
 import { keepTicksFast } from '../drivers/node/ticks.ts';
 import { UnusableError } from '../std/unusable.ts';
 import { inspectCommand } from './inspect.ts';
@@ -20,6 +21,7 @@ const help = `Usage: xenact COMMAND [FLAG ...]
   version     print the version
 `;
 
+keepFilesPrivate();
 keepTicksFast();
 
 const readText = (path: string): Promise<string> => readFile(path, 'utf8');

@@ -30,7 +30,7 @@ export const installPlugins = async (
 ): Promise<void> => {
   for (const [folder, program, methods] of plugins) {
     const path = join(root, folder);
-    await disk.makeFolder(path, 0o755);
+    await disk.makeFolder(path, 0o700);
     const run = `exec ${quoted(from.node)} ${quoted(join(from.programs, program))} "$0" "$@"`;
     for (const [method, work] of Object.entries(methods)) {
       const script = work === nothing ? ANSWER_NULL : run;
@@ -47,7 +47,7 @@ const SCRIPT_BYTES_MAX = 64 * 1024;
 /** A start of the toolstack finds nearly always what it left, and syncs nothing. */
 const replaceIfOther = async (disk: Disk, path: string, text: string): Promise<void> => {
   const current = (await disk.isExecutable(path)) ? await disk.readText(path, SCRIPT_BYTES_MAX) : undefined;
-  if (current !== text) await disk.replaceText(path, text, 0o755);
+  if (current !== text) await disk.replaceText(path, text, 0o700);
 };
 
 /** For the shell, whatever is in the path. */

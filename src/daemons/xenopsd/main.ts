@@ -6,6 +6,7 @@ import { guestKernelsIn } from '../../drivers/guest-kernels.ts';
 import { nodeClock } from '../../drivers/node/clock.ts';
 import { nodeDisk } from '../../drivers/node/disk.ts';
 import { nodeNetwork } from '../../drivers/node/network.ts';
+import { keepFilesPrivate } from '../../drivers/node/owner-only.ts';
 import { nodeProcesses } from '../../drivers/node/processes.ts';
 import { nodeRandom } from '../../drivers/node/random.ts';
 import type { Log } from '../../std/log.ts';
@@ -112,6 +113,7 @@ const run = async (log: Log): Promise<void> => {
   log.info({ socket, backend: kind }, 'ready');
 };
 
+keepFilesPrivate();
 const log = stderrLog();
 run(log).catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
