@@ -1,7 +1,11 @@
 import { decodeValue } from '../mesh/value.ts';
+import type { Role } from '../model/class.ts';
+import { permits } from '../model/derive.ts';
+import { rolesOfSubject, subjectOfUser, superuser } from '../objects/local-users.ts';
 import type { TakingIn } from '../objects/membership.ts';
 import { type Clock, sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
+import type { View } from '../store/view.ts';
 import type { Ground } from './ground.ts';
 import { invitationsOf, tokenText } from './invitations.ts';
 import { admit, joinRequestOf, joinsItself } from './joining.ts';
@@ -20,8 +24,8 @@ export interface TakingInParts {
   readonly fingerprint: string;
 }
 
-/** Whoever joins by password is asked for that of this user; others make a token. */
-const userWhoMay = 'root';
+/** Least role that adds hosts. */
+const roleNeeded: Role = 'pool-operator';
 const userCharsMax = 256;
 /** From a host's first word to its proof, and from the proof to its request. */
 export const proofMsMax = 60_000;
@@ -52,10 +56,12 @@ export const takingInOf = (parts: TakingInParts): TakingIn => {
     late.assertRoom(address);
     const salted = Buffer.from(key, 'base64');
     const isRight = nonces.isOurs(exchange, proofMsMax) && isProof(salted, exchange, textOf(proof));
-    if (!isRight || user !== userWhoMay) {
+    if (!isRight) {
       await late.wait(address);
-      const why = `The password is wrong, or it is not that of ${userWhoMay}`;
-      throw new Fault('SESSION_AUTHENTICATION_FAILED', [user, why]);
+      throw new Fault('SESSION_AUTHENTICATION_FAILED', [user, 'The user name or the password is wrong']);
+    }
+    if (!mayAddHosts(ground.store.committed, user)) {
+      throw new Fault('RBAC_PERMISSION_DENIED', ['pool.join', `Adding a host takes the role ${roleNeeded}`]);
     }
     return { signature: serverSignature(salted, exchange), invitation: invitations.issue(proofMsMax) };
   };
@@ -90,6 +96,12 @@ export const takingInOf = (parts: TakingInParts): TakingIn => {
       return tokenText({ fingerprint, secret: invitations.issue(tokenMsMax) });
     },
   };
+};
+
+const mayAddHosts = (view: View, user: string): boolean => {
+  if (user === superuser) return true;
+  const subject = subjectOfUser(view, user);
+  return subject !== undefined && rolesOfSubject(view, subject).some((role) => permits(role, roleNeeded));
 };
 
 const userOf = (value: unknown): string => {

@@ -5,6 +5,7 @@ import { scryptSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OpenDoor, PoolDoor } from '../../src/drivers/pool-door.ts';
 import type { Ref } from '../../src/model/types.ts';
+import { giveRole } from '../../src/objects/local-users.ts';
 import { joinPaths, type TakingIn } from '../../src/objects/membership.ts';
 import { type Ground, poolLimits } from '../../src/pool/ground.ts';
 import { invitationsMax, tokenOf } from '../../src/pool/invitations.ts';
@@ -163,6 +164,15 @@ describe('a host that joins', () => {
     await clock.advance(5_000);
     expect((await refused)[0]).toBe('SESSION_AUTHENTICATION_FAILED');
     expect(heard).toHaveLength(2);
+    expect(saved).toBeUndefined();
+  });
+
+  test('is not taken in by a user who may not add hosts, though the password is right', async () => {
+    const { door } = doorTo(coordinator);
+    const target = { address: '10.0.0.1', user: 'ann', password: right, force: true };
+    expect((await faultOf(join(partsOf(door), target)))[0]).toBe('RBAC_PERMISSION_DENIED');
+    await pool.store.commit((tx) => giveRole(tx, pool.services, 'ann', 'vm-admin'));
+    expect((await faultOf(join(partsOf(door), target)))[0]).toBe('RBAC_PERMISSION_DENIED');
     expect(saved).toBeUndefined();
   });
 
