@@ -168,6 +168,11 @@ export const fields = {
     'Versions of virtual hardware that VMs can ask for here.',
     { default: [0n] },
   ),
+  guest_capabilities: dyn(
+    map(string, int),
+    'What the hypervisor here can do for guests, as its daemon says.',
+    { default: new Map(), internal: true },
+  ),
   control_domain: dyn(ref('VM'), "VM that stands for the host's own system.", {
     default: nullRef,
     gone: 'cleared',

@@ -1,6 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { sharingRefusal } from '../../src/objects/disk-sharing.ts';
+import { capabilitiesOn, vbdRefusal as deviceRefusal } from '../../src/objects/guest-capabilities.ts';
 import { type Guest, guestOf, hotplug, leaving } from '../../src/objects/guests.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
 import type { View } from '../../src/store/view.ts';
@@ -84,7 +85,10 @@ const disk: Check = ({ vbd, vdi }, operation) => {
   return busy === undefined ? undefined : ['OTHER_OPERATION_IN_PROGRESS', 'VDI', vbd.VDI, busy[1], busy[0]];
 };
 
-const checks: readonly Check[] = [inProgress, medium, powerState, attachment, consent, disk];
+const hypervisor: Check = ({ view, vbd, vm }, operation) =>
+  operation === 'plug' ? deviceRefusal(vbd, vm, capabilitiesOn(view, vm.resident_on)) : undefined;
+
+const checks: readonly Check[] = [inProgress, medium, powerState, attachment, consent, disk, hypervisor];
 
 const factsOf = (view: View, self: Ref<'VBD'>, vbd: RecordNamed<'VBD'>): Facts | undefined => {
   const vm = view.get('VM', vbd.VM);

@@ -1,6 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { deviceNumberOf, linuxDevice } from '../../src/objects/device-numbers.ts';
+import { mostPositions } from '../../src/objects/guest-capabilities.ts';
 import { isHvm } from '../../src/objects/guest-devices.ts';
 import type { AnyHandler } from '../../src/objects/implement.ts';
 import { demand, type Refusal } from '../../src/objects/refusal.ts';
@@ -9,8 +10,6 @@ import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 
 type Fields = Partial<RecordNamed<'VBD'>>;
-
-export const drivesMax = 255;
 
 const keysTaken = (view: View, vm: RecordNamed<'VM'>): ReadonlySet<string> =>
   new Set(
@@ -28,7 +27,7 @@ const positionOf = (view: View, vm: RecordNamed<'VM'>, userdevice: string): stri
     return number === undefined || number.disk < 0 ? undefined : linuxDevice(number);
   };
   if (userdevice === 'autodetect') {
-    const all = Array.from({ length: drivesMax }, (_, i) => String(i));
+    const all = Array.from({ length: mostPositions(view, 'vbdPositions') }, (_, i) => String(i));
     const found = all.find((position) => !taken.has(keyAt(position) ?? ''));
     if (found === undefined) throw new Fault('INVALID_DEVICE', [userdevice]);
     return found;

@@ -53,13 +53,17 @@ export const unplug = async (working: Drive, force: boolean): Promise<void> => {
   working.settle((tx) => tx.patch('VBD', working.self, { currently_attached: false, reserved: false }));
 };
 
-/** Into the row, where the next boot finds it; into the guest as well, if there is one. */
+/** A drive that was added while the guest runs is in its row only, until it is plugged or the next start. */
+const isInGuest = (working: Drive): boolean =>
+  isLive(vmOf(working)) && (working.record.currently_attached || working.record.reserved);
+
+/** Into the row, where the next boot finds it; into the guest as well, if the drive is in one. */
 export const insert = async (working: Drive, vdi: Ref<'VDI'>): Promise<void> => {
   const { self, view, services } = working;
   const { managed } = view.require('VDI', vdi);
   if (!managed) throw new Fault('VDI_NOT_MANAGED', [vdi]);
   demand(sharingRefusal(view, self, { ...working.record, VDI: vdi }));
-  if (isLive(vmOf(working))) {
+  if (isInGuest(working)) {
     const how = xenopsWork(working, 'VBD.insert');
     await asked('VBD.insert', services.hypervisor.insertVbd(idOf(working), xenopsDisk(view, vdi), how));
   }
@@ -71,7 +75,7 @@ export const insert = async (working: Drive, vdi: Ref<'VDI'>): Promise<void> => 
 
 export const eject = async (working: Drive): Promise<void> => {
   const { self, services } = working;
-  if (isLive(vmOf(working))) {
+  if (isInGuest(working)) {
     const how = xenopsWork(working, 'VBD.eject');
     await asked('VBD.eject', services.hypervisor.ejectVbd(idOf(working), how));
   }

@@ -1,5 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
+import { capabilitiesOn, vifRefusal as deviceRefusal } from '../../src/objects/guest-capabilities.ts';
 import { guestOf, hotplug, leaving } from '../../src/objects/guests.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
 import type { View } from '../../src/store/view.ts';
@@ -34,9 +35,10 @@ const refusalOf = (
   if (can === 'no') return ['OPERATION_NOT_ALLOWED', 'VM states it does not support VIF hotplug.'];
   if (can === 'unknown') return ['VM_MISSING_PV_DRIVERS', vif.VM];
   const going = [...vm.current_operations.values()].find((one) => leaving.some((other) => other === one));
-  return going === undefined
-    ? undefined
-    : ['OPERATION_NOT_ALLOWED', `Current operation on VM:${vif.VM} is ${going}`];
+  if (going !== undefined) {
+    return ['OPERATION_NOT_ALLOWED', `Current operation on VM:${vif.VM} is ${going}`];
+  }
+  return operation === 'plug' ? deviceRefusal(vif, capabilitiesOn(view, vm.resident_on)) : undefined;
 };
 
 export const vifRefusal = (view: View, self: Ref<'VIF'>, operation: VifOperation): Refusal | undefined => {

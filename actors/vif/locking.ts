@@ -1,18 +1,25 @@
 import type { RecordNamed } from '../../src/model/class.ts';
-import type { Ref } from '../../src/model/types.ts';
+import { vifForGuest, vifKey } from '../../src/objects/guest-devices.ts';
+import { asked, xenopsWork } from '../../src/objects/hypervisor-work.ts';
+import type { Working } from '../../src/objects/implement.ts';
 import { Fault } from '../../src/std/fault.ts';
-import type { Tx } from '../../src/store/view.ts';
 
 /** Addresses that one card may be locked to. */
 const addressesMax = 256;
 
+/** An address, or a range of them by the length of its prefix. */
+const withoutPrefix = (text: string, bits: number): string | undefined => {
+  const [, address, prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  return prefix === undefined || Number(prefix) <= bits ? address : undefined;
+};
+
 const isIpv4 = (text: string): boolean => {
-  const parts = text.split('.');
+  const parts = (withoutPrefix(text, 32) ?? '').split('.');
   return parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255);
 };
 
 const isIpv6 = (text: string): boolean => {
-  const halves = text.split('::');
+  const halves = (withoutPrefix(text, 128) ?? ':').split('::');
   if (halves.length > 2) return false;
   const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
   const sound = groups.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group));
@@ -20,47 +27,54 @@ const isIpv6 = (text: string): boolean => {
 };
 
 type Allowed = 'ipv4_allowed' | 'ipv6_allowed';
+type Card = Working<'VIF'>;
 
-/** What filters the traffic of a plugged card is set up as it is plugged, so the row must not say otherwise. */
-const patchUnplugged = (tx: Tx, self: Ref<'VIF'>, changes: Partial<RecordNamed<'VIF'>>): void => {
-  if (tx.require('VIF', self).currently_attached) {
-    throw new Fault('NOT_IMPLEMENTED', ['Locking of a plugged VIF: unplug it first']);
-  }
-  tx.patch('VIF', self, changes);
+/** What the card may send: of one that is plugged it counts at once, and if it cannot, the row stays. */
+const change = async (working: Card, method: string, changes: Partial<RecordNamed<'VIF'>>): Promise<void> => {
+  const { self, view, services } = working;
+  const before = working.record;
+  await working.commit((tx) => tx.patch('VIF', self, changes));
+  working.undo(() =>
+    working.commit((tx) => {
+      const { locking_mode, ipv4_allowed, ipv6_allowed } = before;
+      if (tx.get('VIF', self) !== undefined)
+        tx.patch('VIF', self, { locking_mode, ipv4_allowed, ipv6_allowed });
+    }),
+  );
+  const vm = view.require('VM', before.VM);
+  const live = vm.power_state === 'Running' || vm.power_state === 'Paused';
+  if (!live || !before.currently_attached) return;
+  const mode = vifForGuest(view, working.record, vm).locking_mode;
+  const id = [vm.uuid, vifKey(before)] as const;
+  await asked(method, services.hypervisor.setVifLocking(id, mode, xenopsWork(working, method)));
 };
 
-const allow = (tx: Tx, self: Ref<'VIF'>, field: Allowed, addresses: readonly string[]): void => {
+const allow = (working: Card, field: Allowed, addresses: readonly string[]): Promise<void> => {
   const sound = field === 'ipv4_allowed' ? isIpv4 : isIpv6;
   if (!addresses.every(sound)) throw new Fault('INVALID_IP_ADDRESS_SPECIFIED', [field]);
   if (addresses.length > addressesMax) throw new Fault('INVALID_VALUE', [field, `more than ${addressesMax}`]);
-  patchUnplugged(tx, self, { [field]: [...new Set(addresses)] });
+  return change(working, `VIF.set_${field}`, { [field]: [...new Set(addresses)] });
 };
 
-interface Turn {
-  readonly tx: Tx;
-  readonly self: Ref;
-}
-const vif = (self: Ref): Ref<'VIF'> => self as Ref<'VIF'>;
-
 const setAllowed = (field: Allowed) => ({
-  decide: ({ tx, self }: Turn, { value }: { readonly value: readonly string[] }) =>
-    allow(tx, vif(self), field, value),
+  work: (working: Card, { value }: { readonly value: readonly string[] }) => allow(working, field, value),
 });
 const addAllowed = (field: Allowed) => ({
-  decide: ({ tx, self }: Turn, { value }: { readonly value: string }) =>
-    allow(tx, vif(self), field, [...tx.require('VIF', vif(self))[field], value]),
+  work: (working: Card, { value }: { readonly value: string }) =>
+    allow(working, field, [...working.record[field], value]),
 });
+/** Whatever is there can be taken away. */
 const removeAllowed = (field: Allowed) => ({
-  decide: ({ tx, self }: Turn, { value }: { readonly value: string }) => {
-    const left = tx.require('VIF', vif(self))[field].filter((one) => one !== value);
-    allow(tx, vif(self), field, left);
-  },
+  work: (working: Card, { value }: { readonly value: string }) =>
+    change(working, `VIF.remove_${field}`, {
+      [field]: working.record[field].filter((one) => one !== value),
+    }),
 });
 
 export const locking = {
   set_locking_mode: {
-    decide: ({ tx, self }: Turn, { value }: { readonly value: RecordNamed<'VIF'>['locking_mode'] }) =>
-      patchUnplugged(tx, vif(self), { locking_mode: value }),
+    work: (working: Card, { value }: { readonly value: RecordNamed<'VIF'>['locking_mode'] }) =>
+      change(working, 'VIF.set_locking_mode', { locking_mode: value }),
   },
   set_ipv4_allowed: setAllowed('ipv4_allowed'),
   add_ipv4_allowed: addAllowed('ipv4_allowed'),

@@ -1,6 +1,7 @@
 import { wireFields } from '../../src/model/derive.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { deviceNumberOf } from '../../src/objects/device-numbers.ts';
+import { mostPositions } from '../../src/objects/guest-capabilities.ts';
 import { isHvm } from '../../src/objects/guest-devices.ts';
 import { assertFits } from '../../src/objects/placement/choice.ts';
 import { hostRefusals } from '../../src/objects/placement/fitness.ts';
@@ -10,10 +11,6 @@ import type { Value } from '../../src/std/value.ts';
 import { vmRefusal } from './admission.ts';
 import { VM } from './class.ts';
 import type { VmHandlers } from './handlers.ts';
-
-/** Positions that a guest has for drives and for network cards. */
-export const vbdDevicesMax = 255;
-export const vifDevicesMax = 7;
 
 const free = (count: number, taken: readonly (number | undefined)[]): readonly string[] =>
   Array.from({ length: count }, (_, i) => i)
@@ -29,13 +26,13 @@ export const queries = {
       const taken = row.VBDs.map(
         (ref) => deviceNumberOf(view.get('VBD', ref)?.userdevice ?? '', isHvm(row))?.disk,
       );
-      return free(vbdDevicesMax, taken);
+      return free(mostPositions(view, 'vbdPositions'), taken);
     },
   },
   get_allowed_VIF_devices: {
     read: ({ view, self }) => {
       const taken = view.require('VM', vm(self)).VIFs.map((ref) => Number(view.get('VIF', ref)?.device));
-      return free(vifDevicesMax, taken);
+      return free(mostPositions(view, 'vifPositions'), taken);
     },
   },
   get_possible_hosts: {

@@ -1,4 +1,6 @@
+import { capabilityNumbers } from '../../src/drivers/hypervisor/capabilities.ts';
 import type { DeviceId, Hypervisor, VmState } from '../../src/drivers/hypervisor/hypervisor.ts';
+import type { ClassName } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { decidesAtOnce } from '../../src/objects/decided.ts';
 import type { Tx } from '../../src/store/view.ts';
@@ -100,8 +102,17 @@ const tidy = (tx: Tx, vm: Ref<'VM'>): void => {
   tx.patch('VM', vm, { scheduled_to_be_resident_on: nullRef as Ref<'host'> });
 };
 
+/** A daemon that comes back may be another one, or find another emulator. */
+const noteCapabilities = async ({ services, store, invoker }: Reporting): Promise<void> => {
+  const { hypervisor, host } = services;
+  const guest_capabilities = capabilityNumbers((await hypervisor.query()).capabilities);
+  if (store.latest.get('host', host) === undefined) return;
+  await invoker.decide('host' as ClassName, host, (tx) => tx.patch('host', host, { guest_capabilities }));
+};
+
 const reconcile = async (by: Reporting): Promise<void> => {
   const { services, store } = by;
+  await noteCapabilities(by);
   const there = new Map((await services.hypervisor.list()).map(({ id, state }) => [id, state]));
   for (const [vm, { uuid, is_control_domain }] of [...store.latest.all('VM')]) {
     if (is_control_domain) continue;

@@ -2,6 +2,7 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { construct, destruct } from '../../src/objects/construct.ts';
 import { xenopsDisk } from '../../src/objects/guest-devices.ts';
+import { guestOf } from '../../src/objects/guests.ts';
 import { asked, isUnknown, xenopsWork } from '../../src/objects/hypervisor-work.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { pbdOf } from '../../src/objects/storage-rows.ts';
@@ -17,6 +18,11 @@ type Vm = Working<'VM'>;
 
 /** How long a guest that was asked to end has for it. */
 const guestTimeoutSMax = 1200;
+/** Where nothing in the guest tells that it was heard, it most likely was not. */
+const unheardTimeoutSMax = 90;
+
+const timeoutOf = ({ view, record }: Vm): number =>
+  guestOf(view, record).hasDrivers ? guestTimeoutSMax : unheardTimeoutSMax;
 
 /** What the way out ends: waiting for it could take as long as the guest likes. */
 const cutByShutdown: readonly Operation[] = [
@@ -54,7 +60,7 @@ const release = ({ self, settle }: Vm): void =>
   });
 
 const cleanShutdown = async (working: Vm): Promise<void> => {
-  await shutDown(working, guestTimeoutSMax, 'VM.clean_shutdown');
+  await shutDown(working, timeoutOf(working), 'VM.clean_shutdown');
   release(working);
 };
 
@@ -191,7 +197,7 @@ export const stopping = {
   },
   clean_reboot: {
     operation: 'clean_reboot',
-    work: (working) => reboot(working, guestTimeoutSMax, 'VM.clean_reboot'),
+    work: (working) => reboot(working, timeoutOf(working), 'VM.clean_reboot'),
   },
   hard_reboot: {
     operation: 'hard_reboot',

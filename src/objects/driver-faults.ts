@@ -55,6 +55,7 @@ const mappings: Readonly<Record<string, Mapping>> = {
   Failed_to_contact_remote_service: to('VM_MIGRATE_CONTACT_REMOTE_SERVICE_FAILED', () => []),
   Hook_failed: to('XAPI_HOOK_FAILED', all),
   Cancelled: to('TASK_CANCELLED', (_, { task }) => [task]),
+  Not_supported: to('VALUE_NOT_SUPPORTED', all),
   Unimplemented: to('NOT_IMPLEMENTED', all),
   Failed_to_start_emulator: to('FAILED_TO_START_EMULATOR', (args, { ref }) => [ref, ...all(args).slice(1)]),
   Failed_to_run_script: to('XENAPI_PLUGIN_FAILURE', (args) => ['script', '', text(args[0])]),

@@ -6,6 +6,7 @@ import vm from '../../actors/vm/behaviour.ts';
 import { type VmReports, vmReports } from '../../actors/vm/reports.ts';
 import vmGuestMetrics from '../../actors/vm_guest_metrics/behaviour.ts';
 import vmMetrics from '../../actors/vm_metrics/behaviour.ts';
+import { assumedCapabilities } from '../../src/drivers/hypervisor/capabilities.ts';
 import {
   type DeviceId,
   type Hypervisor,
@@ -158,7 +159,13 @@ export const fakeHypervisor = (): FakeHypervisor => {
       announce(id);
       await reported;
     },
-    query: async () => ({ name: 'fake', version: '1', features: [], instanceId: '1' }),
+    query: async () => ({
+      name: 'fake',
+      version: '1',
+      features: [],
+      capabilities: assumedCapabilities,
+      instanceId: '1',
+    }),
     hostStat: async () => null,
     importMetadata: async (metadata) => {
       await step('importMetadata');
@@ -238,6 +245,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
     plugVif: plugging('plugVif', (plugged, key) => plugged.add(key)),
     unplugVif: plugging('unplugVif', (plugged, key) => plugged.delete(key)),
     moveVif: async (_id, network, work) => step(`moveVif ${network}`, work),
+    setVifLocking: async (_id, mode, work) => step(`lockVif ${JSON.stringify(mode)}`, work),
     statVif: statDevice,
     watch: (given) => {
       reports = given;

@@ -115,7 +115,21 @@ describe('A network card', () => {
       const given = vifFields({ VM: vm, network: at.network, ...fields });
       await expect(at.call('VIF.create', given)).rejects.toMatchObject({ code });
     }
-    expect(await at.call('VM.get_allowed_VIF_devices', vm)).toEqual(['3', '4', '5', '6']);
+    expect(await at.call('VM.get_allowed_VIF_devices', vm)).toEqual([
+      '3',
+      '4',
+      '5',
+      '6',
+      '7',
+      '8',
+      '9',
+      '10',
+      '11',
+      '12',
+      '13',
+      '14',
+      '15',
+    ]);
   });
 
   test('is plugged, moved and unplugged while the guest runs', async () => {
@@ -143,6 +157,27 @@ describe('A network card', () => {
       });
     }
     expect(vif(at, card as Ref<'VIF'>).ipv4_allowed).toEqual(['192.0.2.7']);
+    await at.call('VIF.set_ipv4_allowed', card, ['192.0.2.0/24']);
+  });
+
+  test('is locked and unlocked while it is plugged, and stays as it was where that cannot be done', async () => {
+    const [at, vm] = await running();
+    const [card] = at.store.committed.require('VM', vm).VIFs as [Ref<'VIF'>];
+    await at.call('VIF.set_ipv4_allowed', card, ['192.0.2.7']);
+    await at.call('VIF.set_locking_mode', card, 'locked');
+    expect(hypervisor.calls.at(-1)).toBe('lockVif {"ipv4":["192.0.2.7"],"ipv6":[]}');
+    await at.call('VIF.remove_ipv4_allowed', card, '192.0.2.7');
+    expect(hypervisor.calls.at(-1)).toBe('lockVif {"ipv4":[],"ipv6":[]}');
+    hypervisor.faults.set(
+      'lockVif "Disabled"',
+      new XenopsError('Not_supported', ['VIF.locking_mode', 'x', 'y']),
+    );
+    await expect(at.call('VIF.set_locking_mode', card, 'disabled')).rejects.toMatchObject({
+      code: 'VALUE_NOT_SUPPORTED',
+    });
+    expect(vif(at, card).locking_mode).toBe('locked');
+    await at.call('VIF.set_locking_mode', card, 'network_default');
+    expect(hypervisor.calls.at(-1)).toBe('lockVif "Unlocked"');
   });
 });
 

@@ -1,3 +1,4 @@
+import type { Capabilities } from '../../drivers/hypervisor/capabilities.ts';
 import type { DeviceId, Vbd, Vif, Vm, XenopsConsole } from '../../drivers/hypervisor/hypervisor.ts';
 
 /**
@@ -8,6 +9,7 @@ export interface Backend {
   readonly name: string;
   readonly version: string;
   readonly features: readonly string[];
+  capabilities(): Promise<Capabilities>;
   /** What every guest can be asked for, with or without an agent in it, in the words of an agent. */
   readonly guestFeatures?: ReadonlyMap<string, string>;
   /** Finds the guests that outlived the daemon. Called once, before anything else. */
@@ -39,8 +41,10 @@ export interface Backend {
   changeMedium(vm: string, id: DeviceId, disk: GuestDisk | undefined): Promise<void>;
   plugVif(vm: string, vif: Vif): Promise<void>;
   unplugVif(vm: string, id: DeviceId, force: boolean): Promise<void>;
-  /** Moves a plugged VIF to another bridge. A backend without it cannot. */
-  moveVif?(vm: string, id: DeviceId, bridge: string): Promise<void>;
+  /** Moves a plugged VIF to another bridge. */
+  moveVif(vm: string, vif: Vif, bridge: string): Promise<void>;
+  /** What a plugged VIF may send, which `vif` says as it is to be. */
+  lockVif(vm: string, vif: Vif): Promise<void>;
   /** Changes how many vCPUs a guest has while it is there. A backend without it cannot. */
   setVcpus?(vm: string, count: number): Promise<void>;
   /** Changes a guest's memory while it is there; answers what it has now. A backend without it cannot. */

@@ -185,10 +185,24 @@ export const moveVif = async (
   work.check();
   const vif = vifOfMachine(machine, id);
   if (isVifPlugged(machine, id[1])) {
-    if (core.backend.moveVif === undefined) throw new XenopsError('Unimplemented', ['VIF.move']);
-    await core.backend.moveVif(machine.id, id, bridge);
+    await core.backend.moveVif(machine.id, vif, bridge);
   }
   machine.vifs.set(id[1], { ...vif, backend: bridge });
+  await core.machines.save(machine);
+  announceVif(core, id);
+};
+
+export const lockVif = async (
+  core: Core,
+  machine: Machine,
+  id: DeviceId,
+  locking_mode: Vif['locking_mode'],
+  work: Work,
+): Promise<void> => {
+  work.check();
+  const vif = { ...vifOfMachine(machine, id), locking_mode };
+  if (isVifPlugged(machine, id[1])) await core.backend.lockVif(machine.id, vif);
+  machine.vifs.set(id[1], vif);
   await core.machines.save(machine);
   announceVif(core, id);
 };

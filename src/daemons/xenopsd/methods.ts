@@ -1,7 +1,9 @@
 import { boolOf, floatOf, intOf, listOf, member, optionalMember, stringOf } from '../../codec/rpclib.ts';
+import { capabilitiesValue } from '../../drivers/hypervisor/capabilities.ts';
 import { type DeviceId, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import {
   bridgeOf,
+  lockingOf,
   vbdOf,
   vbdStateValue,
   vbdValue,
@@ -122,13 +124,14 @@ const cutPower = ({ core, tasks }: MethodsOptions, vm: string, debugInfo: string
 };
 
 const daemonMethods = ({ core, tasks, instanceId, stop }: MethodsOptions): Methods => ({
-  query: () =>
+  query: async () =>
     struct({
       name: core.backend.name,
       vendor: 'Xenact',
       version: core.backend.version,
       features: core.backend.features,
       instance_id: instanceId,
+      capabilities: capabilitiesValue(await core.backend.capabilities()),
     }),
   get_diagnostics: () =>
     JSON.stringify({
@@ -416,6 +419,11 @@ const vifMethods = (options: MethodsOptions): Methods => {
       const id = deviceOf(args);
       const bridge = bridgeOf(member(args, 'network'));
       return (machine, how) => devices.moveVif(core, machine, id, bridge, how);
+    }),
+    'VIF.set_locking_mode': work((args) => {
+      const id = deviceOf(args);
+      const mode = lockingOf(member(args, 'locking_mode'));
+      return (machine, how) => devices.lockVif(core, machine, id, mode, how);
     }),
   };
 };

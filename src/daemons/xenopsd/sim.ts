@@ -1,4 +1,5 @@
 import type { Disk } from '../../drivers/disk.ts';
+import { assumedCapabilities } from '../../drivers/hypervisor/capabilities.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../../drivers/network.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
@@ -69,6 +70,7 @@ export const simBackend = async (options: SimOptions): Promise<Backend> => {
   return {
     name: 'xenopsd-sim',
     version: '1.0',
+    capabilities: async () => assumedCapabilities,
     features: ['VM.set_vcpus', 'VM.set_memory_dynamic_range', 'VIF.move'],
     recover: async (_known, tell) => {
       report = tell;
@@ -132,6 +134,7 @@ type Devices =
   | 'plugVif'
   | 'unplugVif'
   | 'moveVif'
+  | 'lockVif'
   | 'setVcpus'
   | 'setMemory';
 
@@ -160,6 +163,7 @@ const simDevices = (
     plugVif: (vm, vif) => replace('plug', vm, 'vifs', vif.id[1]),
     unplugVif: (vm, id) => replace('unplug', vm, 'vifs', id[1]),
     moveVif: (vm) => merely('move', vm),
+    lockVif: (vm) => merely('set', vm),
     setVcpus: (vm) => merely('set', vm),
     setMemory: async (vm, _minimum, maximum) => {
       await happen('set', vm);

@@ -1,4 +1,5 @@
 import type { Value } from '../../std/value.ts';
+import type { Capabilities } from './capabilities.ts';
 
 /**
  * What a host asks of its hypervisor: the xenopsd interface, with tasks awaited, errors as
@@ -6,7 +7,13 @@ import type { Value } from '../../std/value.ts';
  */
 export interface Hypervisor {
   /** `xenopsd-qemu`, `xenopsd-sim` or what the daemon calls itself; changes of `instanceId` mean it restarted. */
-  query(): Promise<{ name: string; version: string; features: readonly string[]; instanceId: string }>;
+  query(): Promise<{
+    name: string;
+    version: string;
+    features: readonly string[];
+    instanceId: string;
+    capabilities: Capabilities;
+  }>;
   hostStat(): Promise<Value>;
 
   /** Gives the daemon everything about a VM, replacing what it knew. Answers the VM's id. */
@@ -48,6 +55,8 @@ export interface Hypervisor {
   plugVif(id: DeviceId, work: XenopsWork): Promise<void>;
   unplugVif(id: DeviceId, force: boolean, work: XenopsWork): Promise<void>;
   moveVif(id: DeviceId, network: string, work: XenopsWork): Promise<void>;
+  /** Which addresses a card may use, from now on. */
+  setVifLocking(id: DeviceId, mode: Vif['locking_mode'], work: XenopsWork): Promise<void>;
   statVif(id: DeviceId): Promise<{ active: boolean; plugged: boolean } | undefined>;
 
   /**

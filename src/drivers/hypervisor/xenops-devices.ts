@@ -49,6 +49,9 @@ export const vbdOf = (value: Value): Vbd => ({
   persistent: optional(value, 'persistent', boolOf) ?? true,
 });
 
+export const lockingValue = (mode: Vif['locking_mode']): Value =>
+  typeof mode === 'string' ? mode : variant('Locked', struct({ ...mode }));
+
 export const vifValue = (vif: Vif): Struct =>
   struct({
     id: vif.id,
@@ -58,17 +61,14 @@ export const vifValue = (vif: Vif): Struct =>
     mtu: BigInt(vif.mtu),
     backend: ['Local', vif.backend],
     other_config: vif.other_config,
-    locking_mode:
-      typeof vif.locking_mode === 'string'
-        ? vif.locking_mode
-        : variant('Locked', struct({ ...vif.locking_mode })),
+    locking_mode: lockingValue(vif.locking_mode),
     extra_private_keys: new Map(),
     ipv4_configuration: 'Unspecified4',
     ipv6_configuration: 'Unspecified6',
     trunks: [],
   });
 
-const lockingOf = (value: Value): Vif['locking_mode'] => {
+export const lockingOf = (value: Value): Vif['locking_mode'] => {
   const mode = nameOf(value, ['Unlocked', 'Disabled', 'Locked'], 'locking_mode');
   if (mode !== 'Locked') return mode;
   const { payload = null } = variantOf(value, 'locking_mode');

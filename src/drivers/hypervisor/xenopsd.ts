@@ -1,14 +1,15 @@
-import { listOf, member, stringOf, tupleOf } from '../../codec/rpclib.ts';
+import { listOf, member, optionalMember, stringOf, tupleOf } from '../../codec/rpclib.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import type { Value } from '../../std/value.ts';
 import type { Endpoint, Network } from '../network.ts';
+import { capabilitiesOf } from './capabilities.ts';
 import { eventThread } from './event-thread.ts';
 import type { DeviceId, Hypervisor, VmState, XenopsDestination } from './hypervisor.ts';
 import { xmlRpc } from './rpc.ts';
 import { taskFollower } from './task-follower.ts';
 import { isMissing, type XenopsCall, xenopsCall } from './xenops-call.ts';
-import { deviceStateOf, vbdValue, vifValue } from './xenops-devices.ts';
+import { deviceStateOf, lockingValue, vbdValue, vifValue } from './xenops-devices.ts';
 import { metadataOf, metadataText, vmOf, vmStateOf } from './xenops-types.ts';
 import { diskValue } from './xenops-values.ts';
 
@@ -94,6 +95,8 @@ export const xenopsdHypervisor = ({
     plugVif: (id, how) => work('VIF.plug', { id }, how),
     unplugVif: (id, force, how) => work('VIF.unplug', { id, force }, how),
     moveVif: (id, bridge, how) => work('VIF.move', { id, network: ['Local', bridge] }, how),
+    setVifLocking: (id, mode, how) =>
+      work('VIF.set_locking_mode', { id, locking_mode: lockingValue(mode) }, how),
     statVif: (id) => statDevice('VIF.stat', id),
 
     watch: events.watch,
@@ -128,6 +131,7 @@ const queryOf = (value: Value): Awaited<ReturnType<Hypervisor['query']>> => ({
   version: stringOf(member(value, 'version'), 'version'),
   features: listOf(member(value, 'features'), 'features').map((each) => stringOf(each, 'features')),
   instanceId: stringOf(member(value, 'instance_id'), 'instance_id'),
+  capabilities: capabilitiesOf(optionalMember(value, 'capabilities') ?? new Map()),
 });
 
 const statesOf = (value: Value): readonly { readonly id: string; readonly state: VmState }[] =>

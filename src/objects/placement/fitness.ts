@@ -1,6 +1,7 @@
 import type { RecordNamed } from '../../model/class.ts';
 import { nullRef, type Ref } from '../../model/types.ts';
 import type { View } from '../../store/view.ts';
+import { capabilitiesOn, guestRefusal } from '../guest-capabilities.ts';
 import { isLive } from '../places.ts';
 import type { Refusal } from '../refusal.ts';
 import { bootRefusal } from './boot-parameters.ts';
@@ -76,8 +77,20 @@ const cores: Check = ({ vm, machine }) => {
   return ['HOST_NOT_ENOUGH_PCPUS', String(vm.VCPUs_max), count];
 };
 
+/** Asked last, as what it says is about one host's hypervisor. */
+const hypervisor: Check = ({ view, vm, host }) => guestRefusal(view, vm, capabilitiesOn(view, host));
+
 /** In the order in which they are asked: the first refusal is the answer. */
-const checks: readonly Check[] = [parameters, present, enabled, hardware, repositories, networks, cores];
+const checks: readonly Check[] = [
+  parameters,
+  present,
+  enabled,
+  hardware,
+  repositories,
+  networks,
+  cores,
+  hypervisor,
+];
 
 /** Computed when it is first asked for. */
 const once = <T>(make: () => T): (() => T) => {

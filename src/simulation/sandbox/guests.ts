@@ -1,3 +1,4 @@
+import { assumedCapabilities } from '../../drivers/hypervisor/capabilities.ts';
 import {
   type DeviceId,
   type Hypervisor,
@@ -77,7 +78,13 @@ export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => 
     ...metadataMethods(table),
     ...powerMethods({ ...table, power, reports, peer: options.peer }),
     ...deviceMethods({ ...table, reports, disks: options.disks }),
-    query: async () => ({ name: 'simulated', version: '1.0', features: [], instanceId: options.name }),
+    query: async () => ({
+      name: 'simulated',
+      version: '1.0',
+      features: [],
+      capabilities: assumedCapabilities,
+      instanceId: options.name,
+    }),
     hostStat: async () => struct({}),
     stat,
     watch: reports.watch,
@@ -268,6 +275,7 @@ type DeviceMethods =
   | 'plugVif'
   | 'unplugVif'
   | 'moveVif'
+  | 'setVifLocking'
   | 'statVif';
 
 const deviceMethods = (
@@ -338,6 +346,12 @@ const deviceMethods = (
       const vif = guest.vifs.get(id[1]);
       if (vif === undefined) throw new XenopsError('Does_not_exist', ['VIF', id.join('.')]);
       guest.vifs.set(id[1], { ...vif, backend: network });
+    },
+    setVifLocking: async (id, locking_mode, work) => {
+      const guest = await operate(id[0], live, work);
+      const vif = guest.vifs.get(id[1]);
+      if (vif === undefined) throw new XenopsError('Does_not_exist', ['VIF', id.join('.')]);
+      guest.vifs.set(id[1], { ...vif, locking_mode });
     },
     statVif: stat,
   };

@@ -7,11 +7,13 @@ import type { Processes } from '../../../drivers/processes.ts';
 import type { Clock, Random } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
 import type { Backend, Report } from '../backend.ts';
-import { type Emulator, findEmulator } from './emulator.ts';
+import { DISKS_MAX, VIFS_MAX } from './devices.ts';
+import { type Emulator, findEmulator, findFirmware } from './emulator.ts';
 import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
-import { changeMedium, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
+import { changeMedium, lockVif, moveVif, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
 import { launch } from './launch.ts';
 import { describe, type Host, type LiveGuest, note, release, removeRemains } from './live.ts';
+import { MEMORY_MIB_MIN, VCPUS_MAX } from './machine.ts';
 import { arrive, receive, send } from './migrate.ts';
 import { recoverGuests } from './recover.ts';
 import { restore, save } from './suspend.ts';
@@ -78,6 +80,19 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     name: 'xenopsd-qemu',
     version: '1',
     features: ['suspend', 'hotplug', 'migrate'],
+    capabilities: async () => ({
+      vifPositions: VIFS_MAX,
+      vbdPositions: DISKS_MAX,
+      vcpus: VCPUS_MAX,
+      memoryBytesMin: Number(MEMORY_MIB_MIN << 20n),
+      uefi: await findFirmware(host.disk).then(
+        () => true,
+        () => false,
+      ),
+      secureBoot: false,
+      floppies: false,
+      sharedPositions: false,
+    }),
     guestFeatures,
     recover: async (known, reports) => {
       report = reports;
@@ -134,6 +149,8 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     changeMedium: (vm, id, disk) => changeMedium(host, guestOf(vm), id, disk),
     plugVif: (vm, vif) => plugVif(host, guestOf(vm), vif),
     unplugVif: (vm, id, force) => unplugVif(host, guestOf(vm), id, force),
+    moveVif: (vm, vif, bridge) => moveVif(host, guestOf(vm), vif, bridge),
+    lockVif: (vm, vif) => lockVif(host, guestOf(vm), vif),
     hostStat: async () => {
       const { version, accelerator } = await host.emulator();
       return { ...(await cpus(host.disk)), hypervisorVersion: `QEMU ${version} (${accelerator})` };

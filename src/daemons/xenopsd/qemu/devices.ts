@@ -1,27 +1,36 @@
 // Where each device of a guest sits. A place follows from the position alone, never from the order of
 // plugging, because a saved guest fits only a machine whose devices are where they were.
 //
-//   PCI slot 2 display, 3 USB, 4 to 11 network cards, 12 to 31 disks; IDE: CD drives and emulated disks
+//   PCI slot 2 display, 3 USB, 4 to 10 network cards, 11 a bridge with more of them, 12 to 30 disks,
+//   31 a SCSI controller with more of them; IDE: CD drives and emulated disks
 import { imageNode } from '../../../drivers/disk-image.ts';
 import type { Vbd, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { GuestDisk } from '../backend.ts';
+import { notSupported } from '../refusal.ts';
 
 export const DISPLAY_SLOT = 2;
 export const USB_SLOT = 3;
 const FIRST_VIF_SLOT = 4;
-const VIFS_MAX = 8;
+/** Cards beyond these sit behind the bridge. */
+const DIRECT_VIFS_MAX = 7;
+export const VIFS_MAX = 16;
+const BRIDGE_SLOT = 11;
+const FIRST_BRIDGED_SLOT = 1;
 const FIRST_DISK_SLOT = 12;
-const DISKS_MAX = 20;
+/** Disks beyond these sit on the SCSI controller, which has 256 targets. */
+const DIRECT_DISKS_MAX = 19;
+export const DISKS_MAX = 255;
+const CONTROLLER_SLOT = 31;
 const IDE_MAX = 4;
 
 /** A device as the state file keeps it. `id` is its name inside the emulator. */
 export interface Device {
   readonly key: string;
   readonly id: string;
-  readonly kind: 'disk' | 'cd' | 'vif';
-  /** Only on PCI can devices come and go while the guest runs. */
-  readonly bus: 'pci' | 'ide';
-  /** PCI slot, or number of the IDE drive. */
+  readonly kind: 'disk' | 'cd' | 'vif' | 'bridge' | 'controller';
+  /** On IDE no device comes or goes while the guest runs. */
+  readonly bus: 'pci' | 'bridge' | 'ide' | 'scsi';
+  /** PCI slot, number of the IDE drive or SCSI target. */
   readonly place: number;
   /** Its backend was taken by force; the guest has not let go of it yet. */
   readonly isDead?: boolean;
@@ -39,7 +48,7 @@ export const vbdDevices = (vbds: readonly Vbd[], flavour: Flavour): Device[] => 
   const places = new Map<Vbd, number>();
   for (const vbd of [...first, ...ide.filter((other) => !first.includes(other))]) {
     const free = [vbd.position, 0, 1, 2, 3].find((place) => place < IDE_MAX && !taken.has(place));
-    if (free === undefined) throw new Error(`a guest has at most ${IDE_MAX} CD drives and emulated disks`);
+    if (free === undefined) continue;
     taken.add(free);
     places.set(vbd, free);
   }
@@ -49,31 +58,53 @@ export const vbdDevices = (vbds: readonly Vbd[], flavour: Flavour): Device[] => 
 const isOnIde = (vbd: Vbd, flavour: Flavour): boolean =>
   vbd.ty === 'CDROM' || (flavour === 'emulated' && vbd.position < IDE_MAX && vbd.mode === 'ReadWrite');
 
-/** The device of a disk; without an IDE place it sits on PCI. */
+/** Bridge and controller are devices as well, as a guest that was saved wants them back where they were. */
+export const bridge: Device = { key: '', id: 'bridge', kind: 'bridge', bus: 'pci', place: BRIDGE_SLOT };
+export const controller: Device = {
+  key: '',
+  id: 'scsi',
+  kind: 'controller',
+  bus: 'pci',
+  place: CONTROLLER_SLOT,
+};
+
+/** The buses that devices sit on, where the machine does not have them by itself. */
+export const busesFor = (devices: readonly Device[]): readonly Device[] => [
+  bridge,
+  ...(devices.some(({ bus }) => bus === 'scsi') ? [controller] : []),
+];
+
+export const isBus = ({ kind }: Device): boolean => kind === 'bridge' || kind === 'controller';
+
+export const busArguments = (device: Device): object =>
+  device.kind === 'bridge'
+    ? { driver: 'pci-bridge', id: device.id, chassis_nr: 1, ...pciPlace(device) }
+    : { driver: 'virtio-scsi-pci', id: device.id, ...pciPlace(device) };
+
+/** The device of a disk; without an IDE place it sits on PCI or, where that has no place for it, on SCSI. */
 export const vbdDevice = (vbd: Vbd, idePlace?: number): Device => {
   const { position, ty } = vbd;
-  if (ty === 'Floppy') throw new Error('floppy drives are not supported by this hypervisor');
-  checkPosition('disk', position, idePlace === undefined ? DISKS_MAX : Number.MAX_SAFE_INTEGER);
+  if (ty === 'Floppy') throw notSupported('VBD.type', 'Floppy', 'this hypervisor has no floppy drives');
+  checkPosition('VBD.userdevice', position, DISKS_MAX);
   const common = { key: vbd.id[1], id: `vbd${position}`, kind: ty === 'CDROM' ? 'cd' : 'disk' } as const;
-  return idePlace === undefined
+  if (idePlace !== undefined) return { ...common, bus: 'ide', place: idePlace };
+  return common.kind === 'disk' && position < DIRECT_DISKS_MAX
     ? { ...common, bus: 'pci', place: FIRST_DISK_SLOT + position }
-    : { ...common, bus: 'ide', place: idePlace };
+    : { ...common, bus: 'scsi', place: position };
 };
 
 export const vifDevice = (vif: Vif): Device => {
-  checkPosition('network interface', vif.position, VIFS_MAX);
-  return {
-    key: vif.id[1],
-    id: `vif${vif.position}`,
-    kind: 'vif',
-    bus: 'pci',
-    place: FIRST_VIF_SLOT + vif.position,
-  };
+  const { position } = vif;
+  checkPosition('VIF.device', position, VIFS_MAX);
+  const common = { key: vif.id[1], id: `vif${position}`, kind: 'vif' } as const;
+  return position < DIRECT_VIFS_MAX
+    ? { ...common, bus: 'pci', place: FIRST_VIF_SLOT + position }
+    : { ...common, bus: 'bridge', place: FIRST_BRIDGED_SLOT + position - DIRECT_VIFS_MAX };
 };
 
 const checkPosition = (what: string, position: number, max: number): void => {
   if (Number.isInteger(position) && position >= 0 && position < max) return;
-  throw new Error(`${what} ${position}: positions are 0 to ${max - 1}`);
+  throw notSupported(what, position, `positions are 0 to ${max - 1}`);
 };
 
 /** The disk, or the CD drive with or without a medium, as the guest sees it. */
@@ -89,13 +120,21 @@ export const driveArguments = (device: Device, node: string | undefined, bootInd
     const place = { bus: `ide.${Math.floor(device.place / 2)}`, unit: device.place % 2 };
     return { driver, ...common, ...errors, ...place };
   }
-  return { driver: 'virtio-blk-pci', ...common, ...ON_ERROR, ...pciPlace(device.place) };
+  if (device.bus === 'scsi') {
+    const driver = device.kind === 'cd' ? 'scsi-cd' : 'scsi-hd';
+    const errors = device.kind === 'cd' ? {} : ON_ERROR;
+    return { driver, ...common, ...errors, bus: `${controller.id}.0`, 'scsi-id': device.place, lun: 0 };
+  }
+  return { driver: 'virtio-blk-pci', ...common, ...ON_ERROR, ...pciPlace(device) };
 };
 
 /** Like a real disk, a failing one tells its guest; QEMU would rather stop the guest when space runs out. */
 const ON_ERROR = { werror: 'report', rerror: 'report' };
 
-export const pciPlace = (slot: number): object => ({ bus: 'pci.0', addr: `0x${slot.toString(16)}` });
+export const pciPlace = ({ bus, place }: Pick<Device, 'bus' | 'place'>): object => ({
+  bus: bus === 'bridge' ? bridge.id : 'pci.0',
+  addr: `0x${place.toString(16)}`,
+});
 
 /**
  * A node for a disk's bytes, as `blockdev-add` takes it. The outermost one does nothing: it is what the
@@ -125,14 +164,14 @@ export const cardArguments = (
   bootIndex?: number,
 ): object => {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(vif.mac)) {
-    throw new Error(`network interface ${device.key} has ${JSON.stringify(vif.mac)} as its MAC address`);
+    throw notSupported('VIF.MAC', vif.mac, 'it is no MAC address');
   }
   return {
     driver: flavour === 'virtio' ? 'virtio-net-pci' : 'e1000',
     id: device.id,
     netdev: netdevOf(device),
     mac: vif.mac,
-    ...pciPlace(device.place),
+    ...pciPlace(device),
     // The ROM boots from the network; without need of it, a machine without ROM files does as well.
     ...(boots ? {} : { romfile: '' }),
     ...(bootIndex === undefined ? {} : { bootindex: bootIndex }),

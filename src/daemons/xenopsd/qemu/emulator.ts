@@ -3,6 +3,7 @@
 import type { Disk } from '../../../drivers/disk.ts';
 import { type Processes, ProcessFailure } from '../../../drivers/processes.ts';
 import type { Log } from '../../../std/log.ts';
+import { notSupported } from '../refusal.ts';
 import { asObject } from './qmp.ts';
 
 export interface Emulator {
@@ -101,7 +102,11 @@ export const findFirmware = async (disk: Disk): Promise<Firmware> => {
       if (found && (await disk.exists(found.code)) && (await disk.exists(found.variables))) return found;
     }
   }
-  throw new Error('no UEFI firmware for this machine was found: install ovmf, or boot the guest with BIOS');
+  throw notSupported(
+    'HVM_boot_params:firmware',
+    'uefi',
+    'no UEFI firmware for this machine was found: install ovmf, or boot the guest with BIOS',
+  );
 };
 
 /** Secure Boot is left out: it needs a machine with SMM, and keys of which the guest's are not kept. */

@@ -2,9 +2,13 @@
 // its backend is taken away, and the dead device stays until the guest lets go or ends.
 import type { DeviceId, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { GuestDisk } from '../backend.ts';
+import { notReleased, notSupported } from '../refusal.ts';
 import {
   blockNode,
+  bridge,
+  busArguments,
   cardArguments,
+  controller,
   type Device,
   deadNode,
   driveArguments,
@@ -15,25 +19,25 @@ import {
 import { type Host, type LiveGuest, note } from './live.ts';
 import { byKey } from './machine.ts';
 import { asObject, nextEvent, type Qmp, QmpFailure } from './qmp.ts';
-import { connectTap, hasLink, wireFor } from './wiring.ts';
+import { assertLockable, connectTap, hasLink, moveTap, tapName, wireFor } from './wiring.ts';
 
 /** How long a guest may take to give a device up that is going to be taken from it otherwise. */
 const FORCED_RELEASE_MS_MAX = 500;
 
 export const plugVbd = async (host: Host, guest: LiveGuest, disk: GuestDisk): Promise<void> => {
   const { vbd, path } = disk;
-  if (vbd.ty === 'CDROM')
-    throw new Error('a CD drive cannot be added to a running guest; insert into one it has');
-  if (path === undefined) throw new Error(`disk ${vbd.id[1]} has no storage`);
+  if (path === undefined && vbd.ty !== 'CDROM') throw new Error(`disk ${vbd.id[1]} has no storage`);
   const device = vbdDevice(vbd);
   const qmp = guest.link.qmp();
+  if (device.bus === 'scsi') await addController(host, guest);
   await register(host, guest, device);
   try {
-    await qmp.execute('blockdev-add', blockNode(device.id, { ...disk, path }));
+    const node = path === undefined ? undefined : device.id;
+    if (path !== undefined) await qmp.execute('blockdev-add', blockNode(device.id, { ...disk, path }));
     try {
-      await qmp.execute('device_add', driveArguments(device, device.id));
+      await qmp.execute('device_add', driveArguments(device, node));
     } catch (error) {
-      await qmp.execute('blockdev-del', { 'node-name': device.id });
+      if (node !== undefined) await qmp.execute('blockdev-del', { 'node-name': node });
       throw error;
     }
   } catch (error) {
@@ -50,7 +54,11 @@ export const unplugVbd = async (
 ): Promise<void> => {
   const device = byKey(guest.record.devices, 'vbd', id[1]);
   if (device.bus === 'ide')
-    throw new Error(`${device.key} sits on IDE, where nothing can be unplugged while it runs`);
+    throw notReleased(
+      'VBD',
+      device.key,
+      'it sits on IDE, where nothing can be unplugged while the guest runs',
+    );
   const qmp = guest.link.qmp();
   if (await isReleased(host, qmp, device, force)) return discard(host, guest, device);
   if (!force) throw refused(host, device);
@@ -58,8 +66,27 @@ export const unplugVbd = async (
   await markDead(host, guest, device);
 };
 
+/** The bus of disks beyond those that sit on PCI comes with the first of them, and stays. */
+const addController = async (host: Host, guest: LiveGuest): Promise<void> => {
+  if (guest.record.devices.some(({ id }) => id === controller.id)) return;
+  await register(host, guest, controller);
+  try {
+    await guest.link.qmp().execute('device_add', busArguments(controller));
+  } catch (error) {
+    await forget(host, guest, controller);
+    throw error;
+  }
+};
+
+/** A guest that an earlier version started has no bridge. */
+const assertBus = (guest: LiveGuest, { bus, key }: Device): void => {
+  if (bus !== 'bridge' || guest.record.devices.some(({ id }) => id === bridge.id)) return;
+  throw notSupported('VIF.device', key, 'the guest has this position only from its next start on');
+};
+
 export const plugVif = async (host: Host, guest: LiveGuest, vif: Vif): Promise<void> => {
   const device = vifDevice(vif);
+  assertBus(guest, device);
   const qmp = guest.link.qmp();
   const { userNetwork } = await host.emulator();
   const { domid, flavour, bootsFromNetwork } = guest.record;
@@ -80,6 +107,19 @@ export const plugVif = async (host: Host, guest: LiveGuest, vif: Vif): Promise<v
     throw error;
   }
   if (!hasLink(vif)) await qmp.execute('set_link', { name: device.id, up: false });
+};
+
+/** What the guest sees of its cable; a card that may send from some addresses only is not enforced here. */
+export const lockVif = async ({ disk }: Host, guest: LiveGuest, vif: Vif): Promise<void> => {
+  const device = byKey(guest.record.devices, 'vif', vif.id[1]);
+  await assertLockable(disk, device, vif);
+  await guest.link.qmp().execute('set_link', { name: device.id, up: hasLink(vif) });
+};
+
+/** Its TAP device goes to another bridge; one that reaches nothing stays where it is. */
+export const moveVif = async (host: Host, guest: LiveGuest, vif: Vif, bridgeName: string): Promise<void> => {
+  const { domid } = guest.record;
+  await moveTap(host, tapName(domid, vif), bridgeName);
 };
 
 export const unplugVif = async (
@@ -135,7 +175,10 @@ const mediumOf = async (qmp: Qmp, drive: Device): Promise<string | undefined> =>
 /** Notes the device before it exists, so that a daemon that dies in between can still unplug it. */
 const register = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
   const there = guest.record.devices.find((one) => one.id === device.id);
-  if (there && !there.isDead) throw new Error(`${device.key}: its position is taken by ${there.key}`);
+  if (there && !there.isDead) {
+    const setting = device.kind === 'vif' ? 'VIF.device' : 'VBD.userdevice';
+    throw notSupported(setting, device.key, `the position is taken by ${there.key}`);
+  }
   if (there) {
     if (!(await isReleased(host, guest.link.qmp(), there, true))) throw refused(host, there);
     await discard(host, guest, there);
@@ -179,7 +222,11 @@ const isReleased = async (host: Host, qmp: Qmp, device: Device, force: boolean):
 };
 
 const refused = (host: Host, device: Device): Error =>
-  new Error(`the guest did not release ${device.key} within ${host.releaseMsMax / 1000} seconds`);
+  notReleased(
+    device.kind === 'vif' ? 'VIF' : 'VBD',
+    device.key,
+    `the guest did not release ${device.key} within ${host.releaseMsMax / 1000} seconds`,
+  );
 
 /** Removes what stood behind a device that is gone. */
 const discard = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {

@@ -6,7 +6,7 @@ import { KERNEL_BYTES_MAX } from '../../../drivers/guest-kernels.ts';
 import { sleep } from '../../../std/clock.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { serveConsole } from './console.ts';
-import type { Device } from './devices.ts';
+import { type Device, isBus } from './devices.ts';
 import { type Emulator, type Firmware, findFirmware } from './emulator.ts';
 import {
   emulatorPid,
@@ -104,7 +104,10 @@ const sameDevices = (spec: GuestSpec, saved: readonly Device[]): readonly Device
       spec.vifs.map((vif) => vif.id[1]),
     ),
   ].sort();
-  const had = saved.flatMap((device) => names(device.kind === 'vif', [device.key])).sort();
+  const had = saved
+    .filter((device) => !isBus(device))
+    .flatMap((device) => names(device.kind === 'vif', [device.key]))
+    .sort();
   if (wanted.join() === had.join()) return saved;
   throw new Error(`the guest was suspended with ${had.join(', ')}, not with ${wanted.join(', ')}`);
 };

@@ -7,6 +7,7 @@ import type { Clock, Random } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
 import type { Guest } from '../backend.ts';
 import type { SerialConsole } from './console.ts';
+import { isBus } from './devices.ts';
 import type { Emulator } from './emulator.ts';
 import {
   emulatorPid,
@@ -57,7 +58,7 @@ export const note = async (
 const MIB = 1024n * 1024n;
 
 export const describe = ({ record, folder }: LiveGuest, state: Guest['state']): Guest => {
-  const plugged = record.devices.filter((device) => !device.isDead);
+  const plugged = record.devices.filter((device) => !device.isDead && !isBus(device));
   const keys = (isVif: boolean): string[] =>
     plugged.filter((device) => (device.kind === 'vif') === isVif).map((device) => device.key);
   return {

@@ -2,13 +2,17 @@
 // argument of its own, or with its commas doubled: it can never become another option.
 import type { Vm } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { GuestSpec } from '../backend.ts';
+import { notSupported } from '../refusal.ts';
 import {
   blockNode,
+  busArguments,
+  busesFor,
   cardArguments,
   type Device,
   DISPLAY_SLOT,
   driveArguments,
   type Flavour,
+  isBus,
   pciPlace,
   USB_SLOT,
   vbdDevices,
@@ -19,7 +23,9 @@ import { fileNames } from './folder.ts';
 import type { Wire } from './wiring.ts';
 
 const MIB = 1024n * 1024n;
-const VCPUS_MAX = 255;
+export const VCPUS_MAX = 255;
+/** Its firmware does not start with less. */
+export const MEMORY_MIB_MIN = 4n;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export interface Machine {
@@ -41,7 +47,7 @@ export interface Machine {
 export const flavourOf = (vm: Vm): Flavour => {
   const wanted = vm.platformdata.get('qemu-devices');
   if (wanted === 'virtio' || wanted === 'emulated') return wanted;
-  if (wanted !== undefined) throw new Error(`platform:qemu-devices is virtio or emulated, not ${wanted}`);
+  if (wanted !== undefined) throw notSupported('platform:qemu-devices', wanted, 'it is virtio or emulated');
   return vm.platformdata.get('viridian') === 'true' ? 'emulated' : 'virtio';
 };
 
@@ -52,9 +58,12 @@ export const devicesOf = (spec: GuestSpec): Device[] => {
     flavourOf(spec.vm),
   );
   const devices = [...vbds, ...spec.vifs.map(vifDevice)];
-  const ids = new Set(devices.map((device) => device.id));
-  if (ids.size < devices.length) throw new Error('two devices of the guest have the same position');
-  return devices;
+  const twice = devices.find(({ id }, index) => devices.findIndex((one) => one.id === id) < index);
+  if (twice !== undefined) {
+    const setting = twice.kind === 'vif' ? 'VIF.device' : 'VBD.userdevice';
+    throw notSupported(setting, twice.key, 'another device of the guest has the same position');
+  }
+  return [...busesFor(devices), ...devices];
 };
 
 export const bootsFromNetwork = (vm: Vm): boolean =>
@@ -62,7 +71,9 @@ export const bootsFromNetwork = (vm: Vm): boolean =>
 
 export const memoryMib = (vm: Vm): bigint => {
   const mib = vm.memory_static_max / MIB;
-  if (mib < 1n) throw new Error(`a guest needs at least 1 MiB of memory, not ${vm.memory_static_max} bytes`);
+  if (mib < MEMORY_MIB_MIN) {
+    throw notSupported('memory_static_max', vm.memory_static_max, `the least is ${MEMORY_MIB_MIN} MiB`);
+  }
   return mib;
 };
 
@@ -75,6 +86,7 @@ export const commandLine = (machine: Machine): string[] => [
   ...firmwareFlash(machine),
   ...channels(),
   ...display(machine.spec.vm),
+  ...machine.devices.filter(isBus).flatMap((device) => json('-device', busArguments(device))),
   ...drives(machine),
   ...cards(machine),
   ...(machine.isIncoming ? ['-incoming', 'defer'] : []),
@@ -104,7 +116,7 @@ const clockBase = (boot: Vm['boot'], nowMs: number): string => {
 const processor = ({ spec: { vm }, emulator }: Machine): string[] => {
   const { vcpus, vcpu_max: most } = vm;
   const fits = [vcpus, most].every((count) => Number.isInteger(count) && count >= 1 && count <= VCPUS_MAX);
-  if (!fits || vcpus > most) throw new Error(`a guest has 1 to ${VCPUS_MAX} VCPUs, not ${vcpus} of ${most}`);
+  if (!fits || vcpus > most) throw notSupported('VCPUs_max', most, `a guest has 1 to ${VCPUS_MAX} VCPUs`);
   const perSocket = Number(vm.platformdata.get('cores-per-socket') ?? 1);
   const cores = Number.isInteger(perSocket) && perSocket >= 1 && most % perSocket === 0 ? perSocket : 1;
   const topology = `cpus=${vcpus},maxcpus=${most},sockets=${most / cores},cores=${cores},threads=1`;
@@ -142,7 +154,7 @@ const identity = (vm: Vm): string[] => {
 const escaped = (value: string): string => withoutZero(value).replaceAll(',', ',,');
 
 const withoutZero = (value: string): string => {
-  if (value.includes('\0')) throw new Error(`${JSON.stringify(value)} has a zero character in it`);
+  if (value.includes('\0')) throw notSupported('text', value, 'it has a zero character in it');
   return value;
 };
 
@@ -196,14 +208,14 @@ const display = ({ boot, platformdata }: Vm): string[] => {
   const card = { driver: isCirrus ? 'cirrus-vga' : 'VGA', id: 'video', vgamem_mb: memory };
   const keymap = boot.type === 'HVM' ? boot.keymap : undefined;
   if (keymap !== undefined && !/^[a-z]{2}(-[a-z]{2})?$/.test(keymap)) {
-    throw new Error(`${JSON.stringify(keymap)} is not a keymap, such as en-us`);
+    throw notSupported('platform:keymap', keymap, 'it is no keymap, such as en-us');
   }
   // A tablet tells where the pointer is, which a remote screen needs; a mouse tells only how it moved.
   const hasTablet = platformdata.get('usb') !== 'false' && platformdata.get('usb_tablet') !== 'false';
-  const usb = { driver: 'qemu-xhci', id: 'usb', ...pciPlace(USB_SLOT) };
+  const usb = { driver: 'qemu-xhci', id: 'usb', ...pciPlace({ bus: 'pci', place: USB_SLOT }) };
   return [
     ...(keymap === undefined ? [] : ['-k', keymap]),
-    ...json('-device', { ...card, ...pciPlace(DISPLAY_SLOT) }),
+    ...json('-device', { ...card, ...pciPlace({ bus: 'pci', place: DISPLAY_SLOT }) }),
     ...(hasTablet
       ? [...json('-device', usb), ...json('-device', { driver: 'usb-tablet', bus: 'usb.0' })]
       : []),

@@ -2,6 +2,7 @@
 // migrates a guest. The block is written last, so that whatever has one is whole.
 import type { Duplex } from 'node:stream';
 import type { Disk, OpenFile } from '../../../drivers/disk.ts';
+import { notSupported } from '../refusal.ts';
 import type { Device } from './devices.ts';
 import { asObject } from './qmp.ts';
 import { type Origin, written } from './transfer.ts';
@@ -89,7 +90,7 @@ const headerBlock = (header: ImageHeader): Uint8Array => {
   const block = Buffer.alloc(HEADER_BYTES);
   const text = JSON.stringify({ is: MAGIC, format: FORMAT, ...header });
   if (Buffer.byteLength(text) > HEADER_BYTES)
-    throw new Error('the guest has too many devices to be suspended');
+    throw notSupported('VBDs', header.devices.length, 'a guest with so many devices cannot be suspended');
   block.write(text, 'utf8');
   return block;
 };

@@ -3,7 +3,7 @@
 // other one takes them only with the command that makes it run: its locks and ours change hands together.
 import type { Duplex } from 'node:stream';
 import type { BackendWork, GuestSpec } from '../backend.ts';
-import type { Device } from './devices.ts';
+import { bridge, controller, type Device } from './devices.ts';
 import { END_MS_MAX, waitForEnd } from './folder.ts';
 import { type Host, type LiveGuest, note } from './live.ts';
 import { asObject, QmpFailure } from './qmp.ts';
@@ -13,7 +13,7 @@ import { migrateIn, migrateOut, type Origin, written } from './transfer.ts';
 const LIVE_MS_MAX = 10 * 60_000;
 const FORMAT = 1;
 const ORIGIN_BYTES_MAX = 64 * 1024;
-const DEVICES_MAX = 64;
+const DEVICES_MAX = 300;
 const NEWLINE = 0x0a;
 
 /** Leaves the guest stopped and without its disk images. On failure it runs on. */
@@ -125,13 +125,16 @@ const parsed = (text: string): Readonly<Record<string, unknown>> => {
   }
 };
 
-const PLACES_MAX = 32;
+const PLACES_MAX = 256;
 
 const deviceOf = (value: unknown): Device | undefined => {
-  const { key, id, kind, bus, place } = asObject(value);
+  const { key, id, kind, bus: on, place } = asObject(value);
+  const bus = [bridge, controller].find((one) => one.id === id);
+  if (bus !== undefined) return bus;
   const isNamed = typeof key === 'string' && typeof id === 'string' && /^v(bd|if)[0-9]{1,4}$/.test(id);
   const isKind = kind === 'disk' || kind === 'cd' || kind === 'vif';
   const isPlaced = Number.isInteger(place) && Number(place) >= 0 && Number(place) < PLACES_MAX;
-  if (!isNamed || !isKind || !isPlaced || (bus !== 'pci' && bus !== 'ide')) return undefined;
-  return { key, id, kind, bus, place: Number(place) };
+  const known = (['pci', 'bridge', 'ide', 'scsi'] as const).find((one) => one === on);
+  if (!isNamed || !isKind || !isPlaced || known === undefined) return undefined;
+  return { key, id, kind, bus: known, place: Number(place) };
 };

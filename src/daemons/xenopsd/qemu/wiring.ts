@@ -4,6 +4,7 @@
 import type { Disk } from '../../../drivers/disk.ts';
 import type { Vif } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { Processes } from '../../../drivers/processes.ts';
+import { notSupported } from '../refusal.ts';
 import { type Device, netdevOf } from './devices.ts';
 
 export interface Wire {
@@ -29,17 +30,37 @@ export const wireFor = async (
     const isolated = userNetwork ? { type: 'user', id, restrict: true } : { type: 'hubport', id, hubid: 0 };
     return { netdev: isolated };
   }
-  if (typeof vif.locking_mode === 'object') {
-    throw new Error(
-      `network interface ${device.key} is locked to addresses, which QEMU's bridge cannot enforce`,
-    );
-  }
+  await assertLockable(disk, device, vif);
   // The emulator makes the TAP device, so that it ends with it however that ends.
-  const name = `vif${domid}.${vif.position}`;
+  const name = tapName(domid, vif);
   return {
     netdev: { type: 'tap', id, ifname: name, script: 'no', downscript: 'no' },
     tap: { name, bridge: vif.backend, mtu: vif.mtu },
   };
+};
+
+export const tapName = (domid: number, { position }: Vif): string => `vif${domid}.${position}`;
+
+/** Nothing filters what goes over a bridge; where a card reaches nothing it needs no filter. */
+export const assertLockable = async (disk: Disk, { key }: Device, vif: Vif): Promise<void> => {
+  if (typeof vif.locking_mode !== 'object' || !(await mayBridge(disk, vif.backend))) return;
+  throw notSupported('VIF.locking_mode', 'locked', `nothing on this host keeps ${key} to some addresses`);
+};
+
+/** A card that is on a bridge goes to another one, or off the bridge where this host has no such bridge. */
+export const moveTap = async (
+  { disk, processes }: { readonly disk: Disk; readonly processes: Processes },
+  name: string,
+  bridge: string,
+): Promise<void> => {
+  const onBridge = await mayBridge(disk, bridge);
+  if (!(await disk.exists(`/sys/class/net/${name}`))) {
+    if (!onBridge) return;
+    throw notSupported('VIF.network', bridge, `${name} is on no bridge until it is plugged anew`);
+  }
+  const args = ['link', 'set', 'dev', name, ...(onBridge ? ['master', bridge, 'up'] : ['nomaster'])];
+  const done = await processes.run('ip', args, COMMAND);
+  if (done.code !== 0) throw new Error(`${name} could not be put on ${bridge}: ${done.stderr.trim()}`);
 };
 
 /** Puts the emulator's TAP device on its bridge. */
