@@ -157,13 +157,23 @@ const vmForGuest = (view: View, vm: VmRow, range = rangeOf(vm)): Vm => ({
   ...(vm.generation_id === '' ? {} : { generation_id: vm.generation_id }),
 });
 
+/** What a guest comes to life with. One that was suspended expects what was plugged then, and nothing else. */
+export const devicesOf = (view: View, vm: VmRow): Pick<VmRow, 'VBDs' | 'VIFs'> => {
+  if (vm.power_state !== 'Suspended') return vm;
+  return {
+    VBDs: vm.VBDs.filter((ref) => view.get('VBD', ref)?.currently_attached),
+    VIFs: vm.VIFs.filter((ref) => view.get('VIF', ref)?.currently_attached),
+  };
+};
+
 /** Everything the hypervisor needs to know to start or resume a VM, from its rows. */
 export const metadataOf = (view: View, self: Ref<'VM'>): XenopsMetadata => {
   const vm = view.require('VM', self);
+  const { VBDs, VIFs } = devicesOf(view, vm);
   const metadata: XenopsMetadata = {
     vm: vmForGuest(view, vm),
-    vbds: vm.VBDs.map((ref) => vbdForGuest(view, view.require('VBD', ref), vm)),
-    vifs: vm.VIFs.map((ref) => vifForGuest(view, view.require('VIF', ref), vm)),
+    vbds: VBDs.map((ref) => vbdForGuest(view, view.require('VBD', ref), vm)),
+    vifs: VIFs.map((ref) => vifForGuest(view, view.require('VIF', ref), vm)),
     ...(vm.power_state === 'Suspended' && vm.last_booted_record !== ''
       ? { domains: vm.last_booted_record }
       : {}),
@@ -171,7 +181,7 @@ export const metadataOf = (view: View, self: Ref<'VM'>): XenopsMetadata => {
   const positions = metadata.vbds.map(({ id }) => id[1]);
   const twice = positions.findIndex((key, i) => positions.indexOf(key) !== i);
   if (twice >= 0) {
-    throw new Fault('VM_DUPLICATE_VBD_DEVICE', [self, vm.VBDs[twice] ?? '', positions[twice] ?? '']);
+    throw new Fault('VM_DUPLICATE_VBD_DEVICE', [self, VBDs[twice] ?? '', positions[twice] ?? '']);
   }
   return metadata;
 };

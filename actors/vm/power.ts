@@ -14,7 +14,7 @@ import { withGuestKernel } from './guest-kernel.ts';
 import { becomeHalted } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
 import { raiseHardware } from './hardware.ts';
-import { metadataOf } from './metadata.ts';
+import { devicesOf, metadataOf } from './metadata.ts';
 import type { PowerState } from './operations.ts';
 import { anywhere, named, reserve } from './reserving.ts';
 
@@ -41,12 +41,13 @@ export const expectState = async (
 /** Claims the disks: who shares one is looked at and told in one step, so that of two starts one wins. */
 const attachDevices = (tx: Tx, self: Ref<'VM'>): void => {
   const vm = tx.require('VM', self);
-  for (const ref of vm.VBDs) {
+  const { VBDs, VIFs } = devicesOf(tx, vm);
+  for (const ref of VBDs) {
     const vbd = tx.require('VBD', ref);
     demand(sharingRefusal(tx, ref, vbd));
     tx.patch('VBD', ref, { currently_attached: true, device: vbdKey(vbd, vm) });
   }
-  for (const ref of vm.VIFs) tx.patch('VIF', ref, { currently_attached: true });
+  for (const ref of VIFs) tx.patch('VIF', ref, { currently_attached: true });
 };
 
 interface Before {

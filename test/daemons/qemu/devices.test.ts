@@ -140,14 +140,42 @@ describe.skipIf(noQemu)(`devices of QEMU guests${noQemu ? ` (${noQemu})` : ''}`,
     await consoleAt(consolePath(guest)).until('emulated');
   });
 
+  test('disks, CD drives and cards beyond what the machine has by itself are plugged and come back', async () => {
+    const { backend } = daemon;
+    const path = await host.file('far.raw');
+    const far = diskOf(path, { id: [VM, 'xvdz'], position: 25 });
+    const drive = diskOf(undefined, { id: [VM, 'xvdy'], position: 24, ty: 'CDROM', mode: 'ReadOnly' });
+    const card = vifOf({ id: [VM, '9'], position: 9, mac: '02:00:00:00:00:09' });
+    await run('keeps');
+    await backend.plugVbd(VM, far);
+    await backend.plugVbd(VM, drive);
+    await backend.plugVif(VM, card);
+    const medium = await host.file('medium.iso');
+    await backend.changeMedium(VM, [VM, 'xvdy'], { ...drive, path: medium });
+    await backend.changeMedium(VM, [VM, 'xvdy'], undefined);
+    await backend.unplugVbd(VM, [VM, 'xvdz'], false);
+    expect(await host.openFiles()).not.toContain(path);
+    const { found } = await host.daemon([vmOf()]);
+    expect(found).toMatchObject([{ state: 'running', disks: ['xvda', 'xvdy'], vifs: ['0', '9'] }]);
+  });
+
+  test('a plugged card is moved, unplugged from its cable and locked where it reaches nothing', async () => {
+    const { backend } = daemon;
+    await run('keeps');
+    const locked = vifOf({ locking_mode: { ipv4: ['192.0.2.7'], ipv6: [] } });
+    await backend.moveVif(VM, vifOf(), 'no-such-bridge');
+    for (const card of [vifOf({ locking_mode: 'Disabled' }), locked, vifOf()])
+      await backend.lockVif(VM, card);
+    await stillRuns();
+  });
+
   test('what cannot be plugged is refused by its reason', async () => {
     const { backend } = daemon;
     await run('keeps');
-    await expect(backend.plugVbd(VM, cdOf(undefined))).rejects.toThrow('CD drive cannot be added');
     const floppy = diskOf('/x', { id: [VM, 'fda'], position: 5, ty: 'Floppy' });
     await expect(backend.plugVbd(VM, floppy)).rejects.toThrow('floppy');
-    const far = diskOf('/x', { id: [VM, 'xvdz'], position: 20 });
-    await expect(backend.plugVbd(VM, far)).rejects.toThrow('positions are 0 to 19');
+    const far = diskOf('/x', { id: [VM, 'xvdz'], position: 255 });
+    await expect(backend.plugVbd(VM, far)).rejects.toThrow('positions are 0 to 254');
     const relative = diskOf('x', { id: [VM, 'xvdb'], position: 1 });
     await expect(backend.plugVbd(VM, relative)).rejects.toThrow('absolute path');
     await expect(backend.unplugVbd(VM, [VM, 'none'], false)).rejects.toThrow('no disk none');

@@ -95,10 +95,10 @@ describe('the command line of an emulator', () => {
   });
 
   test.each([
-    ['more VCPUs than it may have', specOf({ vcpus: 3, vcpu_max: 2 }), '3 of 2'],
-    ['no memory', specOf({ memory_static_max: 1n }), 'at least 1 MiB'],
+    ['more VCPUs than it may have', specOf({ vcpus: 3, vcpu_max: 2 }), '1 to 255 VCPUs'],
+    ['no memory', specOf({ memory_static_max: 1n }), 'least is 4 MiB'],
     ['a disk without storage', specOf({}, [diskOf(undefined)]), 'has no storage'],
-    ['a keymap that is a path', specOf(boot({ keymap: '../x' })), 'is not a keymap'],
+    ['a keymap that is a path', specOf(boot({ keymap: '../x' })), 'no keymap'],
     ['a MAC address with an option in it', specOf({}, [], [vifOf({ mac: '02:00:00:00:00:01,x=y' })]), 'MAC'],
     ['devices at one position', specOf({}, [diskOf('/a'), diskOf('/b', { id: [VM, 'b'] })]), 'same position'],
     [
@@ -135,10 +135,29 @@ describe('the places of devices', () => {
     ]);
   });
 
-  test('a fifth CD drive has no place', () => {
+  test('a fifth CD drive, and a disk beyond the twentieth, sit on a controller of their own', () => {
     const drives = [0, 1, 2, 3, 4].map((position) => ({ ...cdOf(undefined).vbd, position }));
     expect(vbdDevices(drives.slice(1), 'virtio').map((one) => one.place)).toEqual([1, 2, 3, 0]);
-    expect(() => vbdDevices(drives, 'virtio')).toThrow('at most 4');
+    expect(vbdDevices(drives, 'virtio').at(-1)).toMatchObject({ bus: 'scsi', place: 4 });
+    const disks = [18, 19, 254].map((position) => ({ ...diskOf('/a').vbd, position }));
+    expect(vbdDevices(disks, 'virtio').map(({ bus, place }) => [bus, place])).toEqual([
+      ['pci', 30],
+      ['scsi', 19],
+      ['scsi', 254],
+    ]);
+    expect(() => vbdDevices([{ ...diskOf('/a').vbd, position: 255 }], 'virtio')).toThrow('0 to 254');
+  });
+
+  test('network cards beyond the seventh sit behind a bridge, which every guest has', () => {
+    const cards = [6, 7, 15].map((position) => vifOf({ position, id: [VM, String(position)] }));
+    const devices = devicesOf(specOf({}, [], cards));
+    expect(devices.map(({ id, bus, place }) => [id, bus, place])).toEqual([
+      ['bridge', 'pci', 11],
+      ['vif6', 'pci', 10],
+      ['vif7', 'bridge', 1],
+      ['vif15', 'bridge', 9],
+    ]);
+    expect(() => devicesOf(specOf({}, [], [vifOf({ position: 16 })]))).toThrow('0 to 15');
   });
 
   test('what is set up for Windows gets devices that need no drivers, unless told otherwise', () => {

@@ -6,7 +6,7 @@
 import { imageNode } from '../../../drivers/disk-image.ts';
 import type { Vbd, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { GuestDisk } from '../backend.ts';
-import { notSupported } from '../refusal.ts';
+import { notReleased, notSupported } from '../refusal.ts';
 
 export const DISPLAY_SLOT = 2;
 export const USB_SLOT = 3;
@@ -73,6 +73,10 @@ export const busesFor = (devices: readonly Device[]): readonly Device[] => [
   bridge,
   ...(devices.some(({ bus }) => bus === 'scsi') ? [controller] : []),
 ];
+
+/** A guest is not saved or moved while it holds on to what was taken from it: nothing could be put there again. */
+export const stillHeld = ({ kind, key }: Device): Error =>
+  notReleased(kind === 'vif' ? 'VIF' : 'VBD', key, 'it was taken from the guest, which has not let go of it yet');
 
 export const isBus = ({ kind }: Device): boolean => kind === 'bridge' || kind === 'controller';
 

@@ -3,7 +3,7 @@
 // other one takes them only with the command that makes it run: its locks and ours change hands together.
 import type { Duplex } from 'node:stream';
 import type { BackendWork, GuestSpec } from '../backend.ts';
-import { bridge, controller, type Device } from './devices.ts';
+import { bridge, controller, type Device, stillHeld } from './devices.ts';
 import { END_MS_MAX, waitForEnd } from './folder.ts';
 import { type Host, type LiveGuest, note } from './live.ts';
 import { asObject, QmpFailure } from './qmp.ts';
@@ -26,7 +26,7 @@ export const send = async (
   const qmp = guest.link.qmp();
   const { machine, accelerator, devices } = guest.record;
   const dead = devices.find((device) => device.isDead);
-  if (dead) throw new Error(`the guest cannot move before it releases ${dead.key}, which was taken from it`);
+  if (dead) throw stillHeld(dead);
   const copy = async (stream: Duplex): Promise<void> => {
     for await (const chunk of stream as AsyncIterable<Buffer>) await write(chunk);
   };

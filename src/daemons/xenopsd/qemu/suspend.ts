@@ -1,5 +1,6 @@
 // Suspend and resume: QEMU's own migration, with storage in place of the other host.
 import type { BackendWork, GuestSpec } from '../backend.ts';
+import { stillHeld } from './devices.ts';
 import type { Host, LiveGuest } from './live.ts';
 import { readImage, writeImage } from './memory-image.ts';
 import { migrateIn, migrateOut } from './transfer.ts';
@@ -9,8 +10,7 @@ export const save = async (host: Host, guest: LiveGuest, path: string, work: Bac
   const qmp = guest.link.qmp();
   const { machine, accelerator, devices } = guest.record;
   const dead = devices.find((device) => device.isDead);
-  if (dead)
-    throw new Error(`the guest cannot be suspended before it releases ${dead.key}, which was taken from it`);
+  if (dead) throw stillHeld(dead);
   const image = await writeImage(host.disk, path);
   try {
     await qmp.execute('stop');
