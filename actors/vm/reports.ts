@@ -1,4 +1,4 @@
-import { capabilityNumbers } from '../../src/drivers/hypervisor/capabilities.ts';
+import { capabilityNumbers } from '../../src/drivers/capabilities.ts';
 import type { DeviceId, Hypervisor, VmState } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { ClassName } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';

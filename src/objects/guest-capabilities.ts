@@ -1,8 +1,4 @@
-import {
-  assumedCapabilities,
-  type Capabilities,
-  capabilitiesFrom,
-} from '../drivers/hypervisor/capabilities.ts';
+import { assumedCapabilities, type Capabilities, capabilitiesFrom } from '../drivers/capabilities.ts';
 import type { RecordNamed } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
 import type { View } from '../store/view.ts';

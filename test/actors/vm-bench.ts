@@ -6,7 +6,7 @@ import vm from '../../actors/vm/behaviour.ts';
 import { type VmReports, vmReports } from '../../actors/vm/reports.ts';
 import vmGuestMetrics from '../../actors/vm_guest_metrics/behaviour.ts';
 import vmMetrics from '../../actors/vm_metrics/behaviour.ts';
-import { assumedCapabilities } from '../../src/drivers/hypervisor/capabilities.ts';
+import { assumedCapabilities } from '../../src/drivers/capabilities.ts';
 import {
   type DeviceId,
   type Hypervisor,

@@ -7,7 +7,7 @@ import {
   type Capabilities,
   capabilitiesFrom,
   capabilityNumbers,
-} from '../../src/drivers/hypervisor/capabilities.ts';
+} from '../../src/drivers/capabilities.ts';
 import { nullRef } from '../../src/model/types.ts';
 import { type Bench, bench, fakeHypervisor, vbdFields, vifFields } from './vm-bench.ts';
 

@@ -1,4 +1,4 @@
-import type { Capabilities } from '../../drivers/hypervisor/capabilities.ts';
+import type { Capabilities } from '../../drivers/capabilities.ts';
 import type { DeviceId, Vbd, Vif, Vm, XenopsConsole } from '../../drivers/hypervisor/hypervisor.ts';
 
 /**

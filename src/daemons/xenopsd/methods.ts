@@ -1,5 +1,5 @@
 import { boolOf, floatOf, intOf, listOf, member, optionalMember, stringOf } from '../../codec/rpclib.ts';
-import { capabilitiesValue } from '../../drivers/hypervisor/capabilities.ts';
+import { capabilitiesValue } from '../../drivers/capabilities.ts';
 import { type DeviceId, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import {
   bridgeOf,

@@ -1,5 +1,5 @@
+import { assumedCapabilities } from '../../drivers/capabilities.ts';
 import type { Disk } from '../../drivers/disk.ts';
-import { assumedCapabilities } from '../../drivers/hypervisor/capabilities.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../../drivers/network.ts';
 import { type Clock, sleep } from '../../std/clock.ts';

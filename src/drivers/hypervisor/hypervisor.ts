@@ -1,5 +1,5 @@
 import type { Value } from '../../std/value.ts';
-import type { Capabilities } from './capabilities.ts';
+import type { Capabilities } from '../capabilities.ts';
 
 /**
  * What a host asks of its hypervisor: the xenopsd interface, with tasks awaited, errors as

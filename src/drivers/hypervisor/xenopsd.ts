@@ -2,8 +2,8 @@ import { listOf, member, optionalMember, stringOf, tupleOf } from '../../codec/r
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import type { Value } from '../../std/value.ts';
+import { capabilitiesOf } from '../capabilities.ts';
 import type { Endpoint, Network } from '../network.ts';
-import { capabilitiesOf } from './capabilities.ts';
 import { eventThread } from './event-thread.ts';
 import type { DeviceId, Hypervisor, VmState, XenopsDestination } from './hypervisor.ts';
 import { xmlRpc } from './rpc.ts';

@@ -1,4 +1,4 @@
-import { assumedCapabilities } from '../../drivers/hypervisor/capabilities.ts';
+import { assumedCapabilities } from '../../drivers/capabilities.ts';
 import {
   type DeviceId,
   type Hypervisor,

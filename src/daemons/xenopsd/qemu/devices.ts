@@ -76,7 +76,11 @@ export const busesFor = (devices: readonly Device[]): readonly Device[] => [
 
 /** A guest is not saved or moved while it holds on to what was taken from it: nothing could be put there again. */
 export const stillHeld = ({ kind, key }: Device): Error =>
-  notReleased(kind === 'vif' ? 'VIF' : 'VBD', key, 'it was taken from the guest, which has not let go of it yet');
+  notReleased(
+    kind === 'vif' ? 'VIF' : 'VBD',
+    key,
+    'it was taken from the guest, which has not let go of it yet',
+  );
 
 export const isBus = ({ kind }: Device): boolean => kind === 'bridge' || kind === 'controller';
 

@@ -1,5 +1,5 @@
-import { intOf, structOf } from '../../codec/rpclib.ts';
-import { struct, type Value } from '../../std/value.ts';
+import { intOf, structOf } from '../codec/rpclib.ts';
+import { struct, type Value } from '../std/value.ts';
 
 /**
  * What a hypervisor can do for a guest, as its daemon declares it. Everything that tells clients what they may
