@@ -24,6 +24,10 @@ export interface CredentialsOptions {
 export interface OpenedCredentials extends Credentials {
   /** The password that was made up for root because it had none, to be shown once. */
   readonly generatedPassword: string | undefined;
+  /** Names of those who have a password. */
+  names(): readonly string[];
+  /** Takes a user's password, and with it the way in. */
+  remove(user: string): Promise<void>;
   /** All users with their hashes, for the other hosts of the pool. */
   exported(): string;
   /** How the password of a user is kept; of a user that there is not, something that no password meets. */
@@ -47,6 +51,9 @@ const cost = { N: 16_384, r: 8, p: 1 } as const;
 const saltBytes = 16;
 const keyBytes = 32;
 const generatedBytes = 15;
+
+export const madeUpPassword = (random: Random): string =>
+  Buffer.from(random.bytes(generatedBytes)).toString('base64url');
 
 /** The figures are kept too, so that they can be raised later. */
 type Kept = Verifier;
@@ -161,15 +168,15 @@ export const fileCredentials = async (options: CredentialsOptions): Promise<Open
   };
 
   const generatedPassword =
-    options.rootPassword === undefined && !users.has('root')
-      ? Buffer.from(random.bytes(generatedBytes)).toString('base64url')
-      : undefined;
+    options.rootPassword === undefined && !users.has('root') ? madeUpPassword(random) : undefined;
   const given = options.rootPassword ?? generatedPassword;
   if (given !== undefined && !(await verify('root', given))) await setPassword('root', given);
   return {
     verify,
     setPassword,
     generatedPassword,
+    names: () => [...users.keys()],
+    remove: (user) => replace(() => new Map([...users].filter(([name]) => name !== user))),
     exported: () => textOf(users),
     verifier: (user) => users.get(user) ?? { ...decoy, salt: decoySalt(decoy, user) },
     adopt: async (exported) => {

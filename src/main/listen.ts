@@ -1,4 +1,3 @@
-import { auditOf } from '../edge/audit.ts';
 import { auditLogRoute } from '../edge/audit-log.ts';
 import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
@@ -28,14 +27,8 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
   const edge = edgeOf({
     ...runtime,
     log,
-    audit: auditOf({
-      catalog: runtime.catalog,
-      trail: runtime.audit,
-      clock: machine.clock,
-      rows: runtime.store.tables,
-    }),
     routes: [
-      auditLogRoute(runtime.audit),
+      auditLogRoute(runtime.trail),
       ...joinRoutes(runtime.hostPool.takingIn),
       inspectRoute(runtime.inspector),
       ...imageRoutes(runtime),

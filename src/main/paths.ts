@@ -9,6 +9,8 @@ export interface Paths {
   /** What the database was like when it was closed in order. */
   readonly storeSeal: string;
   readonly credentials: string;
+  /** Roles that users were given while the host was stopped. */
+  readonly roles: string;
   readonly certificate: string;
   /** The folder of the audit log. */
   readonly audit: string;
@@ -52,6 +54,7 @@ export const pathsOf = (dataFolder: string): Paths & { readonly run: string } =>
     store: join(data, 'store'),
     storeSeal: join(data, 'store.seal'),
     credentials: join(data, 'credentials.json'),
+    roles: join(data, 'roles.json'),
     certificate: join(data, 'certificate.json'),
     audit: join(data, 'audit'),
     pool: join(data, 'pool.json'),

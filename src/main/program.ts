@@ -10,12 +10,14 @@ import { xenactLog } from './log.ts';
 import { readUpOptions, UsageError, upHelp } from './options.ts';
 import { StartFailure } from './start-failure.ts';
 import { up } from './up.ts';
+import { userCommand } from './user-command.ts';
 import { version } from './version.ts';
 
 const help = `Usage: xenact COMMAND [FLAG ...]
 
   up          start this host (xenact up --help lists its flags)
   sim         serve a simulated pool, for testing clients (xenact sim --help)
+  user        say who may log in, and with which role (xenact user --help)
   inspect     look inside a running host or pool (xenact inspect --help)
   join-token  let another host join this one's pool (xenact join-token --help)
   version     print the version
@@ -85,6 +87,8 @@ const main = async (args: readonly string[]): Promise<void> => {
     await joinTokenCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'inspect') {
     await inspectCommand(rest, process.env, (text) => process.stdout.write(text));
+  } else if (command === 'user') {
+    await userCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'version' || command === '--version') {
     process.stdout.write(`xenact ${version}\n`);
   } else if (command === undefined || command === '--help' || command === 'help' || command === '-h') {

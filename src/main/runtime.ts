@@ -5,6 +5,7 @@ import { bootstrap } from '../../actors/pool/bootstrap.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { guestKernelsIn } from '../drivers/guest-kernels.ts';
 import type { ScriptStorage } from '../drivers/storage/script-storage.ts';
+import { auditOf } from '../edge/audit.ts';
 import type { Ref } from '../model/types.ts';
 import { catalogOf } from '../objects/catalog.ts';
 import { deriveInPlace } from '../objects/derive-all.ts';
@@ -56,8 +57,8 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
   const { paths, log, state } = parts;
   const catalog = catalogOf(classes, behaviours);
   await machine.disk.makeFolder(paths.audit);
-  const audit = await openAuditFile({ ...machine, log, folder: paths.audit });
-  opened.add(audit);
+  const trail = await openAuditFile({ ...machine, log, folder: paths.audit });
+  opened.add(trail);
   const former = Math.max(state.current?.epoch ?? 0, parts.epochMin);
   if (state.current?.change === 'ejected') await forgetPool(state, paths);
   let objects: Objects | undefined;
@@ -138,7 +139,9 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     objects: awake,
     services,
     invoker,
-    audit,
+    /** Who changed what, as it is kept. */
+    trail,
+    audit: auditOf({ catalog, trail, clock: machine.clock, rows: store.tables }),
     hostPool,
     inspector: inspectorOf(hostPool.ground, pool, awake),
     bootstrapping,

@@ -19,6 +19,8 @@ import { defaultDataFolder, type Paths, pathsOf } from './paths.ts';
 import { hostRows, poolRows } from './prepare.ts';
 import { openRuntime, type Runtime } from './runtime.ts';
 import { StartFailure } from './start-failure.ts';
+import { usersPath } from './user-command.ts';
+import { runningUsers, takeLaterRoles, userRequests } from './users.ts';
 
 export interface UpContext {
   readonly log: Log;
@@ -49,7 +51,8 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const { log, print } = context;
   const paths = pathsOf(options.data ?? defaultDataFolder(context.environment));
   await makeFolders(paths);
-  opened.add(await lockFolder(machine, paths));
+  const lock = await lockFolder(machine, paths);
+  opened.add(lock);
 
   // A database that has to be read through takes its time, in a process of its own.
   const folder = openFolder(machine, paths, { rebuild: options.rebuild === 'true', print });
@@ -89,11 +92,12 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const preparing = new Promise<void>((resolve) => {
     prepared = resolve;
   });
-  await takePlace(runtime, door, preparing, print);
+  await takePlace(runtime, door, preparing, paths.roles, print);
   opened.add(await hostRows({ ...runtime, chosen, paths, log }));
   prepared();
   opened.add(housekeeping(runtime, machine.clock));
   door.open();
+  lock.serve(usersPath, userRequests(runningUsers(runtime.services, credentials), runtime.audit));
   if (await joinAtFirstStart(options, runtime)) {
     print(`This host has joined the pool at ${options.join} and starts again as its member`);
     return { restartAsked: restart.asked, stop: () => opened.close() };
@@ -126,10 +130,14 @@ const takePlace = async (
   { hostPool, invoker, ...runtime }: Runtime,
   door: Door,
   preparing: Promise<void>,
+  rolesFile: string,
   print: UpContext['print'],
 ): Promise<void> => {
   const { pool, ground } = hostPool;
-  runtime.onLead(() => poolRows({ hostPool, invoker, ...runtime }));
+  runtime.onLead(async () => {
+    await poolRows({ hostPool, invoker, ...runtime });
+    await takeLaterRoles(machine.disk, rolesFile, runtime.services);
+  });
   await pool.start(invoker, preparing);
   if (pool.role.kind !== 'leads') door.open();
   const stop = ground.clock.after(patienceMs, () =>
