@@ -201,3 +201,18 @@ test('a name of what is gone by then names nothing', async () => {
   await at.call('VM.revert', snapshot);
   expect(vmRow(at, vm).suspend_SR).toBe(nullRef);
 });
+
+test('the largest VM has snapshots too, and what their record has no room for is taken from their own row', async () => {
+  const [at, vm] = await setUp();
+  const large = new Map(Array.from({ length: 8 }, (_, i) => [`note ${i}`, "'".repeat(125_000)]));
+  for (const [name, value] of [
+    ['other_config', large],
+    ['xenstore_data', large],
+  ] as const) {
+    await at.call(`VM.set_${name}`, vm, value);
+    const snapshot = await at.call('VM.snapshot', vm, 'large');
+    await at.call(`VM.set_${name}`, vm, new Map());
+    await at.call('VM.revert', snapshot);
+    expect(vmRow(at, vm)[name].get('note 7')).toBe(large.get('note 7'));
+  }
+});
