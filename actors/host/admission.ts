@@ -1,6 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
+import { own } from '../../src/std/own.ts';
 import type { View } from '../../src/store/view.ts';
 
 type Operation = RecordNamed<'host'>['allowed_operations'][number];
@@ -25,14 +26,16 @@ const removing: readonly Operation[] = ['evacuate', 'reboot', 'shutdown'];
 const keepsOut = (running: Operation): readonly Operation[] => [
   ...(adding.includes(running) ? removing : []),
   ...(removing.includes(running) ? adding : []),
-  ...(({
-    reboot: ['shutdown', 'apply_updates'],
-    shutdown: ['reboot', 'apply_updates'],
-    apply_updates: ['reboot', 'shutdown', 'enable'],
-    // One at a time, as each copies disks.
-    provision: ['provision'],
-  }[running as string] ?? []) as readonly Operation[]),
+  ...(own(apart, running) ?? []),
 ];
+
+const apart: Readonly<Record<string, readonly Operation[]>> = {
+  reboot: ['shutdown', 'apply_updates'],
+  shutdown: ['reboot', 'apply_updates'],
+  apply_updates: ['reboot', 'shutdown', 'enable'],
+  // One at a time, as each copies disks.
+  provision: ['provision'],
+};
 
 /** Names of operations in faults where they differ. */
 const spelled: Readonly<Record<string, string>> = {

@@ -2,6 +2,7 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import type { Infer, Ref } from '../../src/model/types.ts';
 import { diskInTheWay, featuresOf } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { own } from '../../src/std/own.ts';
 import type { View } from '../../src/store/view.ts';
 import type { storageOperations } from './class.ts';
 
@@ -82,7 +83,7 @@ const unsupported = (
   sr: RecordNamed<'SR'>,
   operation: string,
 ): Fault | undefined => {
-  const feature = featureFor[operation as SrOperation];
+  const feature = own<string>(featureFor, operation);
   const lacking = feature !== undefined && !featuresOf(view, sr.type).has(feature);
   const fixed = sr.is_tools_sr && (operation === 'vdi_create' || operation === 'vdi_destroy');
   return lacking || fixed ? new Fault('SR_OPERATION_NOT_SUPPORTED', [self]) : undefined;

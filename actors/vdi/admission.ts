@@ -2,6 +2,7 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import type { Infer, Ref } from '../../src/model/types.ts';
 import { drivesInUse, featuresOf } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { own } from '../../src/std/own.ts';
 import type { View } from '../../src/store/view.ts';
 import type { vdiOperations, vdiType } from './enums.ts';
 
@@ -86,7 +87,7 @@ const featureFor: Partial<Record<VdiOperation, readonly string[]>> = {
 };
 
 const unsupported: Check = ({ view, vdi, operation }) => {
-  const wanted = featureFor[operation as VdiOperation];
+  const wanted = own<readonly string[]>(featureFor, operation);
   if (wanted === undefined) return undefined;
   const features = featuresOf(view, view.get('SR', vdi.SR)?.type);
   return !wanted.some((feature) => features.has(feature))

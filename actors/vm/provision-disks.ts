@@ -1,4 +1,5 @@
 import { Fault } from '../../src/std/fault.ts';
+import { own } from '../../src/std/own.ts';
 
 /** A disk that a template wants made for the VM that is installed from it. */
 export interface ProvisionDisk {
@@ -20,7 +21,7 @@ const bad = (reason: string): never => {
 };
 
 const decoded = (text: string): string =>
-  text.replaceAll(/&([a-z]*);?/g, (_, name: string) => entities[name] ?? bad(`&${name} is not known`));
+  text.replaceAll(/&([a-z]*);?/g, (_, name: string) => own(entities, name) ?? bad(`&${name} is not known`));
 
 const attributesOf = (text: string): ReadonlyMap<string, string> => {
   const found = new Map<string, string>();

@@ -7,6 +7,7 @@ import { assertFits } from '../../src/objects/placement/choice.ts';
 import { hostRefusals } from '../../src/objects/placement/fitness.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { own } from '../../src/std/own.ts';
 import type { Value } from '../../src/std/value.ts';
 import { vmRefusal } from './admission.ts';
 import { VM } from './class.ts';
@@ -50,7 +51,7 @@ export const queries = {
   get_boot_record: {
     read: ({ view, self }) => {
       const row = view.require('VM', vm(self)) as unknown as Readonly<Record<string, Value>>;
-      return new Map(wireFields(VM).map(([name]) => [name, row[name] ?? null]));
+      return new Map(wireFields(VM).map(([name]) => [name, own(row, name) ?? null]));
     },
   },
   assert_agile: {

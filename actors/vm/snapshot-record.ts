@@ -1,7 +1,8 @@
-import type { RecordNamed } from '../../src/model/class.ts';
+import type { Field, RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { readRecordText } from '../../src/objects/fates/record-text.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { own } from '../../src/std/own.ts';
 import type { View } from '../../src/store/view.ts';
 import { VM } from './class.ts';
 
@@ -53,8 +54,8 @@ export const withoutGone = (view: View, fields: Partial<VmRow>): Partial<VmRow> 
   const isGone = (cls: string, ref: unknown): boolean =>
     view.get(cls as 'VM', ref as Ref<'VM'>) === undefined;
   const gone = Object.entries(fields).filter(([name, value]) => {
-    const { kind, of } = VM.fields[name as keyof VmRow].type;
-    return kind === 'ref' && of !== undefined && isGone(of, value);
+    const type = own<Field>(VM.fields, name)?.type;
+    return type?.kind === 'ref' && type.of !== undefined && isGone(type.of, value);
   });
   return { ...fields, ...Object.fromEntries(gone.map(([name]) => [name, nullRef])) };
 };

@@ -5,6 +5,7 @@ import { protocolNames } from '../../src/objects/consoles.ts';
 import { vbdKey, vifKey } from '../../src/objects/guest-devices.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { own } from '../../src/std/own.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { guestMetricsOf } from './guest-agent.ts';
 
@@ -92,7 +93,7 @@ const measure = (tx: Tx, self: Ref<'VM'>, state: VmState, { services }: Arrival)
     hvm: state.hvm,
     nomigrate: state.nomigrate,
     nested_virt: state.nested_virt,
-    current_domain_type: domainTypes[state.domain_type] ?? 'unspecified',
+    current_domain_type: own(domainTypes, state.domain_type) ?? 'unspecified',
     VCPUs_params: vm.VCPUs_params,
     state: state.power_state === 'Running' ? ['running'] : ['paused'],
   });

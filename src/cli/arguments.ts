@@ -1,3 +1,5 @@
+import { own } from '../std/own.ts';
+
 // The command line that follows `xe`: a command, then `name=value`, switches and bare words.
 
 export interface CommandLine {
@@ -39,7 +41,7 @@ export const parseCommandLine = (argv: readonly string[]): CommandLine => {
     if (word.startsWith('--')) {
       params.push([word.slice(2), 'true']);
     } else if (word.startsWith('-')) {
-      const name = Object.hasOwn(short, word.slice(1)) ? short[word.slice(1)] : undefined;
+      const name = own(short, word.slice(1));
       const value = words.shift();
       if (name === undefined || value === undefined) throw new CommandLineError();
       params.push([name, value]);

@@ -1,3 +1,4 @@
+import { own } from '../std/own.ts';
 import { isDateTime, isStruct, type Value } from '../std/value.ts';
 import { shortFloat } from './numbers.ts';
 
@@ -17,7 +18,7 @@ const escapes: Readonly<Record<string, string>> = {
 
 /** What XML cannot carry at all is left out: one odd character must not spoil a whole answer. */
 export const xmlText = (text: string): string =>
-  special.test(text) ? text.replace(everySpecial, (character) => escapes[character] ?? '') : text;
+  special.test(text) ? text.replace(everySpecial, (character) => own(escapes, character) ?? '') : text;
 
 export const xmlFloat = (value: number): string => {
   if (Number.isFinite(value)) return shortFloat(value, 16);

@@ -1,6 +1,7 @@
 import { type WireMessage, wireMessages } from '../model/derive.ts';
 import { page, table } from '../model/docs.ts';
 import type { Catalog } from '../objects/catalog.ts';
+import { own } from '../std/own.ts';
 
 /**
  * How a message is answered: by a handler, by what its declaration implies, with MESSAGE_REMOVED, or not
@@ -82,7 +83,7 @@ const tierTable = (catalog: Catalog, usage: ClientUsage): string =>
       const missing = all.filter((one) => one === 'missing').length;
       return [
         tier,
-        tierTitles[tier] ?? '',
+        own(tierTitles, tier) ?? '',
         String(all.length - removed - missing),
         String(all.length - removed),
         String(removed),
@@ -109,8 +110,8 @@ const classPart = (catalog: Catalog, cls: string, messages: readonly WireMessage
     : [
         `### ${cls}`,
         ...sentences.flatMap(([coverage, sentence]) => {
-          const own = messages.filter((message) => coverageOf(catalog, message) === coverage);
-          return own.length === 0 ? [] : [`${sentence}: ${names(own.map(({ name }) => name))}.`];
+          const covered = messages.filter((message) => coverageOf(catalog, message) === coverage);
+          return covered.length === 0 ? [] : [`${sentence}: ${names(covered.map(({ name }) => name))}.`];
         }),
       ];
 

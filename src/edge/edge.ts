@@ -5,6 +5,7 @@ import type { Invoker } from '../objects/invoke.ts';
 import type { Services } from '../objects/services.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
+import { own } from '../std/own.ts';
 import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
 import { Unauthorised } from './authenticate.ts';
@@ -199,7 +200,7 @@ const refusalOf = (error: unknown, head: HttpHead, log: Log): Refusal => {
   if (error instanceof Unauthorised) {
     return refusal(401, `${error.message}.`, { 'WWW-Authenticate': 'Basic realm="XenAPI"' });
   }
-  if (error instanceof Fault) return refusal(statuses[error.code] ?? 500, error.message);
+  if (error instanceof Fault) return refusal(own(statuses, error.code) ?? 500, error.message);
   if (error instanceof BodyBroken) return refusal(400, `${error.message}.`);
   log.error(
     { error, method: head.method, path: head.path },

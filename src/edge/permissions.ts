@@ -5,6 +5,7 @@ import type { Catalog } from '../objects/catalog.ts';
 import { httpPermission, type ServedActionName } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
+import { own } from '../std/own.ts';
 import { isStruct, type Struct } from '../std/value.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
@@ -89,7 +90,7 @@ const guardOf = (guards: readonly string[], key: string): string | undefined =>
 const keyPermission = (message: WireMessage, guards: KeyRoles, key: unknown): Permission | undefined => {
   const names = Object.keys(guards);
   const guard = guardOf(names, String(key));
-  const role = guard === undefined ? undefined : guards[guard];
+  const role = guard === undefined ? undefined : own(guards, guard);
   if (role === undefined) return undefined;
   return { name: keyedPermissionName(message.method, names, new Map([['key', key]])), role };
 };

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { arch, cpus, freemem, hostname, networkInterfaces, release, totalmem, type, uptime } from 'node:os';
 import { join } from 'node:path';
 import type { HostFacts, NetworkCard, Processor } from '../objects/host-facts.ts';
+import { own } from '../std/own.ts';
 
 export interface HostFactsOptions {
   /** Where `/proc`, `/sys` and `/etc` of the machine are. */
@@ -125,10 +126,10 @@ const cardsOf = async (machine: Machine): Promise<readonly NetworkCard[]> => {
 };
 
 const hasIpv4 = (device: string): boolean =>
-  networkInterfaces()[device]?.some(({ family, internal }) => family === 'IPv4' && !internal) === true;
+  own(networkInterfaces(), device)?.some(({ family, internal }) => family === 'IPv4' && !internal) === true;
 
 const cardOf = async (machine: Machine, device: string, gateway: string): Promise<NetworkCard> => {
-  const addresses = networkInterfaces()[device] ?? [];
+  const addresses = own(networkInterfaces(), device) ?? [];
   const file = async (name: string): Promise<string> =>
     (await machine.read(`sys/class/net/${device}/${name}`)).trim();
   const ipv4 = addresses.find(({ family }) => family === 'IPv4');

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { tokenOf } from '../pool/invitations.ts';
 import { fingerprintOf } from '../pool/join.ts';
+import { own } from '../std/own.ts';
 
 /** One flag of `xenact up`: also an environment variable (`XENACT_HTTP_PORT`) and a key of the config file. */
 interface Flag {
@@ -95,7 +96,7 @@ export const upHelp = (): string =>
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const fromEnvironment = (environment: Environment, flag: string): string | undefined =>
-  environment[`XENACT_${flag.toUpperCase().replaceAll('-', '_')}`];
+  own(environment, `XENACT_${flag.toUpperCase().replaceAll('-', '_')}`);
 
 const fromFile = (text: string, file: string): Readonly<Record<string, string>> => {
   let parsed: unknown;
@@ -130,7 +131,7 @@ export const readUpOptions = async (
   const configFile = given['config'] ?? fromEnvironment(environment, 'config');
   const file = configFile === undefined ? {} : fromFile(await readConfig(configFile, readFile), configFile);
   const value = (name: string, flag: Flag): string | undefined =>
-    given[name] ?? fromEnvironment(environment, name) ?? file[name] ?? flag.fallback;
+    own(given, name) ?? fromEnvironment(environment, name) ?? own(file, name) ?? flag.fallback;
   const options = Object.fromEntries(
     Object.entries(upFlags).map(([name, flag]) => [name, value(name, flag)]),
   ) as UpOptions;

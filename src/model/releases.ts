@@ -1,3 +1,5 @@
+import { own } from '../std/own.ts';
+
 /**
  * The releases that brought something to the XenAPI, oldest first, by the name that is written down in
  * declarations, with the product that each was. What came later is told by the version of the toolstack.
@@ -51,5 +53,4 @@ export const releaseOf = (since: Since, name?: string): Release => {
 };
 
 /** For people: `XenServer 7.1`, or the version where it is no named release. */
-export const productOf = (release: Release): string =>
-  (releases as Readonly<Record<string, string>>)[release] ?? release;
+export const productOf = (release: Release): string => own<string>(releases, release) ?? release;

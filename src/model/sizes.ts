@@ -85,14 +85,14 @@ const cut = (text: string, bytesMax: number): string => {
   return bytes.toString('utf8', 0, end);
 };
 
-/** What of a text, or of a map of texts, is within the limits of its type: for what is told and cannot be refused. */
+/** What of a text, or of a map of texts with keys, is within the limits of its type: for what is told and cannot be refused. */
 export const fitting = <T extends string | ReadonlyMap<string, string>>(type: Type<T>, value: T): T => {
   if (typeof value === 'string') return cut(value, bytesMaxOf(type)) as T;
   const item = type.item as Type<string> | undefined;
   const kept = new Map<string, string>();
   let bytes = leastBytes;
   for (const [key, text] of value as ReadonlyMap<string, string>) {
-    if (Buffer.byteLength(key) > keyBytesMax) continue;
+    if (key === '' || Buffer.byteLength(key) > keyBytesMax) continue;
     const short = item === undefined ? text : cut(text, bytesMaxOf(item));
     bytes += 2 * leastBytes + Buffer.byteLength(key) + Buffer.byteLength(short);
     if (bytes > bytesMaxOf(type) || kept.size >= itemsMaxOf(type)) break;

@@ -1,6 +1,7 @@
 import { type EncoderOf, encodersOf } from '../codec/typed.ts';
 import type { AnyClass } from '../model/class.ts';
 import { type WireMessage, wireMessages } from '../model/derive.ts';
+import { own } from '../std/own.ts';
 import type { AnyHandler, Behaviour } from './implement.ts';
 
 /** Every message that can be asked for, by its wire name, with the class that answers it. */
@@ -32,7 +33,7 @@ export const catalogOf = (classes: readonly AnyClass[], behaviours: readonly Beh
     messages,
     find: (method) => byName.get(method),
     behaviour: (cls) => byClass.get(cls),
-    handler: (message) => byClass.get(message.cls.name)?.handlers[message.name],
+    handler: (message) => own(byClass.get(message.cls.name)?.handlers ?? {}, message.name),
     encoderOf: encodersOf(classes),
   };
 };

@@ -21,7 +21,12 @@ const nameOfDisk = (disk: number): string =>
     ? String.fromCharCode(letterA + disk)
     : nameOfDisk(Math.floor(disk / letters) - 1) + String.fromCharCode(letterA + (disk % letters));
 
-const buses = { xvd: 'Xen', sd: 'Scsi', fd: 'Floppy', hd: 'Ide' } as const;
+const buses = new Map([
+  ['xvd', 'Xen'],
+  ['sd', 'Scsi'],
+  ['fd', 'Floppy'],
+  ['hd', 'Ide'],
+] as const);
 const linuxName = /^(xvd|sd|fd|hd)([a-z]*)(\d*)$/;
 const position = /^d(\d+)(?:p(\d+))?$/;
 /** As many as a number in xenstore tells apart. */
@@ -35,7 +40,7 @@ export const deviceNumberOf = (userdevice: string, hvm: boolean): DeviceNumber |
   if (named !== null) {
     const [, prefix = 'xvd', name = '', partition = ''] = named;
     return {
-      bus: buses[prefix as keyof typeof buses],
+      bus: buses.get(prefix as 'xvd') ?? 'Xen',
       disk: diskOfName(name),
       partition: Number(partition),
     };

@@ -1,6 +1,7 @@
 import { XenopsError } from '../drivers/hypervisor/hypervisor.ts';
 import { StorageError } from '../drivers/storage/storage.ts';
 import { asFault, Fault, type FaultCode } from '../std/fault.ts';
+import { own } from '../std/own.ts';
 import type { Value } from '../std/value.ts';
 
 /** What a driver's error is about, for the faults that name it. */
@@ -66,7 +67,7 @@ const xenopsFault = (error: XenopsError, context: FaultContext): Fault => {
     const params = Array.isArray(error.args[1]) ? (error.args[1] as readonly Value[]) : error.args.slice(1);
     return Fault.foreign(text(error.args[0]), params.map(text));
   }
-  const mapping = mappings[error.tag];
+  const mapping = own(mappings, error.tag);
   return mapping === undefined
     ? new Fault('INTERNAL_ERROR', [
         `The hypervisor daemon answered ${error.tag}(${all(error.args).join(', ')})`,

@@ -1,4 +1,5 @@
 import type { Role } from '../model/class.ts';
+import { own } from '../std/own.ts';
 
 /** What clients may ask for by HTTP beside calls, and who may. Its permission is `http/` and its name. */
 export interface HttpAction {
@@ -111,7 +112,7 @@ export const httpPermission = (name: ServedActionName, part?: string): HttpPermi
   if (part === undefined) {
     return { name: `http/${name}`, role, certificate: byCertificate === true || role === 'read-only' };
   }
-  return { name: `http/${name}/${part}`, role: parts?.[part] ?? role, certificate: false };
+  return { name: `http/${name}/${part}`, role: own(parts ?? {}, part) ?? role, certificate: false };
 };
 
 /** Every right to do something by HTTP. */

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { own } from '../std/own.ts';
 
 // One SMAPIv3 call: the script's own name is the method, its arguments are a JSON object on standard
 // input, its result is JSON on standard output. A refusal is printed likewise and the exit code is 1.
@@ -35,7 +36,7 @@ const INPUT_CHARS_MAX = 4 * 1024 * 1024;
 export const serveScript = async (methods: Methods): Promise<void> => {
   const method = basename(process.argv[2] ?? '');
   try {
-    const run = Object.hasOwn(methods, method) ? methods[method] : undefined;
+    const run = own(methods, method);
     if (run === undefined) throw failure('Not a method of this plugin', method);
     const result = await run(readArgs(await input()));
     process.stdout.write(`${JSON.stringify(result ?? null)}\n`);
@@ -81,8 +82,6 @@ const systemFailure = (error: unknown): Refusal => {
 
 export const isObject = (value: unknown): value is Args =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const own = (args: Args, name: string): unknown => (Object.hasOwn(args, name) ? args[name] : undefined);
 
 const wrong = (name: string, expected: string): Refusal =>
   failure(`The argument ${name} is missing or is not ${expected}`);

@@ -1,6 +1,6 @@
 import type { AnyClass } from '../model/class.ts';
 import { commitBytesMax, measured, rowBytesMax } from '../model/sizes.ts';
-import type { Type } from '../model/types.ts';
+import { type Type, typeFault } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import { weightOf } from '../std/weight.ts';
 import type { AnyRecord, Relation, Schema } from './schema.ts';
@@ -130,8 +130,9 @@ export const drafting = (tables: Tables): Drafting => {
     for (const far of is) if (!was.includes(far)) relink(relation, far, ref, true);
   };
 
-  /** Throws INVALID_VALUE where the field, the row with it or all that is written is beyond its limit. */
+  /** Throws where a map has an empty key, as clients know it, and INVALID_VALUE where the field, the row with it or all that is written is beyond its limit. */
   const note = (draft: Draft, { cls }: Schema, field: string, value: unknown): void => {
+    if (value instanceof Map && value.has('')) throw typeFault(`A key of ${field} is empty`);
     const bytes = measured(cls.fields[field]?.type as Type<unknown>, value, field);
     written += bytes;
     if (written > commitBytesMax) throw tooLarge(field, 'all that is written at once', commitBytesMax);
@@ -146,7 +147,7 @@ export const drafting = (tables: Tables): Drafting => {
   const change = (draft: Draft, schema: Schema, changes: AnyRecord): void => {
     for (const [field, value] of Object.entries(changes)) {
       if (value === undefined) continue;
-      if (!(field in schema.defaults)) throw new Error(`${schema.cls.name} has no field ${field}`);
+      if (!Object.hasOwn(schema.defaults, field)) throw new Error(`${schema.cls.name} has no field ${field}`);
       const before = draft.record?.[field];
       if (same(before, value)) continue;
       note(draft, schema, field, value);

@@ -11,6 +11,7 @@ import {
   tupleOf,
   variantOf,
 } from '../../codec/rpclib.ts';
+import { own } from '../../std/own.ts';
 import { isStruct, type Struct, struct, type Value } from '../../std/value.ts';
 import { type DeviceId, XenopsError } from './hypervisor.ts';
 import { deviceIdOf, numberOf, required } from './xenops-values.ts';
@@ -61,7 +62,7 @@ const argumentOf: Readonly<Record<string, (value: Value, what: string) => Value>
 
 export const errorValue = ({ tag, args }: XenopsError): Value => {
   if (args.length === 0) return tag;
-  return [tag, errorArguments[tag]?.length === 1 ? (args[0] as Value) : args];
+  return [tag, own(errorArguments, tag)?.length === 1 ? (args[0] as Value) : args];
 };
 
 /** A tag that is not known is an `Unknown_error`, as for every reader of the interface. */
@@ -69,12 +70,12 @@ export const xenopsErrorOf = (value: Value): XenopsError => {
   const { tag: given, payload } = variantOf(value, 'an error');
   const tag = errorTags.get(given.toLowerCase());
   if (tag === undefined) return new XenopsError('Unknown_error', []);
-  const kinds = errorArguments[tag] ?? '';
+  const kinds = own(errorArguments, tag) ?? '';
   if (kinds === '') return new XenopsError(tag, []);
   const args = kinds.length === 1 ? [payload ?? ''] : tupleOf(payload ?? [], kinds.length, tag);
   return new XenopsError(
     tag,
-    args.map((arg, index) => (argumentOf[kinds[index] as string] ?? stringOf)(arg, tag)),
+    args.map((arg, index) => (own(argumentOf, kinds[index] ?? '') ?? stringOf)(arg, tag)),
   );
 };
 

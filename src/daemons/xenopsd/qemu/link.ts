@@ -4,6 +4,7 @@ import type { Disk } from '../../../drivers/disk.ts';
 import type { Network } from '../../../drivers/network.ts';
 import type { Clock } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
+import { own } from '../../../std/own.ts';
 import { emptyFile, type Folder, isEmulator, tailOf } from './folder.ts';
 import { asObject, connectQmp, eventsIn, type Qmp, type QmpEvent, QmpFailure } from './qmp.ts';
 
@@ -138,7 +139,7 @@ const endingOf = ({ name, data }: QmpEvent): Ending | undefined => {
     'guest-panic': 'crash',
   };
   // The rest are the emulator's own end, which shows when its connection closes.
-  return endings[String(data['reason'])];
+  return own(endings, String(data['reason']));
 };
 
 /** How the guest ended while no daemon was there, as far as its emulator said. */

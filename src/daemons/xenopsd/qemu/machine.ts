@@ -1,6 +1,7 @@
 // The command line of a guest's emulator, as a list. What came from outside goes in as JSON, or as an
 // argument of its own, or with its commas doubled: it can never become another option.
 import type { Vm } from '../../../drivers/hypervisor/hypervisor.ts';
+import { own } from '../../../std/own.ts';
 import type { GuestSpec } from '../backend.ts';
 import { notSupported } from '../refusal.ts';
 import {
@@ -257,11 +258,10 @@ const bootIndexes = (
   { vm: { boot } }: GuestSpec,
   devices: readonly Device[],
 ): ReadonlyMap<string, number> => {
-  const kinds = { c: 'disk', d: 'cd', n: 'vif' } as const;
+  const kinds: Readonly<Record<string, Device['kind']>> = { c: 'disk', d: 'cd', n: 'vif' };
   const order = boot.type === 'HVM' ? boot.boot_order : 'c';
-  const letters = [...new Set(order.toLowerCase())].filter((letter) => letter in kinds);
-  const ranked = letters.flatMap((letter) =>
-    devices.filter((device) => device.kind === kinds[letter as keyof typeof kinds]),
+  const ranked = [...new Set(order.toLowerCase())].flatMap((letter) =>
+    devices.filter((device) => device.kind === own(kinds, letter)),
   );
   return new Map(ranked.map((device, index) => [device.id, index]));
 };
