@@ -173,7 +173,8 @@ const check = (options: UpOptions): void => {
     }
   }
   const unclear = Object.entries<Flag>(upFlags).find(
-    ([name, flag]) => flag.value === undefined && !/^(true|false)$/.test(options[name as UpFlag] ?? 'false'),
+    ([name, flag]) =>
+      flag.value === undefined && !/^(true|false)$/.test(own<string | undefined>(options, name) ?? 'false'),
   );
   if (unclear !== undefined) throw new UsageError(`${unclear[0]} is true or false`);
   checkPool(options);

@@ -5,6 +5,7 @@ import { NetworkFailure } from '../drivers/network.ts';
 import { listedRoles } from '../objects/roles.ts';
 import { openStateFile } from '../pool/state.ts';
 import { Fault } from '../std/fault.ts';
+import { own } from '../std/own.ts';
 import { fileCredentials, madeUpPassword } from './credentials.ts';
 import { FolderTaken, lockFolder } from './lock.ts';
 import { machine } from './machine.ts';
@@ -68,14 +69,14 @@ export const userCommand = async (
   if (act === 'list')
     return write(users.map(({ name, role }) => `${name.padEnd(32)} ${role ?? 'its last role'}\n`).join(''));
   if (takesPassword && given === undefined) write(`password of ${name}: ${password}   (shown only now)\n`);
-  write(`${done[act as keyof typeof done](name, values.role)}\n`);
+  write(`${own(done, act)?.(name, values.role)}\n`);
 };
 
-const done = {
-  add: (name: string, role: string | undefined) => `${name} can log in with the role ${role}`,
-  role: (name: string, role: string | undefined) => `${name} has the role ${role}`,
-  password: (name: string) => `${name} has a new password`,
-  remove: (name: string) => `${name} can no longer log in`,
+const done: Readonly<Record<string, (name: string, role: string | undefined) => string>> = {
+  add: (name, role) => `${name} can log in with the role ${role}`,
+  role: (name, role) => `${name} has the role ${role}`,
+  password: (name) => `${name} has a new password`,
+  remove: (name) => `${name} can no longer log in`,
 };
 
 const parsed = (args: readonly string[]) => {

@@ -1,4 +1,5 @@
 import { page, table } from '../../model/docs.ts';
+import { own } from '../../std/own.ts';
 import { deviceOrigins, pvsProxyFates, vbdFates, vgpuFates, vifFates, vtpmFates } from './devices.ts';
 import { guestMetricsFates, metricsOrigins, vmMetricsFates } from './metrics.ts';
 import { vdiFates, vdiOrigins } from './vdi.ts';
@@ -12,7 +13,7 @@ const part = (title: string, origins: readonly string[], fates: Table): readonly
     ['Field', ...origins, 'Why'],
     Object.entries(fates).map(([field, cells]) => [
       `\`${field}\``,
-      ...origins.map((origin) => cells[origin] ?? ''),
+      ...origins.map((origin) => own(cells, origin) ?? ''),
       cells['why'] ?? '',
     ]),
   ),
