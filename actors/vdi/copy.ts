@@ -4,12 +4,12 @@ import { decided } from '../../src/objects/decided.ts';
 import { fieldsFor } from '../../src/objects/fates/fate.ts';
 import { vdiFates } from '../../src/objects/fates/vdi.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { asking } from '../../src/objects/storage-faults.ts';
+import { hostReaching, openDisk } from '../../src/objects/open-disk.ts';
 import { drivesInUse, featuresOf } from '../../src/objects/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
 import type { Tx } from '../../src/store/view.ts';
-import { requireReached, sizesOf, type Vdi } from './volume.ts';
+import { requireReached } from './volume.ts';
 
 export interface CopyArgs {
   readonly sr: Ref<'SR'>;
@@ -26,26 +26,25 @@ export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref
   requireReached(working, record.SR);
   // Disks that are gone are as good as none: the whole is copied, into a new one.
   const base = view.get('VDI', args.base_vdi) === undefined ? undefined : args.base_vdi;
-  if (base !== undefined) requireReached(working, view.require('VDI', base).SR);
   const fresh = view.get('VDI', args.into_vdi) === undefined;
   const target = fresh ? await newTarget(working, args.sr) : existingTarget(working, args.into_vdi);
   await hold(working, target);
 
-  await withOpen(working, self, 'read', (source) =>
-    withOpen(working, target, 'write', (into) =>
+  await withOpen(working, self, 'read', async (source) => {
+    const takenBytes = await withOpen(working, target, 'write', (into) =>
       base === undefined
         ? copyBytes(working, source, into, fresh ? undefined : into)
         : withOpen(working, base, 'read', (from) => copyBytes(working, source, into, from)),
-    ),
-  );
-  await refresh(working, target);
+    );
+    working.settle((tx) => tx.patch('VDI', target, { physical_utilisation: takenBytes }));
+  });
   return target;
 };
 
 /** A disk like this one, taken away again if the copy fails. */
 const newTarget = async (working: Working<'VDI'>, sr: Ref<'SR'>): Promise<Ref<'VDI'>> => {
-  const { record, view } = working;
-  requireReached(working, sr);
+  const { record, view, services } = working;
+  hostReaching(view, sr, services.host);
   const resets = featuresOf(view, view.require('SR', sr).type).has('VDI_RESET_ON_BOOT');
   const { virtual_size, physical_utilisation, uuid, location } = record;
   const fields = fieldsFor('VDI', vdiFates, 'copy', record, {
@@ -77,9 +76,9 @@ const implicit = ({ call }: Working<'VDI'>) => {
 };
 
 const existingTarget = (working: Working<'VDI'>, target: Ref<'VDI'>): Ref<'VDI'> => {
-  const { view, record } = working;
+  const { view, record, services } = working;
   const row = view.require('VDI', target);
-  requireReached(working, row.SR);
+  hostReaching(view, row.SR, services.host);
   if (row.read_only) throw new Fault('VDI_READONLY', [target]);
   if (row.virtual_size < record.virtual_size) {
     throw new Fault('VDI_TOO_SMALL', [target, `${record.virtual_size}`]);
@@ -106,27 +105,23 @@ const hold = async (working: Working<'VDI'>, target: Ref<'VDI'>): Promise<void> 
   working.settle(release);
 };
 
-const withOpen = async <T>(
-  { view, services, signal }: Working<'VDI'>,
+/** Answers the bytes that the disk takes after what was written to it. */
+const withOpen = async (
+  { services, signal }: Working<'VDI'>,
   vdi: Ref<'VDI'>,
   how: 'read' | 'write',
-  use: (open: OpenVolume) => Promise<T>,
-): Promise<T> => {
-  const { location, SR } = view.require('VDI', vdi);
-  const { uuid } = view.require('SR', SR);
-  const datapath = `copy/${services.random.uuid()}`;
-  const later = { debugInfo: 'VDI.copy' };
-  return asking({ sr: SR, vdi, operation: 'copy' }, async () => {
-    try {
-      const call = { ...later, signal };
-      const open = await services.storage.openVolume(uuid, location, datapath, how === 'write', call);
-      const result = await use(open);
-      if (how === 'write') await open.flush();
-      return result;
-    } finally {
-      await services.storage.closeVolume(uuid, location, datapath, later);
-    }
-  });
+  use: (open: OpenVolume) => Promise<unknown>,
+): Promise<bigint> => {
+  const open = await openDisk(services, { vdi, how, operation: 'copy' }, signal);
+  try {
+    await use(open);
+    if (how === 'write') await open.flush();
+  } catch (error) {
+    // What went wrong first is the answer.
+    await open.close().catch(() => undefined);
+    throw error;
+  }
+  return open.close();
 };
 
 export const copyChunkBytes = 2 * 1024 * 1024;
@@ -153,13 +148,4 @@ export const copyBytes = async (
     if (chunk.compare(theirs.subarray(0, bytes)) !== 0) await into.write(chunk, at);
     progress(Number(at + BigInt(bytes)) / Number(source.sizeBytes));
   }
-};
-
-const refresh = async (working: Working<'VDI'>, target: Ref<'VDI'>): Promise<void> => {
-  const { view, services, signal } = working;
-  const { SR, location } = view.require('VDI', target);
-  const call = { debugInfo: 'VDI.copy', signal };
-  const volume = await services.storage.statVolume(view.require('SR', SR).uuid, location, call);
-  const { physical_utilisation }: Pick<Vdi, 'physical_utilisation'> = sizesOf(volume);
-  working.settle((tx) => tx.patch('VDI', target, { physical_utilisation }));
 };

@@ -2,9 +2,11 @@ import type { HttpAnswer, HttpRequest } from '../drivers/http/http.ts';
 import { BodyBroken } from '../drivers/http/http.ts';
 import type { OpenVolume } from '../drivers/storage/storage.ts';
 import { nullRef, type Ref } from '../model/types.ts';
+import type { Catalog } from '../objects/catalog.ts';
 import { type DiskUse, type DiskWork, useDisk } from '../objects/disk-use.ts';
 import { faultOf } from '../objects/driver-faults.ts';
 import type { Caller } from '../objects/implement.ts';
+import { machineOf, type Places } from '../objects/places.ts';
 import { failTask, succeedTask } from '../objects/tasks.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
@@ -18,8 +20,23 @@ const blockBytes = 1 << 20;
 
 const imageHeaders = { 'Content-Type': 'application/octet-stream', 'Cache-Control': 'no-cache, no-store' };
 
-/** `/import_raw_vdi` and `/export_raw_vdi`: the bytes of a disk, as a raw image. */
-export const imageRoutes = (by: Omit<DiskUse, 'task' | 'withdrawn'>): readonly Route[] => [
+type By = Omit<DiskUse, 'task' | 'withdrawn'>;
+
+export interface ImageOptions extends By {
+  /** The other hosts of the pool. Absent: this host is alone. */
+  readonly others?: {
+    readonly catalog: Catalog;
+    readonly places: Pick<Places, 'coordinator'>;
+    /** By what this process has of a host, or at the address of its HTTPS, where the client is sent. */
+    readonly reach: (host: Ref<'host'>) => By | string;
+  };
+}
+
+/**
+ * `/import_raw_vdi` and `/export_raw_vdi`: the bytes of a disk, as a raw image. They are served where the calls of
+ * the disk are done; a client that asks another host is told which.
+ */
+export const imageRoutes = (by: ImageOptions): readonly Route[] => [
   {
     method: 'PUT',
     path: '/import_raw_vdi',
@@ -34,10 +51,15 @@ export const imageRoutes = (by: Omit<DiskUse, 'task' | 'withdrawn'>): readonly R
   },
 ];
 
-type By = Omit<DiskUse, 'task' | 'withdrawn'>;
-
-const put = async (by: By, request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void> => {
+const put = async (
+  options: ImageOptions,
+  request: HttpRequest,
+  answer: HttpAnswer,
+  context: HttpContext,
+): Promise<void> => {
   const caller = await context.caller();
+  const by = placeOf(options, request);
+  if (typeof by === 'string') return redirect(request, answer, by);
   // An empty PUT asks whether this is the right host; the image follows in another.
   if (request.contentLength() === 0n && request.query.get('task_id') === null) {
     answer.send(200, imageHeaders, []);
@@ -61,8 +83,15 @@ const put = async (by: By, request: HttpRequest, answer: HttpAnswer, context: Ht
   answer.send(200, imageHeaders, []);
 };
 
-const get = async (by: By, request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void> => {
+const get = async (
+  options: ImageOptions,
+  request: HttpRequest,
+  answer: HttpAnswer,
+  context: HttpContext,
+): Promise<void> => {
   const caller = await context.caller();
+  const by = placeOf(options, request);
+  if (typeof by === 'string') return redirect(request, answer, by);
   await tracked(by, request, { caller, context }, async (use) => {
     const vdi = target(by.store, request);
     checkFormat(request);
@@ -74,17 +103,37 @@ const get = async (by: By, request: HttpRequest, answer: HttpAnswer, context: Ht
   });
 };
 
+/** Where the disk of a request is. What is wrong with the request is found, and told to its task, where it is done. */
+const placeOf = (options: ImageOptions, request: HttpRequest): By | string => {
+  const { store, services, others } = options;
+  const vdi = named(store, request);
+  if (vdi === undefined || others === undefined) return options;
+  const host = machineOf(others.catalog, others.places, store.committed, ['VDI', vdi]);
+  return host === services.host ? options : others.reach(host);
+};
+
+/** The task of the request is left for the host that the client is sent to. */
+const redirect = ({ path, query }: HttpRequest, answer: HttpAnswer, authority: string): void =>
+  answer.send(302, { ...imageHeaders, Location: `https://${authority}${path}?${query}` }, []);
+
 const datapathOf = ({ services }: By): string => `http/${services.random.uuid()}`;
 
-/** The disk that `vdi` names, by reference or by uuid. */
+const nameIn = ({ query }: HttpRequest): string | null => query.get('vdi') ?? query.get('vdi_uuid');
+
+/** The disk that `vdi` names, by reference or by uuid, if there is one. */
+const named = ({ committed }: Store, request: HttpRequest): Ref<'VDI'> | undefined => {
+  const name = nameIn(request) ?? '';
+  return committed.get('VDI', name as Ref<'VDI'>) === undefined
+    ? committed.byUuid('VDI', name)
+    : (name as Ref<'VDI'>);
+};
+
 const target = (store: Store, request: HttpRequest): Ref<'VDI'> => {
-  const name = request.query.get('vdi') ?? request.query.get('vdi_uuid');
+  const vdi = named(store, request);
+  if (vdi !== undefined) return vdi;
+  const name = nameIn(request);
   if (name === null) throw new Fault('INVALID_VALUE', ['vdi', 'Name the disk: ?vdi=<reference or uuid>']);
-  const view = store.committed;
-  const vdi =
-    view.get('VDI', name as Ref<'VDI'>) === undefined ? view.byUuid('VDI', name) : (name as Ref<'VDI'>);
-  if (vdi === undefined) throw new Fault('HANDLE_INVALID', ['VDI', name]);
-  return vdi;
+  throw new Fault('HANDLE_INVALID', ['VDI', name]);
 };
 
 const checkFormat = (request: HttpRequest): void => {

@@ -31,7 +31,14 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
       auditLogRoute(runtime.trail),
       ...joinRoutes(runtime.hostPool.takingIn),
       inspectRoute(runtime.inspector),
-      ...imageRoutes(runtime),
+      ...imageRoutes({
+        ...runtime,
+        others: {
+          catalog: runtime.catalog,
+          places: runtime.hostPool.pool.places,
+          reach: runtime.authorityOf,
+        },
+      }),
       ...consoleRoutes({
         ...{ ...machine, store: runtime.store, hypervisor: runtime.services.hypervisor, log },
         others: {

@@ -3,10 +3,12 @@ import { NetworkFailure } from '../drivers/network.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
 import { nodeMeshNetwork } from '../drivers/node/mesh-wire.ts';
 import { nodePoolDoor } from '../drivers/node/pool-door.ts';
+import type { Storage } from '../drivers/storage/storage.ts';
 import { type Mesh, meshOf } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
 import type { Membership, TakingIn } from '../objects/membership.ts';
 import { serveConsoles } from '../pool/consoles.ts';
+import { serveDisks } from '../pool/disks.ts';
 import { type Ground, linkedHosts, poolLimits } from '../pool/ground.ts';
 import { adoptUsers, membershipOf, type SharedCredentials } from '../pool/membership.ts';
 import { announce, linkPeers, type OwnPeer, sayGoodbye } from '../pool/peers.ts';
@@ -36,6 +38,7 @@ export interface PoolParts {
   readonly chosen: HostHypervisor;
   /** What clients of HTTPS see. */
   readonly tls: HostCertificate;
+  readonly storage: Storage;
   readonly addressOf: (host: Ref<'host'>) => string;
   readonly cancel: (task: Ref<'task'>) => boolean;
   readonly onLead: () => Promise<void>;
@@ -119,11 +122,13 @@ export const openPool = async (options: UpOptions, parts: PoolParts, opened: Clo
   const tunnel = { network: machine.network, xenopsdSocket: paths.xenopsdSocket, runFolder: paths.run };
   const stopTunnels = serveTunnels(ground, tunnel);
   const stopConsoles = serveConsoles(ground, { ...machine, store, hypervisor: parts.chosen.hypervisor });
+  const stopDisks = serveDisks(ground, { ...machine, store, storage: parts.storage });
   opened.add({
     close: async () => {
       links.stop();
       stopTunnels();
       stopConsoles();
+      stopDisks();
     },
   });
   const fingerprint = pinOf(parts.tls);

@@ -15,6 +15,7 @@ import { type LocalSessions, localSessionsOf } from '../objects/local-sessions.t
 import { elsewhere } from '../objects/route.ts';
 import { type Objects, objectsOf } from '../objects/runtime.ts';
 import type { Services } from '../objects/services.ts';
+import { openDiskOn } from '../pool/disks.ts';
 import { peerRef } from '../pool/ground.ts';
 import { inspectorOf } from '../pool/inspection.ts';
 import type { SharedCredentials } from '../pool/membership.ts';
@@ -129,6 +130,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     onStanding: pool.onStanding,
     membership,
     migrationTo,
+    diskOn: (to, wanted, signal) => openDiskOn(hostPool.ground, to, wanted, signal),
     cancel: (task) => awake.cancel(task) || places.cancel(task),
     restart: parts.restart,
   };
@@ -143,6 +145,11 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     trail,
     audit: auditOf({ catalog, trail, clock: machine.clock, rows: store.tables }),
     hostPool,
+    /** Where the HTTPS of a host is reached, as in a URL. */
+    authorityOf: (other: Ref<'host'>): string => {
+      const port = store.committed.get('xenact_peer', peerRef(other))?.apiPort ?? httpsPort;
+      return authorityOf(store.committed.get('host', other)?.address ?? '', Number(port));
+    },
     inspector: inspectorOf(hostPool.ground, pool, awake),
     bootstrapping,
     /** Fields that follow from rows were set as the rows were read. */

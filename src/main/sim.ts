@@ -81,7 +81,15 @@ const openDoor = async (options: SimOptions, pool: Sandbox, log: Log): Promise<D
     routes: [
       ...controlRoutes(pool),
       inspectRoute(pool.inspector),
-      ...imageRoutes(parts),
+      ...imageRoutes({
+        ...parts,
+        others: {
+          catalog: pool.catalog,
+          places: { coordinator: () => services.host },
+          // There is one process for all, and one that clients can reach.
+          reach: (host) => ({ ...pool.runningAt(host), store: pool.store }),
+        },
+      }),
       ...consoleRoutes({ ...parts, network, hypervisor }),
     ],
   });

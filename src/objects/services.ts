@@ -6,6 +6,7 @@ import type { Clock, Random } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Credentials } from './credentials.ts';
+import type { DiskOpener } from './disk.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { LocalSessions } from './local-sessions.ts';
 import type { Membership } from './membership.ts';
@@ -46,6 +47,8 @@ export interface Services {
    * alone.
    */
   readonly migrationTo?: (host: Ref<'host'>, signal: AbortSignal) => Promise<WayToDaemon>;
+  /** Opens disks that only other hosts reach. Absent: this host is alone. */
+  readonly diskOn?: DiskOpener;
   /** Cancels the work, running or waiting, that reports to a task. False when there is none. */
   readonly cancel: (task: Ref<'task'>) => boolean;
   /** Stops this process in an orderly way and, where it is supervised, has it started again. */

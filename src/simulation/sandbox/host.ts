@@ -4,6 +4,7 @@ import { endPendingTasks } from '../../../actors/task/start.ts';
 import { vmReports } from '../../../actors/vm/reports.ts';
 import type { Ref } from '../../model/types.ts';
 import type { Catalog } from '../../objects/catalog.ts';
+import type { DiskOpener } from '../../objects/disk.ts';
 import { type Invoker, invokerOf } from '../../objects/invoke.ts';
 import { localSessionsOf } from '../../objects/local-sessions.ts';
 import { elsewhere } from '../../objects/route.ts';
@@ -38,6 +39,7 @@ export interface HostWorld {
     progress?: (fraction: number) => void,
   ) => Promise<void>;
   readonly peer: (url: string) => GuestsPeer | undefined;
+  readonly diskOn: DiskOpener;
 }
 
 /** A host that runs, from its boot to the loss of its power. */
@@ -85,6 +87,7 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
     facts: async () => host.facts,
     authority: world.authority,
     standing: () => (places.coordinator() === host.ref ? {} : { member: true }),
+    diskOn: world.diskOn,
     migrationTo: async (other) => ({ url: urlOf(other), close: async () => {} }),
     cancel: (task) => objects.cancel(task) || places.cancel(task),
     restart: () => {},

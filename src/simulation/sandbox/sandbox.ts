@@ -5,14 +5,16 @@ import { smRows } from '../../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../../actors/task/start.ts';
 import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../../drivers/network.ts';
-import { dateTimeOf } from '../../model/types.ts';
+import { dateTimeOf, type Ref } from '../../model/types.ts';
 import { type Catalog, catalogOf } from '../../objects/catalog.ts';
 import { storeRules } from '../../objects/derive-rows.ts';
+import { openDiskHere } from '../../objects/open-disk.ts';
 import type { Services } from '../../objects/services.ts';
 import { sharedPlaces } from '../../objects/shared-places.ts';
 import type { Inspector } from '../../pool/inspection.ts';
 import { internalClasses } from '../../pool/rows.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
+import { Fault } from '../../std/fault.ts';
 import type { Log } from '../../std/log.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import { lifeOf } from '../life.ts';
@@ -50,6 +52,8 @@ export interface Sandbox {
   /** The host that serves clients. */
   readonly coordinator: RunningHost;
   readonly hosts: readonly PoolHost[];
+  /** Throws HOST_OFFLINE for a host that is off. */
+  runningAt(host: Ref<'host'>): RunningHost;
   readonly troubles: Troubles;
   /** What files of rules are checked against. */
   readonly known: Known;
@@ -107,6 +111,11 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
   const { hosts, fill } = await startPool({ ...options, store, random, volumes });
   for (const { ref, name } of hosts) names.set(ref, name);
   const [first] = hosts as readonly [PoolHost];
+  const runningAt = (ref: Ref<'host'>): RunningHost => {
+    const host = running.get(names.get(ref) ?? '');
+    if (host === undefined) throw new Fault('HOST_OFFLINE', [ref]);
+    return host;
+  };
   const takeTime = latencyOf(options.latencyMs, random.split('latency'));
   let made = false;
   let carried = 0;
@@ -126,6 +135,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
       const host = hosts.find(({ ref }) => urlOf(ref) === url);
       return host && running.get(host.name)?.guests;
     },
+    diskOn: async (ref, wanted, signal) => openDiskHere(runningAt(ref).services, wanted, signal),
   };
   const power = powerOf({ world, hosts, running, silentMs: options.silentMs ?? silentMs });
   const coordinator = power.boot(first);
@@ -147,6 +157,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
     act: (vm, what) => [...running.values()].some(({ guests }) => guests.act(vm, what)),
     consoles: guestConsoles(running),
     inspector: sandboxInspector({ clock, store, hosts, running }),
+    runningAt,
     close: async () => {
       await power.close();
       await store.close();

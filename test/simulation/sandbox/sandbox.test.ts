@@ -6,9 +6,11 @@ import type { RecordNamed } from '../../../src/model/class.ts';
 import type { Ref } from '../../../src/model/types.ts';
 import { nullRef } from '../../../src/model/types.ts';
 import { hostCaller } from '../../../src/objects/invoke.ts';
+import { openDiskHere } from '../../../src/objects/open-disk.ts';
 import { type Sandbox, type SandboxOptions, sandboxOf } from '../../../src/simulation/sandbox/sandbox.ts';
 import { readTrouble, TroubleUnusable } from '../../../src/simulation/sandbox/trouble-file.ts';
 import { silentLog } from '../../../src/std/log.ts';
+import { struct } from '../../../src/std/value.ts';
 
 let pool: Sandbox | undefined;
 afterEach(async () => {
@@ -250,5 +252,72 @@ describe('rules', () => {
     const { known } = await opened({ size: { hosts: 2, vms: 0, srs: 0 } });
     expect(() => readTrouble(text, known)).toThrow(TroubleUnusable);
     expect(() => readTrouble(text, known)).toThrow(message);
+  });
+});
+
+describe('the disks of one host', () => {
+  const localOf = ({ store, hosts }: Sandbox, index: number): Ref<'SR'> => {
+    const found = [...store.committed.all('PBD')].find(([, { host, SR }]) => {
+      const { shared, content_type } = store.committed.require('SR', SR);
+      return host === hosts[index]?.ref && !shared && content_type === 'user';
+    });
+    return found?.[1].SR as Ref<'SR'>;
+  };
+  const bytesOf = async (of: Sandbox, vdi: Ref<'VDI'>, index: number): Promise<Buffer> => {
+    const { services } = of.runningAt(of.hosts[index]?.ref as Ref<'host'>);
+    const wanted = { vdi, how: 'read', operation: 'test' } as const;
+    const open = await openDiskHere(services, wanted, new AbortController().signal);
+    const bytes = Buffer.alloc(Number(open.sizeBytes));
+    await open.read(bytes, 0n);
+    await open.close();
+    return bytes;
+  };
+  const none = nullRef;
+  const plain = {
+    type: 'user',
+    name_label: 'd',
+    sharable: false,
+    read_only: false,
+    other_config: struct({}),
+  };
+
+  test('are copied to the storage of another, byte for byte, into a new disk and over one that exists', async () => {
+    const at = await opened();
+    const [here, there] = [localOf(at, 1), localOf(at, 2)];
+    const record = { SR: here, virtual_size: 5n << 20n, ...plain };
+    const [source, old] = (await Promise.all(
+      [here, there].map((SR) => call(at, 'VDI.create', struct({ ...record, SR }))),
+    )) as Ref<'VDI'>[] as [Ref<'VDI'>, Ref<'VDI'>];
+    const { services } = at.runningAt(at.hosts[1]?.ref as Ref<'host'>);
+    const wanted = { vdi: source, how: 'write', operation: 'test' } as const;
+    const disk = await openDiskHere(services, wanted, new AbortController().signal);
+    await disk.write(Buffer.alloc(4096, 'copied'), 3n << 20n);
+    await disk.close();
+
+    const made = (await call(at, 'VDI.copy', source, there, none, none)) as Ref<'VDI'>;
+    expect(at.store.committed.require('VDI', made).SR).toBe(there);
+    const bytes = await bytesOf(at, source, 1);
+    expect((await bytesOf(at, made, 2)).equals(bytes)).toBe(true);
+    expect(await call(at, 'VDI.copy', source, none, none, old)).toBe(old);
+    expect((await bytesOf(at, old, 2)).equals(bytes)).toBe(true);
+    // Nothing is held any more at either end.
+    await Promise.all([source, made, old].map((vdi) => call(at, 'VDI.destroy', vdi)));
+  });
+
+  test('are not copied to a host that is off, and nothing is left of trying', async () => {
+    const at = await opened();
+    const [here, there] = [localOf(at, 1), localOf(at, 2)];
+    const record = struct({ SR: here, virtual_size: 1n << 20n, ...plain });
+    const source = (await call(at, 'VDI.create', record)) as Ref<'VDI'>;
+    const count = [...at.store.committed.all('VDI')].length;
+    const off = at.hosts[2] as (typeof at.hosts)[number];
+    at.down(off.name);
+    await until(at, () => {
+      const { metrics } = at.store.committed.require('host', off.ref);
+      return !at.store.committed.require('host_metrics', metrics).live;
+    });
+    expect(await codeOf(call(at, 'VDI.copy', source, there, none, none))).toBe('HOST_OFFLINE');
+    expect([...at.store.committed.all('VDI')]).toHaveLength(count);
+    expect(at.store.committed.require('VDI', source).current_operations.size).toBe(0);
   });
 });

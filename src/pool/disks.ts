@@ -1,0 +1,230 @@
+import type { Duplex } from 'node:stream';
+import { MeshFailure } from '../mesh/failure.ts';
+import { nullRef, type Ref } from '../model/types.ts';
+import type { DiskWanted, OpenDisk } from '../objects/disk.ts';
+import { faultOf } from '../objects/driver-faults.ts';
+import { type Here, openDiskHere } from '../objects/open-disk.ts';
+import { Fault } from '../std/fault.ts';
+import { byteReader } from './byte-reader.ts';
+import type { Ground } from './ground.ts';
+import { fieldsOf, ProtocolError, textOf } from './protocol.ts';
+
+// The bytes of a disk that another host has, over a stream of the mesh: a request, then its answer, one at a time.
+// A request is what to do, where and how long, and the bytes to write. An answer is whether it was done, how long
+// it is, and the bytes read or the fault.
+
+const streamName = 'disk';
+const openMs = 60_000;
+/** One request reads or writes at most this much. */
+export const pieceBytesMax = 4 * 1024 * 1024;
+/** Disks that other hosts have open here. */
+export const disksOpenMax = 64;
+const faultBytesMax = 65_536;
+
+const headBytes = 13;
+const answerBytes = 5;
+const codes = { read: 1, write: 2, flush: 3, close: 4 } as const;
+type Operation = keyof typeof codes;
+
+const head = (operation: Operation, position: bigint, length: number): Buffer => {
+  const bytes = Buffer.alloc(headBytes);
+  bytes.writeUInt8(codes[operation], 0);
+  bytes.writeBigUInt64BE(position, 1);
+  bytes.writeUInt32BE(length, 9);
+  return bytes;
+};
+
+const answered = (done: boolean, bytes: Uint8Array): Buffer => {
+  const start = Buffer.alloc(answerBytes);
+  start.writeUInt8(done ? 0 : 1, 0);
+  start.writeUInt32BE(bytes.length, 1);
+  return Buffer.concat([start, bytes]);
+};
+
+const number = (value: bigint): Buffer => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(value);
+  return bytes;
+};
+
+const written = (to: Duplex, bytes: Uint8Array): Promise<void> =>
+  new Promise((resolve, reject) => {
+    // What is on its way when a stream is cut is never said to have arrived or not.
+    const cut = (): void => reject(new MeshFailure('failed', 'The stream was cut'));
+    if (to.destroyed) return cut();
+    to.once('close', cut);
+    to.write(bytes, (error) => {
+      to.off('close', cut);
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+
+/** A disk on another host. */
+export const openDiskOn = async (
+  { mesh, isUp }: Ground,
+  host: Ref<'host'>,
+  { vdi, how, operation }: DiskWanted,
+  signal: AbortSignal,
+): Promise<OpenDisk> => {
+  if (!isUp(host)) throw new Fault('HOST_OFFLINE', [host]);
+  const lost = (error: unknown): unknown =>
+    error instanceof MeshFailure || !(error instanceof Fault)
+      ? new Fault('CANNOT_CONTACT_HOST', [host])
+      : error;
+  let far: Duplex;
+  try {
+    far = await mesh.open(host, streamName, { vdi, how, operation }, { timeoutMs: openMs });
+  } catch (error) {
+    throw lost(error);
+  }
+  const reader = byteReader(far);
+  const answer = async (): Promise<Buffer> => {
+    const start = await reader.exactly(answerBytes);
+    const [failed, length] = [start.readUInt8(0) !== 0, start.readUInt32BE(1)];
+    if (length > (failed ? faultBytesMax : pieceBytesMax)) throw new ProtocolError('The answer is too long');
+    const bytes = await reader.exactly(length);
+    if (!failed) return bytes;
+    const [code = 'INTERNAL_ERROR', ...params] = JSON.parse(bytes.toString()) as readonly string[];
+    throw Fault.foreign(code, params);
+  };
+  const ask = async (
+    what: Operation,
+    position: bigint,
+    length: number,
+    bytes?: Uint8Array,
+  ): Promise<Buffer> => {
+    try {
+      await written(far, head(what, position, length));
+      if (bytes !== undefined && bytes.length > 0) await written(far, bytes);
+      return await answer();
+    } catch (error) {
+      if (!(error instanceof Fault)) far.destroy();
+      throw lost(error);
+    }
+  };
+  const size = async (): Promise<bigint> => {
+    const give = (): unknown => far.destroy();
+    signal.addEventListener('abort', give, { once: true });
+    try {
+      signal.throwIfAborted();
+      return (await answer()).readBigUInt64BE();
+    } catch (error) {
+      far.destroy();
+      throw signal.aborted ? signal.reason : lost(error);
+    } finally {
+      signal.removeEventListener('abort', give);
+    }
+  };
+  return {
+    sizeBytes: await size(),
+    read: async (into, position) => {
+      let count = 0;
+      while (count < into.length) {
+        const asked = Math.min(into.length - count, pieceBytesMax);
+        const bytes = await ask('read', position + BigInt(count), asked);
+        into.set(bytes, count);
+        count += bytes.length;
+        if (bytes.length < asked) break;
+      }
+      return count;
+    },
+    write: async (from, position) => {
+      for (let at = 0; at < from.length; at += pieceBytesMax) {
+        const piece = from.subarray(at, at + pieceBytesMax);
+        await ask('write', position + BigInt(at), piece.length, piece);
+      }
+    },
+    flush: async () => void (await ask('flush', 0n, 0)),
+    close: async () => {
+      try {
+        return (await ask('close', 0n, 0)).readBigUInt64BE();
+      } finally {
+        far.destroy();
+      }
+    },
+  };
+};
+
+/** Lets other hosts have the bytes of disks that this host reaches. */
+export const serveDisks = (ground: Ground, here: Here): (() => void) => {
+  let open = 0;
+  return ground.mesh.serveStream(streamName, (payload) => {
+    const fields = fieldsOf(payload);
+    const how = textOf(fields['how']);
+    if (how !== 'read' && how !== 'write') throw new ProtocolError(`A disk is not opened to ${how}`);
+    if (open >= disksOpenMax) throw new Fault('TOO_MANY_PENDING_TASKS');
+    const wanted = { vdi: textOf(fields['vdi']) as Ref<'VDI'>, how, operation: 'copy' } as const;
+    open += 1;
+    return (far) => {
+      serve(far, here, wanted)
+        .catch((error: unknown) =>
+          ground.log.info({ error, vdi: wanted.vdi }, 'A disk of another host was cut'),
+        )
+        .finally(() => {
+          open -= 1;
+          far.destroy();
+        });
+    };
+  });
+};
+
+const serve = async (far: Duplex, here: Here, wanted: DiskWanted): Promise<void> => {
+  const gone = new AbortController();
+  far.once('close', () => gone.abort(new Fault('TASK_CANCELLED', [])));
+  const told = async (run: () => Promise<Uint8Array>): Promise<void> => {
+    let answer: Buffer;
+    try {
+      answer = answered(true, await run());
+    } catch (error) {
+      const about = { ref: wanted.vdi, task: nullRef, vmOf: (uuid: string) => uuid };
+      const { code, params } = faultOf(error, about);
+      answer = answered(false, Buffer.from(JSON.stringify([code, ...params])));
+    }
+    await written(far, answer);
+  };
+  let disk: OpenDisk | undefined;
+  try {
+    await told(async () => {
+      disk = await openDiskHere(here, wanted, gone.signal);
+      return number(disk.sizeBytes);
+    });
+    if (disk === undefined) return;
+    await obey(far, disk, told);
+    disk = undefined;
+  } finally {
+    await disk?.close();
+  }
+};
+
+/** Until the other side has closed the disk. */
+const obey = async (
+  far: Duplex,
+  disk: OpenDisk,
+  told: (run: () => Promise<Uint8Array>) => Promise<void>,
+): Promise<void> => {
+  const reader = byteReader(far);
+  for (;;) {
+    const start = await reader.exactly(headBytes);
+    const [what, position, length] = [start.readUInt8(0), start.readBigUInt64BE(1), start.readUInt32BE(9)];
+    if (length > pieceBytesMax) throw new ProtocolError(`A piece of ${length} bytes is too long`);
+    if (what === codes.close) return told(async () => number(await disk.close()));
+    if (what === codes.write) {
+      const bytes = await reader.exactly(length);
+      await told(async () => {
+        await disk.write(bytes, position);
+        return Buffer.alloc(0);
+      });
+    } else if (what === codes.read) {
+      await told(async () => {
+        const into = Buffer.alloc(length);
+        return into.subarray(0, await disk.read(into, position));
+      });
+    } else if (what === codes.flush) {
+      await told(async () => {
+        await disk.flush();
+        return Buffer.alloc(0);
+      });
+    } else throw new ProtocolError(`Nobody asks ${what} of a disk`);
+  }
+};
