@@ -68,7 +68,7 @@ export const openDiskHere = async (
       ask(async () => {
         await close();
         if (how === 'read') return 0n;
-        return (await storage.statVolume(uuid, location, later)).physicalUtilisationBytes;
+        return (await storage.statVolume(uuid, location, { ...later, signal })).physicalUtilisationBytes;
       }),
   };
 };

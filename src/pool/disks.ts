@@ -103,17 +103,25 @@ export const openDiskOn = async (
       throw lost(error);
     }
   };
-  const size = async (): Promise<bigint> => {
+  /** What may hang there is given up with the signal, and is then given up there too. */
+  const unlessGivenUp = async (run: () => Promise<Buffer>): Promise<bigint> => {
     const give = (): unknown => far.destroy();
     signal.addEventListener('abort', give, { once: true });
     try {
-      signal.throwIfAborted();
-      return (await answer()).readBigUInt64BE();
+      return (await run()).readBigUInt64BE();
     } catch (error) {
-      far.destroy();
       throw signal.aborted ? signal.reason : lost(error);
     } finally {
       signal.removeEventListener('abort', give);
+    }
+  };
+  const size = async (): Promise<bigint> => {
+    try {
+      signal.throwIfAborted();
+      return await unlessGivenUp(answer);
+    } catch (error) {
+      far.destroy();
+      throw error;
     }
   };
   return {
@@ -138,7 +146,7 @@ export const openDiskOn = async (
     flush: async () => void (await ask('flush', 0n, 0)),
     close: async () => {
       try {
-        return (await ask('close', 0n, 0)).readBigUInt64BE();
+        return await unlessGivenUp(() => ask('close', 0n, 0));
       } finally {
         far.destroy();
       }
