@@ -151,6 +151,42 @@ const notPlain = /[^\x20!#-[\]-\uffff]/g;
 
 const readString = (c: JsonCursor): string => {
   const { text } = c;
+  notPlain.lastIndex = c.at + 1;
+  const end = notPlain.test(text) ? notPlain.lastIndex - 1 : text.length;
+  if (text.charCodeAt(end) !== quote) return readEscaped(c);
+  const plain = text.slice(c.at + 1, end);
+  c.at = end + 1;
+  return plain;
+};
+
+/** Where the engine's own reader takes the string it is many times faster than what tells where it is wrong. */
+const readEscaped = (c: JsonCursor): string => {
+  const end = endOfString(c);
+  const literal = c.text.slice(c.at, end);
+  try {
+    const read: string = JSON.parse(literal);
+    if (!loneSurrogate.test(read)) {
+      c.at = end;
+      return read;
+    }
+  } catch {
+    // Said below, with the place.
+  }
+  return readSlowly(c);
+};
+
+/** Behind the quote that ends the string: the first without an odd number of backslashes before it. */
+const endOfString = ({ text, at }: JsonCursor): number => {
+  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let before = end;
+    while (text.charCodeAt(before - 1) === backslash) before -= 1;
+    if ((end - before) % 2 === 0) return end + 1;
+  }
+  return text.length;
+};
+
+const readSlowly = (c: JsonCursor): string => {
+  const { text } = c;
   let out = '';
   c.at += 1;
   for (;;) {

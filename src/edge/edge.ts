@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { BodyBroken, type HttpAnswer, type HttpHandler, type HttpHead } from '../drivers/http/http.ts';
+import type { HttpAnswer, HttpHandler, HttpHead } from '../drivers/http/http.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import type { Services } from '../objects/services.ts';
@@ -8,7 +8,8 @@ import type { Log } from '../std/log.ts';
 import { own } from '../std/own.ts';
 import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
-import { Unauthorised } from './authenticate.ts';
+import { sessionOwner, Unauthorised } from './authenticate.ts';
+import { bodiesOf, bodyStatus } from './bodies.ts';
 import { contextOf, openContext } from './context.ts';
 import { dispatcherOf } from './dispatch.ts';
 import { fragmentsOf } from './encoding.ts';
@@ -54,9 +55,18 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     ...(options.eventWaitersMax === undefined ? {} : { waitersMax: options.eventWaitersMax }),
   });
   const dispatch = dispatcherOf({ ...options, events, fragments });
+  const isSession = (ref: string): boolean => {
+    try {
+      return sessionOwner(services, ref) !== undefined;
+    } catch (error) {
+      if (error instanceof Fault) return false;
+      throw error;
+    }
+  };
+  const bodies = bodiesOf({ isSession, clock: services.clock });
   const routes = longestFirst<Route>([
     healthz,
-    ...rpcRoutes(dispatch, services.clock),
+    ...rpcRoutes({ dispatch, clock: services.clock, bodies }),
     ...(options.routes ?? []),
   ]);
   const by = { catalog, services, invoker, mandates };
@@ -201,7 +211,8 @@ const refusalOf = (error: unknown, head: HttpHead, log: Log): Refusal => {
     return refusal(401, `${error.message}.`, { 'WWW-Authenticate': 'Basic realm="XenAPI"' });
   }
   if (error instanceof Fault) return refusal(own(statuses, error.code) ?? 500, error.message);
-  if (error instanceof BodyBroken) return refusal(400, `${error.message}.`);
+  const status = bodyStatus(error);
+  if (status !== undefined) return refusal(status, `${(error as Error).message}.`);
   log.error(
     { error, method: head.method, path: head.path },
     'A request failed with something that is not a fault',

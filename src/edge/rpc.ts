@@ -4,20 +4,20 @@ import { jsonFailure, jsonRefusal, jsonSuccessParts, jsonValue } from '../codec/
 import { DecodeFailure, type DecodeLimits, decodeLimits } from '../codec/limits.ts';
 import { readXmlRpcCall } from '../codec/xmlrpc-reader.ts';
 import { xmlFailure, xmlSuccessParts } from '../codec/xmlrpc-writer.ts';
-import { BodyBroken, BodyTooLarge, type HttpAnswer, type HttpRequest } from '../drivers/http/http.ts';
-import type { Clock } from '../std/clock.ts';
+import type { HttpAnswer, HttpRequest } from '../drivers/http/http.ts';
+import { type Clock, sleep } from '../std/clock.ts';
 import type { Value } from '../std/value.ts';
+import { type Bodies, bodyStatus, rpcBodyBytesMax, strangerBodyBytesMax } from './bodies.ts';
 import type { Dispatch, Outcome } from './dispatch.ts';
 import type { Format } from './encoding.ts';
 import { sendParts } from './long-answer.ts';
 import type { RequestRoute } from './route.ts';
 
-/**
- * Far above what a call needs, but extensions and plugins are sent whole files as parameters. Other
- * servers take 307,200 bytes.
- */
-export const rpcBodyBytesMax = 16 * 1024 * 1024;
-const rpcLimits: DecodeLimits = { ...decodeLimits, textMax: rpcBodyBytesMax };
+/** Values in one call, those inside others counted too: many small ones are what takes long to read. */
+export const callValuesMax = 100_000;
+const rpcLimits: DecodeLimits = { ...decodeLimits, textMax: rpcBodyBytesMax, itemsMax: callValuesMax };
+/** Larger calls are read one after the other, and others have as much time between them. */
+const largeBytes = strangerBodyBytesMax;
 
 const fromAnywhere = { 'Access-Control-Allow-Origin': '*', 'Cache-Control': 'no-cache, no-store' };
 const scriptHeaders = { 'Access-Control-Allow-Headers': 'X-Requested-With', ...fromAnywhere };
@@ -26,22 +26,32 @@ const answerHeaders = {
   json: { 'Content-Type': 'application/json', ...scriptHeaders },
 } as const;
 
+export interface RpcOptions {
+  readonly dispatch: Dispatch;
+  readonly clock: Clock;
+  readonly bodies: Bodies;
+}
+
 /** XML-RPC answers any POST that nobody else does, JSON-RPC has a path of its own. */
-export const rpcRoutes = (dispatch: Dispatch, clock: Clock): readonly RequestRoute[] => [
-  {
+export const rpcRoutes = (options: RpcOptions): readonly RequestRoute[] => {
+  const serving = { ...options, inTurn: inTurns(options.clock) };
+  const calls = (path: string, format: Format): RequestRoute => ({
     method: 'POST',
-    path: '/',
+    path,
     action: 'open',
-    handle: (request, answer) => serve(request, answer, dispatch, clock, 'xml'),
-  },
-  {
-    method: 'POST',
-    path: '/jsonrpc',
-    action: 'open',
-    handle: (request, answer) => serve(request, answer, dispatch, clock, 'json'),
-  },
-  { method: 'OPTIONS', path: '/', action: 'open', handle: async (request, answer) => allow(request, answer) },
-];
+    handle: (request, answer) => serve(request, answer, serving, format),
+  });
+  return [
+    calls('/', 'xml'),
+    calls('/jsonrpc', 'json'),
+    {
+      method: 'OPTIONS',
+      path: '/',
+      action: 'open',
+      handle: async (request, answer) => allow(request, answer),
+    },
+  ];
+};
 
 /** A browser asks before its script may call from another site. */
 const allow = ({ headers }: HttpRequest, answer: HttpAnswer): void => {
@@ -57,28 +67,51 @@ const allow = ({ headers }: HttpRequest, answer: HttpAnswer): void => {
   );
 };
 
+/** One after the other, each followed by as much time for others as it took. */
+const inTurns = (clock: Clock): (<T>(run: () => T) => Promise<T>) => {
+  let last: Promise<unknown> = Promise.resolve();
+  return (run) => {
+    let tookMs = 0;
+    const mine = last.then(() => {
+      const beganMs = clock.monotonicMs();
+      try {
+        return run();
+      } finally {
+        tookMs = clock.monotonicMs() - beganMs;
+      }
+    });
+    const rest = (): Promise<void> => sleep(clock, tookMs);
+    last = mine.then(rest, rest);
+    return mine;
+  };
+};
+
+interface Serving extends RpcOptions {
+  readonly inTurn: <T>(run: () => T) => Promise<T>;
+}
+
 const serve = async (
   request: HttpRequest,
   answer: HttpAnswer,
-  dispatch: Dispatch,
-  clock: Clock,
+  { bodies, dispatch, clock, inTurn }: Serving,
   format: Format,
 ): Promise<void> => {
-  let call: ReadCall;
   try {
-    call = readCall(await request.bytes(rpcBodyBytesMax), format);
+    await bodies.hold(request, async (body) => {
+      const read = (): ReadCall => readCall(body, format);
+      const call = body.length > largeBytes ? await inTurn(read) : read();
+      const { method, params, garbled } = call;
+      const outcome = await dispatch(method, params, { http: request, garbled, format });
+      if (outcome.kind === 'failure') {
+        answer.send(200, answerHeaders[format], [failureText(format, outcome, call)]);
+        return;
+      }
+      const [before, after] = around(format, outcome, call);
+      return sendParts(answer, clock, answerHeaders[format], [before, ...outcome.parts, after]);
+    });
   } catch (error) {
     refuse(answer, format, error);
-    return;
   }
-  const { method, params, garbled } = call;
-  const outcome = await dispatch(method, params, { http: request, garbled, format });
-  if (outcome.kind === 'failure') {
-    answer.send(200, answerHeaders[format], [failureText(format, outcome, call)]);
-    return;
-  }
-  const [before, after] = around(format, outcome, call);
-  return sendParts(answer, clock, answerHeaders[format], [before, ...outcome.parts, after]);
 };
 
 interface ReadCall {
@@ -109,7 +142,7 @@ const readCall = (bytes: Buffer, format: Format): ReadCall => {
  * it. Where the body was not read to its end the status says so too, as the connection ends.
  */
 const refuse = (answer: HttpAnswer, format: Format, error: unknown): void => {
-  const refusal = refusalOf(error);
+  const refusal = answer.begun() ? undefined : refusalOf(error);
   if (refusal === undefined) throw error;
   const { status, jsonCode, sentence } = refusal;
   const text =
@@ -134,11 +167,9 @@ const refusalOf = (error: unknown): Refusal | undefined => {
     const jsonCode = error.offset === undefined ? jsonCodes.invalid : jsonCodes.unreadable;
     return { status: 200, jsonCode, sentence: `The request is not a call. ${error.message}.` };
   }
-  if (error instanceof BodyTooLarge)
-    return { status: 413, jsonCode: jsonCodes.invalid, sentence: `${error.message}.` };
-  if (error instanceof BodyBroken)
-    return { status: 400, jsonCode: jsonCodes.unreadable, sentence: `${error.message}.` };
-  return undefined;
+  const status = bodyStatus(error);
+  if (status === undefined) return undefined;
+  return { status, jsonCode: jsonCodes.invalid, sentence: `${(error as Error).message}.` };
 };
 
 const bareParts = [

@@ -24,7 +24,14 @@ const connectionsMax = Math.max(
   otherFilesMin,
   Math.min(20_000, ((openFiles() ?? Number.POSITIVE_INFINITY) - otherFilesMin) / 2),
 );
-const limits = { connectionsMax, headMs: 15_000, bodyIdleMs: 120_000, headBytesMax: 32_768 } as const;
+const limits = {
+  connectionsMax,
+  connectionsOfOneMax: Math.min(4_096, connectionsMax),
+  pipelinedMax: 32,
+  headMs: 15_000,
+  bodyIdleMs: 120_000,
+  headBytesMax: 32_768,
+} as const;
 
 export const doorsTo = async (
   edge: Edge,

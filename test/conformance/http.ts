@@ -11,7 +11,14 @@ import { longestFirst, routeAt } from '../../src/edge/longest-path.ts';
 import { parseServiceUrl } from '../../src/objects/service-url.ts';
 import { type Adapter, against, byCall, skip } from './subject.ts';
 
-const limits = { connectionsMax: 8, headMs: 10_000, bodyIdleMs: 10_000, headBytesMax: 16_384 };
+const limits = {
+  connectionsMax: 8,
+  connectionsOfOneMax: 8,
+  pipelinedMax: 32,
+  headMs: 10_000,
+  bodyIdleMs: 10_000,
+  headBytesMax: 16_384,
+};
 
 const unframed = (): never =>
   skip('no program stands before the server: what a TLS proxy puts before a head is not spoken here');

@@ -8,7 +8,7 @@ import { readJsonRpcResponse } from '../../src/codec/jsonrpc-reader.ts';
 import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
 import { readXmlRpcResponse } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
-import { rpcBodyBytesMax } from '../../src/edge/rpc.ts';
+import { rpcBodyBytesMax } from '../../src/edge/bodies.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { implement } from '../../src/objects/implement.ts';
 import type { Value } from '../../src/std/value.ts';

@@ -36,7 +36,14 @@ beforeAll(async () => {
     audit: auditOf({ catalog: pool.catalog, trail, clock: nodeClock, rows: pool.store.tables }),
     routes: [...imageRoutes(parts)],
   });
-  const limits = { connectionsMax: 64, headMs: 60_000, bodyIdleMs: 60_000, headBytesMax: 32_768 };
+  const limits = {
+    connectionsMax: 64,
+    connectionsOfOneMax: 64,
+    pipelinedMax: 32,
+    headMs: 60_000,
+    bodyIdleMs: 60_000,
+    headBytesMax: 32_768,
+  };
   const serving = await nodeHttpServer.listen({ host: '127.0.0.1', port: 0, limits }, edge);
   url = `http://127.0.0.1:${'port' in serving.endpoint ? serving.endpoint.port : 0}`;
   close = async () => {

@@ -66,7 +66,14 @@ export interface ServedOptions extends WorldOptions {
   readonly trail?: Pick<AuditTrail, 'add'>;
 }
 
-const limits = { connectionsMax: 2_048, headMs: 10_000, bodyIdleMs: 30_000, headBytesMax: 16_384 };
+const limits = {
+  connectionsMax: 2_048,
+  connectionsOfOneMax: 2_048,
+  pipelinedMax: 32,
+  headMs: 10_000,
+  bodyIdleMs: 30_000,
+  headBytesMax: 16_384,
+};
 
 export const served = async (options: ServedOptions = {}): Promise<Served> => {
   const errors: LoggedError[] = [];

@@ -16,6 +16,10 @@ export interface HttpListen {
 
 export interface HttpLimits {
   readonly connectionsMax: number;
+  /** From one address, or one network of IPv6 addresses. */
+  readonly connectionsOfOneMax: number;
+  /** Requests of one connection that are sent ahead while others are being answered. */
+  readonly pipelinedMax: number;
   /** A head that is not complete after this long closes the connection. */
   readonly headMs: number;
   /** A body of which nothing arrives for this long closes the connection. */
@@ -53,12 +57,26 @@ export interface HttpHead {
 export interface HttpRequest extends HttpHead {
   /** Undefined: chunked, or HTTP/1.0 data until the client closes. */
   contentLength(): bigint | undefined;
-  /** The whole body; rejects with `BodyTooLarge` past the limit and with `BodyBroken` when it ends early. */
-  bytes(bytesMax: number): Promise<Buffer>;
+  /**
+   * The whole body. Rejects with `BodyTooLarge` past the limit, with `BodyLate` when it takes too long, with
+   * `BodyBroken` when it ends early, and with what `limits` refuse it for.
+   */
+  bytes(limits: BodyLimits): Promise<Buffer>;
   /** The body as it arrives. Ends early with `BodyBroken` when the client goes away before its Content-Length. */
   chunks(): AsyncIterable<Uint8Array>;
   /** Aborted when the client goes away before it was answered. Made for the first who asks: few requests need it. */
   gone(): AbortSignal;
+}
+
+/** What a whole body may take. */
+export interface BodyLimits {
+  readonly bytesMax: number;
+  /** From when it is first waited for until its end. */
+  readonly withinMs: number;
+  /** Told how much there is each time that more arrived, and by `beginning` what it is; refuses it by throwing. */
+  readonly grown?: (sizeBytes: number, beginning: () => Buffer) => void;
+  /** Refuses the body with its reason while it is waited for. */
+  readonly signal?: AbortSignal;
 }
 
 export interface HttpAnswer {
@@ -102,6 +120,13 @@ export class BodyTooLarge extends Error {
     super(`The body is over the limit of ${bytesMax} bytes`);
     this.name = 'BodyTooLarge';
     this.bytesMax = bytesMax;
+  }
+}
+
+export class BodyLate extends Error {
+  constructor(withinMs: number) {
+    super(`The body did not arrive within ${withinMs / 1_000} seconds`);
+    this.name = 'BodyLate';
   }
 }
 

@@ -1,4 +1,4 @@
-import { BodyBroken, BodyTooLarge } from '../http/http.ts';
+import { BodyBroken, BodyLate, type BodyLimits, BodyTooLarge } from '../http/http.ts';
 import { type Exchange, isArriving, isWhole } from './http-exchange.ts';
 
 /** What the reader of a body needs beside the exchange. */
@@ -35,26 +35,29 @@ const BODY_EVENTS = ['readable', 'end', 'close', 'error'] as const;
  * The whole body. A body that is announced too large is refused before a byte of it is read. This
  * is the way of every call, so it does without a generator, and without a timer where it can.
  */
-export const bodyBytes = (exchange: Exchange, bytesMax: number, rules: BodyRules): Promise<Buffer> =>
+export const bodyBytes = (exchange: Exchange, limits: BodyLimits, rules: BodyRules): Promise<Buffer> =>
   new Promise((resolve, reject) => {
     const { source, incoming } = exchange;
+    const { bytesMax, withinMs, grown, signal } = limits;
     const announced = Number(incoming.headers['content-length'] ?? Number.NaN);
     if (announced > bytesMax) throw new BodyTooLarge(bytesMax);
-    const chunks: Buffer[] = [];
-    let sizeBytes = 0;
-    let idle: NodeJS.Timeout | undefined;
+    signal?.throwIfAborted();
+    const body = gathering();
+    let timers: readonly NodeJS.Timeout[] = [];
     let settled = false;
-    const settle = (error: Error | undefined): void => {
+    const settle = (error: unknown): void => {
       if (settled) return;
       settled = true;
-      clearTimeout(idle);
-      if (error) {
+      for (const timer of timers) clearTimeout(timer);
+      signal?.removeEventListener('abort', refuse);
+      if (error === undefined) resolve(body.whole());
+      else {
         source.pause();
         reject(error);
-      } else {
-        resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, sizeBytes));
       }
     };
+    const refuse = (): void => settle(signal?.reason);
+    signal?.addEventListener('abort', refuse, { once: true });
     const look = (): void => {
       if (!isArriving(exchange)) settle(isWhole(exchange) ? undefined : broken(exchange));
     };
@@ -63,18 +66,49 @@ export const bodyBytes = (exchange: Exchange, bytesMax: number, rules: BodyRules
     source.on('close', look);
     source.on('data', (chunk: Buffer) => {
       if (settled) return;
-      chunks.push(chunk);
-      sizeBytes += chunk.length;
-      idle?.refresh();
-      if (sizeBytes > bytesMax) settle(new BodyTooLarge(bytesMax));
+      body.add(chunk);
+      timers[0]?.refresh();
+      if (body.sizeBytes > bytesMax) return settle(new BodyTooLarge(bytesMax));
+      try {
+        grown?.(body.sizeBytes, body.whole);
+      } catch (error) {
+        settle(error);
+      }
     });
     rules.invite();
-    // Most bodies come in one piece with their head and have been taken by then: no timer for them.
+    // Most bodies come in one piece with their head and have been taken by then: no timers for them.
     process.nextTick(() => {
-      if (!settled && sizeBytes !== announced)
-        idle = setTimeout(fallSilent, rules.idleMs, exchange, rules.idleMs);
+      if (settled || body.sizeBytes === announced) return;
+      timers = [
+        setTimeout(fallSilent, rules.idleMs, exchange, rules.idleMs),
+        setTimeout(() => settle(new BodyLate(withinMs)), withinMs),
+      ];
     });
   });
+
+/** Pieces as one. Kept joined, for a piece of one byte costs as much memory as one of hundreds. */
+const gathering = () => {
+  let held: Buffer = Buffer.alloc(0);
+  let sizeBytes = 0;
+  return {
+    get sizeBytes() {
+      return sizeBytes;
+    },
+    add: (chunk: Buffer): void => {
+      if (sizeBytes === 0) held = chunk;
+      else {
+        if (sizeBytes + chunk.length > held.length) {
+          const wider = Buffer.allocUnsafeSlow(Math.max(2 * held.length, sizeBytes + chunk.length));
+          held.copy(wider, 0, 0, sizeBytes);
+          held = wider;
+        }
+        chunk.copy(held, sizeBytes);
+      }
+      sizeBytes += chunk.length;
+    },
+    whole: (): Buffer => held.subarray(0, sizeBytes),
+  };
+};
 
 const broken = (exchange: Exchange): BodyBroken =>
   new BodyBroken(exchange.broken ?? 'The client went away before the end of its body');

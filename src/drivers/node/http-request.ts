@@ -71,7 +71,7 @@ export const httpRequest = (
     remoteAddress: head.remoteAddress,
     secure: head.secure,
     contentLength: () => announcedLength(exchange),
-    bytes: (bytesMax) => bodyBytes(exchange, bytesMax, rules),
+    bytes: (limits) => bodyBytes(exchange, limits, rules),
     chunks: () => bodyChunks(exchange, rules),
     gone() {
       gone ??= goneSignal(exchange);

@@ -12,6 +12,7 @@ import type { HttpAnswer, HttpHandler, HttpListen, HttpServer, Refuse } from '..
 import type { Serving } from '../network.ts';
 import { bind } from './bind.ts';
 import { type AnswerRules, httpAnswer } from './http-answer.ts';
+import { type Connections, connectionsOf, REFUSED_MAX } from './http-connections.ts';
 import {
   cut,
   type Exchange,
@@ -25,8 +26,6 @@ import { httpHead, httpRequest } from './http-request.ts';
 import { KEPT_MS_MAX } from './http-short-answer.ts';
 import { webSockets } from './web-socket.ts';
 
-/** Connections over the limit that are still told so; more than these are cut without a word. */
-const REFUSED_MAX = 64;
 /** What is being answered when the server closes has this long to end. */
 const CLOSE_MS_MAX = 2_000;
 
@@ -35,22 +34,26 @@ interface Connection {
   readonly refused: boolean;
   /** Those that are not answered to their end, in the order of their requests. */
   readonly exchanges: Exchange[];
+  readonly open: Connections;
+  /** What the connection is counted by: below TLS where it has TLS. */
+  readonly raw: Socket;
 }
 
 /** HTTP and HTTPS on a TCP port. */
 export const nodeHttpServer: HttpServer = {
   async listen(on, handler) {
     const server = makeServer(on);
-    const sockets = new Set<Socket>();
+    const open = connectionsOf(on.limits);
+    const refused = new WeakSet<Socket>();
     const connections = new WeakMap<Duplex, Connection>();
     let closing = false;
     server.maxConnections = on.limits.connectionsMax + REFUSED_MAX;
     server.on('connection', (socket) => {
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
+      if (!open.enter(socket)) refused.add(socket);
     });
     server.on(on.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
-      connections.set(socket, follow(socket, sockets.size > on.limits.connectionsMax));
+      const raw = rawSocketOf(socket);
+      connections.set(socket, follow(socket, { refused: refused.has(raw), open, raw }));
     });
     const idleMs = on.limits.bodyIdleMs;
     const context = { on, handler, connections, idleMs, closing: () => closing };
@@ -67,7 +70,7 @@ export const nodeHttpServer: HttpServer = {
         server.close();
         server.closeIdleConnections();
         const grace = setTimeout(() => {
-          for (const socket of sockets) socket.destroy();
+          for (const socket of open.all()) socket.destroy();
         }, CLOSE_MS_MAX);
         await closed;
         clearTimeout(grace);
@@ -101,7 +104,11 @@ const makeServer = ({ tls, limits }: HttpListen): Server => {
   return Object.assign(server, { httpAllowHalfOpen: true });
 };
 
-const follow = (socket: Socket, refused: boolean): Connection => {
+/** Connections are counted before their TLS is there, for one that never finishes its handshake counts too. */
+const rawSocketOf = (socket: Socket): Socket =>
+  (socket as Socket & { readonly _parent?: Socket })._parent ?? socket;
+
+const follow = (socket: Socket, known: Omit<Connection, 'exchanges'>): Connection => {
   const exchanges: Exchange[] = [];
   socket.once('end', () => {
     for (const exchange of exchanges) {
@@ -116,7 +123,7 @@ const follow = (socket: Socket, refused: boolean): Connection => {
       exchange.wake();
     }
   });
-  return { refused, exchanges };
+  return { ...known, exchanges };
 };
 
 const serveRequests = (server: Server, context: Context): void => {
@@ -131,16 +138,23 @@ const respond = async (exchange: Exchange, context: Context, awaited: boolean): 
   const connection = context.connections.get(socket);
   // Nothing can be answered any more where our side has ended, so nothing may be done either.
   if (!connection || socket.writableEnded) return;
-  const { exchanges } = connection;
+  const { exchanges, open, raw } = connection;
   exchanges.push(exchange);
+  open.busy(raw);
   response.on('finish', () => {
     // A response also finishes, so to speak, when its connection is destroyed.
-    if (!socket.destroyed) exchanges.splice(exchanges.indexOf(exchange), 1);
+    if (socket.destroyed) return;
+    exchanges.splice(exchanges.indexOf(exchange), 1);
+    if (exchanges.length === 0) open.idle(raw);
   });
   const answer = httpAnswer(exchange, context);
   if (connection.refused) {
     response.shouldKeepAlive = false;
     return say(answer, 503, BUSY);
+  }
+  if (exchanges.length > context.on.limits.pipelinedMax) {
+    response.shouldKeepAlive = false;
+    return say(answer, 503, AHEAD);
   }
   const head = httpHead(incoming, context.on.tls !== undefined);
   if (!head) return say(answer, 400, UNDECODABLE);
@@ -157,12 +171,18 @@ const serveStreams = (server: Server, context: Context): void => {
   const { handler, connections, on, idleMs } = context;
   const accept = webSockets();
   const secure = on.tls !== undefined;
+  /** From here on it is what its handler makes of it, and never one that does nothing. */
+  const hold = (socket: Socket): void => {
+    const connection = connections.get(socket);
+    connection?.open.busy(connection.raw);
+  };
 
   server.on('connect', (incoming, stream, head) => {
     const socket = stream as Socket;
     const request = connections.get(socket)?.refused ? undefined : httpHead(incoming, secure);
     if (!request) return void respond(rawExchange(incoming, socket, head), context, false);
     socket.on('error', () => {});
+    hold(socket);
     if (head.length > 0) socket.unshift(head);
     handler.connect(request, socket).catch(() => socket.destroy());
   });
@@ -173,6 +193,7 @@ const serveStreams = (server: Server, context: Context): void => {
     if (!request || !isWebSocket(incoming)) {
       return void respond(rawExchange(incoming, socket, head), context, false);
     }
+    hold(socket);
     let answered = false;
     const once = (): void => {
       if (answered) throw new Error('The WebSocket handshake was answered already');
@@ -244,6 +265,7 @@ const clientFailure = (error: ClientError): [status: number, sentence: string] =
 
 const PLAIN = { 'Content-Type': 'text/plain; charset=utf-8' };
 const BUSY = 'Too many connections are open: close some or try again later';
+const AHEAD = 'Too many requests were sent ahead on one connection: wait for answers first';
 const UNDECODABLE =
   'The path of the request is not valid percent-encoded UTF-8, or it is not HTTP/1.0 or HTTP/1.1';
 

@@ -71,7 +71,7 @@ const guestAct = (pool: Sandbox, answer: HttpAnswer, vm: string, act: string): v
 };
 
 const replaceRules = async (pool: Sandbox, request: HttpRequest, answer: HttpAnswer): Promise<void> => {
-  const text = (await request.bytes(bodyBytesMax)).toString('utf8');
+  const text = (await request.bytes({ bytesMax: bodyBytesMax, withinMs: 60_000 })).toString('utf8');
   try {
     const { rules, hosts } = readTrouble(text, pool.known);
     if (hosts.length > 0) {

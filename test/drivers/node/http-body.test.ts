@@ -298,7 +298,7 @@ test('a silent body closes the connection after the limit', async () => {
   const server = await start({
     limits: { bodyIdleMs: 50 },
     async request(request) {
-      error.resolve(await request.bytes(100).catch((why) => why));
+      error.resolve(await request.bytes({ bytesMax: 100, withinMs: 60_000 }).catch((why) => why));
     },
   });
   const client = await raw(server);
@@ -313,7 +313,7 @@ test('a text of exactly the limit is read, and one byte more is too large, annou
   const server = await start({
     async request(request, answer) {
       try {
-        answer.send(200, {}, [await request.bytes(5)]);
+        answer.send(200, {}, [await request.bytes({ bytesMax: 5, withinMs: 60_000 })]);
       } catch (error) {
         errors.push(error);
         answer.send(413, {}, ['too large']);

@@ -13,6 +13,8 @@ import { nodeHttpServer } from '../../../src/drivers/node/http-server.ts';
 
 export const limits: HttpLimits = {
   connectionsMax: 100,
+  connectionsOfOneMax: 100,
+  pipelinedMax: 32,
   headMs: 10_000,
   bodyIdleMs: 10_000,
   headBytesMax: 16_384,
@@ -44,7 +46,7 @@ export const startServer = async (handlers: Handlers): Promise<Running> => {
 
 /** Answers what it was sent. */
 export const echo = async (request: HttpRequest, answer: HttpAnswer): Promise<void> => {
-  const body = String(await request.bytes(10_000_000));
+  const body = String(await request.bytes({ bytesMax: 10_000_000, withinMs: 60_000 }));
   answer.send(200, { 'content-type': 'text/plain' }, [`${request.method} ${request.path} ${body}`]);
 };
 
