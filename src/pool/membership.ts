@@ -58,7 +58,8 @@ export const membershipOf = (parts: MembershipParts): Membership => {
   const { store, mesh, clock, host, state, isUp } = ground;
   const again = (): void => void clock.after(answerMs, restart);
 
-  mesh.serve('ejected', async () => {
+  mesh.serve('ejected', async (_, { from }) => {
+    pool.assertLeader(from);
     const current = state.current;
     if (current !== undefined) await state.save({ ...current, change: 'ejected' });
     again();
@@ -68,12 +69,17 @@ export const membershipOf = (parts: MembershipParts): Membership => {
     await store.reached(countOf(fieldsOf(payload)['generation']), signal);
     return {};
   });
-  mesh.serve('credentials', async () => ({ credentials: parts.credentials.exported() }));
-  mesh.serve('newCredentials', async (payload) => {
+  mesh.serve('credentials', async () => {
+    if (pool.role.kind !== 'leads') throw new Fault('HOST_IS_SLAVE', [pool.standing().coordinator ?? '']);
+    return { credentials: parts.credentials.exported() };
+  });
+  mesh.serve('newCredentials', async (payload, { from }) => {
+    pool.assertLeader(from);
     await parts.credentials.adopt(textOf(fieldsOf(payload)['credentials']));
     return {};
   });
-  mesh.serve('rotate', async () => {
+  mesh.serve('rotate', async (_, { from }) => {
+    pool.assertLeader(from);
     await rotateOwn(parts);
     return {};
   });

@@ -11,7 +11,7 @@ import { authorityOf, catchUp } from './following.ts';
 import { forwarding, serveCarried } from './forwarding.ts';
 import { type Ground, hostsOf, peerRef } from './ground.ts';
 import { type Leading, type LeadingOptions, leadingOf } from './leading.ts';
-import { countOf, fieldsOf, flagOf, positionOf, type Who } from './protocol.ts';
+import { countOf, fieldsOf, flagOf, listOf, positionOf, type Who } from './protocol.ts';
 import type { PoolState } from './state.ts';
 import { type Role, succeed, TooFew, whoLeads } from './succession.ts';
 
@@ -34,6 +34,11 @@ export interface Pool {
   /** Asks all other hosts to follow this one; answers those that do. */
   recover(): Promise<readonly Ref<'host'>[]>;
   setAside(host: Ref<'host'>): void;
+  /**
+   * Throws unless the host is the one that this host follows. A sender is known by its pinned certificate and the mesh
+   * answers no lower epoch, so what passes here is the word of the leader of the present epoch.
+   */
+  assertLeader(host: string): void;
   /** Told by the mesh of a higher epoch than this host's. */
   heard(epoch: number): Promise<void>;
   stop(): Promise<void>;
@@ -106,6 +111,7 @@ export const poolOf = (ground: Ground, options: PoolOptions): Pool => {
       return [host, ...followed.flat()];
     },
     setAside: (one) => now.leading?.setAside(one),
+    assertLeader: (from) => assertLeader(parts, from),
     heard: (epoch) => heard(parts, epoch),
     stop: async () => {
       now.stopped = true;
@@ -408,11 +414,6 @@ const serve = (parts: Parts): void => {
     if (now.leading === undefined) throw new Fault('HOST_IS_SLAVE', [coordinatorOf(parts)]);
     return now.leading;
   };
-  const fromLeader = (from: string): void => {
-    if (now.role.kind !== 'follows' || now.role.leader !== from) {
-      throw new Fault('INTERNAL_ERROR', ['This host follows somebody else']);
-    }
-  };
   mesh.serve('who', async () => who(), { anyEpoch: true });
   mesh.serve('lead', async (payload, { from }) => {
     const { epoch, again } = fieldsOf(payload);
@@ -433,7 +434,8 @@ const serve = (parts: Parts): void => {
     if (now.role.kind === 'follows') seek(parts, undefined);
     return { position: store.position };
   });
-  mesh.serve('takeOver', async () => {
+  mesh.serve('takeOver', async (_, { from }) => {
+    assertLeader(parts, from);
     await takeOver(parts);
     return {};
   });
@@ -445,20 +447,36 @@ const serve = (parts: Parts): void => {
     piece: copies.next(from, flagOf(fieldsOf(payload)['begin'])),
   }));
   mesh.serve('since', async (payload) => ({ batch: store.since(positionOf(fieldsOf(payload)['position'])) }));
-  mesh.serve('propose', async (payload) => {
+  mesh.serve('propose', async (payload, { from }) => {
     // Whoever does not decide answers nothing, and is asked no more.
     if (now.role.kind !== 'leads') return {};
+    const { proposal } = fieldsOf(payload);
+    assertOwnPeer(proposal, from);
     try {
-      return await store.decide(fieldsOf(payload)['proposal']);
+      return await store.decide(proposal);
     } catch (error) {
       if (error instanceof NotLeading) return {};
       throw error;
     }
   });
   mesh.serve('apply', async (payload, { from }) => {
-    fromLeader(from);
+    assertLeader(parts, from);
     return { position: await store.apply(fieldsOf(payload)['batch'] as never) };
   });
+};
+
+const assertLeader = ({ now }: Parts, from: string): void => {
+  if (now.role.kind === 'follows' && now.role.leader === from) return;
+  throw new Fault('INTERNAL_ERROR', ['This host follows somebody else']);
+};
+
+/** How a host is reached, and by which certificate it is known, no other host may say but the leader. */
+export const assertOwnPeer = (proposal: unknown, from: string): void => {
+  for (const change of listOf(fieldsOf(proposal)['changes'])) {
+    const { cls, ref, op } = fieldsOf(change);
+    if (cls !== 'xenact_peer' || (ref === from && op !== 'delete')) continue;
+    throw new Fault('INTERNAL_ERROR', ['A host says only of itself how it is known']);
+  }
 };
 
 /** The consent to an epoch was given to nobody else, this host included. */
