@@ -3,8 +3,10 @@ import { pipeline } from 'node:stream/promises';
 import type { HttpHead } from '../drivers/http/http.ts';
 import type { Ref } from '../model/types.ts';
 import { type ConsoleWays, connectConsole, consoleHost, isOfHost } from '../objects/consoles.ts';
+import { holderOf } from '../objects/holdings.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
+import { sharesOf } from '../std/shares.ts';
 import { Unauthorised } from './authenticate.ts';
 import type { HttpContext, Route } from './route.ts';
 
@@ -17,27 +19,39 @@ export interface ConsoleOptions extends ConsoleWays {
   readonly log: Log;
 }
 
+/** Consoles open at once, of one user and of all. */
+export const consolesOfUserMax = 400;
 export const consolesMax = 1_000;
 
 /** `/console`: the bytes of a guest's screen (RFB) or serial line, by CONNECT or by WebSocket. */
 export const consoleRoutes = (options: ConsoleOptions): readonly Route[] => {
-  let open = 0;
+  const open = sharesOf({ ofOneMax: consolesOfUserMax, totalMax: consolesMax });
   /** Joins the two streams until either ends. */
   const carry = async (client: Duplex, guest: Duplex): Promise<void> => {
-    open += 1;
     try {
       await Promise.race([pipeline(client, guest), pipeline(guest, client)]);
     } catch (error) {
       options.log.debug({ error: String(error) }, 'A console was cut');
     } finally {
-      open -= 1;
       client.destroy();
       guest.destroy();
     }
   };
   const dial = async (request: HttpHead, context: HttpContext, hostPart: string): Promise<Duplex> => {
-    await context.caller();
-    if (open >= consolesMax) throw new Fault('TOO_MANY_PENDING_TASKS');
+    const holder = holderOf(options.store.committed, await context.caller());
+    const leave = open.take(holder, 1);
+    if (leave === undefined) throw new Fault('TOO_MANY_PENDING_TASKS');
+    try {
+      const guest = await reach(request, context, hostPart);
+      guest.once('close', leave);
+      if (guest.destroyed) leave();
+      return guest;
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  };
+  const reach = async (request: HttpHead, context: HttpContext, hostPart: string): Promise<Duplex> => {
     const name = request.query.get('ref') ?? request.query.get('uuid');
     if (name === null)
       throw new Fault('INVALID_VALUE', ['uuid', 'Name the console: ?uuid=<uuid> or ?ref=<reference>']);

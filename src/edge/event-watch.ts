@@ -1,5 +1,6 @@
 import { type Clock, sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
+import type { Shares } from '../std/shares.ts';
 import type { Store } from '../store/store.ts';
 import type { Change } from '../store/version.ts';
 import type { Batch, Batches } from './event-batches.ts';
@@ -10,6 +11,8 @@ import { type Waiter, waitersOf } from './waiters.ts';
 /** One call that wants to hear what changes. */
 export interface Listening {
   readonly session: string;
+  /** The user, whose waiting calls are counted together. */
+  readonly holder: string;
   readonly subscription: Subscription;
   /** The generation up to which the caller has heard everything. */
   readonly position: number;
@@ -40,8 +43,8 @@ export interface EventWatchOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly batches: Batches;
-  /** Calls that wait at once; one more is answered TOO_MANY_PENDING_TASKS. */
-  readonly waitersMax: number;
+  /** Calls that wait at once, of one user and of all; one more is answered TOO_MANY_PENDING_TASKS. */
+  readonly places: Shares;
   readonly mandates: Mandates;
 }
 
@@ -66,14 +69,16 @@ export const eventWatchOf = (options: EventWatchOptions): EventWatch => {
 
   /** Resolves when something may have changed, with the generation up to which nothing has. */
   const changed = (
-    { session, subscription, position, asked: { gone, check } }: Listening,
+    { session, holder, subscription, position, asked: { gone, check } }: Listening,
     waitMs: number,
   ): Promise<number> => {
-    if (waiters.size >= options.waitersMax) throw new Fault('TOO_MANY_PENDING_TASKS');
+    const leave = options.places.take(holder, 1);
+    if (leave === undefined) throw new Fault('TOO_MANY_PENDING_TASKS');
     return new Promise((resolve) => {
       const end = (): void => {
         cancel();
         release();
+        leave();
         gone.removeEventListener('abort', end);
         waiters.remove(waiter);
         resolve(waiter.quietUntil);

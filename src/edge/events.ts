@@ -1,10 +1,12 @@
 import type { ClassName } from '../model/class.ts';
 import { int, nothing, type Ref, string } from '../model/types.ts';
+import { holderOf } from '../objects/holdings.ts';
 import type { Caller } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
+import { sharesOf } from '../std/shares.ts';
 import { type Encoding, typedEncoding } from './encoding.ts';
-import { type BatchesOptions, batchesOf } from './event-batches.ts';
-import { type Asked, eventWatchOf } from './event-watch.ts';
+import { type Batch, type BatchesOptions, batchesOf } from './event-batches.ts';
+import { type Asked, eventWatchOf, type Listening } from './event-watch.ts';
 import type { Mandates } from './mandates.ts';
 import {
   delivers,
@@ -26,15 +28,23 @@ export interface Events {
 
 export interface EventsOptions extends BatchesOptions {
   readonly waitersMax?: number;
+  readonly waitersOfUserMax?: number;
   readonly mandates: Mandates;
 }
 
 export const eventWaitersMax = 4_096;
+/** Of them, those of one user. */
+export const eventWaitersOfUserMax = 2_048;
+/** Characters of what calls that wait and registered sessions listen to: of one user, and of all. */
+export const subscribedOfUserMax = 16 * 1_048_576;
+export const subscribedMax = 4 * subscribedOfUserMax;
 const timeoutMsMax = 24 * 3_600_000;
 
 /** A session that listens by `event.next`. Its queue is the change feed of the store. */
 interface Registration {
   subscription: Subscription;
+  /** Gives back what the subscription takes. */
+  release: () => void;
   /** The generation up to which the session has heard. */
   position: number;
 }
@@ -46,13 +56,39 @@ export const eventsOf = (options: EventsOptions): Events => {
     store,
     clock,
     batches: batchesOf(options),
-    waitersMax: options.waitersMax ?? eventWaitersMax,
+    places: sharesOf({
+      ofOneMax: Math.min(
+        options.waitersMax ?? eventWaitersMax,
+        options.waitersOfUserMax ?? eventWaitersOfUserMax,
+      ),
+      totalMax: options.waitersMax ?? eventWaitersMax,
+    }),
     mandates: options.mandates,
   });
   const spelled = new Map(catalog.classes.map(({ name }) => [name.toLowerCase(), name]));
 
+  const subscribed = sharesOf({ ofOneMax: subscribedOfUserMax, totalMax: subscribedMax });
+  const userOf = (caller: Caller): string => holderOf(store.committed, caller);
+  /** Keeps a subscription for a user. Throws TOO_MANY_PENDING_TASKS where the user, or all, have too much. */
+  const hold = (caller: Caller, { key }: Subscription): (() => void) => {
+    const release = subscribed.take(userOf(caller), key.length);
+    if (release === undefined) throw new Fault('TOO_MANY_PENDING_TASKS');
+    return release;
+  };
+  const collect = async (
+    caller: Caller,
+    listening: Omit<Listening, 'session' | 'holder'>,
+  ): Promise<Batch> => {
+    const release = hold(caller, listening.subscription);
+    try {
+      return await watch.collect({ ...listening, session: caller.session, holder: userOf(caller) });
+    } finally {
+      release();
+    }
+  };
+
   const from = async (
-    { session }: Caller,
+    caller: Caller,
     [classes, token, timeoutS]: readonly [readonly string[], string, number],
     asked: Asked,
   ): Promise<Encoding> => {
@@ -66,8 +102,7 @@ export const eventsOf = (options: EventsOptions): Events => {
       delivers(subscription, 'message', '') || [...subscription.objects].some(isOfMessage);
     // A number from another server may be ahead of ours, and says nothing about our messages.
     const messagesPosition = hearsMessages ? Number(clamp(messages, store.generation)) : position;
-    const heard = { session, subscription, position, messagesPosition, timeoutMs, asked };
-    const batch = await watch.collect(heard);
+    const batch = await collect(caller, { subscription, position, messagesPosition, timeoutMs, asked });
     return batch.answer(hearsMessages ? BigInt(batch.generation) : messages);
   };
 
@@ -78,15 +113,24 @@ export const eventsOf = (options: EventsOptions): Events => {
     throw new Fault('SESSION_NOT_REGISTERED', [store.committed.get('session', session)?.uuid ?? '']);
   };
 
-  const register = ({ session }: Caller, classes: readonly string[], { check }: Asked): void => {
+  const register = (caller: Caller, classes: readonly string[], { check }: Asked): void => {
+    const { session } = caller;
     const known = registrations.get(session);
     const before = known === undefined ? [] : entriesOf(known.subscription);
     const subscription = subscriptionOf([...before, ...classes]);
-    if (known !== undefined) known.subscription = subscription;
-    else {
-      registrations.set(session, { subscription, position: store.generation });
-      options.mandates.give(session, { check, withdrawn: () => void registrations.delete(session) });
+    const release = hold(caller, subscription);
+    if (known !== undefined) {
+      known.release();
+      Object.assign(known, { subscription, release });
+      return;
     }
+    const registration = { subscription, release, position: store.generation };
+    registrations.set(session, registration);
+    const withdrawn = (): void => {
+      registration.release();
+      registrations.delete(session);
+    };
+    options.mandates.give(session, { check, withdrawn });
   };
 
   const unregister = (caller: Caller, classes: readonly string[]): void => {
@@ -99,8 +143,7 @@ export const eventsOf = (options: EventsOptions): Events => {
     const known = registered(caller);
     const { subscription, position } = known;
     try {
-      const { session } = caller;
-      const batch = await watch.collect({ session, subscription, position, timeoutMs: timeoutMsMax, asked });
+      const batch = await collect(caller, { subscription, position, timeoutMs: timeoutMsMax, asked });
       known.position = batch.generation;
       return batch.list;
     } catch (error) {

@@ -9,7 +9,7 @@ import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
 import { nodeRandom } from '../../src/drivers/node/random.ts';
 import { fragmentsOf } from '../../src/edge/encoding.ts';
-import { type Events, eventsOf } from '../../src/edge/events.ts';
+import { type Events, eventsOf, subscribedOfUserMax } from '../../src/edge/events.ts';
 import { mandatesOf } from '../../src/edge/mandates.ts';
 import { tokenText } from '../../src/edge/subscriptions.ts';
 import type { Ref } from '../../src/model/types.ts';
@@ -256,6 +256,23 @@ describe('event.from', () => {
     expect(((await host.json('event.from', root, many, '', 0)) as any).error[0]).toBe(
       'EVENT_SUBSCRIPTION_PARSE_FAILURE',
     );
+  });
+
+  test('what one user listens to is bounded over all sessions, and given back with each', async () => {
+    const sessions: string[] = [];
+    const register = async (user: string, i: number) => {
+      const session = await host.session({ auth_user_sid: user });
+      const entries = Array.from({ length: 1_000 }, (_, j) => `vm/${i} ${j} ${'x'.repeat(900)}`);
+      const reply = await host.json('event.register', session, entries);
+      if (!('error' in reply)) sessions.push(session);
+      return 'error' in reply ? reply.error : undefined;
+    };
+    const atMost = Math.ceil(subscribedOfUserMax / 900_000);
+    for (let i = 0; i < atMost; i++) if ((await register('ann', i)) !== undefined) break;
+    expect(await register('ann', 0)).toEqual(['TOO_MANY_PENDING_TASKS']);
+    expect(await register('bob', 0)).toBeUndefined();
+    await host.call('session.logout', sessions[0] ?? '');
+    expect(await register('ann', 0)).toBeUndefined();
   });
 
   test('answers what waits when the host stops', async () => {
