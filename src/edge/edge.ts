@@ -18,6 +18,7 @@ import { longestFirst, routeAt } from './longest-path.ts';
 import { mandatesOf } from './mandates.ts';
 import type { ConnectRoute, HttpContext, RequestRoute, Route, UpgradeRoute } from './route.ts';
 import { rpcRoutes } from './rpc.ts';
+import { type Sites, siteRefusal } from './sites.ts';
 
 export interface EdgeOptions {
   readonly catalog: Catalog;
@@ -28,6 +29,8 @@ export interface EdgeOptions {
   /** Disk images, consoles and what else is served beside calls. */
   readonly routes?: readonly Route[];
   readonly eventWaitersMax?: number;
+  /** Absent: browsers call from pages of this host alone. */
+  readonly sites?: Sites;
   /** Where it is written down who changed what. */
   readonly audit?: Audit;
 }
@@ -107,8 +110,17 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     }
   };
 
+  const sites = options.sites ?? { allowedOrigins: [], hostNames: [] };
+  /** Before anything else, by whichever way it comes in. */
+  const stranger = (head: HttpHead): Refusal | undefined => {
+    const reason = siteRefusal(head, sites, store);
+    return reason === undefined ? undefined : refusal(403, `${reason}.`);
+  };
+
   return {
     request: (request, answer) => {
+      const refused = stranger(request);
+      if (refused !== undefined) return said(say(answer, refused));
       const route = find<RequestRoute>(request.method, request.path);
       if (route === undefined) {
         const served = routes.some(({ method }) => method === request.method);
@@ -123,6 +135,8 @@ export const edgeOf = (options: EdgeOptions): Edge => {
       return within(request, route, (context) => route.handle(request, answer, context), { refuse, cut });
     },
     connect: (request, socket) => {
+      const refused = stranger(request);
+      if (refused !== undefined) return said(sayRaw(socket, refused));
       const route = find<ConnectRoute>('CONNECT', request.path);
       if (route === undefined) return said(sayRaw(socket, notServed(true, request)));
       return within(request, route, (context) => route.connect(request, socket, context), {
@@ -133,6 +147,8 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     upgrade: (request, accept, refuse) => {
       const route = find<UpgradeRoute>('UPGRADE', request.path);
       const turnAway = ({ status, headers, body }: Refusal): void => refuse(status, headers, body);
+      const refused = stranger(request);
+      if (refused !== undefined) return said(turnAway(refused));
       if (route === undefined) return said(turnAway(notServed(true, request)));
       let accepted: Promise<Duplex> | undefined;
       const open = (protocol: string | undefined): Promise<Duplex> => {

@@ -19,12 +19,22 @@ const rpcLimits: DecodeLimits = { ...decodeLimits, textMax: rpcBodyBytesMax, ite
 /** Larger calls are read one after the other, and others have as much time between them. */
 const largeBytes = strangerBodyBytesMax;
 
-const fromAnywhere = { 'Access-Control-Allow-Origin': '*', 'Cache-Control': 'no-cache, no-store' };
-const scriptHeaders = { 'Access-Control-Allow-Headers': 'X-Requested-With', ...fromAnywhere };
-const answerHeaders = {
-  xml: { 'Content-Type': 'text/xml', ...scriptHeaders },
-  json: { 'Content-Type': 'application/json', ...scriptHeaders },
+const uncached = { 'Cache-Control': 'no-cache, no-store' };
+const contentTypes = {
+  xml: { 'Content-Type': 'text/xml', ...uncached },
+  json: { 'Content-Type': 'application/json', ...uncached },
 } as const;
+
+/** A script reads answers from where it may call: the edge has let its page in. */
+const forPage = (origin: string): Readonly<Record<string, string>> => ({
+  'Access-Control-Allow-Origin': origin,
+  'Access-Control-Allow-Headers': 'X-Requested-With',
+  Vary: 'Origin',
+});
+
+/** The same object for nearly every call, as programs send no `Origin`. */
+const answerHeaders = (format: Format, origin: string | undefined): Readonly<Record<string, string>> =>
+  origin === undefined ? contentTypes[format] : { ...contentTypes[format], ...forPage(origin) };
 
 export interface RpcOptions {
   readonly dispatch: Dispatch;
@@ -55,13 +65,14 @@ export const rpcRoutes = (options: RpcOptions): readonly RequestRoute[] => {
 
 /** A browser asks before its script may call from another site. */
 const allow = ({ headers }: HttpRequest, answer: HttpAnswer): void => {
-  const asked = headers['access-control-request-headers'];
+  const { origin, 'access-control-request-headers': asked } = headers;
   answer.send(
     200,
     {
-      ...fromAnywhere,
+      ...uncached,
+      ...(origin !== undefined && forPage(origin)),
       'Access-Control-Allow-Headers': asked === undefined ? 'X-Requested-With' : `${asked}, X-Requested-With`,
-      'Access-Control-Allow-Methods': 'PUT',
+      'Access-Control-Allow-Methods': 'POST, PUT',
     },
     [],
   );
@@ -96,6 +107,7 @@ const serve = async (
   { bodies, dispatch, clock, inTurn }: Serving,
   format: Format,
 ): Promise<void> => {
+  const headers = answerHeaders(format, request.headers['origin']);
   try {
     await bodies.hold(request, async (body) => {
       const read = (): ReadCall => readCall(body, format);
@@ -103,14 +115,14 @@ const serve = async (
       const { method, params, garbled } = call;
       const outcome = await dispatch(method, params, { http: request, garbled, format });
       if (outcome.kind === 'failure') {
-        answer.send(200, answerHeaders[format], [failureText(format, outcome, call)]);
+        answer.send(200, headers, [failureText(format, outcome, call)]);
         return;
       }
       const [before, after] = around(format, outcome, call);
-      return sendParts(answer, clock, answerHeaders[format], [before, ...outcome.parts, after]);
+      return sendParts(answer, clock, headers, [before, ...outcome.parts, after]);
     });
   } catch (error) {
-    refuse(answer, format, error);
+    refuse(answer, format, headers, error);
   }
 };
 
@@ -141,7 +153,12 @@ const readCall = (bytes: Buffer, format: Format): ReadCall => {
  * What is not a call is answered as a call that failed, so that a client finds the reason where it looks for
  * it. Where the body was not read to its end the status says so too, as the connection ends.
  */
-const refuse = (answer: HttpAnswer, format: Format, error: unknown): void => {
+const refuse = (
+  answer: HttpAnswer,
+  format: Format,
+  headers: Readonly<Record<string, string>>,
+  error: unknown,
+): void => {
   const refusal = answer.begun() ? undefined : refusalOf(error);
   if (refusal === undefined) throw error;
   const { status, jsonCode, sentence } = refusal;
@@ -149,7 +166,7 @@ const refuse = (answer: HttpAnswer, format: Format, error: unknown): void => {
     format === 'xml'
       ? xmlFailure('INTERNAL_ERROR', [sentence])
       : jsonRefusal(jsonCode, 'INTERNAL_ERROR', [sentence]);
-  answer.send(status, answerHeaders[format], [text]);
+  answer.send(status, headers, [text]);
 };
 
 interface Refusal {

@@ -4,6 +4,7 @@ import { edgeOf } from '../edge/edge.ts';
 import { imageRoutes } from '../edge/images.ts';
 import { inspectRoute } from '../edge/inspect.ts';
 import { joinRoutes } from '../edge/join.ts';
+import { listOf } from '../edge/sites.ts';
 import { openConsole } from '../pool/consoles.ts';
 import type { Log } from '../std/log.ts';
 import type { HostCertificate } from './certificate.ts';
@@ -27,6 +28,10 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
   const edge = edgeOf({
     ...runtime,
     log,
+    sites: {
+      allowedOrigins: listOf(options['allowed-origins']),
+      hostNames: [...listOf(options['host-names']), ...listOf(options.listen)],
+    },
     routes: [
       auditLogRoute(runtime.trail),
       ...joinRoutes(runtime.hostPool.takingIn),

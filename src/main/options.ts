@@ -46,6 +46,14 @@ export const upFlags = {
     doc: 'what a member does with clients: sends them to the coordinator, or serves them itself',
     fallback: 'redirect',
   },
+  'allowed-origins': {
+    value: 'URL,...',
+    doc: 'other sites whose pages may call from a browser, such as https://panel.example (default: none)',
+  },
+  'host-names': {
+    value: 'NAME,...',
+    doc: 'names by which browsers call this host, beside its address and the names of the pool; *: any',
+  },
   hypervisor: {
     value: 'qemu|sim|unix:PATH',
     doc: 'who runs guests (default: qemu where it is installed, else sim)',

@@ -72,27 +72,12 @@ describe('over HTTP', () => {
     }
   });
 
-  test('answers, failures among them, are 200, open to other sites and kept by no cache', async () => {
+  test('answers, failures among them, are 200, kept by no cache, and open to no other site', async () => {
     for (const reply of [await json(v2('VM.nope')), await post('/', xmlCall('VM.nope', []))]) {
       expect(reply.status).toBe(200);
-      expect(reply.headers).toMatchObject({
-        'access-control-allow-origin': '*',
-        'access-control-allow-headers': 'X-Requested-With',
-        'cache-control': 'no-cache, no-store',
-      });
+      expect(reply.headers['cache-control']).toBe('no-cache, no-store');
+      expect(reply.headers['access-control-allow-origin']).toBeUndefined();
     }
-  });
-
-  test('a browser that asks may send the headers that it names', async () => {
-    const reply = await host.http('OPTIONS', '/jsonrpc', {
-      headers: { 'Access-Control-Request-Headers': 'content-type' },
-    });
-    expect([reply.status, reply.body]).toEqual([200, '']);
-    expect(reply.headers).toMatchObject({
-      'access-control-allow-origin': '*',
-      'access-control-allow-headers': 'content-type, X-Requested-With',
-      'access-control-allow-methods': 'PUT',
-    });
   });
 
   test('what is no call is a failure in the language of its path, which says what is wrong with it', async () => {
@@ -221,7 +206,10 @@ describe('values', () => {
     const text = fc
       .string({ unit: 'grapheme', maxLength: 20 })
       .filter((s) => !/(?![\t\n\r])[\p{Cc}\ufffe\uffff]/u.test(s));
-    const key = fc.oneof(fc.constantFrom('__proto__', 'constructor', 'toString', '', '<&>"'), text);
+    const key = fc.oneof(
+      fc.constantFrom('__proto__', 'constructor', 'toString', '<&>"'),
+      text.filter((name) => name !== ''),
+    );
     const map = fc.array(fc.tuple(key, text), { maxLength: 8 }).map((pairs) => new Map(pairs));
     await fc.assert(
       fc.asyncProperty(map, async (given) => {

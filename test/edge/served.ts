@@ -11,6 +11,7 @@ import { nodeHttpServer } from '../../src/drivers/node/http-server.ts';
 import { type AuditTrail, auditOf } from '../../src/edge/audit.ts';
 import { type Edge, edgeOf } from '../../src/edge/edge.ts';
 import type { Route } from '../../src/edge/route.ts';
+import type { Sites } from '../../src/edge/sites.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
 import { newRef } from '../../src/objects/tasks.ts';
@@ -62,6 +63,7 @@ export interface HttpOptions {
 export interface ServedOptions extends WorldOptions {
   readonly routes?: readonly Route[];
   readonly eventWaitersMax?: number;
+  readonly sites?: Sites;
   /** Takes the lines of the audit log. */
   readonly trail?: Pick<AuditTrail, 'add'>;
 }
@@ -103,6 +105,7 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
     services,
     log,
     ...(options.routes === undefined ? {} : { routes: options.routes }),
+    ...(options.sites === undefined ? {} : { sites: options.sites }),
     ...(options.trail === undefined
       ? {}
       : { audit: auditOf({ catalog, trail: options.trail, clock: services.clock, rows: store.tables }) }),
