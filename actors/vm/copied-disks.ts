@@ -1,8 +1,8 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { destruct } from '../../src/objects/construct.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import type { View } from '../../src/store/view.ts';
+import { noteMade } from './leftovers.ts';
 
 type VmRow = RecordNamed<'VM'>;
 type VbdRow = RecordNamed<'VBD'>;
@@ -16,6 +16,8 @@ export interface NewDisks {
   /** The memory image; the null reference where there is none. */
   readonly image: Ref<'VDI'>;
 }
+
+export const allOf = ({ byDrive, image }: NewDisks): readonly Ref<'VDI'>[] => [...byDrive.values(), image];
 
 /** What is in a CD drive is shared by all who have it, and is never copied. */
 export const hasOwnDisk = (view: View, { type, empty, VDI }: VbdRow): boolean =>
@@ -45,9 +47,7 @@ export const copyDisks = async (working: Working<'VM'>, vm: VmRow, wish: DiskWis
   const make = async (vdi: Ref<'VDI'>): Promise<Ref<'VDI'>> => {
     working.signal.throwIfAborted();
     const made = await wish.copy(vdi);
-    working.undo(async () => {
-      if (wish.isSettled?.() !== true) await destruct(working, 'VDI', made);
-    });
+    await noteMade(working, made, wish.isSettled);
     return made;
   };
   for (const [ref, { VDI }] of drives) {

@@ -10,10 +10,11 @@ import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { VM } from './class.ts';
-import { type CopyDisk, copyDisks, type NewDisks } from './copied-disks.ts';
+import { allOf, type CopyDisk, copyDisks, type NewDisks } from './copied-disks.ts';
 import { copyDevices, copyMetrics } from './copied-rows.ts';
 import { freshGenerationId } from './creating.ts';
 import type { VmHandlers } from './handlers.ts';
+import { strike } from './leftovers.ts';
 
 // Clones, copies and snapshots are one thing: new disks, then new rows in one commit.
 
@@ -81,6 +82,7 @@ const settle = (working: Vm, wish: RowWish, leaveOut: readonly Ref<'VDI'>[] = []
     const device = origin === 'snapshot' ? 'snapshot' : 'clone';
     copyDevices(tx, { services, vm, target, origin: device, disks, leaveOut });
     if (origin === 'snapshot') tx.patch('VM', self, { parent: target });
+    strike(tx, self, allOf(disks));
   });
   return target;
 };

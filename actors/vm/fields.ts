@@ -377,6 +377,11 @@ export const fields = {
     inverse: 'VM_group.VMs',
     gone: 'cleared',
   }),
+  leftovers: dyn(
+    map(ref('VDI'), ref('host')),
+    'Disks to be destroyed unless somebody has them, by the host whose work on the VM made or replaced them.',
+    { default: new Map(), internal: true, ours: true, gone: 'stays' },
+  ),
   secureboot_certificates_state: dyn(
     vmSecurebootCertificatesState,
     'Whether newer Secure Boot certificates exist for the guest and when they will be put in.',

@@ -9,11 +9,12 @@ import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { vmRefusal } from './admission.ts';
-import { copyDisks, type NewDisks } from './copied-disks.ts';
+import { allOf, copyDisks, type NewDisks } from './copied-disks.ts';
 import { copyDevices, copyMetrics, deleteDevices } from './copied-rows.ts';
 import { freshGenerationId } from './creating.ts';
 import { becomeHalted, lasting } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
+import { note, strike } from './leftovers.ts';
 import { replaceDisks } from './replaced-disks.ts';
 import { recordAtSnapshot, withoutGone } from './snapshot-record.ts';
 
@@ -90,7 +91,7 @@ const turnBack = (tx: Tx, working: Reverting, vm: Ref<'VM'>, disks: NewDisks): r
 };
 
 /** A VM that is gone comes back under the identity that it had, and its snapshots are its own again. */
-const bringBack = (tx: Tx, working: Reverting, disks: NewDisks): void => {
+const bringBack = (tx: Tx, working: Reverting, disks: NewDisks): readonly Ref<'VDI'>[] => {
   const { self, services } = working;
   const snapshot = tx.require('VM', self);
   const was = snapshot.snapshot_of;
@@ -104,8 +105,9 @@ const bringBack = (tx: Tx, working: Reverting, disks: NewDisks): void => {
   for (const [ref, { snapshot_of }] of [...tx.all('VM')]) {
     if (snapshot_of === was) tx.patch('VM', ref, { snapshot_of: vm });
   }
-  replaceDisks(tx, { snapshot, vm, now: tx.require('VM', vm), disks });
+  const dropped = replaceDisks(tx, { snapshot, vm, now: tx.require('VM', vm), disks });
   copyDevices(tx, { services, vm: snapshot, target: vm, origin: 'revert', disks });
+  return dropped;
 };
 
 const isLive = (vm: VmRow | undefined): boolean =>
@@ -129,12 +131,15 @@ const revert = async (working: Reverting): Promise<void> => {
   if (isLive(view.get('VM', vm))) await call('VM.hard_shutdown', vm, {});
   working.signal.throwIfAborted();
   const old = await working.commit((tx) => {
-    if (isThere) return turnBack(tx, working, vm, disks);
-    bringBack(tx, working, disks);
-    return [];
+    strike(tx, working.self, allOf(disks));
+    if (!isThere) return bringBack(tx, working, disks);
+    const dropped = turnBack(tx, working, vm, disks);
+    note(tx, working.self, working.services.host, dropped);
+    return dropped;
   });
   settled = true;
   await dropDisks(working, old);
+  working.settle((tx) => strike(tx, working.self, old));
 };
 
 export const reverting = { revert: { operation: 'revert', work: revert } } satisfies VmHandlers;

@@ -3,6 +3,7 @@ import { bootstrap, refreshOwnHost } from '../../actors/pool/bootstrap.ts';
 import { needsDefaultSr, needsIsoSr, useAsDefaultSr } from '../../actors/pool/default-storage.ts';
 import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
+import { clearLeftovers } from '../../actors/vm/leftovers.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { construct } from '../objects/construct.ts';
@@ -42,6 +43,9 @@ export const hostRows = async (given: Preparing): Promise<{ close(): Promise<voi
     await refreshOwnHost({ ...bootstrapping, facts: await services.facts() }, services.host);
     await plugAtStart(given);
   }
+  clearLeftovers(given).catch((error: unknown) => {
+    given.log.error({ error }, 'Disks that are left from unfinished work could not be destroyed');
+  });
   return followGuests(given);
 };
 

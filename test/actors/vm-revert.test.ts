@@ -3,6 +3,7 @@
 // Method: the real behaviours; disks are rows of a stand-in whose messages fail where a test says so.
 
 import { afterEach, expect, test } from 'vitest';
+import { clearLeftovers } from '../../actors/vm/leftovers.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { nullRef } from '../../src/model/types.ts';
 import { Fault } from '../../src/std/fault.ts';
@@ -215,4 +216,41 @@ test('the largest VM has snapshots too, and what their record has no room for is
     await at.call('VM.revert', snapshot);
     expect(vmRow(at, vm)[name].get('note 7')).toBe(large.get('note 7'));
   }
+});
+
+test('what a host that ended in the middle of it left is destroyed when it starts again, unless somebody has it', async () => {
+  const [at, vm] = await setUp();
+  const [held] = disksOf(at, vm) as readonly [Ref<'VDI'>];
+  const [orphan, image, theirs] = [await newDisk(at), await newDisk(at), await newDisk(at)];
+  await at.store.commit((tx) => {
+    const host = (vdi: Ref<'VDI'>) => [vdi, at.host] as const;
+    const elsewhere = [theirs, 'OpaqueRef:other-host' as Ref<'host'>] as const;
+    const leftovers = new Map([
+      host(held),
+      host(orphan),
+      host(image),
+      host('OpaqueRef:no' as Ref<'VDI'>),
+      elsewhere,
+    ]);
+    tx.patch('VM', vm, { leftovers, suspend_VDI: image });
+  });
+  await clearLeftovers(at);
+  expect([held, orphan, image, theirs].map((vdi) => isThere(at, vdi))).toEqual([true, false, true, true]);
+  expect([...vmRow(at, vm).leftovers.keys()]).toEqual([theirs]);
+});
+
+test("work notes the disks that it makes and replaces until they are somebody's or gone", async () => {
+  const [at, vm] = await setUp();
+  const noted: number[] = [];
+  const stop = at.store.watch(() => {
+    for (const [, { leftovers }] of rows(at).all('VM')) if (leftovers.size > 0) noted.push(leftovers.size);
+  });
+  const snapshot = await at.call('VM.snapshot', vm, 'before');
+  const taken = noted.length;
+  await at.call('VM.revert', snapshot);
+  disks.faults.set('destroy', new Fault('SR_BACKEND_FAILURE', ['broken', '', '']));
+  await at.call('VM.revert', snapshot);
+  stop();
+  expect([taken > 0, noted.length > taken]).toEqual([true, true]);
+  for (const [, { leftovers }] of rows(at).all('VM')) expect(leftovers.size).toBe(0);
 });

@@ -169,6 +169,7 @@ export const vmFates = {
   pending_guidances_recommended: guidance,
   pending_guidances_full: guidance,
   groups: row('default', 'default', 'default', 'kept', 'Placement is a matter of the present.'),
+  leftovers: row('default', 'default', 'default', 'kept', 'Of work on this VM that is not over.'),
   secureboot_certificates_state: row('default', 'copied', 'copied', 'copied', 'Goes with `NVRAM`.'),
 } as const satisfies Fates<'VM', VmOrigin>;
 

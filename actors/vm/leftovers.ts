@@ -1,0 +1,68 @@
+import type { RecordNamed } from '../../src/model/class.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
+import { destruct } from '../../src/objects/construct.ts';
+import type { Working } from '../../src/objects/implement.ts';
+import type { Invoker } from '../../src/objects/invoke.ts';
+import type { Services } from '../../src/objects/services.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { Tx, View } from '../../src/store/view.ts';
+
+// Disks that are nobody's yet, or no more: noted in the row of the VM that is worked on, so that the host which
+// ended in the middle of the work destroys them when it starts again.
+
+type Leftovers = RecordNamed<'VM'>['leftovers'];
+
+export const note = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>, disks: readonly Ref<'VDI'>[]): void => {
+  const noted: Leftovers = tx.require('VM', self).leftovers;
+  tx.patch('VM', self, { leftovers: new Map([...noted, ...disks.map((vdi) => [vdi, host] as const)]) });
+};
+
+export const strike = (tx: Tx, self: Ref<'VM'>, disks: readonly Ref<'VDI'>[]): void => {
+  const noted = tx.get('VM', self)?.leftovers;
+  if (noted === undefined || !disks.some((vdi) => noted.has(vdi))) return;
+  tx.patch('VM', self, { leftovers: new Map([...noted].filter(([vdi]) => !disks.includes(vdi))) });
+};
+
+/** A disk that work has just made, taken back if the work fails, or ends with its host. */
+export const noteMade = async (
+  working: Working<'VM'>,
+  vdi: Ref<'VDI'>,
+  isSettled: () => boolean = () => false,
+): Promise<void> => {
+  const { self, services } = working;
+  working.undo(async () => {
+    if (isSettled()) return;
+    await destruct(working, 'VDI', vdi);
+    await working.commit((tx) => strike(tx, self, [vdi]));
+  });
+  await working.commit((tx) => note(tx, self, services.host, [vdi]));
+};
+
+const isNobodys = (view: View, vdi: Ref<'VDI'>): boolean => {
+  const row = view.get('VDI', vdi);
+  if (row === undefined || row.VBDs.length > 0 || vdi === nullRef) return false;
+  return ![...view.all('VM')].some(([, { suspend_VDI }]) => suspend_VDI === vdi);
+};
+
+export interface Clearing {
+  readonly store: Store;
+  readonly invoker: Pick<Invoker, 'call'>;
+  readonly services: Pick<Services, 'host' | 'log'>;
+}
+
+/** Asked when a host starts: whatever work noted as its own was cut off. One that stays is tried next time. */
+export const clearLeftovers = async ({ store, invoker, services }: Clearing): Promise<void> => {
+  for (const [vm, { leftovers }] of [...store.latest.all('VM')]) {
+    const gone: Ref<'VDI'>[] = [];
+    for (const [vdi, host] of leftovers) {
+      if (host !== services.host) continue;
+      try {
+        if (isNobodys(store.latest, vdi)) await destruct(invoker, 'VDI', vdi);
+        gone.push(vdi);
+      } catch (error) {
+        services.log.warn({ error, vdi }, 'A disk that is left from unfinished work could not be destroyed');
+      }
+    }
+    if (gone.length > 0) await store.commit((tx) => strike(tx, vm, gone));
+  }
+};
