@@ -1,18 +1,15 @@
 import type { ClassName, RecordNamed } from '../../src/model/class.ts';
-import { dateTimeOf, datetime, millisecondsOf, type Ref } from '../../src/model/types.ts';
+import { datetime, millisecondsOf, type Ref } from '../../src/model/types.ts';
 import { type Deciding, implement } from '../../src/objects/implement.ts';
-import { newRef } from '../../src/objects/tasks.ts';
+import { leaveMessage } from '../../src/objects/messages.ts';
 import { parseWhere } from '../../src/objects/where.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { inSlices } from '../../src/std/pace.ts';
-import type { Tx, View } from '../../src/store/view.ts';
+import type { View } from '../../src/store/view.ts';
 import { message } from './class.ts';
 
 type Message = RecordNamed<'message'>;
 type Messages = ReadonlyMap<Ref<'message'>, Message>;
-
-/** At the limit the oldest message goes as a new one comes. */
-export const messagesMax = 10_000;
 
 /** Classes that messages can be about, by what they are called there. */
 const aboutClass: Readonly<Partial<Record<Message['cls'], ClassName>>> = {
@@ -26,15 +23,6 @@ const aboutClass: Readonly<Partial<Record<Message['cls'], ClassName>>> = {
 const selected = (view: View, wanted: (record: Message) => boolean): Messages =>
   new Map([...view.all('message')].filter(([, record]) => wanted(record)));
 
-const makeRoom = (tx: Tx): void => {
-  const all = [...tx.all('message')];
-  if (all.length < messagesMax) return;
-  const [oldest] = all.reduce((a, b) =>
-    millisecondsOf(b[1].timestamp) < millisecondsOf(a[1].timestamp) ? b : a,
-  );
-  tx.delete('message', oldest);
-};
-
 const create = (
   { tx, services }: Deciding,
   fields: Pick<Message, 'name' | 'priority' | 'cls' | 'obj_uuid' | 'body'>,
@@ -43,14 +31,7 @@ const create = (
   if (about === undefined || tx.byUuid(about, fields.obj_uuid) === undefined) {
     throw new Fault('UUID_INVALID', [fields.cls, fields.obj_uuid]);
   }
-  makeRoom(tx);
-  const ref = newRef<'message'>(services);
-  tx.create('message', ref, {
-    ...fields,
-    uuid: services.random.uuid(),
-    timestamp: dateTimeOf(services.clock.now()),
-  });
-  return ref;
+  return leaveMessage(tx, services, fields);
 };
 
 /** Of messages a field that there is not is no error, unlike of other classes: it is equal to nothing. */

@@ -4,6 +4,7 @@ import { nullRef } from '../../src/model/types.ts';
 import type { HostFacts } from '../../src/objects/host-facts.ts';
 import { refreshCards } from '../../src/objects/network-cards.ts';
 import { type NewRow, newRows } from '../../src/objects/new-rows.ts';
+import { freeBytes, memoryOfHost } from '../../src/objects/placement/memory.ts';
 import { listedRoles, permissionsOf, roleRef, roleUuid } from '../../src/objects/roles.ts';
 import type { Clock, Random } from '../../src/std/clock.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -51,6 +52,9 @@ export const bootstrap = (options: BootstrapOptions): Promise<Bootstrapped> =>
     createInternalNetwork(tx, newRow);
     refreshCards(tx, host, options.facts, newRow);
     createTemplates(tx, newRow);
+    tx.patch('host_metrics', tx.require('host', host).metrics, {
+      memory_free: freeBytes(memoryOfHost(tx, host)),
+    });
     return { pool, host, created: known === undefined };
   });
 

@@ -17,6 +17,7 @@ import { queries } from './queries.ts';
 import { reverting } from './reverting.ts';
 import { set_is_a_template, settings } from './settings.ts';
 import { stopping } from './stopping.ts';
+import { telling } from './telling.ts';
 import { vcpus } from './vcpus.ts';
 import { xenstoreData } from './xenstore-data.ts';
 
@@ -49,10 +50,7 @@ export default implement(
     create,
     destroy,
     set_is_a_template,
-    ...power,
-    ...migrating,
-    ...stopping,
-    ...copying,
+    ...telling({ ...power, ...migrating, ...stopping, ...copying }),
     ...reverting,
     ...provisioning,
     ...memory,

@@ -1,3 +1,4 @@
+import { refreshMemory } from '../../actors/host/figures.ts';
 import { collectSessions } from '../../actors/session/collect.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
 import { reservationCollector } from '../../actors/vm/collect.ts';
@@ -11,7 +12,7 @@ interface Swept extends Pick<Runtime, 'catalog' | 'store' | 'services'> {
 }
 
 /**
- * What is collected from time to time: ended tasks, idle sessions, memory set aside for starts that never began,
+ * What is done from time to time: the free memory of hosts is told, and collected are ended tasks, idle sessions, memory set aside for starts that never began,
  * and rows that lost what they need.
  */
 export const housekeeping = (
@@ -30,21 +31,34 @@ export const housekeeping = (
     });
     await collectRows();
   };
-  let cancel = (): void => {};
-  const again = (): void => {
-    cancel = clock.after(everyMs, () => {
-      sweep()
-        .catch((error: unknown) => services.log.error({ error }, 'Housekeeping failed'))
-        .finally(again);
-    });
+  const measure = async (): Promise<void> => {
+    if (hostPool.pool.role.kind === 'leads') await store.commit(refreshMemory);
   };
-  again();
+  const repeated = (everyMs: number, run: () => Promise<void>): (() => void) => {
+    let cancel = (): void => {};
+    let ended = false;
+    const again = (): void => {
+      if (ended) return;
+      cancel = clock.after(everyMs, () => {
+        run()
+          .catch((error: unknown) => services.log.error({ error }, 'Housekeeping failed'))
+          .finally(again);
+      });
+    };
+    again();
+    return () => {
+      ended = true;
+      cancel();
+    };
+  };
+  const ends = [repeated(sweepMs, sweep), repeated(figuresMs, measure)];
   return {
     close: async () => {
-      cancel();
-      cancel = () => {};
+      for (const end of ends) end();
     },
   };
 };
 
-const everyMs = 30_000;
+const sweepMs = 30_000;
+/** Clients show the figures of hosts this late at most. */
+const figuresMs = 5_000;

@@ -1,8 +1,9 @@
 // Goal: messages can be left, found, filtered and removed, and cannot fill the host.
 // Method: message messages by wire name on one host in process, with a clock that the test moves.
 import { describe, expect, test } from 'vitest';
-import message, { messagesMax } from '../../actors/message/behaviour.ts';
+import message from '../../actors/message/behaviour.ts';
 import { dateTimeOf, datetime, epoch, type Ref } from '../../src/model/types.ts';
+import { messagesMax } from '../../src/objects/messages.ts';
 import { manualClock } from '../manual-clock.ts';
 import { world } from '../world.ts';
 

@@ -1,0 +1,94 @@
+import type { RecordNamed } from '../../src/model/class.ts';
+import type { Ref } from '../../src/model/types.ts';
+import type { Working } from '../../src/objects/implement.ts';
+import { leaveMessage } from '../../src/objects/messages.ts';
+import type { Tx, View } from '../../src/store/view.ts';
+import type { VmHandlers } from './handlers.ts';
+
+// What happened to VMs is told in messages, whose names and texts clients know.
+
+interface Told {
+  readonly view: View;
+  /** The VM as it was before. */
+  readonly before: RecordNamed<'VM'>;
+  readonly args: { readonly new_name?: string; readonly host?: Ref<'host'> };
+  readonly result: unknown;
+  /** The host that did it. */
+  readonly here: Ref<'host'>;
+}
+
+interface Tale {
+  readonly name: string;
+  /** What comes after the name of the VM. */
+  readonly text: (told: Told) => string;
+}
+
+const tale = (name: string, text: string): Tale => ({ name, text: () => text });
+
+const hostNamed = (view: View, host: Ref<'host'> | undefined, quote: string): string => {
+  const { name_label = '', uuid = '' } = (host && view.get('host', host)) ?? {};
+  return `${quote}${name_label}${quote} (uuid: ${uuid})`;
+};
+
+const started: Tale = {
+  name: 'VM_STARTED',
+  text: ({ view, here }) => `started on host: ${hostNamed(view, here, '')}`,
+};
+const resumed: Tale = {
+  name: 'VM_RESUMED',
+  text: ({ view, here }) => `resumed on host: ${hostNamed(view, here, '')}`,
+};
+
+const tales: Readonly<Partial<Record<keyof VmHandlers, Tale>>> = {
+  start: started,
+  start_on: started,
+  resume: resumed,
+  resume_on: resumed,
+  clean_shutdown: tale('VM_SHUTDOWN', 'shutdown'),
+  shutdown: tale('VM_SHUTDOWN', 'shutdown'),
+  hard_shutdown: tale('VM_SHUTDOWN', 'shutdown forcibly'),
+  clean_reboot: tale('VM_REBOOTED', 'rebooted cleanly'),
+  hard_reboot: tale('VM_REBOOTED', 'rebooted forcibly'),
+  pause: tale('VM_PAUSED', 'paused'),
+  unpause: tale('VM_UNPAUSED', 'unpaused'),
+  suspend: tale('VM_SUSPENDED', 'suspended'),
+  snapshot: { name: 'VM_SNAPSHOTTED', text: ({ args }) => `snapshotted, snapshot name: ${args.new_name}` },
+  checkpoint: {
+    name: 'VM_CHECKPOINTED',
+    text: ({ args }) => `checkpointed, snapshot name: ${args.new_name}`,
+  },
+  clone: {
+    name: 'VM_CLONED',
+    text: ({ view, result }) => `cloned (new uuid: ${view.get('VM', result as Ref<'VM'>)?.uuid ?? ''})`,
+  },
+  pool_migrate: {
+    name: 'VM_MIGRATED',
+    text: ({ view, here, args }) =>
+      `migrated from host ${hostNamed(view, here, "'")} to host ${hostNamed(view, args.host, "'")}`,
+  },
+};
+
+const informational = 5n;
+
+const tell = (tx: Tx, { services }: Working<'VM'>, { name, text }: Tale, told: Omit<Told, 'view'>): void => {
+  const { uuid, name_label } = told.before;
+  const body = `VM '${name_label}' (uuid: ${uuid}) ${text({ ...told, view: tx })}`;
+  leaveMessage(tx, services, { name, priority: informational, cls: 'VM', obj_uuid: uuid, body });
+};
+
+/** The handlers, each of which leaves its message in the commit that settles its work. */
+export const telling = <H extends VmHandlers>(handlers: H): H => {
+  const all = Object.entries(handlers).map(([message, handler]) => {
+    const told = tales[message as keyof VmHandlers];
+    if (told === undefined || handler === undefined || !('work' in handler)) return [message, handler];
+    const work = async (working: Working<'VM'>, args: never): Promise<unknown> => {
+      const before = working.record;
+      const result: unknown = await (handler.work as typeof work)(working, args);
+      const here = working.services.host;
+      working.settle((tx) => tell(tx, working, told, { before, args, result, here }));
+      return result;
+    };
+    return [message, { ...handler, work }];
+  });
+  return Object.fromEntries(all) as H;
+};
