@@ -23,6 +23,9 @@ export interface CopyArgs {
  */
 export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref<'VDI'>> => {
   const { self, record, view } = working;
+  if (args.into_vdi === self) {
+    throw new Fault('OPERATION_NOT_ALLOWED', ['A disk cannot be copied into itself']);
+  }
   requireReached(working, record.SR);
   // Disks that are gone are as good as none: the whole is copied, into a new one.
   const base = view.get('VDI', args.base_vdi) === undefined ? undefined : args.base_vdi;

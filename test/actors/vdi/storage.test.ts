@@ -109,6 +109,7 @@ test('a copy into a disk replaces what was there, with a base only what differs 
   expect(await read(target, 4)).toBe('aabb');
   const small = await createVdi(w, sr, { virtual_size: 1n << 20n });
   expect((await refusal(w.call('VDI.copy', vdi, noRef, noRef, small)))[0]).toBe('VDI_TOO_SMALL');
+  expect((await refusal(w.call('VDI.copy', vdi, noRef, noRef, vdi)))[0]).toBe('OPERATION_NOT_ALLOWED');
   for (const ref of [small, snapshot, target, vdi]) await w.call('VDI.destroy', ref);
 });
 
