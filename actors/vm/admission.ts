@@ -1,5 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
+import { capabilitiesOn } from '../../src/objects/guest-capabilities.ts';
 import { type Guest, guestOf, isTrue } from '../../src/objects/guests.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
 import type { View } from '../../src/store/view.ts';
@@ -127,6 +128,11 @@ const features: Check = ({ guest, self }, operation, strict) => {
   return wanted.some((feature) => told.get(feature) === '1') ? undefined : ['VM_LACKS_FEATURE', self];
 };
 
+const ballooning: Check = ({ view, vm, self, guest }, operation) =>
+  operation === 'changing_dynamic_range' && guest.live && !capabilitiesOn(view, vm.resident_on).ballooning
+    ? ['VM_LACKS_FEATURE', self]
+    : undefined;
+
 const quiesce: Check = ({ self }, operation) =>
   operation === 'snapshot_with_quiesce' ? ['VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED', self] : undefined;
 
@@ -185,6 +191,7 @@ const checks: readonly Check[] = [
   mobility,
   controlDomain,
   features,
+  ballooning,
   quiesce,
   disks,
   passedThrough,

@@ -15,6 +15,8 @@ export interface Capabilities {
   readonly uefi: boolean;
   readonly secureBoot: boolean;
   readonly floppies: boolean;
+  /** The memory of a guest can be changed while it runs. */
+  readonly ballooning: boolean;
   /** Several drives may sit at one position of different buses, or of partitions. */
   readonly sharedPositions: boolean;
 }
@@ -28,6 +30,7 @@ export const assumedCapabilities: Capabilities = {
   uefi: true,
   secureBoot: true,
   floppies: true,
+  ballooning: true,
   sharedPositions: true,
 };
 

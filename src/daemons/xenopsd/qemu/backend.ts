@@ -91,6 +91,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
       ),
       secureBoot: false,
       floppies: false,
+      ballooning: false,
       sharedPositions: false,
     }),
     guestFeatures,
