@@ -5,7 +5,7 @@ import type { WireMessage } from '../model/derive.ts';
 import { measured } from '../model/sizes.ts';
 import { set, string } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
-import { readConstructor } from '../objects/fields.ts';
+import { assertKeyed, readConstructor } from '../objects/fields.ts';
 import type { Caller } from '../objects/implement.ts';
 import type { Invocation, Invoker } from '../objects/invoke.ts';
 import { implicitRead, rowsOf } from '../objects/reads.ts';
@@ -199,6 +199,7 @@ const readArgs = (
   });
   // What a constructor lacks is an error of its types, so it is found here and not by the implementation.
   if (message.kind === 'constructor') readConstructor(message.cls, args[0] as Struct);
+  assertKeyed(message, args);
   return args;
 };
 

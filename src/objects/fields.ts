@@ -53,6 +53,29 @@ export const implicitDecision = (message: WireMessage): ImplicitDecision | undef
   return undefined;
 };
 
+/** Keys that a call would put into a map of its class's rows. */
+const keysGiven = (message: WireMessage, args: readonly unknown[]): readonly unknown[] => {
+  const maps = Object.entries(message.cls.fields).flatMap(([name, { type }]) =>
+    type.kind === 'map' ? [name] : [],
+  );
+  if (message.kind === 'constructor') {
+    return maps.flatMap((name) => {
+      const value = (args[0] as Struct).get(name);
+      return value instanceof Map ? [...value.keys()] : [];
+    });
+  }
+  const field = /^(?:set|add_to)_(.+)$/.exec(message.name)?.[1] ?? '';
+  if (!maps.includes(field)) return [];
+  const given = args[message.hasSelf ? 1 : 0];
+  return given instanceof Map ? [...given.keys()] : [given];
+};
+
+/** A key is a name: nothing could be looked up or taken away under none. */
+export const assertKeyed = (message: WireMessage, args: readonly unknown[]): void => {
+  if (!keysGiven(message, args).includes('')) return;
+  throw new Fault('INTERNAL_ERROR', [`${message.method}: a key of a map cannot be empty, so give it a name`]);
+};
+
 /**
  * The trusted fields of a constructor's struct. A member that the class does not have is ignored, a
  * mandatory one that is missing is refused.

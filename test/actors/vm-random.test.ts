@@ -237,7 +237,7 @@ describe('Random settings', () => {
         }
         await at.close();
       };
-      await fc.assert(lives(at, acts), { numRuns: 4, endOnFailure: true }).finally(end);
+      await fc.assert(lives(at, acts), { numRuns: 8, endOnFailure: true }).finally(end);
     },
   );
 });
