@@ -8,15 +8,16 @@ import { figure, quantile, verdict } from './figures.ts';
 import type { Load, Target } from './load.ts';
 import { type Client, openPool } from './pool.ts';
 import { seedPool } from './seed.ts';
+import { sized } from './sizes.ts';
 import { posting } from './wire.ts';
 
-const rounds = 9;
+const rounds = sized(9, 2);
 
 /** `VM.get_all_records` of a small and a large pool, beside a bare server that sends the same bytes. */
 export const allRecords = async (print: (line: string) => void): Promise<void> => {
   print(`VM.get_all_records over XML-RPC, ${rounds} rounds, median [least..most]`);
-  const small = await measured(print, 1_000);
-  const large = await measured(print, 10_000);
+  const small = await measured(print, sized(1_000, 20));
+  const large = await measured(print, sized(10_000, 200));
   const growth = (ms: number, before: number): number => ms / before / 10;
   print('  10,000 VMs beside 1,000, for each VM:');
   print(

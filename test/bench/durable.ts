@@ -12,12 +12,13 @@ import { startChild } from './child.ts';
 import { figure, inParallel, secondsOf, verdict } from './figures.ts';
 import type { Load } from './load.ts';
 import { openPool } from './pool.ts';
+import { sized } from './sizes.ts';
 import { posting } from './wire.ts';
 
-const writers = 100;
-const rounds = 7;
-const sliceMs = 1_000;
-const commitsOfRound = 10_000;
+const writers = sized(100, 10);
+const rounds = sized(7, 2);
+const sliceMs = sized(1_000, 60);
+const commitsOfRound = sized(10_000, 200);
 
 /** Changes that are on disk before they are answered: by the store alone, and through the API. */
 export const durable = async (print: (line: string) => void): Promise<void> => {

@@ -5,13 +5,14 @@ import { figure, verdict } from './figures.ts';
 import type { Load, Target } from './load.ts';
 import type { Pool } from './pool.ts';
 import { type Client, openPool } from './pool.ts';
+import { sized } from './sizes.ts';
 import { posting } from './wire.ts';
 
-const waiterCount = 1_000;
-const idleCount = 10_000;
-const stormChanges = 10_000;
-const stormClients = 100;
-const rounds = 7;
+const waiterCount = sized(1_000, 20);
+const idleCount = sized(10_000, 50);
+const stormChanges = sized(10_000, 200);
+const stormClients = sized(100, 5);
+const rounds = sized(7, 2);
 const MiB = 2 ** 20;
 
 interface Scene {

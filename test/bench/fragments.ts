@@ -9,8 +9,9 @@ import { silentLog } from '../../src/std/log.ts';
 import { lmdbDurable } from '../../src/store/lmdb.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 import { verdict } from './figures.ts';
+import { sized } from './sizes.ts';
 
-const vmCount = 1_000;
+const vmCount = sized(1_000, 20);
 
 /** How many records are encoded anew for a list after one of a thousand VMs has changed. */
 export const fragments = async (print: (line: string) => void): Promise<void> => {

@@ -9,10 +9,11 @@ import type { Mesh } from '../../src/mesh/mesh.ts';
 import { startChild } from './child.ts';
 import { figure, secondsOf, verdict } from './figures.ts';
 import { type MeshEcho, plainMesh } from './mesh-echo.ts';
+import { sized } from './sizes.ts';
 
-const rounds = 9;
-const sliceMs = 700;
-const streamBytes = 256 * 1_048_576;
+const rounds = sized(9, 2);
+const sliceMs = sized(700, 60);
+const streamBytes = sized(256, 4) * 1_048_576;
 
 /** What a call of a method on an actor elsewhere looks like. */
 const payload = {

@@ -3,11 +3,12 @@ import { startChild } from './child.ts';
 import { figure, quantile, verdict } from './figures.ts';
 import type { Client } from './pool.ts';
 import type { PoolLoad, Series } from './pool-load.ts';
+import { sized } from './sizes.ts';
 import type { Host, ThreeHosts } from './three-hosts.ts';
 import { posting } from './wire.ts';
 
-const rounds = 7;
-const callsOfRound = 100;
+const rounds = sized(7, 2);
+const callsOfRound = sized(100, 5);
 
 /** What the same call takes at the edge of its object's host, and at the edge of another. */
 interface Pair {

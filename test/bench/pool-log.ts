@@ -4,13 +4,14 @@ import { startChild } from './child.ts';
 import { figure, quantile, verdict } from './figures.ts';
 import type { Client } from './pool.ts';
 import type { PoolLoad, Series } from './pool-load.ts';
+import { sized } from './sizes.ts';
 import type { ThreeHosts } from './three-hosts.ts';
 import { posting } from './wire.ts';
 
-const writers = 16;
-const perSecond = 500;
-const rounds = 5;
-const secondsOfRound = 3;
+const writers = sized(16, 2);
+const perSecond = sized(500, 20);
+const rounds = sized(5, 2);
+const secondsOfRound = sized(3, 1);
 const writesOfOne = Math.round((perSecond * secondsOfRound) / writers);
 
 /** How soon what the coordinator has committed is read on all members. */

@@ -3,12 +3,13 @@ import type { Ref } from '../../src/model/types.ts';
 import { type Sandbox, sandboxOf } from '../../src/simulation/sandbox/sandbox.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { inParallel, secondsOf } from './figures.ts';
+import { sized } from './sizes.ts';
 
-const hostCount = 64;
-const vmCount = 5_000;
-const atOnce = 200;
+const hostCount = sized(64, 4);
+const vmCount = sized(5_000, 40);
+const atOnce = sized(200, 8);
 /** Repositories that all hosts share. */
-const srCount = 8;
+const srCount = sized(8, 2);
 
 /** A whole pool in this process: every VM started, half of them migrated, one host lost and declared dead. */
 export const poolSim = async (print: (line: string) => void): Promise<void> => {

@@ -2,10 +2,11 @@ import type { Struct } from '../../src/std/value.ts';
 import { figure, inParallel, secondsOf } from './figures.ts';
 import type { Client } from './pool.ts';
 import { residentBytes } from './process-facts.ts';
+import { sized } from './sizes.ts';
 import type { Host, ThreeHosts } from './three-hosts.ts';
 
-const vmsWanted = 3_000;
-const clientCount = 64;
+const vmsWanted = sized(3_000, 30);
+const clientCount = sized(64, 4);
 /** A slow machine does less: each stage takes up nothing more after its time. */
 const stageSecondsMax = { make: 25, start: 45, move: 35, settle: 20, again: 20 } as const;
 
@@ -88,12 +89,13 @@ const traffic = async (hosts: readonly Host[]) => {
   };
 };
 
-/** Every second guest goes to the next host. */
+/** Of the guests of each host every second goes to the next one. */
 const moved = async (stage: Run, hosts: readonly Host[], vms: readonly string[]): Promise<void> => {
   const [first] = hosts;
   const rows = await rowsOf(first as Host);
   const running = vms.filter((vm) => rows.get(vm)?.get('power_state') === 'Running');
-  const half = running.filter((_, i) => i % 2 === 0);
+  const placed = hosts.map(({ ref }) => running.filter((vm) => rows.get(vm)?.get('resident_on') === ref));
+  const half = placed.flatMap((there) => there.filter((_, i) => i % 2 === 0));
   const options = new Map([['live', 'true']]);
   await stage('move', 'moved while they ran', half, (client, vm) => {
     const at = hosts.findIndex(({ ref }) => ref === rows.get(vm)?.get('resident_on'));

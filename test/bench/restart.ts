@@ -7,13 +7,14 @@ import { figure, verdict } from './figures.ts';
 import type { Load, Target } from './load.ts';
 import { openPool, type Pool } from './pool.ts';
 import { rowsOfOneVm, seedPool } from './seed.ts';
+import { sized } from './sizes.ts';
 import { posting } from './wire.ts';
 
-const objectCount = 100_000;
-const starts = 3;
-const rounds = 9;
-const sliceMs = 700;
-const connections = 32;
+const objectCount = sized(100_000, 700);
+const starts = sized(3, 1);
+const rounds = sized(9, 2);
+const sliceMs = sized(700, 60);
+const connections = sized(32, 4);
 const listed = ['VM', 'VBD', 'VDI', 'VIF', 'console', 'SR', 'network', 'host', 'pool'] as const;
 
 /** A pool of a hundred thousand objects: how fast it is back, what it holds, and what small calls cost in it. */

@@ -6,11 +6,12 @@ import { figure, verdict } from './figures.ts';
 import type { Load, Target } from './load.ts';
 import { openPool, type Pool } from './pool.ts';
 import { processorMs } from './process-facts.ts';
+import { sized } from './sizes.ts';
 import { posting } from './wire.ts';
 
-const connections = 32;
-const rounds = 9;
-const sliceMs = 700;
+const connections = sized(32, 4);
+const rounds = sized(9, 2);
+const sliceMs = sized(700, 60);
 
 /** `VM.get_power_state` beside a bare server that answers the same bytes, in slices that alternate. */
 export const smallCalls = async (print: (line: string) => void): Promise<void> => {

@@ -8,10 +8,13 @@ import { lmdbDurable } from '../../src/store/lmdb.ts';
 import { openStore } from '../../src/store/store.ts';
 import { inParallel, quantile, secondsOf, spread } from './figures.ts';
 import { type Client, openPool } from './pool.ts';
+import { sized } from './sizes.ts';
 
-const vmCount = 1_000;
-const clientCount = 100;
-const rounds = 3;
+const vmCount = sized(1_000, 20);
+const clientCount = sized(100, 4);
+const rounds = sized(3, 2);
+
+const memoryBytes = 4n << 20n;
 
 /** 1,000 VMs started by 100 clients on the simulator, beside the bare cost of as many commits. */
 export const vmStart = async (print: (line: string) => void): Promise<void> => {
@@ -69,6 +72,8 @@ const createVms = async (clients: readonly Client[]): Promise<readonly string[]>
     const vm = (await client.call('VM.clone', template as string, `vm ${i}`)) as string;
     await client.call('VM.remove_from_other_config', vm, 'disks');
     await client.call('VM.provision', vm);
+    // All of them run at once, on whatever machine this is.
+    await client.call('VM.set_memory_limits', vm, ...Array.from({ length: 4 }, () => memoryBytes));
     vms[i] = vm;
   });
   return vms;

@@ -6,9 +6,18 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Value } from '../../src/std/value.ts';
 import { Failure, logIn, type Session } from './client.ts';
+import { eventually, hostRefs, type Lab, lab, logInHere, patience } from './hosts.ts';
 import { defaultSr, diskUrl, looseEnds, newDisk, newVm, rowsOf, text, untilEnded } from './lab.ts';
 import { type SmallDisk, smallDisk } from './small-disk.ts';
-import { clean, newDataFolder, processesOf, start, type Xenact } from './xenact.ts';
+import { clean, newDataFolder, password, processesOf, start, type Xenact } from './xenact.ts';
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
 
 const codeOf = (call: Promise<unknown>): Promise<string> =>
   call.then(
@@ -71,6 +80,44 @@ describe('with its data folder on a full disk, xenact', () => {
     expect(kept.filter((key) => !config.has(key))).toEqual([]);
     expect(await session.call('VM.get_name_label', clone)).toBe('a clone');
     expect(await looseEnds(session)).toEqual([]);
+  });
+});
+
+describe('a coordinator on a full disk', () => {
+  let disk: SmallDisk | undefined;
+  let pool: Lab;
+  beforeAll(async () => {
+    disk = await smallDisk(24);
+    pool = await lab();
+    if (disk === undefined) return;
+    const first = await pool.add('--data', disk.folder);
+    await first.up();
+    const second = await pool.add();
+    await second.up('--join', first.https, '--join-password', password);
+  });
+  afterAll(async () => {
+    await pool.close();
+    for (const pid of disk === undefined ? [] : processesOf(disk.folder)) process.kill(pid, 'SIGKILL');
+    await disk?.remove();
+  });
+
+  test('hands the pool over, stays up, and follows once there is room', async (context) => {
+    if (disk === undefined) return context.skip('mounting a tmpfs needs root');
+    const [first, second] = [pool.host(0), pool.host(1)];
+    const session = await logIn(first.http);
+    const [, other] = await hostRefs(session, pool.hosts);
+    await disk.fill();
+    await codeOf(session.call('pool.designate_new_master', other as string));
+    const elsewhere = await eventually(() => logIn(second.http));
+    const vm = await eventually(() => newVm(elsewhere, 'made meanwhile'));
+    await disk.free();
+    expect(isAlive(first.xenact.pid)).toBe(true);
+    await expect
+      .poll(async () => {
+        const here = await logInHere(first).catch(() => undefined);
+        return here === undefined ? '' : codeOf(here.call('VM.get_name_label', vm));
+      }, patience)
+      .toBe('HOST_IS_SLAVE');
   });
 });
 

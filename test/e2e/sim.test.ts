@@ -138,6 +138,25 @@ describe('xenact sim', () => {
     });
   });
 
+  test('can be looked into like a pool that is real, but for a host that is off', async () => {
+    const http = await sim('--hosts', '3', '--vms', '2');
+    const inspect = (...flags: readonly string[]) => {
+      const given = ['inspect', '--json', '--url', http, '--password', password, ...flags];
+      return spawnSync(process.execPath, [program, ...given], { encoding: 'utf8' });
+    };
+    expect(JSON.parse(inspect().stdout)).toMatchObject([
+      { host: { name: 'host-01' }, role: 'coordinator', links: [] },
+      { host: { name: 'host-02' }, role: 'member', leader: 'host-01' },
+      { host: { name: 'host-03' }, role: 'member' },
+    ]);
+    await post(http, '/sim/hosts/host-02/down');
+    expect(JSON.parse(inspect().stdout)).toMatchObject([{}, { host: { name: 'host-03' } }]);
+    expect(inspect('--host', 'host-02')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/HOST_OFFLINE/),
+    });
+  });
+
   test('refuses what it cannot obey, and ends by a signal', async () => {
     const { status, stderr } = spawnSync(process.execPath, [program, 'sim', '--hosts', 'many'], {
       encoding: 'utf8',
