@@ -258,7 +258,7 @@ const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = 
     await store.follow(authority);
   } catch (error) {
     // A disk that is full now may have room later.
-    log.warn({ error: String(error), leader }, 'The coordinator cannot be followed now');
+    log.info({ error: String(error), leader }, 'The coordinator cannot be followed now');
     await sleep(clock, limits.seekMs);
     if (!signal.aborted) seek(parts, leader);
     return;

@@ -107,10 +107,12 @@ describe('a coordinator on a full disk', () => {
     const session = await logIn(first.http);
     const [, other] = await hostRefs(session, pool.hosts);
     await disk.fill();
-    await codeOf(session.call('pool.designate_new_master', other as string));
+    // Its answer is a change of the pool too, and may have to wait for room.
+    const handed = codeOf(session.call('pool.designate_new_master', other as string));
     const elsewhere = await eventually(() => logIn(second.http));
     const vm = await eventually(() => newVm(elsewhere, 'made meanwhile'));
     await disk.free();
+    await handed;
     expect(isAlive(first.xenact.pid)).toBe(true);
     await expect
       .poll(async () => {
