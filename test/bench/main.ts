@@ -1,5 +1,27 @@
 // `npm run bench`: every figure beside what it is compared with, measured in the same run. `--tiny` only tries them.
-import { benchmarks } from './benchmarks.ts';
+import { allRecords } from './all-records.ts';
+import { durable } from './durable.ts';
+import { events } from './events.ts';
+import { fragments } from './fragments.ts';
+import { mesh } from './mesh.ts';
+import { poolOfThree } from './pool-of-three.ts';
+import { poolSim } from './pool-sim.ts';
+import { restart } from './restart.ts';
+import { smallCalls } from './small-calls.ts';
+import { vmStart } from './vm-start.ts';
+
+const benchmarks = {
+  'small-calls': smallCalls,
+  'all-records': allRecords,
+  fragments,
+  events,
+  restart,
+  durable,
+  'vm-start': vmStart,
+  mesh,
+  pool: poolOfThree,
+  'pool-sim': poolSim,
+} as const;
 
 const chosen = process.argv.slice(2).filter((argument) => argument !== '--tiny');
 const unknown = chosen.find((name) => !(name in benchmarks));
