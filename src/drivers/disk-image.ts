@@ -11,25 +11,31 @@ export interface DiskImage {
 
 export const BACKING_MAX = 128;
 
-/** The node for `blockdev-add` and for the file names `json:` of QEMU's tools. */
-export const imageNode = ({ path, format, backing = [] }: DiskImage): object => {
+/**
+ * The node for `blockdev-add` and for the file names `json:` of QEMU's tools. `named` answers how a file is
+ * called where it is opened.
+ */
+export const imageNode = (
+  { path, format, backing = [] }: DiskImage,
+  named: (path: string) => string = (same) => same,
+): object => {
+  const fileNode = (of: string): object => fileNodeOf(of, named(of));
+  const qcow2Node = (of: string, below: object | null): object => ({
+    driver: 'qcow2',
+    file: fileNode(of),
+    // Said even where there is none: left out, the header would be asked.
+    backing: below,
+  });
   if (format === 'raw') return { driver: 'raw', file: fileNode(path) };
   if (backing.length > BACKING_MAX) throw new Error(`${path} stands on more than ${BACKING_MAX} images`);
   const below = backing.reduceRight<object | null>((under, parent) => qcow2Node(parent, under), null);
   return qcow2Node(path, below);
 };
 
-/** `backing` is said even where there is none: left out, the header would be asked. */
-const qcow2Node = (path: string, backing: object | null): object => ({
-  driver: 'qcow2',
-  file: fileNode(path),
-  backing,
-});
-
 // Locking stays on: two guests writing to one disk by mistake would destroy it.
-const fileNode = (path: string): object => ({
+const fileNodeOf = (path: string, filename: string): object => ({
   driver: isBlockDevice(path) ? 'host_device' : 'file',
-  filename: checkedPath(path),
+  filename: checkedPath(filename),
 });
 
 /** As an argument of `qemu-img`, `qemu-nbd` and their like. */

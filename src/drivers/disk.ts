@@ -18,6 +18,15 @@ export interface Disk {
    * folder, and opens nothing but a regular file: `NotWithin`, ELOOP or EINVAL otherwise.
    */
   openWithin(folder: string, name: string, how: 'read' | 'write'): Promise<OpenFile>;
+  /** Whose it is, and its permission bits. Of a link: of the link. */
+  ownerOf(path: string): Promise<Owner & { readonly mode: number }>;
+  /** Makes it somebody else's, with these permission bits. Refuses a link. */
+  give(path: string, to: Owner, mode: number): Promise<void>;
+}
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 export interface OpenFile {

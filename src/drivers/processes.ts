@@ -1,3 +1,5 @@
+import type { Owner } from './disk.ts';
+
 /** Programs that Xenact starts. Arguments are a list and never pass a shell. */
 export interface Processes {
   /** Runs a program to its end. Rejects only when it could not be started or a limit ended it. */
@@ -12,6 +14,7 @@ export interface RunOptions {
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  readonly user?: Owner;
   /** After this long the program and its children are killed and the call rejects with `ProcessFailure`. */
   readonly timeoutMs: number;
   /** Output beyond this many bytes, stdout and stderr each, kills the program likewise. */
@@ -19,7 +22,17 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A file or folder of this process that a program is started with, as it may not open it itself. No link. */
+export interface Inherited {
+  readonly path: string;
+  readonly how: 'read' | 'write' | 'folder';
+}
+
 export interface DetachOptions {
+  /** Whom the program runs as, in that one group; without it, as this process. */
+  readonly user?: Owner;
+  /** Open in the program as its file descriptors from 3 on. */
+  readonly inherited?: readonly Inherited[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   /** Where stdout and stderr go, appended. */

@@ -22,6 +22,7 @@ export interface DaemonOptions {
   readonly backend: 'qemu' | 'sim';
   readonly simConfig: string | undefined;
   readonly guestKernels: string | undefined;
+  readonly guestUsers: string | undefined;
   readonly paths: Paths;
   readonly processes: Processes;
   readonly network: Network;
@@ -67,6 +68,8 @@ export const xenopsdDaemon = (options: DaemonOptions): Daemon => {
         ...['--backend', options.backend, '--socket', paths.xenopsdSocket, '--state', paths.xenopsdState],
         ...['--storage-socket', paths.storageSocket],
         ...(options.simConfig === undefined ? [] : ['--config', options.simConfig]),
+        ...(options.guestUsers === undefined ? [] : ['--guest-users', options.guestUsers]),
+        ...['--disk-folder', paths.defaultSr, '--disk-folder', paths.isoSr],
         ...(options.guestKernels === undefined ? [] : ['--guest-kernels', resolve(options.guestKernels)]),
       ],
       { logFile: paths.xenopsdLog },

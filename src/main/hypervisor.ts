@@ -35,6 +35,7 @@ export const hostHypervisor = async (
     backend: kind,
     simConfig: options['sim-config'],
     guestKernels: options['guest-kernels'],
+    guestUsers: options['guest-users'] === 'none' ? undefined : options['guest-users'],
     paths,
     log,
   });

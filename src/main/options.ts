@@ -62,6 +62,11 @@ export const upFlags = {
     value: 'DIR',
     doc: 'folder of the kernels and RAM disks that guests may boot directly (default: they may none)',
   },
+  'guest-users': {
+    value: 'FIRST|none',
+    doc: 'as root: first of the 65,536 user ids that guests run as; none: they run as root',
+    fallback: '131072',
+  },
   'sim-config': { value: 'FILE', doc: 'delays and faults of the simulated hypervisor, a JSON file' },
   'root-password': {
     value: 'PW',
@@ -186,6 +191,10 @@ const check = (options: UpOptions): void => {
   );
   if (unclear !== undefined) throw new UsageError(`${unclear[0]} is true or false`);
   checkPool(options);
+  const users = options['guest-users'] ?? '';
+  if (users !== 'none' && !(/^\d{4,9}$/.test(users) && Number(users) >= firstUserMin)) {
+    throw new UsageError(`--guest-users must be a user id from ${firstUserMin} on, or none, not "${users}"`);
+  }
   const hypervisor = options.hypervisor;
   if (hypervisor !== undefined && !/^(qemu|sim|unix:.+)$/.test(hypervisor)) {
     throw new UsageError(
@@ -197,6 +206,8 @@ const check = (options: UpOptions): void => {
   }
 };
 
+/** Ids below are those of people and services. */
+const firstUserMin = 65_536;
 const replicasMax = 16;
 
 const checkPool = (options: UpOptions): void => {

@@ -20,7 +20,7 @@ import { readSimConfig } from './sim-config.ts';
 
 const USAGE =
   'main.js --backend qemu|sim --socket PATH --state FOLDER --storage-socket PATH [--config FILE]' +
-  ' [--guest-kernels FOLDER]\n' +
+  ' [--guest-kernels FOLDER] [--guest-users FIRST] [--disk-folder FOLDER ...]\n' +
   '  --config is for sim: {"delaysMs": {"start": 5}, "faults": [{"operation": "start", "times": 1}]}';
 const CONFIG_MAX = 1024 * 1024;
 /** How long operations have to be undone at the end. */
@@ -44,6 +44,8 @@ interface Arguments {
   readonly storage: string;
   readonly config: string | undefined;
   readonly guestKernels: string | undefined;
+  readonly guestUsers: string | undefined;
+  readonly diskFolders: readonly string[];
 }
 
 const readArguments = (): Arguments => {
@@ -51,14 +53,20 @@ const readArguments = (): Arguments => {
   const { values } = parseArgs({
     options: {
       ...{ backend: text, socket: text, state: text, 'storage-socket': text },
-      ...{ config: text, 'guest-kernels': text },
+      ...{ config: text, 'guest-kernels': text, 'guest-users': text },
+      'disk-folder': { type: 'string', multiple: true },
     },
   });
-  const { backend, socket, state, 'storage-socket': storage, config, 'guest-kernels': guestKernels } = values;
+  const { backend, socket, state, 'storage-socket': storage, config } = values;
+  const {
+    'guest-kernels': guestKernels,
+    'guest-users': guestUsers,
+    'disk-folder': diskFolders = [],
+  } = values;
   if (backend === undefined || socket === undefined || state === undefined || storage === undefined) {
     throw new Error('--backend, --socket, --state and --storage-socket are needed');
   }
-  return { backend, socket, state, storage, config, guestKernels };
+  return { backend, socket, state, storage, config, guestKernels, guestUsers, diskFolders };
 };
 
 const backendOf = async (given: Arguments, log: Log): Promise<Backend> => {
@@ -68,7 +76,13 @@ const backendOf = async (given: Arguments, log: Log): Promise<Backend> => {
     const folder = `${state}/qemu`;
     await nodeDisk.makeFolder(folder);
     const kernels = guestKernelsIn(nodeDisk, given.guestKernels);
-    return qemuBackend({ ...machine, state: folder, processes: nodeProcesses, random: nodeRandom, kernels });
+    const { diskFolders, guestUsers } = given;
+    return qemuBackend({
+      ...machine,
+      ...{ state: folder, processes: nodeProcesses, random: nodeRandom, kernels, diskFolders },
+      // Only root may become others.
+      ...(guestUsers !== undefined && process.getuid?.() === 0 && { firstUser: Number(guestUsers) }),
+    });
   }
   if (kind !== 'sim') throw new Error(`--backend is qemu or sim, not ${kind}`);
   const rules = config === undefined ? {} : readSimConfig(await nodeDisk.readText(config, CONFIG_MAX));

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { type BigIntStats, constants } from 'node:fs';
 import {
   access,
+  chmod,
   type FileHandle,
+  lchown,
   lstat,
   mkdir,
   open,
@@ -100,6 +102,28 @@ export const nodeDisk: Disk = {
     } catch (error) {
       await file.close();
       throw error;
+    }
+  },
+
+  async ownerOf(path) {
+    const { uid, gid, mode } = await lstat(path);
+    return { uid, gid, mode: mode & 0o7777 };
+  },
+
+  async give(path, to, mode) {
+    const found = await lstat(path);
+    if (found.isSymbolicLink()) throw fileError('ELOOP', path, 'is a link, which is not followed');
+    // A socket cannot be opened; those that are given lie in folders that nobody else may change.
+    if (!found.isFile() && !found.isDirectory()) {
+      await lchown(path, to.uid, to.gid);
+      return chmod(path, mode);
+    }
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      await file.chown(to.uid, to.gid);
+      await file.chmod(mode);
+    } finally {
+      await file.close();
     }
   },
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants, readFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import { type Finished, type Processes, ProcessFailure, type RunOptions } from '../processes.ts';
 
@@ -22,15 +22,17 @@ export const nodeProcesses: Processes = {
 
   async detach(file, args, options) {
     const log = await open(options.logFile, 'a', 0o600);
+    const inherited: FileHandle[] = [];
     try {
-      const stdio = ['ignore', log.fd, log.fd] as const;
+      for (const { path, how } of options.inherited ?? []) inherited.push(await open(path, flagsOf[how]));
+      const stdio = ['ignore', log.fd, log.fd, ...inherited.map(({ fd }) => fd)] as const;
       const child = await started(file, options.cwd, () =>
         spawn(file, [...args], { ...place(options), detached: true, stdio: [...stdio] }),
       );
       child.unref();
       return child.pid as number;
     } finally {
-      await log.close();
+      for (const file of [log, ...inherited]) await file.close();
     }
   },
 
@@ -45,12 +47,22 @@ export const nodeProcesses: Processes = {
   },
 };
 
+const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_RDWR } = constants;
+const flagsOf = {
+  read: O_RDONLY | O_NOFOLLOW,
+  write: O_RDWR | O_NOFOLLOW,
+  folder: O_RDONLY | O_DIRECTORY,
+} as const;
+
 /** The environment is what is given, and PATH, without which few programs find others. */
-const place = (options: Pick<RunOptions, 'env' | 'cwd'>): { env: NodeJS.ProcessEnv; cwd?: string } => {
+const place = (
+  options: Pick<RunOptions, 'env' | 'cwd' | 'user'>,
+): { env: NodeJS.ProcessEnv; cwd?: string; uid?: number; gid?: number } => {
   const { PATH } = process.env;
   return {
     env: { ...(PATH === undefined ? {} : { PATH }), ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...options.user,
   };
 };
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Backend, BackendWork, GuestDisk, GuestSpec } from '../../../src/daemons/xenopsd/backend.ts';
 import { qemuBackend } from '../../../src/daemons/xenopsd/qemu/backend.ts';
 import { findFirmware } from '../../../src/daemons/xenopsd/qemu/emulator.ts';
+import { FIRST_USER } from '../../../src/daemons/xenopsd/qemu/guest-users.ts';
 import { guestKernelsIn } from '../../../src/drivers/guest-kernels.ts';
 import type { Vbd, Vif, Vm } from '../../../src/drivers/hypervisor/hypervisor.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
@@ -222,6 +223,7 @@ export const backendAt = (state: string, emulator?: string, kernels?: string): B
     random: nodeRandom,
     log: silentLog,
     releaseMsMax: 1_000,
+    ...(process.getuid?.() === 0 && { firstUser: FIRST_USER }),
     ...(emulator === undefined ? {} : { emulator }),
   });
 

@@ -10,6 +10,7 @@ import type { Backend, Report } from '../backend.ts';
 import { DISKS_MAX, VIFS_MAX } from './devices.ts';
 import { type Emulator, findEmulator, findFirmware } from './emulator.ts';
 import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
+import { groupOfGuests } from './guest-users.ts';
 import { changeMedium, lockVif, moveVif, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
 import { launch } from './launch.ts';
 import { describe, type Host, type LiveGuest, note, release, removeRemains } from './live.ts';
@@ -29,6 +30,10 @@ export interface QemuOptions {
   readonly log: Log;
   /** Checked once more here, whatever the toolstack let through. */
   readonly kernels: GuestKernels;
+  /** First of the users that guests run as. Absent: they run as this daemon, as where it is not root. */
+  readonly firstUser?: number;
+  /** Folders of disks that may be plugged into any guest. */
+  readonly diskFolders?: readonly string[];
   /** Name or path of the emulator. */
   readonly emulator?: string;
   /** How long a guest may take to give up a device that is unplugged. */
@@ -53,9 +58,13 @@ export const qemuBackend = (options: QemuOptions): Backend => {
   const host: Host = {
     ...options,
     releaseMsMax: options.releaseMsMax ?? RELEASE_MS_MAX,
-    emulator: onceFound(() =>
-      findEmulator(options.processes, options.emulator ?? 'qemu-system-x86_64', options.log),
-    ),
+    diskFolders: options.diskFolders ?? [],
+    emulator: onceFound(async () => {
+      const { processes, emulator = 'qemu-system-x86_64', log, firstUser: first } = options;
+      const users =
+        first === undefined ? undefined : { first, gid: await groupOfGuests(options.disk, first) };
+      return findEmulator(processes, emulator, log, users);
+    }),
     onEnd: (vm, what) => report(vm, what),
   };
 

@@ -148,12 +148,16 @@ export const pciPlace = ({ bus, place }: Pick<Device, 'bus' | 'place'>): object 
  * A node for a disk's bytes, as `blockdev-add` takes it. The outermost one does nothing: it is what the
  * device holds, so that the storage below can be taken away while the device is still there.
  */
-export const blockNode = (node: string, disk: GuestDisk & { readonly path: string }): object => ({
+export const blockNode = (
+  node: string,
+  disk: GuestDisk & { readonly path: string },
+  named?: (path: string) => string,
+): object => ({
   driver: 'raw',
   'node-name': node,
   'read-only': disk.vbd.mode === 'ReadOnly' || disk.vbd.ty === 'CDROM',
   discard: 'unmap',
-  file: imageNode(disk),
+  file: imageNode(disk, named),
 });
 
 /** What a device holds whose storage was taken away: everything fails. */

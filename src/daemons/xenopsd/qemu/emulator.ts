@@ -1,9 +1,10 @@
 // What the machine offers for guests: which QEMU, whether KVM works, whether it can lock itself in,
 // and where UEFI is. Asked once, of the emulator itself, because permissions alone do not tell.
-import type { Disk } from '../../../drivers/disk.ts';
+import type { Disk, Owner } from '../../../drivers/disk.ts';
 import { type Processes, ProcessFailure } from '../../../drivers/processes.ts';
 import type { Log } from '../../../std/log.ts';
 import { notSupported } from '../refusal.ts';
+import { type GuestUsers, userOf } from './guest-users.ts';
 import { asObject } from './qmp.ts';
 
 export interface Emulator {
@@ -16,6 +17,8 @@ export interface Emulator {
   readonly sandbox: readonly string[];
   /** QEMU can be built without its user network. */
   readonly userNetwork: boolean;
+  /** Absent: guests run as the daemon's own user. */
+  readonly users?: GuestUsers;
 }
 
 const PROBE_MS_MAX = 30_000;
@@ -23,8 +26,15 @@ const OUTPUT_MAX = 1024 * 1024;
 const SANDBOX = ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'];
 const QUESTIONS = ['qmp_capabilities', 'query-version', 'query-machines', 'quit'];
 
-export const findEmulator = async (processes: Processes, file: string, log: Log): Promise<Emulator> => {
-  const ask = (args: readonly string[], machine = 'none') => probe(processes, file, machine, args);
+export const findEmulator = async (
+  processes: Processes,
+  file: string,
+  log: Log,
+  wanted?: GuestUsers,
+): Promise<Emulator> => {
+  const users = wanted && (await usableUsers(processes, file, log, wanted));
+  const user = users && userOf(users, 0);
+  const ask = (args: readonly string[], machine = 'none') => probe(processes, file, machine, args, user);
   const plain = await ask(['-accel', 'tcg']);
   if (!plain.answers) throw new Error(`${file} does not work: ${plain.complaint}`);
   const version = versionOf(plain.answers[1]);
@@ -46,7 +56,25 @@ export const findEmulator = async (processes: Processes, file: string, log: Log)
     machine: machineOf(plain.answers[2]),
     sandbox: locked.answers ? SANDBOX : [],
     userNetwork: network.answers !== undefined,
+    ...(users && { users }),
   };
+};
+
+/** A system can be without the right to become others, or without these users. */
+const usableUsers = async (
+  processes: Processes,
+  file: string,
+  log: Log,
+  users: GuestUsers,
+): Promise<GuestUsers | undefined> => {
+  const run = { timeoutMs: PROBE_MS_MAX, outputMax: OUTPUT_MAX, user: userOf(users, 0) };
+  const tried = await processes.run(file, ['--version'], run).catch((error: unknown) => {
+    if (error instanceof ProcessFailure) return { code: undefined, stderr: error.message };
+    throw error;
+  });
+  if (tried.code === 0) return users;
+  log.warn({ reason: tried.stderr }, 'guests run as this daemon itself: no user of their own works here');
+  return undefined;
 };
 
 /** Starts a machine without anything in it, asks the questions and takes it down again. */
@@ -55,10 +83,11 @@ const probe = async (
   file: string,
   machine: string,
   args: readonly string[],
+  user: Owner | undefined,
 ): Promise<{ answers?: readonly unknown[]; complaint: string }> => {
   const bare = ['-nodefaults', '-no-user-config', '-machine', machine, '-display', 'none', '-S'];
   const stdin = QUESTIONS.map((execute) => `${JSON.stringify({ execute })}\n`).join('');
-  const run = { stdin, timeoutMs: PROBE_MS_MAX, outputMax: OUTPUT_MAX };
+  const run = { stdin, timeoutMs: PROBE_MS_MAX, outputMax: OUTPUT_MAX, ...(user && { user }) };
   const found = await processes.run(file, [...bare, ...args, '-qmp', 'stdio'], run).catch((error) => {
     if (!(error instanceof ProcessFailure) || error.reason !== 'not-started') throw error;
     throw new Error(`${file} was not found: install qemu-system-x86 (QEMU 7.2 or newer) to run guests`);

@@ -2,15 +2,15 @@
 // the next daemon knows it again.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { Disk } from '../../../drivers/disk.ts';
+import type { Disk, Owner } from '../../../drivers/disk.ts';
 import type { Processes } from '../../../drivers/processes.ts';
 import { type Clock, sleep } from '../../../std/clock.ts';
 import type { Device, Flavour } from './devices.ts';
+import type { FileSet, Lent } from './guest-users.ts';
 
 /** Everything that a guest's folder may hold. */
 export const fileNames = {
   record: 'guest.json',
-  pid: 'pid',
   qmp: 'qmp.sock',
   qmpLog: 'qmp.log',
   serial: 'serial.sock',
@@ -51,6 +51,14 @@ export interface GuestRecord {
   /** Media have numbers so that the next is named before the last is gone. */
   readonly lastMedium: number;
   readonly devices: readonly Device[];
+  /** Whom the emulator runs as, where that is not the daemon's own user. */
+  readonly user?: Owner;
+  /** Folders that it was started with, at the places of its open files; other places are empty. */
+  readonly reach?: readonly string[];
+  /** Files that it was started with and holds still. */
+  readonly sets?: readonly FileSet[];
+  /** Files that were made its user's, and are to be taken back. */
+  readonly lent?: readonly Lent[];
 }
 
 export interface Folder {
@@ -101,21 +109,15 @@ export const isEmulator = async (disk: Disk, pid: number, name: string): Promise
   }
 };
 
-/** The emulator of a record, looked up in its own file when the daemon did not live to note it. */
-export const emulatorPid = async (
-  disk: Disk,
-  folder: Folder,
-  record: GuestRecord,
-): Promise<number | undefined> => {
-  const noted = record.pid ?? (await pidFile(disk, folder));
-  return noted !== undefined && (await isEmulator(disk, noted, record.name)) ? noted : undefined;
+/** The emulator of a record, looked for by its name when the daemon did not live to note it. */
+export const emulatorPid = async (disk: Disk, record: GuestRecord): Promise<number | undefined> => {
+  const ids = record.pid === undefined ? await processIds(disk) : [record.pid];
+  for (const pid of ids) if (await isEmulator(disk, pid, record.name)) return pid;
+  return undefined;
 };
 
-const pidFile = async (disk: Disk, folder: Folder): Promise<number | undefined> => {
-  if (!(await disk.exists(folder.file('pid')))) return undefined;
-  const pid = Number((await disk.readText(folder.file('pid'), RECORD_MAX)).trim());
-  return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
-};
+const processIds = async (disk: Disk): Promise<readonly number[]> =>
+  (await disk.list('/proc')).map(({ name }) => Number(name)).filter((pid) => pid > 1);
 
 const POLL_MS = 10;
 export const END_MS_MAX = 10_000;

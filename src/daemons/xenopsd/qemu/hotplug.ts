@@ -16,10 +16,20 @@ import {
   vbdDevice,
   vifDevice,
 } from './devices.ts';
+import { lendDisk, lending, reachedBy, takeBack } from './guest-users.ts';
 import { type Host, type LiveGuest, note } from './live.ts';
 import { byKey } from './machine.ts';
 import { asObject, nextEvent, type Qmp, QmpFailure } from './qmp.ts';
-import { assertLockable, connectTap, hasLink, moveTap, tapName, wireFor } from './wiring.ts';
+import {
+  assertLockable,
+  connectTap,
+  hasLink,
+  makeTap,
+  moveTap,
+  removeTaps,
+  tapName,
+  wireFor,
+} from './wiring.ts';
 
 /** How long a guest may take to give a device up that is going to be taken from it otherwise. */
 const FORCED_RELEASE_MS_MAX = 500;
@@ -33,7 +43,7 @@ export const plugVbd = async (host: Host, guest: LiveGuest, disk: GuestDisk): Pr
   await register(host, guest, device);
   try {
     const node = path === undefined ? undefined : device.id;
-    if (path !== undefined) await qmp.execute('blockdev-add', blockNode(device.id, { ...disk, path }));
+    if (path !== undefined) await addNode(host, guest, device.id, { ...disk, path });
     try {
       await qmp.execute('device_add', driveArguments(device, node));
     } catch (error) {
@@ -63,6 +73,7 @@ export const unplugVbd = async (
   if (await isReleased(host, qmp, device, force)) return discard(host, guest, device);
   if (!force) throw refused(host, device);
   await takeStorage(qmp, device);
+  await closeInherited(host, guest, device);
   await markDead(host, guest, device);
 };
 
@@ -94,6 +105,7 @@ export const plugVif = async (host: Host, guest: LiveGuest, vif: Vif): Promise<v
   const wire = await wireFor(host.disk, device, vif, domid, userNetwork);
   await register(host, guest, device);
   try {
+    if (guest.record.user) await makeTap(host.disk, host.processes, wire, guest.record.user);
     await qmp.execute('netdev_add', wire.netdev);
     try {
       await connectTap(host.processes, wire);
@@ -136,6 +148,33 @@ export const unplugVif = async (
   await markDead(host, guest, device);
 };
 
+/** Gives the emulator a disk that it was not started with. */
+const addNode = async (
+  host: Host,
+  guest: LiveGuest,
+  node: string,
+  disk: GuestDisk & { readonly path: string },
+): Promise<void> => {
+  const { user, reach = [], lent = [] } = guest.record;
+  const added = blockNode(node, disk, user && reachedBy(reach));
+  if (user) {
+    await note(host, guest, { lent: [...lent, ...(await lending(host.disk, node, disk))] });
+    await lendDisk(host.disk, user, disk);
+  }
+  await guest.link.qmp().execute('blockdev-add', added);
+};
+
+/** A file that the emulator inherited stays open, whatever becomes of the disk, until this. */
+const closeInherited = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
+  const { sets = [] } = guest.record;
+  const own = sets.filter(({ key }) => key === device.key);
+  if (own.length === 0) return;
+  for (const { set } of own) {
+    await unlessAbsent(guest.link.qmp(), 'remove-fd', { 'fdset-id': set }, /not found/i);
+  }
+  await note(host, guest, { sets: sets.filter(({ key }) => key !== device.key) });
+};
+
 /** Puts a medium into a CD drive or takes it out. A new medium is opened before the old one leaves. */
 export const changeMedium = async (
   host: Host,
@@ -152,12 +191,13 @@ export const changeMedium = async (
   if (disk) {
     if (disk.path === undefined) throw new Error(`there is no medium to insert into ${drive.key}`);
     await note(host, guest, { lastMedium: number });
-    await qmp.execute('blockdev-add', blockNode(node, { ...disk, path: disk.path }));
+    await addNode(host, guest, node, { ...disk, path: disk.path });
   }
   // Forced, because the guest may have locked its tray, and whoever asks holds the host's button.
   await qmp.execute('blockdev-open-tray', { id: drive.id, force: true });
   await qmp.execute('blockdev-remove-medium', { id: drive.id });
   if (old !== undefined) await qmp.execute('blockdev-del', { 'node-name': old });
+  await closeInherited(host, guest, drive);
   if (disk) await qmp.execute('blockdev-insert-medium', { id: drive.id, 'node-name': node });
   await qmp.execute('blockdev-close-tray', { id: drive.id });
 };
@@ -231,6 +271,16 @@ const refused = (host: Host, device: Device): Error =>
 /** Removes what stood behind a device that is gone. */
 const discard = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
   await dropBackend(guest.link.qmp(), device);
+  if (device.kind !== 'vif') await closeInherited(host, guest, device);
+  const { user, domid, lent = [] } = guest.record;
+  if (user) {
+    await removeTaps(host.disk, host.processes, domid, [device]);
+    await takeBack(
+      host.disk,
+      lent.filter(({ node }) => node === device.id),
+    );
+    await note(host, guest, { lent: lent.filter(({ node }) => node !== device.id) });
+  }
   await forget(host, guest, device);
 };
 

@@ -1,7 +1,7 @@
 // Starting an emulator: everything is checked before anything is made, and what was made is taken back
 // when a later step fails.
 
-import type { Disk, OpenFile } from '../../../drivers/disk.ts';
+import type { Disk, OpenFile, Owner } from '../../../drivers/disk.ts';
 import { KERNEL_BYTES_MAX } from '../../../drivers/guest-kernels.ts';
 import { sleep } from '../../../std/clock.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
@@ -19,6 +19,7 @@ import {
   tailOf,
   writeRecord,
 } from './folder.ts';
+import { type Handed, handDisks, openFolder, sealFolder, userOf } from './guest-users.ts';
 import { linkTo } from './link.ts';
 import { type Host, type LiveGuest, release, removeRemains } from './live.ts';
 import {
@@ -30,7 +31,7 @@ import {
   type Machine,
   memoryMib,
 } from './machine.ts';
-import { connectTap, hasLink, wireFor } from './wiring.ts';
+import { connectTap, hasLink, makeTap, wireFor } from './wiring.ts';
 
 const START_MS_MAX = 30_000;
 const POLL_MS = 10;
@@ -61,16 +62,18 @@ export const launch = async (
 const checkFree = async (host: Host, folder: Folder): Promise<void> => {
   const record = await readRecord(host.disk, folder);
   if (record?.pid === undefined) return;
-  const pid = await emulatorPid(host.disk, folder, record);
+  const pid = await emulatorPid(host.disk, record);
   if (pid !== undefined) throw new Error(`guest ${record.vm} runs already, as process ${pid}`);
 };
+
+type Planned = Machine & { readonly handed: Handed | undefined };
 
 const plan = async (
   host: Host,
   spec: GuestSpec,
   emulator: Emulator,
   saved: readonly Device[] | undefined,
-): Promise<{ machine: Machine; firmware: Firmware | undefined }> => {
+): Promise<{ machine: Planned; firmware: Firmware | undefined }> => {
   const { vm } = spec;
   const devices = saved ? sameDevices(spec, saved) : devicesOf(spec);
   const isIncoming = saved !== undefined;
@@ -86,7 +89,8 @@ const plan = async (
   const name = `xenact-${host.random.uuid()}`;
   const nowMs = host.clock.now();
   const flavour = flavourOf(vm);
-  const machine = { spec, name, emulator, firmware, devices, wires, flavour, isIncoming, nowMs };
+  const handed = emulator.users && (await handDisks(host.disk, spec.disks, host.diskFolders));
+  const machine = { spec, name, emulator, firmware, devices, wires, flavour, isIncoming, nowMs, handed };
   // Writing it down once checks every value before anything exists.
   commandLine(machine);
   return { machine, firmware };
@@ -115,7 +119,7 @@ const sameDevices = (spec: GuestSpec, saved: readonly Device[]): readonly Device
 const make = async (
   host: Host,
   folder: Folder,
-  machine: Machine,
+  machine: Planned,
   firmware: Firmware | undefined,
   work: BackendWork,
 ): Promise<LiveGuest> => {
@@ -125,8 +129,13 @@ const make = async (
   await disk.makeFolder(folder.path, 0o700);
   await writeRecord(disk, folder, unborn);
   await copyBootFiles(host, folder, spec, firmware);
+  const { user } = unborn;
+  if (user) await handFolder(host, folder, machine, user);
   // The emulator runs in the guest's folder: no path of ours has to fit into its options.
-  const place = { cwd: folder.path, logFile: folder.file('log') };
+  const place = {
+    ...{ cwd: folder.path, logFile: folder.file('log') },
+    ...(user && { user, inherited: machine.handed?.inherited ?? [] }),
+  };
   const pid = await processes.detach(emulator.file, commandLine(machine), place);
   const record = { ...unborn, pid };
   const onEnd = host.onEnd.bind(undefined, spec.vm.id);
@@ -135,6 +144,8 @@ const make = async (
     await untilAnswering(host, folder, record, link.connect, work.signal);
     // It has read them, and a new emulator gets new copies.
     for (const name of ['kernel', 'ramdisk'] as const) await removeFile(disk, folder.file(name));
+    // One that waits for a guest makes one more socket.
+    if (user && !machine.isIncoming) await sealFolder(disk, folder.path);
     for (const wire of machine.wires) await connectTap(processes, wire);
     for (const [index, vif] of spec.vifs.entries()) {
       if (hasLink(vif)) continue;
@@ -154,7 +165,21 @@ const make = async (
   }
 };
 
-const recordOf = ({ spec, name, emulator, devices, flavour, nowMs }: Machine): GuestRecord => ({
+/** Everything in the folder that the emulator opens becomes its own, and the folder until it is sealed. */
+const handFolder = async (
+  { disk, processes }: Host,
+  folder: Folder,
+  { wires }: Machine,
+  user: Owner,
+): Promise<void> => {
+  for (const name of ['variables', 'kernel', 'ramdisk'] as const) {
+    if (await disk.exists(folder.file(name))) await disk.give(folder.file(name), user, 0o600);
+  }
+  for (const wire of wires) await makeTap(disk, processes, wire, user);
+  await openFolder(disk, folder.path, user);
+};
+
+const recordOf = ({ spec, name, emulator, devices, flavour, nowMs, handed }: Planned): GuestRecord => ({
   format: 1,
   vm: spec.vm.id,
   domid: spec.domid,
@@ -168,6 +193,11 @@ const recordOf = ({ spec, name, emulator, devices, flavour, nowMs }: Machine): G
   wanted: 'paused',
   lastMedium: 0,
   devices,
+  ...(emulator.users && {
+    user: userOf(emulator.users, spec.domid),
+    reach: handed?.reach ?? [],
+    sets: handed?.sets ?? [],
+  }),
 });
 
 /** The emulator makes its socket some time after it was started, or says on its log why not. */

@@ -18,7 +18,9 @@ import {
   removeFolder,
   writeRecord,
 } from './folder.ts';
+import { takeBack } from './guest-users.ts';
 import type { Ending, Link } from './link.ts';
+import { removeTaps } from './wiring.ts';
 
 /** What the machine offers to the backend. */
 export interface Host {
@@ -30,6 +32,7 @@ export interface Host {
   readonly random: Random;
   readonly log: Log;
   readonly kernels: GuestKernels;
+  readonly diskFolders: readonly string[];
   /** Looked for once; a failed search is tried again, because it may be installed meanwhile. */
   readonly emulator: () => Promise<Emulator>;
   /** How long a guest may take to give up a device that is unplugged. */
@@ -48,7 +51,7 @@ export interface LiveGuest {
 export const note = async (
   host: Host,
   guest: LiveGuest,
-  changes: Partial<Pick<GuestRecord, 'wanted' | 'lastMedium' | 'devices'>>,
+  changes: Partial<Pick<GuestRecord, 'wanted' | 'lastMedium' | 'devices' | 'lent' | 'sets'>>,
 ): Promise<void> => {
   const record = { ...guest.record, ...changes };
   await writeRecord(host.disk, guest.folder, record);
@@ -86,7 +89,9 @@ export const release = async (guest: LiveGuest): Promise<void> => {
 export const removeRemains = async (host: Host, folder: Folder): Promise<void> => {
   const { disk, processes, clock } = host;
   const record = await readRecord(disk, folder);
-  const pid = record && (await emulatorPid(disk, folder, record));
+  const pid = record && (await emulatorPid(disk, record));
   if (record && pid !== undefined) await killEmulator(disk, processes, clock, pid, record.name);
+  if (record) await takeBack(disk, record.lent ?? []);
+  if (record?.user) await removeTaps(disk, processes, record.domid, record.devices);
   await removeFolder(disk, folder);
 };

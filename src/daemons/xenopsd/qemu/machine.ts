@@ -21,6 +21,7 @@ import {
 } from './devices.ts';
 import type { Emulator, Firmware } from './emulator.ts';
 import { fileNames } from './folder.ts';
+import type { Handed } from './guest-users.ts';
 import type { Wire } from './wiring.ts';
 
 const MIB = 1024n * 1024n;
@@ -42,6 +43,8 @@ export interface Machine {
   /** Wait to be told where memory comes from. */
   readonly isIncoming: boolean;
   readonly nowMs: number;
+  /** Set where the emulator inherits its disks, as it may not open them. */
+  readonly handed?: Pick<Handed, 'arguments' | 'named'> | undefined;
 }
 
 /** `qemu-devices` in the platform decides; without it, what is set up for Windows gets emulated ones. */
@@ -88,6 +91,7 @@ export const commandLine = (machine: Machine): string[] => [
   ...channels(),
   ...display(machine.spec.vm),
   ...machine.devices.filter(isBus).flatMap((device) => json('-device', busArguments(device))),
+  ...(machine.handed?.arguments ?? []),
   ...drives(machine),
   ...cards(machine),
   ...(machine.isIncoming ? ['-incoming', 'defer'] : []),
@@ -102,7 +106,7 @@ const base = ({ spec, emulator, nowMs, firmware }: Machine): string[] => {
   return [
     ...['-machine', `${emulator.machine},usb=off,dump-guest-core=off${acpi}${flash}`],
     ...['-accel', emulator.accelerator, '-m', `${memoryMib(spec.vm)}M`, '-action', ends],
-    ...['-boot', 'menu=off,strict=on', '-rtc', `base=${clockBase(boot, nowMs)}`, '-pidfile', fileNames.pid],
+    ...['-boot', 'menu=off,strict=on', '-rtc', `base=${clockBase(boot, nowMs)}`],
     ...['-device', 'pvpanic'],
   ];
 };
@@ -223,7 +227,7 @@ const display = ({ boot, platformdata }: Vm): string[] => {
   ];
 };
 
-const drives = ({ spec, devices }: Machine): string[] => {
+const drives = ({ spec, devices, handed }: Machine): string[] => {
   const order = bootIndexes(spec, devices);
   return spec.disks.flatMap((disk) => {
     const device = byKey(devices, 'vbd', disk.vbd.id[1]);
@@ -231,7 +235,9 @@ const drives = ({ spec, devices }: Machine): string[] => {
     const node = path === undefined ? undefined : device.id;
     if (node === undefined && device.kind === 'disk') throw new Error(`disk ${device.key} has no storage`);
     return [
-      ...(path === undefined ? [] : json('-blockdev', blockNode(device.id, { ...disk, path }))),
+      ...(path === undefined
+        ? []
+        : json('-blockdev', blockNode(device.id, { ...disk, path }, handed?.named(device.key)))),
       ...json('-device', driveArguments(device, node, order.get(device.id))),
     ];
   });

@@ -41,7 +41,7 @@ const recover = async (
     await removeRemains(host, folder);
     return undefined;
   }
-  const pid = await emulatorPid(host.disk, folder, record);
+  const pid = await emulatorPid(host.disk, record);
   if (pid === undefined) {
     const what: Ending = (await endingInLog(host.disk, folder)) ?? 'crash';
     // The folder stays until the guest is destroyed: a daemon that dies now must find it again.

@@ -8,6 +8,7 @@ import type { BackendWork, GuestSpec } from '../backend.ts';
 import type { Device } from './devices.ts';
 import type { Emulator } from './emulator.ts';
 import { fileNames, isEmulator, removeFile } from './folder.ts';
+import { sealFolder } from './guest-users.ts';
 import { lastWords, launch } from './launch.ts';
 import { type Host, type LiveGuest, release, removeRemains } from './live.ts';
 import { asObject, type Qmp } from './qmp.ts';
@@ -73,6 +74,7 @@ const listenOnce = async (
     accept = resolve;
   });
   const serving = await host.network.listen(on, (stream) => accept(stream), { connectionsMax: 1 });
+  if (guest.record.user) await host.disk.give(on.socketPath, guest.record.user, 0o600);
   return { serving, copied: connected.then(copy) };
 };
 
@@ -134,6 +136,8 @@ export const migrateIn = async (
     await qmp.execute('migrate-incoming', { uri: `unix:${fileNames.incoming}` });
     const to = { socketPath: guest.folder.file('incoming') };
     const stream = await host.network.connect(to, { timeoutMs: CONNECT_MS_MAX });
+    // Before the first byte of what another host, or a disk, says of the guest.
+    if (guest.record.user) await sealFolder(host.disk, guest.folder.path);
     stream.on('error', (error) => host.log.debug({ error }, 'the emulator did not take a guest'));
     await feed(stream);
     stream.end();

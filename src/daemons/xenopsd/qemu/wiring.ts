@@ -1,7 +1,7 @@
 // Where a guest's network card leads. On a host that has the bridge, and where we may, onto it by a TAP
 // device; elsewhere (a laptop) into a network of its own that answers DHCP and reaches nothing: no guest
 // gets out, and nobody gets in, because somebody started a demonstration pool.
-import type { Disk } from '../../../drivers/disk.ts';
+import type { Disk, Owner } from '../../../drivers/disk.ts';
 import type { Vif } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { Processes } from '../../../drivers/processes.ts';
 import { notSupported } from '../refusal.ts';
@@ -14,6 +14,7 @@ export interface Wire {
   readonly tap?: { readonly name: string; readonly bridge: string; readonly mtu: number };
 }
 
+const TUN = '/dev/net/tun';
 const STATUS_MAX = 64 * 1024;
 const CAP_NET_ADMIN = 12n;
 const COMMAND = { timeoutMs: 10_000, outputMax: 64 * 1024 };
@@ -39,7 +40,8 @@ export const wireFor = async (
   };
 };
 
-export const tapName = (domid: number, { position }: Vif): string => `vif${domid}.${position}`;
+export const tapName = (domid: number, { position }: Pick<Vif, 'position'>): string =>
+  `vif${domid}.${position}`;
 
 /** Nothing filters what goes over a bridge; where a card reaches nothing it needs no filter. */
 export const assertLockable = async (disk: Disk, { key }: Device, vif: Vif): Promise<void> => {
@@ -63,6 +65,43 @@ export const moveTap = async (
   if (done.code !== 0) throw new Error(`${name} could not be put on ${bridge}: ${done.stderr.trim()}`);
 };
 
+/**
+ * Makes the TAP device for an emulator that may not make one. It stays when the emulator ends, and goes with
+ * `removeTaps`.
+ */
+export const makeTap = async (
+  disk: Disk,
+  processes: Processes,
+  wire: Wire,
+  { uid, gid }: Owner,
+): Promise<void> => {
+  if (!wire.tap) return;
+  const { name } = wire.tap;
+  // Open to everybody on most systems; a TAP device is for its user alone whoever opens this.
+  const tun = await disk.ownerOf(TUN);
+  if ((tun.mode & 0o006) !== 0o006) await disk.give(TUN, { uid: tun.uid, gid }, 0o660);
+  const done = await processes.run(
+    'ip',
+    ['tuntap', 'add', 'dev', name, 'mode', 'tap', 'user', String(uid)],
+    COMMAND,
+  );
+  if (done.code !== 0) throw new Error(`${name} could not be made: ${done.stderr.trim()}`);
+};
+
+/** Removes those that are there; an emulator that made its own has taken them with it. */
+export const removeTaps = async (
+  disk: Disk,
+  processes: Processes,
+  domid: number,
+  devices: readonly Device[],
+): Promise<void> => {
+  for (const { kind, id } of devices) {
+    const name = tapName(domid, { position: Number(id.replace(/^vif/, '')) });
+    if (kind !== 'vif' || !(await disk.exists(`/sys/class/net/${name}`))) continue;
+    await processes.run('ip', ['link', 'delete', 'dev', name], COMMAND);
+  }
+};
+
 /** Puts the emulator's TAP device on its bridge. */
 export const connectTap = async (processes: Processes, wire: Wire): Promise<void> => {
   if (!wire.tap) return;
@@ -79,7 +118,7 @@ const mayBridge = async (disk: Disk, bridge: string): Promise<boolean> => {
   // The kernel's own rule for names; anything else cannot be one and must not become part of a path.
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$/.test(bridge)) return false;
   if (!(await disk.exists(`/sys/class/net/${bridge}/bridge`))) return false;
-  if (!(await disk.exists('/dev/net/tun'))) return false;
+  if (!(await disk.exists(TUN))) return false;
   const status = await disk.readText('/proc/self/status', STATUS_MAX);
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
   return ((effective >> CAP_NET_ADMIN) & 1n) === 1n;
