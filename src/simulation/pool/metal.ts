@@ -1,3 +1,4 @@
+import { assumedCapabilities } from '../../drivers/capabilities.ts';
 import {
   type Hypervisor,
   type VmState,
@@ -222,6 +223,13 @@ const faceOf = (face: Face): Hypervisor => {
   const live = ['Running', 'Paused'] as const;
 
   const known: Partial<Hypervisor> = {
+    query: async () => ({
+      name: 'simulated',
+      version: '1.0',
+      features: [],
+      capabilities: assumedCapabilities,
+      instanceId: daemon.machine,
+    }),
     importMetadata: async (metadata: XenopsMetadata) => {
       const { id } = metadata.vm;
       const there = guests.get(id);
