@@ -9,6 +9,7 @@ import type { VmHandlers } from './handlers.ts';
 
 interface Told {
   readonly view: View;
+  readonly self: Ref<'VM'>;
   /** The VM as it was before. */
   readonly before: RecordNamed<'VM'>;
   readonly args: { readonly new_name?: string; readonly host?: Ref<'host'> };
@@ -19,11 +20,13 @@ interface Told {
 
 interface Tale {
   readonly name: string;
+  /** The VM that it is about, where that is not the one that was called. */
+  readonly about?: (told: Told) => RecordNamed<'VM'> | undefined;
   /** What comes after the name of the VM. */
   readonly text: (told: Told) => string;
 }
 
-const tale = (name: string, text: string): Tale => ({ name, text: () => text });
+const simple = (name: string, text: string): Tale => ({ name, text: () => text });
 
 const hostNamed = (view: View, host: Ref<'host'> | undefined, quote: string): string => {
   const { name_label = '', uuid = '' } = (host && view.get('host', host)) ?? {};
@@ -44,18 +47,24 @@ const tales: Readonly<Partial<Record<keyof VmHandlers, Tale>>> = {
   start_on: started,
   resume: resumed,
   resume_on: resumed,
-  clean_shutdown: tale('VM_SHUTDOWN', 'shutdown'),
-  shutdown: tale('VM_SHUTDOWN', 'shutdown'),
-  hard_shutdown: tale('VM_SHUTDOWN', 'shutdown forcibly'),
-  clean_reboot: tale('VM_REBOOTED', 'rebooted cleanly'),
-  hard_reboot: tale('VM_REBOOTED', 'rebooted forcibly'),
-  pause: tale('VM_PAUSED', 'paused'),
-  unpause: tale('VM_UNPAUSED', 'unpaused'),
-  suspend: tale('VM_SUSPENDED', 'suspended'),
+  clean_shutdown: simple('VM_SHUTDOWN', 'shutdown'),
+  shutdown: simple('VM_SHUTDOWN', 'shutdown'),
+  hard_shutdown: simple('VM_SHUTDOWN', 'shutdown forcibly'),
+  clean_reboot: simple('VM_REBOOTED', 'rebooted cleanly'),
+  hard_reboot: simple('VM_REBOOTED', 'rebooted forcibly'),
+  pause: simple('VM_PAUSED', 'paused'),
+  unpause: simple('VM_UNPAUSED', 'unpaused'),
+  suspend: simple('VM_SUSPENDED', 'suspended'),
   snapshot: { name: 'VM_SNAPSHOTTED', text: ({ args }) => `snapshotted, snapshot name: ${args.new_name}` },
   checkpoint: {
     name: 'VM_CHECKPOINTED',
     text: ({ args }) => `checkpointed, snapshot name: ${args.new_name}`,
+  },
+  revert: {
+    name: 'VM_SNAPSHOT_REVERTED',
+    about: ({ view, before, self }) =>
+      view.get('VM', view.get('VM', self)?.snapshot_of ?? before.snapshot_of),
+    text: ({ before }) => `reverted to snapshot: ${before.name_label} (uuid ${before.uuid})`,
   },
   clone: {
     name: 'VM_CLONED',
@@ -70,9 +79,16 @@ const tales: Readonly<Partial<Record<keyof VmHandlers, Tale>>> = {
 
 const informational = 5n;
 
-const tell = (tx: Tx, { services }: Working<'VM'>, { name, text }: Tale, told: Omit<Told, 'view'>): void => {
-  const { uuid, name_label } = told.before;
-  const body = `VM '${name_label}' (uuid: ${uuid}) ${text({ ...told, view: tx })}`;
+const tell = (
+  tx: Tx,
+  { self, services }: Working<'VM'>,
+  tale: Tale,
+  about: Omit<Told, 'view' | 'self'>,
+): void => {
+  const told = { ...about, view: tx, self };
+  const { uuid, name_label } = tale.about?.(told) ?? told.before;
+  const { name } = tale;
+  const body = `VM '${name_label}' (uuid: ${uuid}) ${tale.text(told)}`;
   leaveMessage(tx, services, { name, priority: informational, cls: 'VM', obj_uuid: uuid, body });
 };
 

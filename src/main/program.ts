@@ -35,8 +35,9 @@ const runUp = async (args: readonly string[]): Promise<void> => {
   // Before there is anything to stop, a signal ends the process at once.
   let stop = (): void => process.exit(1);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop());
-  for (let again = true; again; ) {
+  for (let again = false, runs = true; runs; again = true) {
     const running = await up(options, {
+      again,
       log,
       print: (line) => process.stdout.write(`${line}\n`),
       environment: process.env,
@@ -44,7 +45,7 @@ const runUp = async (args: readonly string[]): Promise<void> => {
     const stopped = new Promise<'signal'>((resolve) => {
       stop = () => resolve('signal');
     });
-    again = (await Promise.race([stopped, running.restartAsked])) === 'restart';
+    runs = (await Promise.race([stopped, running.restartAsked])) === 'restart';
     // A second signal, or a stop that hangs, ends the process at once: nothing acknowledged is lost by it.
     stop = () => process.exit(1);
     const stopClock = nodeClock.after(stopMsMax, stop);

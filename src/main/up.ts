@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { autoStart } from '../../actors/vm/auto-start.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
 import { type ScriptStorage, scriptStorage } from '../drivers/storage/script-storage.ts';
 import { serveSmapiv2 } from '../drivers/storage/smapiv2-server.ts';
@@ -23,6 +24,8 @@ import { usersPath } from './user-command.ts';
 import { runningUsers, takeLaterRoles, userRequests } from './users.ts';
 
 export interface UpContext {
+  /** True: a client asked this process to start again, and the machine ran on. */
+  readonly again: boolean;
   readonly log: Log;
   /** One line for people, on stdout. */
   readonly print: (line: string) => void;
@@ -102,6 +105,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     print(`This host has joined the pool at ${options.join} and starts again as its member`);
     return { restartAsked: restart.asked, stop: () => opened.close() };
   }
+  if (!context.again) startGuests(runtime);
   welcome(print, {
     door,
     chosen,
@@ -110,6 +114,13 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     generated: credentials.generatedPassword,
   });
   return { restartAsked: restart.asked, stop: () => opened.close() };
+};
+
+/** Not awaited: clients need not wait for guests. */
+const startGuests = ({ invoker, services }: Runtime): void => {
+  autoStart({ invoker, services }).catch((error: unknown) => {
+    services.log.error({ error }, 'VMs did not start with their host');
+  });
 };
 
 const certificateDays = 3_650;

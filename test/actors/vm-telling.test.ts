@@ -3,6 +3,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { refreshMemory } from '../../actors/host/figures.ts';
 import type { Ref } from '../../src/model/types.ts';
+import type { WorldHost } from '../world.ts';
+import { gib, type PoolBench, poolBench } from './pool-bench.ts';
 import { type Bench, bench, fakeHypervisor } from './vm-bench.ts';
 
 let made: Bench | undefined;
@@ -40,6 +42,67 @@ test('each step of the life of a VM leaves one message, in the commit that ends 
       ...{ priority: 5n, cls: 'VM', obj_uuid: uuid },
       body: `VM '${name_label}' (uuid: ${uuid}) ${text}`,
     });
+  }
+});
+
+const leftBy = async (at: Bench | PoolBench, run: () => Promise<unknown>) => {
+  const known = new Set([...at.store.committed.all('message')].map(([ref]) => ref));
+  const result = await run();
+  const left = [...at.store.committed.all('message')].filter(([ref]) => !known.has(ref));
+  return { result, left: left.map(([, { name, body, obj_uuid }]) => ({ name, body, obj_uuid })) };
+};
+
+test('copies of a VM, and that it was turned back to one, are told of the VM', async () => {
+  const [at, vm] = await setUp();
+  const { uuid, name_label } = at.store.committed.require('VM', vm);
+  const of = (name: string, text: string) => [
+    { name, obj_uuid: uuid, body: `VM '${name_label}' (uuid: ${uuid}) ${text}` },
+  ];
+  const copy = await leftBy(at, () => at.call('VM.clone', vm, 'other'));
+  const { uuid: copied } = at.store.committed.require('VM', copy.result as Ref<'VM'>);
+  expect(copy.left).toEqual(of('VM_CLONED', `cloned (new uuid: ${copied})`));
+  const { result: snapshot, left } = await leftBy(at, () => at.call('VM.snapshot', vm, 'before'));
+  expect(left).toEqual(of('VM_SNAPSHOTTED', 'snapshotted, snapshot name: before'));
+  const back = of(
+    'VM_SNAPSHOT_REVERTED',
+    `reverted to snapshot: before (uuid ${at.uuid(snapshot as Ref<'VM'>)})`,
+  );
+  expect((await leftBy(at, () => at.call('VM.revert', snapshot))).left).toEqual(back);
+});
+
+test('a VM that a snapshot brings back is told of by its new row', async () => {
+  const [at, vm] = await setUp();
+  const { uuid, name_label } = at.store.committed.require('VM', vm);
+  const snapshot = (await at.call('VM.snapshot', vm, 'before')) as Ref<'VM'>;
+  await at.call('VM.destroy', vm);
+  const { left } = await leftBy(at, () => at.call('VM.revert', snapshot));
+  expect(left).toEqual([
+    {
+      name: 'VM_SNAPSHOT_REVERTED',
+      obj_uuid: uuid,
+      body: `VM '${name_label}' (uuid: ${uuid}) reverted to snapshot: before (uuid ${at.uuid(snapshot)})`,
+    },
+  ]);
+});
+
+test('a move to another host is told with both hosts', async () => {
+  const at = await poolBench({ memoryBytes: 8n * gib });
+  try {
+    const [one, two] = at.hosts as unknown as readonly [WorldHost, WorldHost];
+    const vm = await at.newVm();
+    await at.call('VM.start_on', vm, one.host, false, false);
+    const { left } = await leftBy(at, () =>
+      at.call('VM.pool_migrate', vm, two.host, new Map([['live', 'true']])),
+    );
+    const { uuid, name_label } = at.row(vm);
+    const named = ({ host }: WorldHost): string => {
+      const row = at.store.committed.require('host', host);
+      return `'${row.name_label}' (uuid: ${row.uuid})`;
+    };
+    const body = `VM '${name_label}' (uuid: ${uuid}) migrated from host ${named(one)} to host ${named(two)}`;
+    expect(left).toEqual([{ name: 'VM_MIGRATED', obj_uuid: uuid, body }]);
+  } finally {
+    await at.close();
   }
 });
 

@@ -1,6 +1,7 @@
 import { plugAtStart } from '../../../actors/pbd/start.ts';
 import { refreshOwnHost } from '../../../actors/pool/bootstrap.ts';
 import { endPendingTasks } from '../../../actors/task/start.ts';
+import { autoStart } from '../../../actors/vm/auto-start.ts';
 import { vmReports } from '../../../actors/vm/reports.ts';
 import type { Ref } from '../../model/types.ts';
 import type { Catalog } from '../../objects/catalog.ts';
@@ -80,17 +81,25 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
     elsewhere: elsewhere({ catalog, view: store.latest, host: host.ref }, places),
     waitMs: operationWaitMs,
   });
+  const { address, facts } = host;
+  const refreshRows = (): Promise<void> =>
+    refreshOwnHost({ ...world, store, clock: life, name: '', address, facts }, host.ref);
   const services: Services = {
     ...{ clock: life, random, log, hypervisor: guests, storage, credentials: world.credentials, store },
     localSessions: localSessionsOf({ clock: life, random }),
     host: host.ref,
-    facts: async () => host.facts,
+    facts: async () => facts,
     authority: world.authority,
     standing: () => (places.coordinator() === host.ref ? {} : { member: true }),
     diskOn: world.diskOn,
     migrationTo: async (other) => ({ url: urlOf(other), close: async () => {} }),
     cancel: (task) => objects.cancel(task) || places.cancel(task),
-    restart: () => {},
+    // Its program is this one, so that only what is read at a start is read anew.
+    restart: () => {
+      refreshRows().catch((error: unknown) =>
+        log.error({ error, host: host.name }, 'A host was not started again'),
+      );
+    },
   };
   const invoker = invokerOf({ catalog, store, objects, services, places });
   shared.enter(host.ref, { carry: invoker.carry, cancel: objects.cancel });
@@ -101,10 +110,12 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
     begin: async (again) => {
       if (again) {
         await endPendingTasks(store, life.now(), (one) => one === host.ref);
-        const { address, facts } = host;
-        await refreshOwnHost({ ...world, store, clock: life, name: '', address, facts }, host.ref);
+        await refreshRows();
         await plugAtStart({ invoker, services });
         await reports.reconcile();
+        autoStart({ invoker, services }).catch((error: unknown) =>
+          log.error({ error }, 'VMs did not start with their host'),
+        );
       } else await attachAll(services);
       guests.watch(reports);
     },

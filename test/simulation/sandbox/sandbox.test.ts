@@ -87,6 +87,37 @@ describe('a pool', () => {
   });
 });
 
+describe('a host that starts again', () => {
+  test('tells a later start of its program after it was asked for one', async () => {
+    let nowMs = 1_000_000_000;
+    const of = await opened({ clock: { ...nodeClock, now: () => nowMs } });
+    for (const { ref } of of.hosts) {
+      const startedS = (): number =>
+        Number(of.store.committed.require('host', ref).other_config.get('agent_start_time'));
+      const before = startedS();
+      nowMs += 60_000;
+      await call(of, 'host.restart_agent', ref);
+      await until(of, () => startedS() > before);
+      expect(startedS()).toBe(nowMs / 1000);
+    }
+  });
+
+  test('starts the VMs that are to start with it', async () => {
+    const of = await opened();
+    const vm = anyVm(of);
+    const name = of.hosts.at(-1)?.name ?? '';
+    const other_config = new Map([['auto_poweron', 'true']]);
+    await of.store.commit((tx) => {
+      tx.patch('pool', tx.only('pool')[0], { other_config });
+      tx.patch('VM', vm, { other_config });
+    });
+    of.down(name);
+    expect(vmOf(of, vm).power_state).toBe('Halted');
+    await of.up(name);
+    await until(of, () => vmOf(of, vm).power_state === 'Running');
+  });
+});
+
 describe('a VM', () => {
   test('starts, is seen by its agent, moves to another host and halts', async () => {
     const of = await opened();
