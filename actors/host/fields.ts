@@ -171,7 +171,7 @@ export const fields = {
   guest_capabilities: dyn(
     map(string, int),
     'What the hypervisor here can do for guests, as its daemon says.',
-    { default: new Map(), internal: true },
+    { default: new Map(), internal: true, ours: true },
   ),
   control_domain: dyn(ref('VM'), "VM that stands for the host's own system.", {
     default: nullRef,

@@ -4,6 +4,10 @@ const int64Min = -(2n ** 63n);
 const int64Max = 2n ** 63n - 1n;
 const digitsMax = 20;
 
+/** In decimal. Clients cannot read more than an int64: what was added up beyond it is written as its bound. */
+export const int64Text = (value: bigint): string =>
+  String(value > int64Max ? int64Max : value < int64Min ? int64Min : value);
+
 /** A decimal int64, or undefined when `text` is none. */
 export const int64Of = (text: string): bigint | undefined => {
   if (text.length > digitsMax || !/^[+-]?\d+$/.test(text)) return undefined;

@@ -2,6 +2,7 @@ import type { AnyClass, Fields } from '../model/class.ts';
 import type { Type } from '../model/types.ts';
 import type { Struct } from '../std/value.ts';
 import { jsonFloat, jsonString, jsonValue } from './jsonrpc-writer.ts';
+import { int64Text } from './numbers.ts';
 import { xmlDateTime, xmlFloat, xmlText, xmlValue } from './xmlrpc-writer.ts';
 
 /** How values of one type are written. */
@@ -35,7 +36,7 @@ const scalars: Readonly<Record<string, Encoder<any>>> = {
   string: text,
   ref: text,
   enum: text,
-  int: { xml: (value: bigint) => `<value>${value}</value>`, json: String },
+  int: { xml: (value: bigint) => `<value>${int64Text(value)}</value>`, json: int64Text },
   float: { xml: (value: number) => `<value><double>${xmlFloat(value)}</double></value>`, json: jsonFloat },
   bool: {
     xml: (value: boolean) =>

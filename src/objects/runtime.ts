@@ -1,7 +1,7 @@
 import { type ActorGroup, type ActorSystem, actorSystem, type Local, type Observer } from '../kernel/nact.ts';
 import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
-import { Fault } from '../std/fault.ts';
+import { asFault, Fault } from '../std/fault.ts';
 import type { Change } from '../store/version.ts';
 import type { View } from '../store/view.ts';
 import {
@@ -221,9 +221,22 @@ const cut = ({ pending }: Runtime, id: number): void => {
   known?.controller.abort(new Fault('TASK_CANCELLED', [known.job.task]));
 };
 
-const refusal = ({ pending, view, catalog, elsewhere }: Runtime, asked: Asked): Fault | undefined => {
-  const job = pending.get(asked.id)?.job;
+/** Whoever asks gets an answer: what a rule throws is one too. */
+const refusal = (runtime: Runtime, asked: Asked): Fault | undefined => {
+  const job = runtime.pending.get(asked.id)?.job;
   if (job === undefined) return undefined;
+  try {
+    return refusalOf(runtime, asked, job);
+  } catch (error) {
+    if (!(error instanceof Fault)) {
+      const { cls, asked: about } = job;
+      runtime.services.log.error({ error, cls, ...about }, 'A rule of admission failed with a bug');
+    }
+    return asFault(error);
+  }
+};
+
+const refusalOf = ({ view, catalog, elsewhere }: Runtime, asked: Asked, job: Job): Fault | undefined => {
   const ref = asked.ref as Ref<any>;
   if (asked.ref !== nullRef && view.get(job.cls, ref) === undefined) {
     return new Fault('HANDLE_INVALID', [job.cls, asked.ref]);

@@ -1,6 +1,6 @@
 import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
-import type { Fault } from '../std/fault.ts';
+import { Fault } from '../std/fault.ts';
 import { type Undo, undoStack } from '../std/undo.ts';
 import type { Tx } from '../store/view.ts';
 import { classOf, handlerArgs, selfOf, subjectOf } from './arguments.ts';
@@ -54,8 +54,9 @@ export const work = (
       );
     };
     try {
-      const given = handlerArgs(message, args);
-      const run = { options, invocation, handler, callFor, task, self: selfOf(message, args), given };
+      const [self, given] = [selfOf(message, args), handlerArgs(message, args)];
+      if (message.hasSelf && self === nullRef) throw new Fault('HANDLE_INVALID', [message.cls.name, self]);
+      const run = { options, invocation, handler, callFor, task, self, given };
       options.objects.ask(jobOf(run, resolve, reject, refuse));
     } catch (error) {
       refuse(reported(error, message, options.services));

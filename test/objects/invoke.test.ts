@@ -187,6 +187,32 @@ describe('work', () => {
     expect(tasks()).toEqual([]);
   });
 
+  test.each([
+    ['a fault', new Fault('VM_IS_TEMPLATE', [vm]), 'VM_IS_TEMPLATE'],
+    ['a bug', new Error('a bug'), 'INTERNAL_ERROR'],
+  ])(
+    'whose admission throws %s is answered with it, and leaves the object to others',
+    async (_, thrown, code) => {
+      const unless = (): Fault => {
+        throw thrown;
+      };
+      const refusing = implement(VM, {}, { start: { unless, work: async () => {} } });
+      w = await world({ behaviours: [refusing], rows: (tx) => tx.create('VM', vm, { uuid: 'u' }) });
+      await expect(start()).rejects.toMatchObject({ code });
+      await expect(w.callAsync('VM.start', vm, false, false).then(w.finished)).resolves.toMatchObject({
+        status: 'failure',
+        error_info: expect.arrayContaining([code]),
+      });
+      expect(w.objects.awake).toBe(0);
+    },
+  );
+
+  test('for no object at all is HANDLE_INVALID', async () => {
+    await open({});
+    const nobody = w.call('VM.start', 'OpaqueRef:NULL', false, false);
+    await expect(nobody).rejects.toMatchObject({ code: 'HANDLE_INVALID', params: ['VM', 'OpaqueRef:NULL'] });
+  });
+
   test('on a row that is gone is HANDLE_INVALID', async () => {
     await open({});
     await expect(w.call('VM.start', 'OpaqueRef:gone', false, false)).rejects.toMatchObject({
