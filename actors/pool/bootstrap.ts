@@ -52,9 +52,9 @@ export const bootstrap = (options: BootstrapOptions): Promise<Bootstrapped> =>
     createInternalNetwork(tx, newRow);
     refreshCards(tx, host, options.facts, newRow);
     createTemplates(tx, newRow);
-    tx.patch('host_metrics', tx.require('host', host).metrics, {
-      memory_free: freeBytes(memoryOfHost(tx, host)),
-    });
+    const { metrics } = tx.require('host', host);
+    if (tx.get('host_metrics', metrics) !== undefined)
+      tx.patch('host_metrics', metrics, { memory_free: freeBytes(memoryOfHost(tx, host)) });
     return { pool, host, created: known === undefined };
   });
 
