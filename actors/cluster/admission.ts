@@ -16,9 +16,9 @@ export const clusterRefusal = (
 ): Refusal | undefined => {
   const cluster = view.get('Cluster', self);
   if (cluster === undefined) return ['HANDLE_INVALID', 'Cluster', self];
+  const [first] = cluster.current_operations;
+  if (first !== undefined) return ['OTHER_OPERATION_IN_PROGRESS', 'Cluster', self, first[1], first[0]];
   const [pool] = view.all('pool');
   const upgrading = pool?.[1].other_config.has('rolling_upgrade_in_progress') === true;
-  if (upgrading && notDuringUpgrade.includes(operation)) return ['NOT_SUPPORTED_DURING_UPGRADE'];
-  const [first] = cluster.current_operations;
-  return first && ['OTHER_OPERATION_IN_PROGRESS', 'Cluster', self, first[1], first[0]];
+  return upgrading && notDuringUpgrade.includes(operation) ? ['NOT_SUPPORTED_DURING_UPGRADE'] : undefined;
 };

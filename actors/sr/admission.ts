@@ -52,6 +52,7 @@ export const srOperations = [
 
 /** Hosts of an older release do not know these, so they rest until all hosts are upgraded. */
 const notDuringUpgrade: readonly string[] = [
+  'vdi_mirror',
   'vdi_enable_cbt',
   'vdi_disable_cbt',
   'vdi_data_destroy',
@@ -98,6 +99,8 @@ const undeletable = (
   if (operation !== 'destroy' && operation !== 'forget') return undefined;
   if (sr.PBDs.some((ref) => view.get('PBD', ref)?.currently_attached)) return new Fault('SR_HAS_PBD', [self]);
   if (operation === 'forget') return undefined;
+  // A host that has a way to it must clear it.
+  if (sr.PBDs.length === 0) return new Fault('SR_HAS_NO_PBDS', [self]);
   // Measurements and what the driver keeps for itself go with the repository.
   const kept = sr.VDIs.some((ref) => {
     const vdi = view.get('VDI', ref);

@@ -108,10 +108,16 @@ const live: readonly string[] = [
   'revert_to',
 ];
 
+const isInTheWay = (view: View, drive: RecordNamed<'VBD'>, operation: string): boolean => {
+  if (operation === 'copy') return drive.mode === 'RW';
+  // A snapshot that was taken of a running VM has drives that say attached, and no guest.
+  return operation !== 'list_changed_blocks' || view.get('VM', drive.VM)?.is_a_snapshot !== true;
+};
+
 const inUse: Check = ({ view, self, vdi, operation }) => {
   if (live.includes(operation)) return undefined;
   const drives = drivesInUse(view, vdi);
-  const inTheWay = operation === 'copy' ? drives.filter(({ mode }) => mode === 'RW') : drives;
+  const inTheWay = drives.filter((drive) => isInTheWay(view, drive, operation));
   return inTheWay.length > 0 ? new Fault('VDI_IN_USE', [self, operation]) : undefined;
 };
 
@@ -195,27 +201,28 @@ const duplicating: Check = ({ self, vdi, operation }) => {
 
 const ofHa = ({ type }: RecordNamed<'VDI'>): boolean => type === 'ha_statefile' || type === 'redo_log';
 
-const changesHa: readonly string[] = ['forget', 'destroy', 'revert_from', 'resize', 'resize_online'];
+/** A snapshot of which only changed blocks stay loses its data, and a revert replaces the disk. */
+const ending: readonly string[] = ['destroy', 'data_destroy', 'revert_from'];
+const leavingSr: readonly string[] = [...ending, 'forget'];
+const changesHa: readonly string[] = [...leavingSr, 'resize', 'resize_online'];
 
 const heldByHa: Check = ({ view, vdi, operation }) => {
   if (!changesHa.includes(operation)) return undefined;
   const [, pool] = view.only('pool');
   if (ofHa(vdi) && pool.ha_enabled) return new Fault('HA_IS_ENABLED');
-  const ends = operation === 'destroy' || operation === 'revert_from';
-  if (!ends || (vdi.type !== 'ha_statefile' && vdi.type !== 'metadata')) return undefined;
+  if (!ending.includes(operation) || (vdi.type !== 'ha_statefile' && vdi.type !== 'metadata'))
+    return undefined;
   const running = [...pool.current_operations.values()] as readonly string[];
   if (running.includes('ha_enable')) return new Fault('HA_ENABLE_IN_PROGRESS');
   return running.includes('ha_disable') ? new Fault('HA_DISABLE_IN_PROGRESS') : undefined;
 };
 
 const undeletable: Check = ({ view, self, vdi, operation }) => {
-  const ends = operation === 'destroy' || operation === 'revert_from';
+  const ends = ending.includes(operation);
   const sr = view.get('SR', vdi.SR);
   if (ends && sr?.type === 'udev') return new Fault('VDI_IS_A_PHYSICAL_DEVICE', [self]);
   if (ends && sr?.is_tools_sr) return new Fault('SR_OPERATION_NOT_SUPPORTED', [vdi.SR]);
-  return (ends || operation === 'forget') && vdi.type === 'rrd'
-    ? new Fault('VDI_HAS_RRDS', [self])
-    : undefined;
+  return leavingSr.includes(operation) && vdi.type === 'rrd' ? new Fault('VDI_HAS_RRDS', [self]) : undefined;
 };
 
 const noSnapshot: Check = ({ vdi, operation }) =>
@@ -231,8 +238,8 @@ const checks: readonly Check[] = [
   dataless,
   tracking,
   duplicating,
-  heldByHa,
   undeletable,
+  heldByHa,
   noSnapshot,
 ];
 

@@ -8,19 +8,27 @@ export interface Token {
   readonly messages: bigint;
 }
 
-const tokenForm = /^(-?\d[\d_]{0,24}),(-?\d[\d_]{0,24})$/;
+/** Decimal, hexadecimal, octal or binary, of bounded length. */
+const number = String.raw`[+-]?(?:0[xX][\da-fA-F][\da-fA-F_]{0,24}|0[oO][0-7][0-7_]{0,32}|0[bB][01][01_]{0,80}|\d[\d_]{0,24})`;
+const tokenForm = new RegExp(`^(${number}),(${number})$`);
 const int64Max = 2n ** 63n - 1n;
 
 /** Throws EVENT_FROM_TOKEN_PARSE_FAILURE. An empty token is the start of everything. */
 export const parseToken = (text: string): Token => {
   if (text === '') return { generation: 0n, messages: 0n };
-  const [generation, messages] = (tokenForm.exec(text) ?? [])
-    .slice(1)
-    .map((digits) => BigInt(digits.replaceAll('_', '')));
+  const [generation, messages] = (tokenForm.exec(text) ?? []).slice(1).map(numberOf);
   if (generation === undefined || messages === undefined || !isInt64(generation) || !isInt64(messages)) {
     throw new Fault('EVENT_FROM_TOKEN_PARSE_FAILURE', [text]);
   }
   return { generation, messages };
+};
+
+const numberOf = (text: string): bigint => {
+  const [, sign, digits = ''] = /^([+-]?)(.*)$/.exec(text.replaceAll('_', '').toLowerCase()) ?? [];
+  const n = BigInt(digits);
+  // Other bases than ten write the 64 bits themselves.
+  const value = /^0[xob]/.test(digits) && n < 2n ** 64n ? BigInt.asIntN(64, n) : n;
+  return sign === '-' ? -value : value;
 };
 
 const isInt64 = (n: bigint): boolean => n <= int64Max && n >= -int64Max - 1n;
@@ -47,7 +55,7 @@ export interface Subscription {
   readonly tasksOnly: boolean;
 }
 
-/** Only the first slash splits, as references may hold any character. */
+/** `*` alone is everything: before a slash it is the name of no class. Only the first slash splits, as references may hold any character. */
 export const subscriptionOf = (entries: readonly string[]): Subscription => {
   if (entries.length > subscriptionEntriesMax) {
     throw new Fault('EVENT_SUBSCRIPTION_PARSE_FAILURE', [
@@ -70,7 +78,7 @@ export const subscriptionOf = (entries: readonly string[]): Subscription => {
 };
 
 export const delivers = ({ all, classes, objects }: Subscription, cls: string, ref: string): boolean =>
-  all || classes.has(cls) || (objects.size > 0 && (objects.has(`${cls}/${ref}`) || objects.has(`*/${ref}`)));
+  all || classes.has(cls) || (objects.size > 0 && objects.has(`${cls}/${ref}`));
 
 /** Two subscriptions as one, or one without the entries of the other. */
 export const entriesOf = ({ classes, objects }: Subscription): readonly string[] => [...classes, ...objects];

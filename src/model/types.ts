@@ -136,7 +136,7 @@ export const float: Type<number> = {
   },
 };
 
-const dateForm = /^(\d{4})-?(\d\d)-?(\d\d)T(\d\d):(\d\d):(\d\d)(Z|[+-]\d\d:\d\d|)$/;
+const dateForm = /^(\d{4})-?(\d\d)-?(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,]\d+)?(Z|[+-]\d\d:\d\d|)$/;
 
 /** A day that the month has, at a time that the day has. */
 const isOnTheClock = ([year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0]: number[]): boolean =>
@@ -148,7 +148,10 @@ const isOnTheClock = ([year = 0, month = 0, day = 0, hour = 0, minute = 0, secon
   minute < 60 &&
   second < 60;
 
-/** Hyphens and the zone may be missing; without a zone it is UTC. Kept in the compact form clients expect. */
+/**
+ * Hyphens and the zone may be missing; without a zone it is UTC. Kept in the compact form clients expect, in whole
+ * seconds.
+ */
 export const datetime: Type<DateTime> = {
   kind: 'datetime',
   name: 'datetime',

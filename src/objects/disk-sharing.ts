@@ -11,7 +11,8 @@ const holders = (
 ): readonly (readonly [RecordNamed<'VBD'>, RecordNamed<'VM'> | undefined])[] =>
   vdi.VBDs.flatMap((ref) => {
     const vbd = ref === self ? undefined : view.get('VBD', ref);
-    if (vbd === undefined || !(vbd.currently_attached || vbd.reserved)) return [];
+    if (vbd === undefined || !(vbd.currently_attached || vbd.reserved || vbd.current_operations.size > 0))
+      return [];
     const vm = view.get('VM', vbd.VM);
     return vm?.power_state === 'Suspended' ? [] : [[vbd, vm] as const];
   });

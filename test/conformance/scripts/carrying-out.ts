@@ -13,15 +13,15 @@ import { type Adapter, against, skip } from '../subject.ts';
 
 const [first, second, third] = [hostRef(0), hostRef(1), hostRef(2)];
 
-const places: Readonly<Record<string, Ref<'host'>>> = {
-  'named host': third,
-  'chosen host (placement)': third,
-  'VM home host': second,
-  "VIF's VM host": second,
-  "VBD's VM host": second,
-  'a host with a plugged PBD': third,
-  'a host with a plugged PBD of the SR': third,
-};
+/** Places as the cases name them, by the words that tell them apart. */
+const places: readonly (readonly [RegExp, Ref<'host'>])[] = [
+  [/^named host|placement|PBD|\bSRs?\b|storage/, third],
+  [/VM home host|VM host|resident/, second],
+  [/coordinator|locally|^local/, first],
+];
+
+const placeNamed = (words: string): Ref<'host'> =>
+  places.find(([form]) => form.test(words))?.[1] ?? skip(`"${words}" names no place here`);
 
 /** Names of classes as the cases spell them, where they differ. */
 const spelled: Readonly<Record<string, string>> = {
@@ -34,6 +34,7 @@ const spelled: Readonly<Record<string, string>> = {
 /** What is carried out elsewhere here, and why. */
 const different: Readonly<Record<string, string>> = {
   'pool.designate_new_master': 'the coordinator hands its part over, so it is the one that does it',
+  'VM.provision': 'it makes disks by calls, each of which is carried out where the repository is',
   'pool.eject': 'the coordinator takes the host out of its log, and tells it to start anew',
 };
 
@@ -74,7 +75,9 @@ const pool = (): Promise<World> =>
 const vmFor: Readonly<Record<string, string>> = {
   'VM.start': 'halted',
   'VM.start_on': 'halted',
+  'VM.resume': 'asleep',
   'VM.resume_on': 'asleep',
+  'VM.provision': 'halted',
 };
 
 const argumentOf = (type: Type<unknown>, method: string): Value => {
@@ -111,7 +114,7 @@ export const carryingOut: Adapter = async ({ when, then }) => {
   const at = await pool();
   try {
     const message = at.catalog.find(method) ?? skip('a helper of another implementation, not a message');
-    const wanted = [then['runs on']].flat().map((place: string) => places[place] ?? place);
+    const wanted = [then['runs on']].flat().map(placeNamed);
     const found = await onWhich(at, message);
     if (wanted.includes(found)) return against(found, found);
     if (message.removed) skip('the message is removed');
