@@ -10,6 +10,10 @@ export const cardFacts = (device: string, fields: Partial<NetworkCard> = {}): Ne
   netmask: '',
   gateway: '',
   ipv6: [],
+  link: {
+    ...{ carrier: true, speedMbps: 1000, fullDuplex: true },
+    ...{ vendorId: '8086', deviceId: '100e', busPath: '0000:00:03.0' },
+  },
   ...fields,
 });
 

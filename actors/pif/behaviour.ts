@@ -1,8 +1,10 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
+import type { HostFacts } from '../../src/objects/host-facts.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
-import { recordCard, refreshCards } from '../../src/objects/network-cards.ts';
+import { type CardRows, recordCard, refreshCards } from '../../src/objects/network-cards.ts';
 import { newRows } from '../../src/objects/new-rows.ts';
+import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
@@ -13,10 +15,16 @@ const self = ({ self: ref }: { readonly self: Ref }): Ref<'PIF'> => ref as Ref<'
 /** A host's interfaces are its own. */
 const owner = ({ host }: RecordNamed<'PIF'>) => ['host', host] as const;
 
+const cardRows = ({ clock, random }: Services, facts: HostFacts): CardRows => ({
+  facts,
+  clock,
+  newRow: newRows(random),
+});
+
 const scan = async ({ services, view, settle }: Working<'PIF'>, host: Ref<'host'>): Promise<void> => {
   view.require('host', host);
   const facts = await services.facts();
-  settle((tx) => refreshCards(tx, host, facts, newRows(services.random)));
+  settle((tx) => refreshCards(tx, host, cardRows(services, facts)));
 };
 
 const introduce = async (
@@ -39,7 +47,7 @@ const introduce = async (
       return row?.physical === true && row.device === card.device;
     });
     if (known) throw new Fault('DUPLICATE_PIF_DEVICE_NAME', [card.device]);
-    const ref = recordCard(tx, host, card, facts.nameServers, newRows(services.random));
+    const ref = recordCard(tx, host, card, cardRows(services, facts));
     tx.patch('PIF', ref, { managed });
     return ref;
   });

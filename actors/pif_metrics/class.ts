@@ -6,6 +6,7 @@ export const PIF_metrics = defineClass('PIF_metrics', {
   doc: 'What is known of the card behind a network interface of a host, and its link.',
   since,
   writeRole: 'pool-operator',
+  needs: ['PIF.metrics'],
   fields: {
     uuid: dyn(string, 'Names it for good.'),
     io_read_kbs: dyn(

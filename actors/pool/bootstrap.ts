@@ -50,7 +50,7 @@ export const bootstrap = (options: BootstrapOptions): Promise<Bootstrapped> =>
     createRoot(tx, newRow);
     refreshRoles(tx, options.store);
     createInternalNetwork(tx, newRow);
-    refreshCards(tx, host, options.facts, newRow);
+    refreshCards(tx, host, hostOptions);
     createTemplates(tx, newRow);
     const { metrics } = tx.require('host', host);
     if (tx.get('host_metrics', metrics) !== undefined)
@@ -64,7 +64,7 @@ export const refreshOwnHost = (options: BootstrapOptions, host: Ref<'host'>): Pr
     const newRow = newRows(options.random);
     if (tx.get('host', host) === undefined) return;
     refreshHost(tx, host, { ...options, newRow });
-    refreshCards(tx, host, options.facts, newRow);
+    refreshCards(tx, host, { ...options, newRow });
   });
 
 const knownPool = (tx: Tx): { readonly pool: Ref<'pool'>; readonly host: Ref<'host'> } | undefined => {

@@ -13,6 +13,9 @@ const leaveHost = (tx: Tx, self: Ref<'VM'>): void => {
     domid: -1n,
     attached_PCIs: [],
   });
+  if (tx.get('VM_metrics', vm.metrics) !== undefined) {
+    tx.patch('VM_metrics', vm.metrics, { memory_actual: 0n, state: [] });
+  }
 };
 
 export const detachDevices = (tx: Tx, self: Ref<'VM'>): void => {

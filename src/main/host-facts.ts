@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { arch, cpus, freemem, hostname, networkInterfaces, release, totalmem, type, uptime } from 'node:os';
 import { join } from 'node:path';
-import type { HostFacts, NetworkCard, Processor } from '../objects/host-facts.ts';
+import type { CardLink, HostFacts, NetworkCard, Processor } from '../objects/host-facts.ts';
 import { own } from '../std/own.ts';
 
 export interface HostFactsOptions {
@@ -133,15 +133,34 @@ const cardOf = async (machine: Machine, device: string, gateway: string): Promis
   const file = async (name: string): Promise<string> =>
     (await machine.read(`sys/class/net/${device}/${name}`)).trim();
   const ipv4 = addresses.find(({ family }) => family === 'IPv4');
+  const up = addresses.length > 0 || (await file('operstate')) === 'up';
   return {
     device,
     mac: (await file('address')) || (addresses[0]?.mac ?? '00:00:00:00:00:00'),
     mtu: Number(await file('mtu')) || 1500,
-    up: addresses.length > 0 || (await file('operstate')) === 'up',
+    up,
     ip: ipv4?.address ?? '',
     netmask: ipv4?.netmask ?? '',
     gateway,
     ipv6: addresses.filter(({ family }) => family === 'IPv6').flatMap(({ cidr }) => cidr ?? []),
+    link: await linkOf(file, up),
+  };
+};
+
+const linkOf = async (file: (name: string) => Promise<string>, up: boolean): Promise<CardLink> => {
+  const id = async (name: string): Promise<string> =>
+    /^0x([\da-f]{4})$/i.exec(await file(`device/${name}`))?.[1] ?? '';
+  const seen = await file('carrier');
+  // Where nothing tells, a card with an address has a link.
+  const carrier = seen === '' ? up : seen === '1';
+  return {
+    carrier,
+    // A virtual card says -1.
+    speedMbps: carrier ? Math.max(0, Number(await file('speed')) || 0) : 0,
+    fullDuplex: carrier && (await file('duplex')) === 'full',
+    vendorId: await id('vendor'),
+    deviceId: await id('device'),
+    busPath: /^PCI_SLOT_NAME=(.+)$/m.exec(await file('device/uevent'))?.[1] ?? '',
   };
 };
 

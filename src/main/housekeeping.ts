@@ -1,22 +1,29 @@
 import { refreshMemory } from '../../actors/host/figures.ts';
 import { collectSessions } from '../../actors/session/collect.ts';
+import { measureStorage } from '../../actors/sr/figures.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
 import { reservationCollector } from '../../actors/vm/collect.ts';
 import { collectorOf } from '../objects/collector.ts';
+import { linksChanged, refreshCards } from '../objects/network-cards.ts';
+import { newRows } from '../objects/new-rows.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Runtime } from './runtime.ts';
+
+type Measured = Pick<Runtime, 'invoker' | 'services'>;
 
 /** Rows, and whether it is this host that looks after them. */
 interface Swept extends Pick<Runtime, 'catalog' | 'store' | 'services'> {
   readonly hostPool: { readonly pool: { readonly role: Pick<Runtime['hostPool']['pool']['role'], 'kind'> } };
+  /** The hosts of this process. */
+  readonly measured: () => readonly Measured[];
 }
 
 /**
- * What is done from time to time: the free memory of hosts is told, and collected are ended tasks, idle sessions, memory set aside for starts that never began,
- * and rows that lost what they need.
+ * What is done from time to time: the free memory of hosts, the links of their cards and the use of storage are told, and
+ * collected are ended tasks, idle sessions, memory set aside for starts that never began, and rows that lost what they need.
  */
 export const housekeeping = (
-  { catalog, store, services, hostPool }: Swept,
+  { catalog, store, services, hostPool, measured }: Swept,
   clock: Clock,
 ): { close(): Promise<void> } => {
   const collectTasks = taskCollector();
@@ -51,7 +58,13 @@ export const housekeeping = (
       cancel();
     };
   };
-  const ends = [repeated(sweepMs, sweep), repeated(figuresMs, measure)];
+  const look = async (): Promise<void> => {
+    for (const one of measured()) {
+      await watchLinks(one.services);
+      await measureStorage(one);
+    }
+  };
+  const ends = [repeated(sweepMs, sweep), repeated(figuresMs, measure), repeated(surroundingsMs, look)];
   return {
     close: async () => {
       for (const end of ends) end();
@@ -59,6 +72,21 @@ export const housekeeping = (
   };
 };
 
+/** Written by one host alone, and only where something has changed. */
+const watchLinks = async ({
+  host,
+  facts: read,
+  store,
+  clock,
+  random,
+}: Measured['services']): Promise<void> => {
+  const facts = await read();
+  if (!linksChanged(store.latest, host, facts)) return;
+  await store.commit((tx) => refreshCards(tx, host, { facts, clock, newRow: newRows(random) }));
+};
+
 const sweepMs = 30_000;
 /** Clients show the figures of hosts this late at most. */
 const figuresMs = 5_000;
+/** What is around a host is looked at this often: storage and cables. */
+const surroundingsMs = 30_000;

@@ -52,7 +52,15 @@ export const sim = async (
     opened.add(door);
     httpsPort = door.httpsPort;
     const { services } = pool.coordinator;
-    const runs = { catalog: pool.catalog, store: pool.store, services, hostPool: { pool: leading } };
+    const measured = () =>
+      pool.hosts.filter(({ name }) => pool.isUp(name)).map(({ ref }) => pool.runningAt(ref));
+    const runs = {
+      catalog: pool.catalog,
+      store: pool.store,
+      services,
+      hostPool: { pool: leading },
+      measured,
+    };
     opened.add(housekeeping(runs, machine.clock));
     door.open();
     pool.plan(outages);

@@ -98,7 +98,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   await takePlace(runtime, door, preparing, paths.roles, print);
   opened.add(await hostRows({ ...runtime, chosen, paths, log }));
   prepared();
-  opened.add(housekeeping(runtime, machine.clock));
+  opened.add(housekeeping({ ...runtime, measured: () => [runtime] }, machine.clock));
   door.open();
   lock.serve(usersPath, userRequests(runningUsers(runtime.services, credentials), runtime.audit));
   if (await joinAtFirstStart(options, runtime)) {

@@ -42,6 +42,19 @@ export interface NetworkCard {
   readonly gateway: string;
   /** Each with its prefix length. */
   readonly ipv6: readonly string[];
+  readonly link: CardLink;
+}
+
+/** What a card is and sees; empty and zero where the machine does not tell. */
+export interface CardLink {
+  readonly carrier: boolean;
+  readonly speedMbps: number;
+  readonly fullDuplex: boolean;
+  /** Four hexadecimal digits, as the PCI has them. */
+  readonly vendorId: string;
+  readonly deviceId: string;
+  /** Such as `0000:00:03.0`. */
+  readonly busPath: string;
 }
 
 /** Key of `host.other_config` that keeps a disabled host so when Xenact starts again. */

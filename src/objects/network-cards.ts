@@ -1,6 +1,7 @@
 import type { RecordNamed } from '../model/class.ts';
-import type { Ref } from '../model/types.ts';
-import type { Tx } from '../store/view.ts';
+import { dateTimeOf, type Ref } from '../model/types.ts';
+import type { Clock } from '../std/clock.ts';
+import type { Tx, View } from '../store/view.ts';
 import type { HostFacts, NetworkCard } from './host-facts.ts';
 import type { NewRow } from './new-rows.ts';
 
@@ -38,6 +39,51 @@ const networkOf = (tx: Tx, card: NetworkCard, newRow: NewRow): Ref<'network'> =>
   return ref;
 };
 
+export interface CardRows {
+  readonly facts: HostFacts;
+  readonly newRow: NewRow;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+type Metrics = RecordNamed<'PIF_metrics'>;
+
+const metricsFacts = ({ link }: NetworkCard) => ({
+  carrier: link.carrier,
+  speed: BigInt(link.speedMbps),
+  duplex: link.fullDuplex,
+  vendor_id: link.vendorId,
+  device_id: link.deviceId,
+  pci_bus_path: link.busPath,
+});
+
+const tells = (row: Metrics, card: NetworkCard): boolean =>
+  Object.entries(metricsFacts(card)).every(([name, value]) => row[name as keyof Metrics] === value);
+
+const measure = (tx: Tx, pif: Ref<'PIF'>, card: NetworkCard, { newRow, clock }: CardRows): void => {
+  const { metrics } = tx.require('PIF', pif);
+  const known = tx.get('PIF_metrics', metrics);
+  if (known !== undefined && tells(known, card)) return;
+  const fields = { ...metricsFacts(card), last_updated: dateTimeOf(clock.now()) };
+  if (known !== undefined) {
+    tx.patch('PIF_metrics', metrics, fields);
+    return;
+  }
+  const { ref, uuid } = newRow('PIF_metrics');
+  tx.create('PIF_metrics', ref, { ...fields, uuid });
+  tx.patch('PIF', pif, { metrics: ref });
+};
+
+/** Whether the rows of a host's cards tell of another link than there is now. */
+export const linksChanged = (view: View, host: Ref<'host'>, { cards }: HostFacts): boolean => {
+  const links = new Map(cards.map((card) => [card.device, card]));
+  return (view.get('host', host)?.PIFs ?? []).some((ref) => {
+    const pif = view.get('PIF', ref);
+    const metrics = pif?.physical === true ? view.get('PIF_metrics', pif.metrics) : undefined;
+    const card = links.get(pif?.device ?? '');
+    return metrics !== undefined && (card === undefined ? metrics.carrier : !tells(metrics, card));
+  });
+};
+
 interface KnownCards {
   readonly byDevice: ReadonlyMap<string, Ref<'PIF'>>;
   readonly hasManagement: boolean;
@@ -55,20 +101,26 @@ const knownCards = (tx: Tx, host: Ref<'host'>): KnownCards => {
  * Records cards of a host that are new and renews what is known of the others. One that is gone stays,
  * unplugged, as its network may have VMs on it.
  */
-export const refreshCards = (tx: Tx, host: Ref<'host'>, facts: HostFacts, newRow: NewRow): void => {
+export const refreshCards = (tx: Tx, host: Ref<'host'>, given: CardRows): void => {
+  const { facts } = given;
   const { byDevice, hasManagement } = knownCards(tx, host);
   const management = hasManagement ? undefined : managementCard(facts.cards);
   for (const card of facts.cards) {
     const known = byDevice.get(card.device);
-    if (known === undefined) recordCard(tx, host, card, facts.nameServers, newRow, card === management);
+    if (known === undefined) recordCard(tx, host, card, given, card === management);
     else {
       tx.patch('PIF', known, pifFacts(card, facts.nameServers));
+      measure(tx, known, card, given);
       if (card === management) tx.patch('PIF', known, { management: true });
     }
   }
   const present = new Set(facts.cards.map(({ device }) => device));
   for (const [device, ref] of byDevice) {
-    if (!present.has(device)) tx.patch('PIF', ref, { currently_attached: false });
+    if (present.has(device)) continue;
+    tx.patch('PIF', ref, { currently_attached: false });
+    const { metrics } = tx.require('PIF', ref);
+    if (tx.get('PIF_metrics', metrics) === undefined) continue;
+    tx.patch('PIF_metrics', metrics, { carrier: false, speed: 0n, duplex: false });
   }
 };
 
@@ -76,17 +128,16 @@ export const recordCard = (
   tx: Tx,
   host: Ref<'host'>,
   card: NetworkCard,
-  nameServers: readonly string[],
-  newRow: NewRow,
+  given: CardRows,
   management = false,
 ): Ref<'PIF'> => {
-  const { ref, uuid } = newRow('PIF');
+  const { ref, uuid } = given.newRow('PIF');
   tx.create('PIF', ref, {
-    ...pifFacts(card, nameServers),
+    ...pifFacts(card, given.facts.nameServers),
     uuid,
     device: card.device,
     device_name: card.device,
-    network: networkOf(tx, card, newRow),
+    network: networkOf(tx, card, given.newRow),
     host,
     VLAN: -1n,
     physical: true,
@@ -94,5 +145,6 @@ export const recordCard = (
     // How the address came about is not told; it is not from us, and may change at any start.
     ip_configuration_mode: card.ip === '' ? 'None' : 'DHCP',
   });
+  measure(tx, ref, card, given);
   return ref;
 };

@@ -14,6 +14,7 @@ import { hostFacts } from '../../src/main/host-facts.ts';
 import type { ClassName } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { keepDisabled } from '../../src/objects/host-facts.ts';
+import { linksChanged } from '../../src/objects/network-cards.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { lmdbDurable } from '../../src/store/lmdb.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
@@ -280,5 +281,33 @@ describe('Facts of this machine', () => {
     expect(facts.processors.length).toBeGreaterThan(0);
     expect(facts.nameServers).toEqual([]);
     await start({ facts });
+  });
+});
+
+describe('The link of a card', () => {
+  const unplugged = { carrier: false, speedMbps: 0, fullDuplex: false };
+  const linkOf = (device: string) => {
+    const pif = rows('PIF').find((one) => one.device === device);
+    return store.committed.get('PIF_metrics', pif?.metrics as Ref<'PIF_metrics'>);
+  };
+
+  test('is told in figures of its own, which each later start renews', async () => {
+    const { host } = await start();
+    expect(linkOf('eth0')).toMatchObject({
+      ...{ carrier: true, speed: 1000n, duplex: true },
+      ...{ vendor_id: '8086', device_id: '100e', pci_bus_path: '0000:00:03.0' },
+    });
+    const before = linkOf('eth10')?.uuid;
+    expect(linksChanged(store.committed, host, machineFacts())).toBe(false);
+
+    const { link, ...card } = cardFacts('eth0');
+    const facts = machineFacts({ cards: [{ ...card, link: { ...link, ...unplugged } }] });
+    expect(linksChanged(store.committed, host, facts)).toBe(true);
+    await start({ facts });
+    expect(linkOf('eth0')).toMatchObject({ carrier: false, speed: 0n, duplex: false });
+    // A card that is gone has no link either.
+    expect(linkOf('eth10')).toMatchObject({ uuid: before, carrier: false, speed: 0n });
+    expect(linksChanged(store.committed, host, facts)).toBe(false);
+    expect(rows('PIF_metrics').length).toBe(2);
   });
 });

@@ -106,6 +106,24 @@ test('a move to another host is told with both hosts', async () => {
   }
 });
 
+test('a guest that is gone takes no memory and does not run', async () => {
+  const [at, vm] = await setUp();
+  const figures = () => {
+    const { metrics } = at.store.committed.require('VM', vm);
+    const { memory_actual, state } = at.store.committed.require('VM_metrics', metrics);
+    return { takes: memory_actual > 0n, state };
+  };
+  for (const [begin, end] of [
+    ['start', 'suspend'],
+    ['resume', 'hard_shutdown'],
+  ]) {
+    await at.call(`VM.${begin}`, vm, false, false);
+    expect(figures()).toEqual({ takes: true, state: ['running'] });
+    await at.call(`VM.${end}`, vm);
+    expect(figures()).toEqual({ takes: false, state: [] });
+  }
+});
+
 test('a step that fails is not told', async () => {
   const [at, vm] = await setUp();
   await expect(at.call('VM.pause', vm)).rejects.toMatchObject({ code: 'VM_BAD_POWER_STATE' });

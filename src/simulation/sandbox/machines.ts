@@ -72,6 +72,10 @@ const factsOf = (
     netmask: n === 0 ? '255.255.0.0' : '',
     gateway: n === 0 ? '10.255.0.1' : '',
     ipv6: [],
+    link: {
+      ...{ carrier: true, speedMbps: 10_000, fullDuplex: true },
+      ...{ vendorId: '1af4', deviceId: '1041', busPath: `0000:00:0${n + 3}.0` },
+    },
   })),
   nameServers: ['10.255.0.1'],
 });

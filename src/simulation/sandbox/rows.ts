@@ -114,7 +114,7 @@ const createHosts = async (
   const rest = await store.commit((tx) =>
     others.map((machine) => {
       const ref = createHost(tx, { ...options, ...machine, newRow });
-      refreshCards(tx, ref, machine.facts, newRow);
+      refreshCards(tx, ref, { facts: machine.facts, clock, newRow });
       return { ...machine, ref };
     }),
   );
@@ -273,6 +273,11 @@ const createDrives = (
       location: vdi.uuid,
       managed: true,
     },
+  });
+  const sr = tx.require('SR', repository.ref);
+  tx.patch('SR', repository.ref, {
+    virtual_allocation: sr.virtual_allocation + disk,
+    physical_utilisation: sr.physical_utilisation + usedBytes,
   });
   tx.create('VBD', vbd.ref, {
     ...{ uuid: vbd.uuid, VM, VDI: vdi.ref, userdevice: '0', bootable: true, mode: 'RW', type: 'Disk' },

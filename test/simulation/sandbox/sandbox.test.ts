@@ -1,6 +1,7 @@
 // Goal: a simulated pool has the rules of a real one: VMs live, move, die with their host and come back.
 // Method: a small pool in this process, called as a client calls it, with troubles at chosen moments.
 import { afterEach, describe, expect, test } from 'vitest';
+import { measureStorage } from '../../../actors/sr/figures.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import type { RecordNamed } from '../../../src/model/class.ts';
 import type { Ref } from '../../../src/model/types.ts';
@@ -115,6 +116,26 @@ describe('a host that starts again', () => {
     expect(vmOf(of, vm).power_state).toBe('Halted');
     await of.up(name);
     await until(of, () => vmOf(of, vm).power_state === 'Running');
+  });
+});
+
+describe('a repository', () => {
+  test('is measured by the host that looks after it, and by no other', async () => {
+    const of = await opened();
+    const used = () => [...of.store.committed.all('SR')].map(([, sr]) => sr.physical_utilisation);
+    const before = used();
+    await of.store.commit((tx) => {
+      for (const [sr] of [...tx.all('SR')])
+        tx.patch('SR', sr, { physical_utilisation: -1n, physical_size: -1n });
+    });
+    let left = used().length;
+    for (const { ref } of of.hosts) {
+      await measureStorage(of.runningAt(ref));
+      const still = used().filter((one) => one === -1n).length;
+      expect(still).toBeLessThan(left);
+      left = still;
+    }
+    expect(used()).toEqual(before);
   });
 });
 
