@@ -6,6 +6,7 @@ export const blob = defineClass('blob', {
   doc: 'Binary data attached to an object and moved over HTTP, outside the database.',
   since,
   writeRole: 'pool-operator',
+  allowance: { rowsMax: 1_000, bytesMax: 8 * 1_048_576 },
   fields: {
     uuid: dyn(string, 'Identity, which also names the file that holds the data.'),
     name_label: rw(label, 'Name shown to people; it need not be unique.', {
@@ -20,6 +21,12 @@ export const blob = defineClass('blob', {
     public: rw(bool, 'True lets anyone read it over HTTP without logging in.', { default: false }),
     last_updated: ro(datetime, 'When it was last written, in UTC.'),
     mime_type: ro(string, 'Media type to serve it with.'),
+    holder: dyn(string, 'User who made it; empty: Xenact did, for something else.', {
+      default: '',
+      internal: true,
+      ours: true,
+      indexed: true,
+    }),
   },
   messages: {
     create: {

@@ -1,5 +1,6 @@
 import type { ClassName, RecordNamed } from '../../src/model/class.ts';
 import { datetime, millisecondsOf, type Ref } from '../../src/model/types.ts';
+import { holderOf } from '../../src/objects/holdings.ts';
 import { type Deciding, implement } from '../../src/objects/implement.ts';
 import { leaveMessage } from '../../src/objects/messages.ts';
 import { parseWhere } from '../../src/objects/where.ts';
@@ -24,14 +25,14 @@ const selected = (view: View, wanted: (record: Message) => boolean): Messages =>
   new Map([...view.all('message')].filter(([, record]) => wanted(record)));
 
 const create = (
-  { tx, services }: Deciding,
+  { tx, caller, services }: Deciding,
   fields: Pick<Message, 'name' | 'priority' | 'cls' | 'obj_uuid' | 'body'>,
 ): Ref<'message'> => {
   const about = aboutClass[fields.cls];
   if (about === undefined || tx.byUuid(about, fields.obj_uuid) === undefined) {
     throw new Fault('UUID_INVALID', [fields.cls, fields.obj_uuid]);
   }
-  return leaveMessage(tx, services, fields);
+  return leaveMessage(tx, services, fields, holderOf(tx, caller));
 };
 
 /** Of messages a field that there is not is no error, unlike of other classes: it is equal to nothing. */

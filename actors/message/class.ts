@@ -49,6 +49,12 @@ export const message = defineClass('message', {
     obj_uuid: dyn(string, 'Uuid of the object it is about, which may be gone by now.'),
     timestamp: dyn(datetime, 'When it was created, in UTC.'),
     body: dyn(body, 'Text or XML for people; its shape depends on the name.'),
+    holder: dyn(string, 'User who made it; empty: Xenact did.', {
+      default: '',
+      internal: true,
+      ours: true,
+      indexed: true,
+    }),
   },
   messages: {
     create: {

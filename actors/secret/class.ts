@@ -8,6 +8,7 @@ export const secret = defineClass('secret', {
   writeRole: 'pool-operator',
   constructible: true,
   events: false,
+  allowance: { rowsMax: 1_000, bytesMax: 8 * 1_048_576 },
   fields: {
     uuid: dyn(string, 'Name by which settings mention the secret, as in `cifspassword_secret`.'),
     value: rw(confidential(string), 'The secret itself, in plain text.'),
@@ -16,6 +17,12 @@ export const secret = defineClass('secret', {
       'Free for clients; visible to every reader, so nothing secret belongs here.',
       { default: new Map(), readRole: 'read-only' },
     ),
+    holder: dyn(string, 'User who made it; empty: Xenact did, for something else.', {
+      default: '',
+      internal: true,
+      ours: true,
+      indexed: true,
+    }),
   },
   messages: {
     introduce: {

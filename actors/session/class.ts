@@ -10,8 +10,12 @@ import {
   set,
   string,
   stringMap,
+  upTo,
 } from '../../src/model/types.ts';
 import { since } from './since.ts';
+
+const userName = upTo(string, 1_024);
+const password = confidential(upTo(string, 1_024));
 
 export const session = defineClass('session', {
   doc: 'A login. Its reference is a secret: whoever holds it can call with the rights of its user.',
@@ -78,8 +82,8 @@ export const session = defineClass('session', {
       doc: 'Log in and get a session; wrong passwords are answered slowly on purpose.',
       role: 'read-only',
       params: {
-        uname: [string, 'Account, of the local superuser or of the directory.'],
-        pwd: [confidential(string), 'Password in clear text, so use HTTPS.'],
+        uname: [userName, 'Account, of the local superuser or of the directory.'],
+        pwd: [password, 'Password in clear text, so use HTTPS.'],
         version: [string, 'API version the client was written for; it changes nothing.', '1.1'],
         originator: [string, 'Name of the client program, as `xen-api-scripts-myapp`.', ''],
       },
@@ -97,8 +101,8 @@ export const session = defineClass('session', {
       doc: 'Set a new password for the local account of this session; its other sessions end.',
       role: '_local_root_',
       params: {
-        old_pwd: [confidential(string), 'Present password, which must be right.'],
-        new_pwd: [confidential(string), 'Password to be used from now on.'],
+        old_pwd: [password, 'Present password, which must be right.'],
+        new_pwd: [password, 'Password to be used from now on.'],
       },
     },
     slave_login: {
@@ -129,8 +133,8 @@ export const session = defineClass('session', {
       doc: 'Log in to this host alone, for repairs while its pool is out of reach.',
       role: 'pool-admin',
       params: {
-        uname: [string, 'Local account, commonly root.'],
-        pwd: [confidential(string), 'Password in clear text.'],
+        uname: [userName, 'Local account, commonly root.'],
+        pwd: [password, 'Password in clear text.'],
       },
       result: confidential(ref('session')),
       sessionless: true,

@@ -1,5 +1,6 @@
 import type { Ref } from '../../src/model/types.ts';
 import { dateTimeOf } from '../../src/model/types.ts';
+import { holderOf } from '../../src/objects/holdings.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
 import { asking } from '../../src/objects/storage-faults.ts';
 import { figuresOf, hostOfSr, pbdOf } from '../../src/objects/storage-rows.ts';
@@ -43,7 +44,7 @@ const setShared = ({ tx, self }: Deciding, shared: boolean): void => {
 };
 
 const newBlob = (
-  { tx, self, services }: Deciding,
+  { tx, self, caller, services }: Deciding,
   args: { readonly name: string; readonly mime_type: string; readonly public: boolean },
 ): Ref<'blob'> => {
   const sr = self as Ref<'SR'>;
@@ -52,6 +53,7 @@ const newBlob = (
   const ref = newRef<'blob'>(services);
   tx.create('blob', ref, {
     uuid: services.random.uuid(),
+    holder: holderOf(tx, caller),
     name_label: args.name,
     public: args.public,
     mime_type: args.mime_type === '' ? 'application/octet-stream' : args.mime_type,

@@ -1,5 +1,5 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
-import { label, type Ref, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { label, type Ref, ref, set, string, stringMap, upTo } from '../../src/model/types.ts';
 import { since } from './since.ts';
 
 /** The role `pool-admin`. References of roles follow from their names, so this one never changes. */
@@ -18,7 +18,7 @@ export const subject = defineClass('subject', {
       { default: '' },
     ),
     other_config: ro(
-      stringMap,
+      upTo(stringMap, 65_536),
       'What the directory told of the subject when it was added, such as its full name.',
       { default: new Map() },
     ),

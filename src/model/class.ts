@@ -123,6 +123,13 @@ export interface Message {
 export type Fields = Readonly<Record<string, Field>>;
 export type Messages = Readonly<Record<string, Message>>;
 
+/** What one user may hold of a class. */
+export interface Allowance {
+  readonly rowsMax: number;
+  /** Of what the rows hold, small rows not weighed. */
+  readonly bytesMax: number;
+}
+
 export interface ClassSpec<F, M> {
   readonly doc: string;
   /** For documentation: when the XenAPI came to have the class and what is in it. */
@@ -146,6 +153,8 @@ export interface ClassSpec<F, M> {
   readonly needs?: readonly (string | readonly string[])[];
   /** Fields whose rows are nothing without the object and go with it, whoever removes it. */
   readonly takes?: readonly string[];
+  /** Of the rows whose `holder` is one user. What a call would add beyond it is refused. */
+  readonly allowance?: Allowance;
   /** True: served with `create` and `destroy`. */
   readonly constructible?: true;
   /** False: no `get_all` and its kin. */

@@ -4,6 +4,7 @@ import { Fault } from '../std/fault.ts';
 import type { Tx } from '../store/view.ts';
 import { classOf, handlerArgs, selfOf, subjectOf, withoutSelf } from './arguments.ts';
 import { implicitDecision } from './fields.ts';
+import { assertAllowed } from './holdings.ts';
 import type { Deciding } from './implement.ts';
 import type { DecideHandler, Invocation, InvokerOptions } from './invocation.ts';
 import { succeedTask } from './tasks.ts';
@@ -21,6 +22,9 @@ export const decide = (
   const make = (tx: Tx): unknown => {
     if (message.hasSelf) tx.require(message.cls.name as ClassName, self as Ref<any>);
     const result = run({ tx, self, caller, services });
+    if (message.hasSelf) assertAllowed(tx, message.cls, self);
+    const made = message.result.kind === 'ref' ? store.schemas.get(message.result.of ?? '') : undefined;
+    if (made !== undefined) assertAllowed(tx, made.cls, result as Ref);
     // A task that outlives the call settles in the very commit that it is about.
     if (watched === 'until-destroyed' && task !== undefined) {
       succeedTask(tx, task, services, catalog.encoderOf(message.result).xml(result));

@@ -1,5 +1,6 @@
-import type { ClassName, RecordNamed } from '../model/class.ts';
+import type { Allowance, AnyClass, ClassName, RecordNamed } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
+import { Fault } from '../std/fault.ts';
 import { weightOf } from '../std/weight.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Tx, View } from '../store/view.ts';
@@ -7,13 +8,6 @@ import type { Caller } from './implement.ts';
 
 // What one user has in the pool, so that nobody can crowd out the others. Rows that users make without being
 // trusted to manage the pool have a `holder`, by which they are counted and weighed.
-
-/** What one user may hold of a class. */
-export interface Allowance {
-  readonly rowsMax: number;
-  /** Of what the rows hold, each row above `lightBytes` weighed. */
-  readonly bytesMax: number;
-}
 
 /** Rows up to this are counted and not weighed. */
 export const lightBytes = 4_096;
@@ -50,3 +44,23 @@ export const excessOf = (records: readonly AnyRecord[], { rowsMax, bytesMax }: A
   rows: Math.max(0, records.length - rowsMax),
   bytes: Math.max(0, records.reduce((sum, record) => sum + loadOf(record), 0) - bytesMax),
 });
+
+/**
+ * After a change of a row by a client. Throws OPERATION_NOT_ALLOWED when the user who holds the row has more than
+ * its class allows; rows of Xenact's own have no holder.
+ */
+export const assertAllowed = (tx: Tx, { name, allowance }: AnyClass, ref: Ref): void => {
+  if (allowance === undefined) return;
+  const cls = name as Held;
+  const holder = tx.get(cls, ref as Ref<typeof cls>)?.holder ?? '';
+  if (holder === '') return;
+  const { rows, bytes } = excessOf(
+    rowsHeld(tx, cls, holder).map(([, record]) => record),
+    allowance,
+  );
+  if (rows === 0 && bytes === 0) return;
+  const most = rows > 0 ? `${allowance.rowsMax} of them` : `${allowance.bytesMax} bytes in them`;
+  throw new Fault('OPERATION_NOT_ALLOWED', [
+    `A user can have at most ${most} (class ${name}): destroy some that are not needed, then try again`,
+  ]);
+};

@@ -3,7 +3,9 @@
 import { describe, expect, test } from 'vitest';
 import message from '../../actors/message/behaviour.ts';
 import { dateTimeOf, datetime, epoch, type Ref } from '../../src/model/types.ts';
-import { messagesMax } from '../../src/objects/messages.ts';
+import type { Caller } from '../../src/objects/implement.ts';
+import { hostCaller } from '../../src/objects/invoke.ts';
+import { messagesMax, messagesOfUserMax } from '../../src/objects/messages.ts';
 import { manualClock } from '../manual-clock.ts';
 import { world } from '../world.ts';
 
@@ -100,6 +102,25 @@ describe('Messages', () => {
     });
     await here.call('message.destroy_all', new Map());
     expect(await here.call('message.get_all')).toEqual([]);
+    await here.close();
+  });
+
+  test("of one user are so many at most: his oldest goes, and nobody else's", async () => {
+    const here = await opened();
+    await here.store.commit((tx) => {
+      for (let i = 0; i <= messagesOfUserMax; i += 1) {
+        tx.create('message', `OpaqueRef:m${i}` as Ref<'message'>, {
+          uuid: `m${i}`,
+          holder: i === 0 ? '' : 'ann',
+          timestamp: dateTimeOf(here.clock.now() - (i === 7 ? 5_000 : i === 0 ? 9_000 : 1_000)),
+        });
+      }
+    });
+    const ann: Caller = { ...hostCaller, user: 'ann' };
+    await here.callAs(ann, 'message.create', 'n', 1n, 'VM', vm, '');
+    expect(await here.call('message.get_all')).toHaveLength(messagesOfUserMax + 1);
+    await expect(here.call('message.get_by_uuid', 'm7')).rejects.toMatchObject({ code: 'UUID_INVALID' });
+    expect(await here.call('message.get_by_uuid', 'm0')).toBe('OpaqueRef:m0');
     await here.close();
   });
 
