@@ -172,7 +172,7 @@ test('every message that reads answers the same in both languages, of the type t
     }
   }
   expect(wrong).toEqual([]);
-}, 60_000);
+}, 240_000);
 
 /** What would end the walk, or the session that it is made with. */
 const spared: ReadonlySet<string> = new Set([
@@ -201,7 +201,7 @@ test('no message that does something answers an internal error, or something tha
   expect(successes).toBeGreaterThan(1_000);
   // The storage refuses what takes a step back as well.
   expect(host.takeErrors().filter(({ message }) => message !== 'A step could not be undone')).toEqual([]);
-}, 120_000);
+}, 240_000);
 
 test('events carry whole rows of every class', async () => {
   await rows.fill();
