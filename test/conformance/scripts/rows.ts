@@ -95,7 +95,7 @@ export const rowsOf = ({ host, rows }: Pick<Live, 'host' | 'rows'>): Rows => {
 
   /** `VM` is the same object as `<vm>`. */
   const nameOf = (name: string): string => {
-    if (isName(name)) return name;
+    if (isName(name as unknown)) return name;
     return name in standIns && name !== 'net' ? `${name}:1` : `<${name.toLowerCase()}>`;
   };
 
