@@ -42,18 +42,21 @@ export interface Step {
   /** Without the session. */
   readonly args: readonly Value[];
   readonly needs: readonly Right[];
+  /** It is for an object, and names none. */
+  readonly isForNothing: boolean;
 }
 
 /** What is wrong with an answer, if anything: code and parameters of the error, nothing for a success. */
 export const complaintAbout = (
   user: User,
-  { needs }: Step,
+  { needs, isForNothing }: Step,
   [code, ...params]: readonly string[],
 ): string | undefined => {
   const lacked = lackedBy(user, needs);
   if (lacked === undefined) {
     const keptOut = ['RBAC_PERMISSION_DENIED', 'SESSION_INVALID', 'HOST_IS_SLAVE', 'no answer', 'fault'];
-    return keptOut.includes(code ?? '') ? `kept out by ${[code, ...params]}` : undefined;
+    if (keptOut.includes(code ?? '')) return `kept out by ${[code, ...params]}`;
+    return code === undefined && isForNothing ? 'done, and for no object' : undefined;
   }
   if (code === 'RBAC_PERMISSION_DENIED' && params[0] === lacked.permission) return undefined;
   return `lacks ${lacked.permission}, and was answered ${code ?? 'with a success'} ${params[0] ?? ''}`;
@@ -79,6 +82,7 @@ export const messageSteps: readonly Step[] = messages.map((message) => ({
   method: message.method,
   args: argsOf(message),
   needs: [plain(message.method)],
+  isForNothing: message.hasSelf,
 }));
 
 /** Every guarded key of a map, in every way that sets or removes it. */
@@ -90,7 +94,8 @@ export const keySteps: readonly Step[] = messages.flatMap((message): readonly St
     const given = key.replace(/\*$/, 'anything');
     const guardOf = (method: string): Right => rightOf(`${method}/key:${key}`, [role]);
     const args = argsOf(message, given);
-    const direct: Step = { method: message.method, args, needs: [guardOf(message.method)] };
+    const needs = [guardOf(message.method)];
+    const direct: Step = { method: message.method, args, needs, isForNothing: true };
     return kind === 'add_to' ? [direct, ...wholeMaps(message, field, given, guardOf)] : [direct];
   });
 });
@@ -110,6 +115,7 @@ function wholeMaps(
     method: by,
     args,
     needs: [plain(by), guard],
+    isForNothing: by === set,
   });
   return [
     ...(known.has(set) ? [step(set, [nullRef, map], guardOf(set))] : []),
@@ -138,8 +144,3 @@ function struct(name: string): ReadonlyMap<string, Value> {
   if (cls === undefined) throw new Error(`There is no class ${name}`);
   return new Map(constructorFields(cls).map(([field, { type }]) => [field, anything(type)] as const));
 }
-
-/** Names of the messages that the product answers by itself on a member, whoever leads. */
-export const answeredByMembers: ReadonlySet<string> = new Set(
-  messages.flatMap(({ method, declared }) => (declared?.onMember === true ? [method] : [])),
-);
