@@ -10,6 +10,7 @@ import { type Deciding, implement, type Working } from '../../src/objects/implem
 import { newRef } from '../../src/objects/tasks.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
+import { requireUsableFolder } from '../sr/folder.ts';
 import { admitOnPbd } from './admission.ts';
 import { PBD } from './class.ts';
 import { plug, unplug } from './plug.ts';
@@ -30,6 +31,7 @@ const create = async (working: Working<'PBD'>, fields: Fields): Promise<Ref<'PBD
   const { services, settle, view } = working;
   const fault = connectable(view, fields);
   if (fault !== undefined) throw fault;
+  requireUsableFolder(view, fields.SR, fields.device_config);
   const ref = newRef<'PBD'>(services);
   settle((tx) =>
     tx.create('PBD', ref, {
@@ -49,7 +51,8 @@ const destroy = ({ tx, self }: Deciding): void => {
 
 const setDeviceConfig = ({ tx, self, services }: Deciding, value: DeviceConfig): void => {
   const pbd = self as Ref<'PBD'>;
-  const before = tx.require('PBD', pbd).device_config;
+  const { SR, device_config: before } = tx.require('PBD', pbd);
+  requireUsableFolder(tx, SR, value);
   const after = hidePasswords(tx, value, services);
   tx.patch('PBD', pbd, { device_config: after });
   const kept = new Set(after.values());

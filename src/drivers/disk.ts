@@ -9,6 +9,8 @@ export interface Disk {
   makeFolder(path: string, mode?: number): Promise<void>;
   remove(path: string): Promise<void>;
   exists(path: string): Promise<boolean>;
+  /** Where all links lead; undefined where nothing is. */
+  realPath(path: string): Promise<string | undefined>;
   isExecutable(path: string): Promise<boolean>;
   /** Free and total bytes of the file system that holds the path. */
   space(path: string): Promise<{ readonly freeBytes: bigint; readonly totalBytes: bigint }>;

@@ -197,10 +197,14 @@ const makeFolders = async (paths: Paths & { readonly run: string }): Promise<voi
   }
 };
 
-const openStorage = async (paths: Paths, log: Log, opened: Closing): Promise<ScriptStorage> => {
+const openStorage = async (
+  paths: Paths & { readonly run: string },
+  log: Log,
+  opened: Closing,
+): Promise<ScriptStorage> => {
   const ours = join(paths.data, 'plugins-shipped');
   const programs = fileURLToPath(new URL('../plugins', import.meta.url));
-  await installPlugins(machine.disk, ours, { programs, node: process.execPath });
+  await installPlugins(machine.disk, ours, { programs, node: process.execPath, own: paths });
   const storage = await scriptStorage({
     ...machine,
     roots: [ours, paths.plugins],

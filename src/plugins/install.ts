@@ -3,6 +3,7 @@ import type { Disk } from '../drivers/disk.ts';
 import { nodeDisk } from '../drivers/node/disk.ts';
 import { nodeProcesses } from '../drivers/node/processes.ts';
 import { nodeRandom } from '../drivers/node/random.ts';
+import type { OwnFolders } from '../std/repository-folder.ts';
 import { imageDatapath } from './datapath/plugin.ts';
 import { filePlugin } from './file/plugin.ts';
 import { isoPlugin } from './iso/plugin.ts';
@@ -26,12 +27,14 @@ const plugins: readonly (readonly [folder: string, program: string, methods: Met
 export const installPlugins = async (
   disk: Disk,
   root: string,
-  from: { readonly programs: string; readonly node: string },
+  from: { readonly programs: string; readonly node: string; readonly own: OwnFolders },
 ): Promise<void> => {
   for (const [folder, program, methods] of plugins) {
     const path = join(root, folder);
     await disk.makeFolder(path, 0o700);
-    const run = `exec ${quoted(from.node)} ${quoted(join(from.programs, program))} "$0" "$@"`;
+    const words = [from.node, join(from.programs, program)].map(quoted).join(' ');
+    const folders = [from.own.data, from.own.run].map(quoted).join(' ');
+    const run = `exec ${words} "$0" ${folders} "$@"`;
     for (const [method, work] of Object.entries(methods)) {
       const script = work === nothing ? ANSWER_NULL : run;
       await replaceIfOther(disk, join(path, method), `#!/bin/sh\n${script}\n`);

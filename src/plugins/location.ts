@@ -1,24 +1,65 @@
-import { isAbsolute, normalize } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Disk } from '../drivers/disk.ts';
-import { failure } from './script.ts';
+import { folderRefusal, type OwnFolders, plainFolder } from '../std/repository-folder.ts';
+import { type Args, failure, type Methods, nothing, textOf, textsOf } from './script.ts';
 
-const PATH_CHARS_MAX = 2_048;
+/** What a plugin has to know to serve folders of its host. */
+export interface FolderGiven {
+  readonly disk: Disk;
+  /** Absent: this host has no folders that a repository has to stay out of, but the system's. */
+  readonly own?: OwnFolders;
+}
 
 /** The folder that an SR's configuration names. */
 export const locationOf = (configuration: Readonly<Record<string, string>>): string => {
   const { location } = configuration;
   if (location === undefined) throw failure('The configuration has no location; give an absolute path');
-  return checkedLocation(location);
+  return location;
 };
 
-/** An SR is known by its folder from its attach on. */
-export const checkedLocation = (path: string): string => {
-  const folder = normalize(path).replace(/\/+$/, '');
-  if (!isAbsolute(path) || folder === '')
-    throw failure('The location must be an absolute path below /', path);
-  if (path.length > PATH_CHARS_MAX || /\p{Cc}/u.test(path))
-    throw failure('The location is not a usable path');
-  return folder;
+/**
+ * The same methods, which are told the folder that all links lead to, in `configuration` and in `sr`, and only
+ * of folders that may be repositories. An SR is known by its folder from its attach on.
+ */
+export const inAllowedFolders = (given: FolderGiven, methods: Methods): Methods =>
+  Object.fromEntries(
+    Object.entries(methods).map(([name, method]) => [
+      name,
+      method === nothing ? method : async (args: Args) => method(await withRealFolders(given, args)),
+    ]),
+  );
+
+const withRealFolders = async (given: FolderGiven, args: Args): Promise<Args> => {
+  const real: { sr?: string; configuration?: Readonly<Record<string, string>> } = {};
+  if (args['sr'] !== undefined) real.sr = await allowedFolder(given, textOf(args, 'sr'));
+  if (args['configuration'] !== undefined) {
+    const configuration = textsOf(args, 'configuration');
+    const location = await allowedFolder(given, locationOf(configuration));
+    real.configuration = { ...configuration, location };
+  }
+  return { ...args, ...real };
+};
+
+const allowedFolder = async ({ disk, own }: FolderGiven, path: string): Promise<string> => {
+  const real = await realFolder(disk, allowed(path));
+  return allowed(
+    real,
+    own && { data: await realFolder(disk, own.data), run: await realFolder(disk, own.run) },
+  );
+};
+
+const allowed = (path: string, own?: OwnFolders): string => {
+  const refusal = folderRefusal(path, own);
+  if (refusal !== undefined) throw failure(refusal, path);
+  return plainFolder(path);
+};
+
+/** Where links lead, as far as there is anything yet. */
+const realFolder = async (disk: Disk, path: string): Promise<string> => {
+  if (path === '/') return path;
+  const real = await disk.realPath(path);
+  if (real !== undefined) return real;
+  return join(await realFolder(disk, dirname(path)), basename(path));
 };
 
 export interface SrFigures {

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { own } from '../std/own.ts';
+import type { OwnFolders } from '../std/repository-folder.ts';
 
 // One SMAPIv3 call: the script's own name is the method, its arguments are a JSON object on standard
 // input, its result is JSON on standard output. A refusal is printed likewise and the exit code is 1.
@@ -32,7 +33,15 @@ export const nothing: Methods[string] = async () => null;
 
 const INPUT_CHARS_MAX = 4 * 1024 * 1024;
 
-/** Runs the one call that this process was started for: `node <module> <script> --json`. */
+/** What the script that started this process says of its host. */
+export const ownFolders = (): OwnFolders => {
+  const [, , , data, run] = process.argv;
+  if (data?.startsWith('/') !== true || run?.startsWith('/') !== true)
+    throw new Error('The script does not say which folders are its host’s own');
+  return { data, run };
+};
+
+/** Runs the one call that this process was started for: `node <module> <script> <data> <run> --json`. */
 export const serveScript = async (methods: Methods): Promise<void> => {
   const method = basename(process.argv[2] ?? '');
   try {

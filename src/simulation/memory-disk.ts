@@ -92,6 +92,7 @@ export const memoryDisk = (options: MemoryDiskOptions): MemoryDisk => {
         tree.remove(path);
       },
       exists: async (path) => tree.exists(path),
+      realPath: async (path) => (tree.exists(path) ? path : undefined),
       isExecutable: async (path) => tree.exists(path) && tree.isExecutable(path),
       space: async () => {
         const freeBytes = refusal === 'ENOSPC' ? 0n : totalBytes - BigInt(tree.usedBytes());

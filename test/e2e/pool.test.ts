@@ -54,7 +54,7 @@ describe('a host that is a pool by itself', () => {
 
   test('does not join with shared storage', async () => {
     const [host = ''] = (await joining.call('host.get_all')) as string[];
-    const place = new Map([['location', `${pool.host(1).data}/shared`]]);
+    const place = new Map([['location', `${pool.host(1).data}/sr-2`]]);
     const rest = ['shared', '', 'file', 'user', true, new Map<string, string>()] as const;
     const sr = (await joining.call('SR.create', host, place, 0n, ...rest)) as string;
     expect(await codeOf(joinAs(joining, 'root', password))).toBe('JOINING_HOST_CANNOT_CONTAIN_SHARED_SRS');

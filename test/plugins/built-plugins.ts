@@ -12,6 +12,8 @@ import { installPlugins } from '../../src/plugins/install.ts';
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
 export interface BuiltPlugins {
+  /** What the plugins take for Xenact's data folder. */
+  readonly data: string;
   /** For `roots` of the storage layer. */
   readonly scripts: string;
   remove(): Promise<void>;
@@ -25,8 +27,13 @@ export const buildPlugins = async (): Promise<BuiltPlugins> => {
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
   const scripts = join(folder, 'scripts');
   const programs = join(folder, 'dist/src/plugins');
-  await installPlugins(nodeDisk, scripts, { programs, node: process.execPath });
-  return { scripts, remove: () => rm(folder, { recursive: true, force: true }) };
+  const data = join(folder, 'data');
+  await installPlugins(nodeDisk, scripts, {
+    programs,
+    node: process.execPath,
+    own: { data, run: join(data, 'run') },
+  });
+  return { data, scripts, remove: () => rm(folder, { recursive: true, force: true }) };
 };
 
 const compile = (outDir: string): void => {

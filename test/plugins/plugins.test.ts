@@ -120,7 +120,8 @@ describe('plugins', () => {
 
   it('are laid out so that spaces and quotes in paths do no harm, and are left alone when they are right', async () => {
     const root = join(folder, `it's "a" $HOME root`);
-    const from = { programs: `${built.scripts}/../dist/src/plugins`, node: process.execPath };
+    const own = { data: join(folder, "it's data"), run: join(folder, 'run') };
+    const from = { programs: `${built.scripts}/../dist/src/plugins`, node: process.execPath, own };
     await installPlugins(nodeDisk, root, from);
     const script = join(root, 'volume/org.xen.xapi.storage.iso/Plugin.query');
     const before = await stat(script);

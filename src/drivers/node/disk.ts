@@ -10,6 +10,7 @@ import {
   open,
   readdir,
   readFile,
+  realpath,
   rename,
   rmdir,
   stat,
@@ -81,6 +82,11 @@ export const nodeDisk: Disk = {
 
   async exists(path) {
     return answered(stat(path), ['ENOENT', 'ENOTDIR']);
+  },
+
+  async realPath(path) {
+    // A link that leads to nothing is something, and an error.
+    return (await answered(lstat(path), ['ENOENT', 'ENOTDIR'])) ? realpath(path) : undefined;
   },
 
   async isExecutable(path) {

@@ -3,8 +3,9 @@ import { pathToFileURL } from 'node:url';
 import type { Disk } from '../../drivers/disk.ts';
 import type { Processes } from '../../drivers/processes.ts';
 import type { Random } from '../../std/clock.ts';
+import { folderOfHost } from '../../std/repository-folder.ts';
 import { HELD_SUFFIX } from '../held.ts';
-import { checkedLocation, locationOf, srStat } from '../location.ts';
+import { type FolderGiven, inAllowedFolders, locationOf, srStat } from '../location.ts';
 import {
   type Args,
   bytesOf,
@@ -22,8 +23,7 @@ import { type Images, imagesIn } from './images.ts';
 import { SIZE_BYTES_MAX } from './qcow2-header.ts';
 import { type Notes, notesIn, type SrNote, type VolumeNote } from './volumes.ts';
 
-export interface FilePluginGiven {
-  readonly disk: Disk;
+export interface FilePluginGiven extends FolderGiven {
   readonly processes: Processes;
   readonly random: Random;
 }
@@ -44,15 +44,15 @@ const SECTOR_BYTES = 512;
 export const filePlugin = (given: FilePluginGiven): Methods => {
   const tool = toolsBy(given.processes);
   const folderOf = (args: Args): Folder => {
-    const path = checkedLocation(textOf(args, 'sr'));
+    const path = textOf(args, 'sr');
     return { path, notes: notesIn(given.disk, path), images: imagesIn({ ...given, tool }, path) };
   };
-  return {
+  return inAllowedFolders(given, {
     'Plugin.query': async () => about,
     ...srMethods(given, folderOf),
     ...volumeMethods(given, folderOf),
     ...noteMethods(folderOf),
-  };
+  });
 };
 
 const about = {
@@ -65,7 +65,7 @@ const about = {
   required_api_version: '5.0',
   features: ['THIN_PROVISIONING'],
   configuration: {
-    location: 'absolute path of the folder',
+    location: folderOfHost,
     format: 'qcow2 or raw; without it qcow2 where qemu-img is installed',
   },
   required_cluster_stack: [],

@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Disk } from '../../drivers/disk.ts';
-import { checkedLocation, locationOf, srStat } from '../location.ts';
+import { folderOfHost } from '../../std/repository-folder.ts';
+import { type FolderGiven, inAllowedFolders, locationOf, srStat } from '../location.ts';
 import { failure, type Methods, nothing, Refusal, textOf, textsOf } from '../script.ts';
 
 const NAME_BYTES_MAX = 255;
 
 /** SR type `iso`: the ISO images of a folder, for reading only. A volume's key is its file's name. */
-export const isoPlugin = ({ disk }: { readonly disk: Disk }): Methods => {
+export const isoPlugin = (given: FolderGiven): Methods => {
+  const { disk } = given;
   const existing = async (path: string): Promise<string> => {
     if (!(await disk.exists(path))) throw failure('The location does not exist', path);
     await disk.list(path);
@@ -40,7 +41,7 @@ export const isoPlugin = ({ disk }: { readonly disk: Disk }): Methods => {
       .filter(({ name, kind }) => kind === 'file' && isIsoName(name))
       .map(({ name }) => name);
 
-  return {
+  return inAllowedFolders(given, {
     'Plugin.query': async () => about,
     'SR.create': async (args) => {
       const configuration = textsOf(args, 'configuration');
@@ -50,7 +51,7 @@ export const isoPlugin = ({ disk }: { readonly disk: Disk }): Methods => {
     'SR.detach': nothing,
     // The images were there before the SR, and stay.
     'SR.destroy': nothing,
-    'SR.stat': (args) => stat(checkedLocation(textOf(args, 'sr'))),
+    'SR.stat': (args) => stat(textOf(args, 'sr')),
     'SR.probe': async (args) => {
       const configuration = textsOf(args, 'configuration');
       const path = locationOf(configuration);
@@ -58,16 +59,16 @@ export const isoPlugin = ({ disk }: { readonly disk: Disk }): Methods => {
       return [{ configuration, complete: true, sr: await stat(path), extra_info: {} }];
     },
     'SR.ls': async (args) => {
-      const folder = checkedLocation(textOf(args, 'sr'));
+      const folder = textOf(args, 'sr');
       return Promise.all((await images(folder)).map((name) => volumeOf(folder, name)));
     },
     'Volume.stat': async (args) => {
-      const folder = checkedLocation(textOf(args, 'sr'));
+      const folder = textOf(args, 'sr');
       const key = textOf(args, 'key');
       if (!(await images(folder)).includes(key)) throw new Refusal('VDI_MISSING', [folder, key]);
       return volumeOf(folder, key);
     },
-  };
+  });
 };
 
 const isIsoName = (name: string): boolean =>
@@ -85,6 +86,6 @@ const about = {
   version: '1.0',
   required_api_version: '5.0',
   features: [],
-  configuration: { location: 'absolute path of the folder' },
+  configuration: { location: folderOfHost },
   required_cluster_stack: [],
 };

@@ -78,8 +78,7 @@ export const simulatedVolumes = (random: Random): Volumes => {
   const world: World = { random, repositories, holds, room: { keptBytes: 0 } };
   const add = (repository: NewRepository): void => {
     const kind = simulatedTypes.get(repository.type);
-    if (kind === undefined)
-      throw failed('', `There is no simulated repository of type ${repository.type}`, '');
+    if (kind === undefined) throw new StorageError('SR_UNKNOWN_DRIVER', [repository.type]);
     repositories.set(repository.uuid, { ...repository, kind, volumes: new Map(), usedBytes: 0n });
   };
   return {
@@ -229,7 +228,10 @@ const repositoryMethods = (given: {
         stat: statOf(repository),
       };
     },
-    probeSr: async () => [],
+    probeSr: async (type) => {
+      if (!simulatedTypes.has(type)) throw new StorageError('SR_UNKNOWN_DRIVER', [type]);
+      return [];
+    },
     isSrAttached: (sr) => attached.has(sr),
   };
 };

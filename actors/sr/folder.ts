@@ -1,0 +1,18 @@
+import type { Ref } from '../../src/model/types.ts';
+import type { DeviceConfig } from '../../src/objects/device-config.ts';
+import { Fault } from '../../src/std/fault.ts';
+import { folderOfHost, folderRefusal } from '../../src/std/repository-folder.ts';
+import type { View } from '../../src/store/view.ts';
+
+/**
+ * What can be told of a folder before its host is asked, for a repository whose driver keeps it in one. The
+ * driver, which sees where links lead, looks again at each use.
+ */
+export const requireUsableFolder = (view: View, sr: Ref<'SR'>, configuration: DeviceConfig): void => {
+  const { type } = view.require('SR', sr);
+  const driver = [...view.all('SM')].find(([, sm]) => sm.type === type)?.[1];
+  const location = configuration.get('location');
+  if (location === undefined || driver?.configuration.get('location') !== folderOfHost) return;
+  const refusal = folderRefusal(location);
+  if (refusal !== undefined) throw new Fault('SR_BACKEND_FAILURE', [refusal, '', location]);
+};
