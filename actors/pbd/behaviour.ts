@@ -8,9 +8,9 @@ import {
 } from '../../src/objects/device-config.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { requireUsableFolder } from '../../src/objects/usable-folder.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
-import { requireUsableFolder } from '../sr/folder.ts';
 import { admitOnPbd } from './admission.ts';
 import { PBD } from './class.ts';
 import { plug, unplug } from './plug.ts';

@@ -1,8 +1,8 @@
-import type { Ref } from '../../src/model/types.ts';
-import type { DeviceConfig } from '../../src/objects/device-config.ts';
-import { Fault } from '../../src/std/fault.ts';
-import { folderOfHost, folderRefusal } from '../../src/std/repository-folder.ts';
-import type { View } from '../../src/store/view.ts';
+import type { Ref } from '../model/types.ts';
+import { Fault } from '../std/fault.ts';
+import { folderOfHost, folderRefusal } from '../std/repository-folder.ts';
+import type { View } from '../store/view.ts';
+import type { DeviceConfig } from './device-config.ts';
 
 /**
  * What can be told of a folder before its host is asked, for a repository whose driver keeps it in one. The
