@@ -201,6 +201,8 @@ describe('datapaths', () => {
 
   it('refuse a state file of another version, and say what to do', async () => {
     await writeFile(join(folder, 'x.json'), '{"format":99}');
-    await expect(open(countingBackend().backend)).rejects.toThrow(/does not say any more which disks are in use.*Halt the guests/);
+    await expect(open(countingBackend().backend)).rejects.toThrow(
+      /does not say any more which disks are in use.*Halt the guests/,
+    );
   });
 });
