@@ -115,7 +115,7 @@ describe('a host that is a pool by itself', () => {
       const login = 'session.slave_local_login_with_password';
       await expect(call(http, login, ['root', 'another horse'])).resolves.toMatch(/^OpaqueRef/);
     }
-    await session.call('session.change_password', '', password);
+    await session.call('session.change_password', 'another horse', password);
   });
 });
 
