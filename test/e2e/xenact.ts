@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,13 +82,27 @@ const end = async (child: ChildProcess, signal: NodeJS.Signals): Promise<number 
   return child.exitCode;
 };
 
-/** Pids of live processes whose command line mentions `text`: daemons and guests of one data folder. */
-export const processesOf = (text: string): readonly number[] =>
-  spawnSync('pgrep', ['-f', '--', text], { encoding: 'utf8' })
+/** Pids of live processes whose command line or folder mentions `text`: daemons and guests of one data folder. */
+export const processesOf = (text: string): readonly number[] => {
+  const named = spawnSync('pgrep', ['-f', '--', text], { encoding: 'utf8' })
     .stdout.split('\n')
     .filter(Boolean)
-    .map(Number)
-    .filter((pid) => pid !== process.pid);
+    .map(Number);
+  const pids = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+  const there = pids.filter((pid) => folderOf(pid)?.includes(text) === true);
+  return [...new Set([...named, ...there])].filter((pid) => pid !== process.pid);
+};
+
+/** Where a process is; guests are in a folder of their own, which no argument of theirs names. */
+const folderOf = (pid: number): string | undefined => {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return undefined;
+  }
+};
 
 /** Ends whatever still runs on the data folder, by pid, and removes it. */
 export const clean = async (data: string): Promise<void> => {
