@@ -72,11 +72,5 @@ export const byCall =
     return adapter === undefined ? skip(`nothing here answers the call "${call}"`) : adapter(one);
   };
 
-/** Scripts for cases told in prose, found by the name of the case. */
-export const byName =
-  (scripts: Readonly<Record<string, Adapter>>): Adapter =>
-  (one) =>
-    Object.hasOwn(scripts, one.name) ? scripts[one.name]?.(one) : skip('no script is written for it');
-
 export const mapOf = <T = string>(members: Readonly<Record<string, T>> | undefined): Map<string, T> =>
   new Map(Object.entries(members ?? {}));

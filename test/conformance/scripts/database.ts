@@ -57,7 +57,7 @@ const remove = async ({ objects, rows }: Scene, object: string): Promise<void> =
 };
 
 /** Another value than the field has. */
-const otherValue = (scene: Scene, object: string, field: string): unknown => {
+export const otherValue = (scene: Scene, object: string, field: string): unknown => {
   const { type } = scene.objects.classOf(object).fields[field] ?? skip(`${object} has no field ${field}`);
   const now = scene.objects.row(object)?.[field];
   if (type.kind === 'enum') return type.values?.find((one) => one !== now);
