@@ -34,10 +34,25 @@ export type Verdict =
   | { readonly kind: 'failed'; readonly name: string; readonly found: unknown; readonly expected: unknown }
   | { readonly kind: 'skipped'; readonly name: string; readonly reason: string };
 
+const caseMsMax = 60_000;
+
+/** A case that waits for what never comes has failed, and keeps no other from running. */
+const inTime = async (came: unknown): Promise<unknown> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Nothing came of it within ${caseMsMax} ms`)), caseMsMax);
+  });
+  try {
+    return await Promise.race([came, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
 /** Never rejects: an adapter that throws has failed its case. */
 export const judge = async (adapter: Adapter, one: Case): Promise<Verdict> => {
   try {
-    const came: any = await adapter(one);
+    const came: any = await inTime(adapter(one));
     const compared = typeof came === 'object' && came !== null && came[comparison] === true;
     const found: unknown = compared ? came.found : came;
     const expected: unknown = compared ? came.expected : one.then;
