@@ -2,6 +2,7 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { leaveMessage } from '../../src/objects/messages.ts';
+import { own } from '../../src/std/own.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import type { VmHandlers } from './handlers.ts';
 
@@ -95,7 +96,7 @@ const tell = (
 /** The handlers, each of which leaves its message in the commit that settles its work. */
 export const telling = <H extends VmHandlers>(handlers: H): H => {
   const all = Object.entries(handlers).map(([message, handler]) => {
-    const told = tales[message as keyof VmHandlers];
+    const told = own<Tale | undefined>(tales, message);
     if (told === undefined || handler === undefined || !('work' in handler)) return [message, handler];
     const work = async (working: Working<'VM'>, args: never): Promise<unknown> => {
       const before = working.record;

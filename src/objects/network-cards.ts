@@ -1,6 +1,7 @@
 import type { RecordNamed } from '../model/class.ts';
 import { dateTimeOf, type Ref } from '../model/types.ts';
 import type { Clock } from '../std/clock.ts';
+import { own } from '../std/own.ts';
 import type { Tx, View } from '../store/view.ts';
 import type { HostFacts, NetworkCard } from './host-facts.ts';
 import type { NewRow } from './new-rows.ts';
@@ -57,7 +58,7 @@ const metricsFacts = ({ link }: NetworkCard) => ({
 });
 
 const tells = (row: Metrics, card: NetworkCard): boolean =>
-  Object.entries(metricsFacts(card)).every(([name, value]) => row[name as keyof Metrics] === value);
+  Object.entries(metricsFacts(card)).every(([name, value]) => own<unknown>({ ...row }, name) === value);
 
 const measure = (tx: Tx, pif: Ref<'PIF'>, card: NetworkCard, { newRow, clock }: CardRows): void => {
   const { metrics } = tx.require('PIF', pif);
