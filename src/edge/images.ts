@@ -41,31 +41,35 @@ export const imageRoutes = (by: ImageOptions): readonly Route[] => [
     method: 'PUT',
     path: '/import_raw_vdi',
     action: 'put_import_raw_vdi',
-    handle: (request, answer, context) => put(by, request, answer, context),
+    handle: whereItIs(by, put),
   },
   {
     method: 'GET',
     path: '/export_raw_vdi',
     action: 'get_export_raw_vdi',
-    handle: (request, answer, context) => get(by, request, answer, context),
+    handle: whereItIs(by, get),
   },
 ];
 
-const put = async (
-  options: ImageOptions,
-  request: HttpRequest,
-  answer: HttpAnswer,
-  context: HttpContext,
-): Promise<void> => {
-  const caller = await context.caller();
-  const by = placeOf(options, request);
-  if (typeof by === 'string') return redirect(request, answer, by);
+type Transfer = (by: By, request: HttpRequest, answer: HttpAnswer, mover: Mover) => Promise<void>;
+
+/** Does a transfer for whoever may, or says which host does. */
+const whereItIs =
+  (options: ImageOptions, transfer: Transfer) =>
+  async (request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void> => {
+    const caller = await context.caller();
+    const by = placeOf(options, request);
+    if (typeof by === 'string') return redirect(request, answer, by);
+    await transfer(by, request, answer, { caller, context });
+  };
+
+const put: Transfer = async (by, request, answer, mover) => {
   // An empty PUT asks whether this is the right host; the image follows in another.
   if (request.contentLength() === 0n && request.query.get('task_id') === null) {
     answer.send(200, imageHeaders, []);
     return;
   }
-  await tracked(by, request, { caller, context }, async (use) => {
+  await tracked(by, request, mover, async (use) => {
     const vdi = target(by.store, request);
     checkFormat(request);
     const { virtual_size } = by.store.committed.require('VDI', vdi);
@@ -83,16 +87,8 @@ const put = async (
   answer.send(200, imageHeaders, []);
 };
 
-const get = async (
-  options: ImageOptions,
-  request: HttpRequest,
-  answer: HttpAnswer,
-  context: HttpContext,
-): Promise<void> => {
-  const caller = await context.caller();
-  const by = placeOf(options, request);
-  if (typeof by === 'string') return redirect(request, answer, by);
-  await tracked(by, request, { caller, context }, async (use) => {
+const get: Transfer = async (by, request, answer, mover) => {
+  await tracked(by, request, mover, async (use) => {
     const vdi = target(by.store, request);
     checkFormat(request);
     const last = await useDisk(use, vdi, 'read', datapathOf(by), (open, work) =>

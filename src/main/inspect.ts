@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { Handled, Inspection } from '../pool/inspection.ts';
 import { askHost } from './ask-host.ts';
+import { credentialsFor, hostCommand, hostFlags } from './host-command.ts';
 import { inspectionText, messagesText } from './inspect-text.ts';
 import { UsageError } from './options.ts';
 
@@ -20,14 +20,11 @@ each host's database is, and open tasks. Needs a user with the role pool-admin.
 `;
 
 export const inspectFlags = {
-  url: { type: 'string', default: 'http://127.0.0.1:8080' },
-  user: { type: 'string', default: 'root' },
-  password: { type: 'string' },
+  ...hostFlags,
   host: { type: 'string' },
   actor: { type: 'string' },
   every: { type: 'string' },
   json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -40,15 +37,13 @@ export const inspectCommand = async (
   environment: Environment,
   write: (text: string) => void,
 ): Promise<void> => {
-  const given = parsed(args);
+  const given = hostCommand(args, inspectFlags, help);
   if (given.help) return write(help);
-  const password = given.password ?? environment['XENACT_ROOT_PASSWORD'];
-  if (password === undefined)
-    throw new UsageError('xenact inspect needs --password, or XENACT_ROOT_PASSWORD');
+  const auth = credentialsFor('inspect', given, environment);
   const url = new URL('/inspect', given.url);
   if (given.host !== undefined) url.searchParams.set('host', given.host);
   if (given.actor !== undefined) url.searchParams.set('actor', given.actor);
-  const look = (): Promise<string> => askHost('GET', url, `${given.user}:${password}`);
+  const look = (): Promise<string> => askHost('GET', url, auth);
   if (given.json) return write(await look());
   const every = given.every === undefined ? undefined : Number(given.every);
   if (every !== undefined && !(every > 0)) throw new UsageError('--every must be a number of seconds');
@@ -60,14 +55,5 @@ export const inspectCommand = async (
     if (again === undefined) return write(text);
     write(`${clearScreen}${text}`);
     await pause(again * 1000);
-  }
-};
-
-const parsed = (args: readonly string[]) => {
-  try {
-    return parseArgs({ args: [...args], options: inspectFlags, strict: true, allowPositionals: false })
-      .values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${help}`);
   }
 };

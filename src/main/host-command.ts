@@ -1,0 +1,35 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { UsageError } from './options.ts';
+
+/** The flags of commands that ask a running host something, on behalf of a user. */
+export const hostFlags = {
+  url: { type: 'string', default: 'http://127.0.0.1:8080' },
+  user: { type: 'string', default: 'root' },
+  password: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+/** The flags of such a command as they were given. Throws a UsageError that shows `help`. */
+export const hostCommand = <T extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: T,
+  help: string,
+) => {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n\n${help}`);
+  }
+};
+
+/** User and password for the host. Throws a UsageError without a password. */
+export const credentialsFor = (
+  command: string,
+  { user, password }: { readonly user: string; readonly password?: string | undefined },
+  environment: Readonly<Record<string, string | undefined>>,
+): string => {
+  const found = password ?? environment['XENACT_ROOT_PASSWORD'];
+  if (found === undefined)
+    throw new UsageError(`xenact ${command} needs --password, or XENACT_ROOT_PASSWORD`);
+  return `${user}:${found}`;
+};
