@@ -141,13 +141,16 @@ describe('a daemon that dies in the middle of VM.start', () => {
 
 describe('a storage plugin of the user’s', () => {
   let sr: string;
+  let odd: string;
   const create = () => newDisk(session, 1 << 20, { SR: sr });
   beforeAll(async () => {
+    odd = await newDataFolder();
     const [host] = (await session.call('host.get_all')) as string[];
-    const place = new Map([['location', join(data, 'odd')]]);
+    const place = new Map([['location', odd]]);
     const named = ['odd', '', 'odd', 'user', false, new Map<string, string>()] as const;
     sr = (await session.call('SR.create', host as string, place, 0n, ...named)) as string;
   });
+  afterAll(() => clean(odd));
   const isWellAgain = async (): Promise<void> => {
     await pluginDoes('work');
     expect(await looseEnds(session)).toEqual([]);

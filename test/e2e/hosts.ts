@@ -118,12 +118,21 @@ export const poolOf = async (
     const first = await made.add(...flags);
     await first.up();
     const others = await Promise.all(Array.from({ length: count - 1 }, () => made.add(...flags)));
-    await Promise.all(others.map((one) => one.up('--join', first.https, '--join-password', password)));
+    await Promise.all(
+      others.map(async (one) => one.up('--join', first.https, '--join-token', await tokenOf(first))),
+    );
     return made;
   } catch (error) {
     await made.close();
     throw error;
   }
+};
+
+/** What vouches for the coordinator, and for whoever joins with it, on any address. */
+export const tokenOf = async ({ http }: PoolHost): Promise<string> => {
+  const authorization = `Basic ${Buffer.from(`root:${password}`).toString('base64')}`;
+  const answer = await fetch(`${http}/pool/join-token`, { method: 'POST', headers: { authorization } });
+  return (await answer.text()).trim();
 };
 
 /** A pool of three, a session with its coordinator, and the references of its hosts in their order. */

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Xapi } from 'xen-api';
 import { call, logIn, type Session } from './client.ts';
-import { codeOf, eventually, hostRefs, type Lab, lab, patience } from './hosts.ts';
+import { codeOf, eventually, hostRefs, type Lab, lab, patience, tokenOf } from './hosts.ts';
 import { newVm, type Row, rowsOf, text, untilEnded, untilState } from './lab.ts';
 import { password } from './xenact.ts';
 
@@ -97,10 +97,7 @@ describe('a host that is a pool by itself', () => {
   test('joins at its start by a token, and says ready when it is a member', async () => {
     const third = pool.host(2);
     await third.down('SIGTERM');
-    const url = `${pool.host(0).http}/pool/join-token`;
-    const authorization = `Basic ${Buffer.from(`root:${password}`).toString('base64')}`;
-    const token = (await (await fetch(url, { method: 'POST', headers: { authorization } })).text()).trim();
-    await third.up('--join', pool.host(0).https, '--join-token', token);
+    await third.up('--join', pool.host(0).https, '--join-token', await tokenOf(pool.host(0)));
     refs = await hostRefs(session, pool.hosts);
     expect(new Set(refs).size).toBe(3);
     expect(third.xenact.printed.filter((line) => line.startsWith('xenact ready'))).toHaveLength(1);
