@@ -7,23 +7,25 @@ const rooms = {
   'src/store': { rooms: ['src/std', 'src/model'], npm: ['lmdb', 'msgpackr'] },
   'src/drivers': { rooms: ['src/std', 'src/codec'], npm: ['ws', 'xmlrpc', 'selfsigned'] },
   'src/mesh': { rooms: ['src/std', 'src/drivers'], npm: ['msgpackr'] },
+  'src/rpc': { rooms: ['src/std', 'src/codec', 'src/drivers'], npm: [] },
   'src/objects': { rooms: ['src/std', 'src/model', 'src/codec', 'src/kernel', 'src/store', 'src/drivers'], npm: [] },
+  'src/rules': { rooms: ['src/std', 'src/model', 'src/codec', 'src/store', 'src/objects', 'src/drivers'], npm: [] },
   'src/pool': {
-    rooms: ['src/std', 'src/model', 'src/store', 'src/objects', 'src/mesh', 'src/drivers'],
+    rooms: ['src/std', 'src/model', 'src/store', 'src/objects', 'src/rules', 'src/mesh', 'src/drivers'],
     npm: [],
   },
   'src/edge': {
-    rooms: ['src/std', 'src/model', 'src/codec', 'src/store', 'src/objects', 'src/drivers'],
+    rooms: ['src/std', 'src/model', 'src/codec', 'src/store', 'src/objects', 'src/rules', 'src/drivers'],
     npm: [],
   },
   'src/cli': { rooms: ['src/std'], npm: [] },
-  'src/daemons': { rooms: ['src/std', 'src/codec', 'src/drivers'], npm: [] },
+  'src/daemons': { rooms: ['src/std', 'src/codec', 'src/drivers', 'src/rpc'], npm: [] },
   'src/plugins': { rooms: ['src/std', 'src/drivers'], npm: [] },
   'src/simulation': {
-    rooms: ['src/std', 'src/model', 'src/codec', 'src/kernel', 'src/store', 'src/drivers', 'src/objects', 'src/edge', 'src/daemons', 'src/mesh', 'src/pool', 'actors'],
+    rooms: ['src/std', 'src/model', 'src/codec', 'src/kernel', 'src/store', 'src/drivers', 'src/rpc', 'src/objects', 'src/rules', 'src/edge', 'src/daemons', 'src/mesh', 'src/pool', 'actors'],
     npm: [],
   },
-  actors: { rooms: ['src/std', 'src/model', 'src/store', 'src/objects', 'src/drivers'], npm: [] },
+  actors: { rooms: ['src/std', 'src/model', 'src/store', 'src/objects', 'src/rules', 'src/drivers'], npm: [] },
 };
 const own = (room) => `^${room}/`;
 const esc = (names) => names.map((n) => `node_modules/(@types/)?${n}/`).join('|');
@@ -71,9 +73,9 @@ module.exports = {
       },
     },
     {
-      name: 'classes, objects, the edge, the mesh and the pool see driver interfaces, never a driver',
+      name: 'classes, objects, rules, the edge, the mesh and the pool see driver interfaces, never a driver',
       severity: 'error',
-      from: { path: '^(actors|src/(objects|edge|mesh|pool))/' },
+      from: { path: '^(actors|src/(objects|rules|edge|mesh|pool))/' },
       to: { path: '^src/drivers/([^/]+)/(?!\\1\\.ts$)' },
     },
     {

@@ -12,7 +12,7 @@ const { classes } = await built('actors', 'index.js');
 const { behaviours } = await built('actors', 'behaviours.js');
 const { apiPages } = await built('src', 'model', 'docs.js');
 const { coveragePage } = await built('src', 'edge', 'coverage.js');
-const { fatesPage } = await built('src', 'objects', 'fates', 'page.js');
+const { fatesPage } = await built('src', 'rules', 'fates', 'page.js');
 const { catalogOf } = await built('src', 'objects', 'catalog.js');
 
 const docs = join(root, 'docs');

@@ -1,8 +1,8 @@
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { forgetConnection } from '../../src/objects/device-config.ts';
 import type { Deciding, Working } from '../../src/objects/implement.ts';
 import { isLive } from '../../src/objects/places.ts';
 import { failTask } from '../../src/objects/tasks.ts';
+import { forgetConnection } from '../../src/rules/device-config.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { guestsOn } from './evacuating.ts';

@@ -1,8 +1,8 @@
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { chooseHost } from '../../src/objects/placement/choice.ts';
-import { memoryOfHosts, neededBytes, withGuest } from '../../src/objects/placement/memory.ts';
 import { isLive } from '../../src/objects/places.ts';
+import { chooseHost } from '../../src/rules/placement/choice.ts';
+import { memoryOfHosts, neededBytes, withGuest } from '../../src/rules/placement/memory.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 

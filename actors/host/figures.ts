@@ -1,4 +1,4 @@
-import { freeBytes, memoryOfHost } from '../../src/objects/placement/memory.ts';
+import { freeBytes, memoryOfHost } from '../../src/rules/placement/memory.ts';
 import type { Tx } from '../../src/store/view.ts';
 
 /** Brings what is left of the memory of each host in line with the guests that are there or on their way. */

@@ -1,5 +1,5 @@
 import type { Ref } from '../../src/model/types.ts';
-import { diskInTheWay } from '../../src/objects/storage-rows.ts';
+import { diskInTheWay } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 

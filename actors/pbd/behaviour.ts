@@ -1,14 +1,14 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
+import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
+import { newRef } from '../../src/objects/tasks.ts';
 import {
   type DeviceConfig,
   dropPasswords,
   forgetConnection,
   hidePasswords,
-} from '../../src/objects/device-config.ts';
-import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
-import { newRef } from '../../src/objects/tasks.ts';
-import { requireUsableFolder } from '../../src/objects/usable-folder.ts';
+} from '../../src/rules/device-config.ts';
+import { requireUsableFolder } from '../../src/rules/usable-folder.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { admitOnPbd } from './admission.ts';

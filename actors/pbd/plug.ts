@@ -1,10 +1,10 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { decided } from '../../src/objects/decided.ts';
-import { withPasswords } from '../../src/objects/device-config.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { asking } from '../../src/objects/storage-faults.ts';
-import { figuresOf } from '../../src/objects/storage-rows.ts';
+import { withPasswords } from '../../src/rules/device-config.ts';
+import { asking } from '../../src/rules/storage-faults.ts';
+import { figuresOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { admitOnPbd } from './admission.ts';

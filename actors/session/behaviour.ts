@@ -1,8 +1,8 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Caller, type Deciding, implement, type Reading } from '../../src/objects/implement.ts';
-import { endSessions, rolesOfSubject } from '../../src/objects/local-users.ts';
 import { rightsOf } from '../../src/objects/roles.ts';
+import { endSessions, rolesOfSubject } from '../../src/rules/local-users.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { session } from './class.ts';

@@ -1,9 +1,9 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { dateTimeOf, nullRef, type Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { rolesOfSubject, subjectOfUser, superuser } from '../../src/objects/local-users.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { rolesOfSubject, subjectOfUser, superuser } from '../../src/rules/local-users.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { surplusSessions } from './collect.ts';

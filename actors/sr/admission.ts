@@ -1,6 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Infer, Ref } from '../../src/model/types.ts';
-import { diskInTheWay, featuresOf } from '../../src/objects/storage-rows.ts';
+import { diskInTheWay, featuresOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { own } from '../../src/std/own.ts';
 import type { View } from '../../src/store/view.ts';

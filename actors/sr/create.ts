@@ -1,9 +1,9 @@
 import type { StorageCall } from '../../src/drivers/storage/storage.ts';
 import type { ArgsOf } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { type DeviceConfig, hidePasswords, withPasswords } from '../../src/objects/device-config.ts';
 import type { Deciding, Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { type DeviceConfig, hidePasswords, withPasswords } from '../../src/rules/device-config.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import type { SR } from './class.ts';

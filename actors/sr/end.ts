@@ -1,7 +1,7 @@
 import type { Ref } from '../../src/model/types.ts';
-import { forgetConnection, withPasswords } from '../../src/objects/device-config.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { asking } from '../../src/objects/storage-faults.ts';
+import { forgetConnection, withPasswords } from '../../src/rules/device-config.ts';
+import { asking } from '../../src/rules/storage-faults.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 

@@ -1,7 +1,7 @@
 import type { Ref } from '../../src/model/types.ts';
 import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
-import { figuresOf, hostOfSr, pbdOf } from '../../src/objects/storage-rows.ts';
+import { figuresOf, hostOfSr, pbdOf } from '../../src/rules/storage-rows.ts';
 import type { View } from '../../src/store/view.ts';
 
 export interface MeasuringStorage {

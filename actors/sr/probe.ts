@@ -1,7 +1,7 @@
 import type { Probed, SrStat } from '../../src/drivers/storage/storage.ts';
 import type { ArgsOf } from '../../src/model/class.ts';
-import { withPasswords } from '../../src/objects/device-config.ts';
 import type { Working } from '../../src/objects/implement.ts';
+import { withPasswords } from '../../src/rules/device-config.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
 import type { SR } from './class.ts';
 import { requireDriver } from './create.ts';

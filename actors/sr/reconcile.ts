@@ -2,8 +2,8 @@ import type { SrStat, Volume } from '../../src/drivers/storage/storage.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import { type DateTime, datetime, epoch, nullRef, type Ref } from '../../src/model/types.ts';
 import type { Services } from '../../src/objects/services.ts';
-import { figuresOf, smConfigOf } from '../../src/objects/storage-rows.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { figuresOf, smConfigOf } from '../../src/rules/storage-rows.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 
 export interface Scanned {

@@ -1,9 +1,9 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Deciding, implement } from '../../src/objects/implement.ts';
-import { rolesOfSubject } from '../../src/objects/local-users.ts';
 import { rightsOf } from '../../src/objects/roles.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { rolesOfSubject } from '../../src/rules/local-users.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { subject } from './class.ts';
 

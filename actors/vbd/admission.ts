@@ -1,9 +1,9 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { sharingRefusal } from '../../src/objects/disk-sharing.ts';
-import { capabilitiesOn, vbdRefusal as deviceRefusal } from '../../src/objects/guest-capabilities.ts';
-import { type Guest, guestOf, hotplug, leaving } from '../../src/objects/guests.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
+import { sharingRefusal } from '../../src/rules/disk-sharing.ts';
+import { capabilitiesOn, vbdRefusal as deviceRefusal } from '../../src/rules/guest-capabilities.ts';
+import { type Guest, guestOf, hotplug, leaving } from '../../src/rules/guests.ts';
 import type { View } from '../../src/store/view.ts';
 import { vbdOperations } from './class.ts';
 

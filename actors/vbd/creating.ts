@@ -1,11 +1,11 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { deviceNumberOf, linuxDevice } from '../../src/objects/device-numbers.ts';
-import { mostPositions } from '../../src/objects/guest-capabilities.ts';
-import { isHvm } from '../../src/objects/guest-devices.ts';
 import type { AnyHandler } from '../../src/objects/implement.ts';
 import { demand, type Refusal } from '../../src/objects/refusal.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { deviceNumberOf, linuxDevice } from '../../src/rules/device-numbers.ts';
+import { mostPositions } from '../../src/rules/guest-capabilities.ts';
+import { isHvm } from '../../src/rules/guest-devices.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 

@@ -1,7 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
-import { drivesInUse, hostOfSr } from '../../src/objects/storage-rows.ts';
+import { drivesInUse, hostOfSr } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { allowedOnVdi, repositoryBusy, vdiRefusal } from './admission.ts';

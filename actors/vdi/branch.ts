@@ -1,10 +1,10 @@
 import type { Volume } from '../../src/drivers/storage/storage.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
-import { fieldsFor } from '../../src/objects/fates/fate.ts';
-import { vdiFates } from '../../src/objects/fates/vdi.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { smConfigOf } from '../../src/objects/storage-rows.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { fieldsFor } from '../../src/rules/fates/fate.ts';
+import { vdiFates } from '../../src/rules/fates/vdi.ts';
+import { smConfigOf } from '../../src/rules/storage-rows.ts';
 import { allocate, requireReached, storedFields, type Vdi, type VolumeOf, volumeOf } from './volume.ts';
 
 /** A new disk on the same storage that shares what the old one has now. */

@@ -1,11 +1,11 @@
 import type { OpenVolume } from '../../src/drivers/storage/storage.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { decided } from '../../src/objects/decided.ts';
-import { fieldsFor } from '../../src/objects/fates/fate.ts';
-import { vdiFates } from '../../src/objects/fates/vdi.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { hostReaching, openDisk } from '../../src/objects/open-disk.ts';
-import { drivesInUse, featuresOf } from '../../src/objects/storage-rows.ts';
+import { fieldsFor } from '../../src/rules/fates/fate.ts';
+import { vdiFates } from '../../src/rules/fates/vdi.ts';
+import { hostReaching, openDisk } from '../../src/rules/open-disk.ts';
+import { drivesInUse, featuresOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
 import type { Tx } from '../../src/store/view.ts';

@@ -1,10 +1,10 @@
 import type { ArgsOf } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { fieldsFor } from '../../src/objects/fates/fate.ts';
-import { vdiFates } from '../../src/objects/fates/vdi.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { asking } from '../../src/objects/storage-faults.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { fieldsFor } from '../../src/rules/fates/fate.ts';
+import { vdiFates } from '../../src/rules/fates/vdi.ts';
+import { asking } from '../../src/rules/storage-faults.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import type { VDI } from './class.ts';

@@ -2,8 +2,8 @@ import type { StorageCall, Volume } from '../../src/drivers/storage/storage.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { asking, type StorageSubject } from '../../src/objects/storage-faults.ts';
-import { pbdOf } from '../../src/objects/storage-rows.ts';
+import { asking, type StorageSubject } from '../../src/rules/storage-faults.ts';
+import { pbdOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 

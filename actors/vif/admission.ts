@@ -1,8 +1,8 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { capabilitiesOn, vifRefusal as deviceRefusal } from '../../src/objects/guest-capabilities.ts';
-import { guestOf, hotplug, leaving } from '../../src/objects/guests.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
+import { capabilitiesOn, vifRefusal as deviceRefusal } from '../../src/rules/guest-capabilities.ts';
+import { guestOf, hotplug, leaving } from '../../src/rules/guests.ts';
 import type { View } from '../../src/store/view.ts';
 import { vifOperations } from './class.ts';
 

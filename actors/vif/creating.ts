@@ -1,9 +1,9 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { AnyHandler } from '../../src/objects/implement.ts';
-import { isMac, isUnicast, macFromSeed, randomMac } from '../../src/objects/mac.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { isMac, isUnicast, macFromSeed, randomMac } from '../../src/rules/mac.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 

@@ -1,7 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
-import { vifForGuest, vifKey } from '../../src/objects/guest-devices.ts';
-import { asked, xenopsWork } from '../../src/objects/hypervisor-work.ts';
 import type { Working } from '../../src/objects/implement.ts';
+import { vifForGuest, vifKey } from '../../src/rules/guest-devices.ts';
+import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { Fault } from '../../src/std/fault.ts';
 
 /** Addresses that one card may be locked to. */

@@ -1,10 +1,10 @@
 import type { DeviceId } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { vifForGuest, vifKey } from '../../src/objects/guest-devices.ts';
-import { asked, isUnknown, unattendedWork, xenopsWork } from '../../src/objects/hypervisor-work.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
+import { vifForGuest, vifKey } from '../../src/rules/guest-devices.ts';
+import { asked, isUnknown, unattendedWork, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import type { View } from '../../src/store/view.ts';
 
 type Card = Working<'VIF'>;

@@ -1,8 +1,8 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { capabilitiesOn } from '../../src/objects/guest-capabilities.ts';
-import { type Guest, guestOf, isTrue } from '../../src/objects/guests.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
+import { capabilitiesOn } from '../../src/rules/guest-capabilities.ts';
+import { type Guest, guestOf, isTrue } from '../../src/rules/guests.ts';
 import type { View } from '../../src/store/view.ts';
 import {
   acceptedStates,

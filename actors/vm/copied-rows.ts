@@ -1,5 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
+import type { Services } from '../../src/objects/services.ts';
+import { newRef } from '../../src/objects/tasks.ts';
 import {
   type DeviceOrigin,
   pvsProxyFates,
@@ -7,12 +9,10 @@ import {
   vgpuFates,
   vifFates,
   vtpmFates,
-} from '../../src/objects/fates/devices.ts';
-import { fieldsFor } from '../../src/objects/fates/fate.ts';
-import { guestMetricsFates, vmMetricsFates } from '../../src/objects/fates/metrics.ts';
-import { macFromSeed, randomMac } from '../../src/objects/mac.ts';
-import type { Services } from '../../src/objects/services.ts';
-import { newRef } from '../../src/objects/tasks.ts';
+} from '../../src/rules/fates/devices.ts';
+import { fieldsFor } from '../../src/rules/fates/fate.ts';
+import { guestMetricsFates, vmMetricsFates } from '../../src/rules/fates/metrics.ts';
+import { macFromSeed, randomMac } from '../../src/rules/mac.ts';
 import type { Tx } from '../../src/store/view.ts';
 import type { NewDisks } from './copied-disks.ts';
 

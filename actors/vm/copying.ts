@@ -1,12 +1,12 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { bytesMaxOf } from '../../src/model/sizes.ts';
 import { dateTimeOf, nullRef, type Ref } from '../../src/model/types.ts';
-import { fieldsFor } from '../../src/objects/fates/fate.ts';
-import { recordText } from '../../src/objects/fates/record-text.ts';
-import { type VmMade, vmFates } from '../../src/objects/fates/vm.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { fieldsFor } from '../../src/rules/fates/fate.ts';
+import { recordText } from '../../src/rules/fates/record-text.ts';
+import { type VmMade, vmFates } from '../../src/rules/fates/vm.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { VM } from './class.ts';

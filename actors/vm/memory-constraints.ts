@@ -1,6 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
-import { isTrue } from '../../src/objects/guests.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
+import { isTrue } from '../../src/rules/guests.ts';
 import type { View } from '../../src/store/view.ts';
 
 /** The limits of a VM's memory, in bytes. */

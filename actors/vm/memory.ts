@@ -1,7 +1,7 @@
 import type { Ref } from '../../src/model/types.ts';
-import { asked, xenopsWork } from '../../src/objects/hypervisor-work.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { demand } from '../../src/objects/refusal.ts';
+import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { changing, type VmHandlers } from './handlers.ts';

@@ -1,9 +1,9 @@
 import type { OnExit, Vm, VmBoot, XenopsMetadata } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { isHvm, vbdForGuest, vifForGuest, xenopsDisk } from '../../src/objects/guest-devices.ts';
-import { type MemoryRange, memoryRange } from '../../src/objects/placement/boot-parameters.ts';
 import { demand } from '../../src/objects/refusal.ts';
+import { isHvm, vbdForGuest, vifForGuest, xenopsDisk } from '../../src/rules/guest-devices.ts';
+import { type MemoryRange, memoryRange } from '../../src/rules/placement/boot-parameters.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { isOn, platformForGuest, restrictionRefusal } from './platform.ts';

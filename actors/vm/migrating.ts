@@ -1,9 +1,9 @@
 import { XenopsError, type XenopsWork } from '../../src/drivers/hypervisor/hypervisor.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { unattendedWork, xenopsWork } from '../../src/objects/hypervisor-work.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { assertFits } from '../../src/objects/placement/choice.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { unattendedWork, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { assertFits } from '../../src/rules/placement/choice.ts';
 import { sleep } from '../../src/std/clock.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';

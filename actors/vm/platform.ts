@@ -1,5 +1,5 @@
-import { isFalse, isTrue } from '../../src/objects/guests.ts';
 import { demand, type Refusal } from '../../src/objects/refusal.ts';
+import { isFalse, isTrue } from '../../src/rules/guests.ts';
 import { integerOf } from '../../src/std/integers.ts';
 
 export interface PlatformSetting {

@@ -1,11 +1,11 @@
 import { wireFields } from '../../src/model/derive.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { deviceNumberOf } from '../../src/objects/device-numbers.ts';
-import { mostPositions } from '../../src/objects/guest-capabilities.ts';
-import { isHvm } from '../../src/objects/guest-devices.ts';
-import { assertFits } from '../../src/objects/placement/choice.ts';
-import { hostRefusals } from '../../src/objects/placement/fitness.ts';
 import { demand } from '../../src/objects/refusal.ts';
+import { deviceNumberOf } from '../../src/rules/device-numbers.ts';
+import { mostPositions } from '../../src/rules/guest-capabilities.ts';
+import { isHvm } from '../../src/rules/guest-devices.ts';
+import { assertFits } from '../../src/rules/placement/choice.ts';
+import { hostRefusals } from '../../src/rules/placement/fitness.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { own } from '../../src/std/own.ts';
 import type { Value } from '../../src/std/value.ts';

@@ -1,6 +1,6 @@
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Placement } from '../../src/objects/implement.ts';
-import { assertFits, chooseHost } from '../../src/objects/placement/choice.ts';
+import { assertFits, chooseHost } from '../../src/rules/placement/choice.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import type { Operation } from './operations.ts';

@@ -1,11 +1,11 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { destruct } from '../../src/objects/construct.ts';
-import { fieldsFor } from '../../src/objects/fates/fate.ts';
-import { type VmMade, vmFates } from '../../src/objects/fates/vm.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { fieldsFor } from '../../src/rules/fates/fate.ts';
+import { type VmMade, vmFates } from '../../src/rules/fates/vm.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { vmRefusal } from './admission.ts';

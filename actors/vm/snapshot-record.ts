@@ -1,6 +1,6 @@
 import type { Field, RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { readRecordText } from '../../src/objects/fates/record-text.ts';
+import { readRecordText } from '../../src/rules/fates/record-text.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { own } from '../../src/std/own.ts';
 import type { View } from '../../src/store/view.ts';

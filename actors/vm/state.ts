@@ -1,10 +1,10 @@
 import type { VmState } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import { dateTimeOf, epoch, nullRef, type Ref } from '../../src/model/types.ts';
-import { protocolNames } from '../../src/objects/consoles.ts';
-import { vbdKey, vifKey } from '../../src/objects/guest-devices.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { protocolNames } from '../../src/rules/consoles.ts';
+import { vbdKey, vifKey } from '../../src/rules/guest-devices.ts';
 import { own } from '../../src/std/own.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { guestMetricsOf } from './guest-agent.ts';

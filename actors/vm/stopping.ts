@@ -1,11 +1,11 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { construct, destruct } from '../../src/objects/construct.ts';
-import { xenopsDisk } from '../../src/objects/guest-devices.ts';
-import { guestOf } from '../../src/objects/guests.ts';
-import { asked, isUnknown, xenopsWork } from '../../src/objects/hypervisor-work.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { pbdOf } from '../../src/objects/storage-rows.ts';
+import { xenopsDisk } from '../../src/rules/guest-devices.ts';
+import { guestOf } from '../../src/rules/guests.ts';
+import { asked, isUnknown, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { pbdOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { becomeHalted } from './halting.ts';

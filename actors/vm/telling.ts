@@ -1,7 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { leaveMessage } from '../../src/objects/messages.ts';
+import { leaveMessage } from '../../src/rules/messages.ts';
 import { own } from '../../src/std/own.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import type { VmHandlers } from './handlers.ts';

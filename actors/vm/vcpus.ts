@@ -1,5 +1,5 @@
 import type { Ref } from '../../src/model/types.ts';
-import { asked, xenopsWork } from '../../src/objects/hypervisor-work.ts';
+import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { changing, setting, type VmHandlers } from './handlers.ts';

@@ -1,5 +1,5 @@
-import { asked, xenopsWork } from '../../src/objects/hypervisor-work.ts';
 import type { AnyHandler, Working } from '../../src/objects/implement.ts';
+import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { guestKeys } from './metadata.ts';
 

@@ -4,8 +4,8 @@ import { measureStorage } from '../../actors/sr/figures.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
 import { reservationCollector } from '../../actors/vm/collect.ts';
 import { collectorOf } from '../objects/collector.ts';
-import { linksChanged, refreshCards } from '../objects/network-cards.ts';
 import { newRows } from '../objects/new-rows.ts';
+import { linksChanged, refreshCards } from '../rules/network-cards.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Runtime } from './runtime.ts';
 

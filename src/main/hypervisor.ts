@@ -1,5 +1,5 @@
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
-import { xenopsdHypervisor } from '../drivers/hypervisor/xenopsd.ts';
+import { xenopsdHypervisor } from '../rpc/xenops/xenopsd.ts';
 import type { Log } from '../std/log.ts';
 import { type Daemon, xenopsdDaemon } from './daemon.ts';
 import type { Machine } from './machine.ts';

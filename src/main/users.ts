@@ -2,6 +2,8 @@ import type { Disk } from '../drivers/disk.ts';
 import type { Audit } from '../edge/audit.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import type { Caller } from '../objects/implement.ts';
+import type { Services } from '../objects/services.ts';
+import type { StateFile } from '../pool/state.ts';
 import {
   assertUserName,
   assertUserRole,
@@ -11,9 +13,7 @@ import {
   rolesOfSubject,
   subjectOfUser,
   superuser,
-} from '../objects/local-users.ts';
-import type { Services } from '../objects/services.ts';
-import type { StateFile } from '../pool/state.ts';
+} from '../rules/local-users.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { OpenedCredentials } from './credentials.ts';
 

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { MeshFailure } from '../mesh/failure.ts';
 import type { Ref } from '../model/types.ts';
-import { type ConsoleWays, connectConsole } from '../objects/consoles.ts';
+import { type ConsoleWays, connectConsole } from '../rules/consoles.ts';
 import { Fault } from '../std/fault.ts';
 import type { Ground } from './ground.ts';
 import { joined } from './joined.ts';

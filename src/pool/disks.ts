@@ -3,7 +3,7 @@ import { MeshFailure } from '../mesh/failure.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import type { DiskWanted, OpenDisk } from '../objects/disk.ts';
 import { faultOf } from '../objects/driver-faults.ts';
-import { type Here, openDiskHere } from '../objects/open-disk.ts';
+import { type Here, openDiskHere } from '../rules/open-disk.ts';
 import { Fault } from '../std/fault.ts';
 import { byteReader } from './byte-reader.ts';
 import type { Ground } from './ground.ts';

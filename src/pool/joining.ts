@@ -1,6 +1,6 @@
 import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
-import { forgetConnection } from '../objects/device-config.ts';
+import { forgetConnection } from '../rules/device-config.ts';
 import { Fault } from '../std/fault.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';

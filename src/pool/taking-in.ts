@@ -1,8 +1,8 @@
 import { decodeValue } from '../mesh/value.ts';
 import type { Role } from '../model/class.ts';
 import { permits } from '../model/derive.ts';
-import { rolesOfSubject, subjectOfUser, superuser } from '../objects/local-users.ts';
 import type { TakingIn } from '../objects/membership.ts';
+import { rolesOfSubject, subjectOfUser, superuser } from '../rules/local-users.ts';
 import { type Clock, sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import type { View } from '../store/view.ts';

@@ -1,5 +1,5 @@
 import type { DeviceId, Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
-import { lost } from '../drivers/hypervisor/xenops-call.ts';
+import { lost } from '../rpc/xenops/call.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 

@@ -14,7 +14,7 @@ import { hostFacts } from '../../src/main/host-facts.ts';
 import type { ClassName } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { keepDisabled } from '../../src/objects/host-facts.ts';
-import { linksChanged } from '../../src/objects/network-cards.ts';
+import { linksChanged } from '../../src/rules/network-cards.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { lmdbDurable } from '../../src/store/lmdb.ts';
 import { openStore, type Store } from '../../src/store/store.ts';

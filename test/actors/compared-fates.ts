@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { AnyClass } from '../../src/model/class.ts';
-import type { Fate } from '../../src/objects/fates/fate.ts';
+import type { Fate } from '../../src/rules/fates/fate.ts';
 import type { AnyRecord } from '../../src/store/schema.ts';
 import { defaultRow } from './distinct.ts';
 

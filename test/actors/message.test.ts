@@ -5,7 +5,7 @@ import message from '../../actors/message/behaviour.ts';
 import { dateTimeOf, datetime, epoch, type Ref } from '../../src/model/types.ts';
 import type { Caller } from '../../src/objects/implement.ts';
 import { hostCaller } from '../../src/objects/invoke.ts';
-import { messagesMax, messagesOfUserMax } from '../../src/objects/messages.ts';
+import { messagesMax, messagesOfUserMax } from '../../src/rules/messages.ts';
 import { manualClock } from '../manual-clock.ts';
 import { world } from '../world.ts';
 

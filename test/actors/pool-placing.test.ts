@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { reservationCollector } from '../../actors/vm/collect.ts';
 import { XenopsError } from '../../src/drivers/hypervisor/hypervisor.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { freeBytes, memoryOfHosts } from '../../src/objects/placement/memory.ts';
+import { freeBytes, memoryOfHosts } from '../../src/rules/placement/memory.ts';
 import type { WorldHost, WorldOptions } from '../world.ts';
 import { gib, type PoolBench, poolBench } from './pool-bench.ts';
 

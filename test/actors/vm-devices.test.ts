@@ -4,7 +4,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { XenopsError } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { consoleEndpoint } from '../../src/objects/consoles.ts';
+import { consoleEndpoint } from '../../src/rules/consoles.ts';
 import { type Bench, bench, type FakeHypervisor, fakeHypervisor, vbdFields, vifFields } from './vm-bench.ts';
 
 let hypervisor: FakeHypervisor;

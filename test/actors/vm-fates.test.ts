@@ -22,9 +22,9 @@ import {
   vgpuFates,
   vifFates,
   vtpmFates,
-} from '../../src/objects/fates/devices.ts';
-import { guestMetricsFates, vmMetricsFates } from '../../src/objects/fates/metrics.ts';
-import { type VmOrigin, vmFates } from '../../src/objects/fates/vm.ts';
+} from '../../src/rules/fates/devices.ts';
+import { guestMetricsFates, vmMetricsFates } from '../../src/rules/fates/metrics.ts';
+import { type VmOrigin, vmFates } from '../../src/rules/fates/vm.ts';
 import type { AnyRecord } from '../../src/store/schema.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { compare, fresh, is, type Made } from './compared-fates.ts';

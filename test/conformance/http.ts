@@ -8,7 +8,7 @@ import { chosenOf, parseAccept } from '../../src/edge/accept.ts';
 import { basicOf } from '../../src/edge/authenticate.ts';
 import { meantCookies, parseCookies } from '../../src/edge/cookies.ts';
 import { longestFirst, routeAt } from '../../src/edge/longest-path.ts';
-import { parseServiceUrl } from '../../src/objects/service-url.ts';
+import { parseServiceUrl } from '../../src/rules/service-url.ts';
 import { type Adapter, against, byCall, skip } from './subject.ts';
 
 const limits = {

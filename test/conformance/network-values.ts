@@ -1,7 +1,7 @@
 import { uplinks } from '../../actors/pif/gateway.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { assertAddress, assertCidr, assertPort, assertPorts } from '../../src/objects/addresses.ts';
+import { assertAddress, assertCidr, assertPort, assertPorts } from '../../src/rules/addresses.ts';
 import { byCall, outcome } from './subject.ts';
 import { viewOfRows } from './vm-rows.ts';
 

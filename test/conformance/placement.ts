@@ -1,5 +1,5 @@
 import type { Ref } from '../../src/model/types.ts';
-import { rankApart } from '../../src/objects/placement/anti-affinity.ts';
+import { rankApart } from '../../src/rules/placement/anti-affinity.ts';
 import {
   type Category,
   cutAt,
@@ -14,7 +14,7 @@ import {
   summary,
   taken,
   takeRandom,
-} from '../../src/objects/placement/selection.ts';
+} from '../../src/rules/placement/selection.ts';
 import { type Adapter, against, byCall } from './subject.ts';
 import { viewOfRows } from './vm-rows.ts';
 

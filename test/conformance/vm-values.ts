@@ -12,9 +12,9 @@ import {
 } from '../../actors/vm/memory-constraints.ts';
 import { isOn, isSwitch, platformForGuest, restrictionRefusal } from '../../actors/vm/platform.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { deviceNumberOf, linuxDevice, xenstoreKey } from '../../src/objects/device-numbers.ts';
-import { macFromSeed } from '../../src/objects/mac.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
+import { deviceNumberOf, linuxDevice, xenstoreKey } from '../../src/rules/device-numbers.ts';
+import { macFromSeed } from '../../src/rules/mac.ts';
 import { world } from '../world.ts';
 import { type Adapter, against, byCall, mapOf, outcome, skip } from './subject.ts';
 

@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { xenopsdHypervisor } from '../../src/drivers/hypervisor/xenopsd.ts';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
 import { nodeNetwork } from '../../src/drivers/node/network.ts';
 import { pathsOf } from '../../src/main/paths.ts';
+import { xenopsdHypervisor } from '../../src/rpc/xenops/xenopsd.ts';
 import { silentLog } from '../../src/std/log.ts';
 import type { Value } from '../../src/std/value.ts';
 import { call, Failure, logIn, type Session } from './client.ts';

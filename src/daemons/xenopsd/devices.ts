@@ -5,7 +5,7 @@ import {
   type XenopsDisk,
   XenopsError,
 } from '../../drivers/hypervisor/hypervisor.ts';
-import type { DeviceState } from '../../drivers/hypervisor/xenops-devices.ts';
+import type { DeviceState } from '../../rpc/xenops/devices.ts';
 import { announceVm, badPowerState, type Core } from './core.ts';
 import { closeDisk, openDisk } from './disks.ts';
 import { type LiveGuest, type Machine, vbdOfMachine, vifOfMachine } from './machines.ts';

@@ -2,7 +2,7 @@ import { readJson } from '../../codec/jsonrpc-reader.ts';
 import { member, stringOf } from '../../codec/rpclib.ts';
 import type { DeviceId, Vbd, Vif, Vm, VmState, XenopsMetadata } from '../../drivers/hypervisor/hypervisor.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
-import { metadataOf, metadataText } from '../../drivers/hypervisor/xenops-types.ts';
+import { metadataOf, metadataText } from '../../rpc/xenops/types.ts';
 import type { Log } from '../../std/log.ts';
 import type { Guest } from './backend.ts';
 import type { Journal } from './journal.ts';

@@ -10,16 +10,10 @@ import {
   vifOf,
   vifStateValue,
   vifValue,
-} from '../../drivers/hypervisor/xenops-devices.ts';
-import { taskValue, updatesValue } from '../../drivers/hypervisor/xenops-tasks.ts';
-import {
-  metadataOf,
-  metadataText,
-  vmOf,
-  vmStateValue,
-  vmValue,
-} from '../../drivers/hypervisor/xenops-types.ts';
-import { deviceIdOf, diskOf, mapOf, numberOf } from '../../drivers/hypervisor/xenops-values.ts';
+} from '../../rpc/xenops/devices.ts';
+import { taskValue, updatesValue } from '../../rpc/xenops/tasks.ts';
+import { metadataOf, metadataText, vmOf, vmStateValue, vmValue } from '../../rpc/xenops/types.ts';
+import { deviceIdOf, diskOf, mapOf, numberOf } from '../../rpc/xenops/values.ts';
 import { sleep } from '../../std/clock.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 import { announceAll, announceGone, announceVm, badPowerState, type Core, type Method } from './core.ts';

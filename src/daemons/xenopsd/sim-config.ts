@@ -2,7 +2,7 @@ import { readJson } from '../../codec/jsonrpc-reader.ts';
 import { DecodeFailure } from '../../codec/limits.ts';
 import { floatOf, intOf, listOf, member, optionalMember, stringOf, structOf } from '../../codec/rpclib.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
-import { xenopsErrorOf } from '../../drivers/hypervisor/xenops-tasks.ts';
+import { xenopsErrorOf } from '../../rpc/xenops/tasks.ts';
 import type { Value } from '../../std/value.ts';
 
 /**

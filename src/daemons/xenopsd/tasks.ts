@@ -1,5 +1,5 @@
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
-import type { XenopsTask, XenopsTaskState } from '../../drivers/hypervisor/xenops-tasks.ts';
+import type { XenopsTask, XenopsTaskState } from '../../rpc/xenops/tasks.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import type { Value } from '../../std/value.ts';

@@ -1,5 +1,5 @@
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
-import { updateKey, type XenopsUpdate, type XenopsUpdates } from '../../drivers/hypervisor/xenops-tasks.ts';
+import { updateKey, type XenopsUpdate, type XenopsUpdates } from '../../rpc/xenops/tasks.ts';
 import type { Clock } from '../../std/clock.ts';
 
 /**

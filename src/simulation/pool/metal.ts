@@ -6,7 +6,7 @@ import {
   type XenopsMetadata,
   type XenopsWork,
 } from '../../drivers/hypervisor/hypervisor.ts';
-import { lost } from '../../drivers/hypervisor/xenops-call.ts';
+import { lost } from '../../rpc/xenops/call.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import { guestReports } from '../guest-reports.ts';

@@ -9,7 +9,7 @@ import {
   XenopsError,
   type XenopsWork,
 } from '../../drivers/hypervisor/hypervisor.ts';
-import { lost } from '../../drivers/hypervisor/xenops-call.ts';
+import { lost } from '../../rpc/xenops/call.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import { struct } from '../../std/value.ts';

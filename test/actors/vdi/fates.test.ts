@@ -8,7 +8,7 @@ import { VDI } from '../../../actors/vdi/class.ts';
 import type { RecordNamed } from '../../../src/model/class.ts';
 import { constructorFields } from '../../../src/model/derive.ts';
 import { nullRef, type Ref } from '../../../src/model/types.ts';
-import { vdiFates } from '../../../src/objects/fates/vdi.ts';
+import { vdiFates } from '../../../src/rules/fates/vdi.ts';
 import type { AnyRecord } from '../../../src/store/schema.ts';
 import type { World } from '../../world.ts';
 import { compare, fresh, is } from '../compared-fates.ts';

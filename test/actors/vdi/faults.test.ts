@@ -4,7 +4,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Storage } from '../../../src/drivers/storage/storage.ts';
 import type { Ref } from '../../../src/model/types.ts';
-import { useDisk } from '../../../src/objects/disk-use.ts';
+import { useDisk } from '../../../src/rules/disk-use.ts';
 import { DiskFull } from '../../../src/store/durable.ts';
 import type { World } from '../../world.ts';
 import { type FakeStorage, failing, fakeStorage, hanging } from '../fake-storage.ts';

@@ -4,7 +4,7 @@
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Ref } from '../../../src/model/types.ts';
-import { useDisk } from '../../../src/objects/disk-use.ts';
+import { useDisk } from '../../../src/rules/disk-use.ts';
 import { DiskFull } from '../../../src/store/durable.ts';
 import { type BuiltPlugins, buildPlugins } from '../../plugins/built-plugins.ts';
 import {

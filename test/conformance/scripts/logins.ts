@@ -1,5 +1,5 @@
-import { giveRole } from '../../../src/objects/local-users.ts';
 import { roleRef } from '../../../src/objects/roles.ts';
+import { giveRole } from '../../../src/rules/local-users.ts';
 import { type ManualClock, manualClock } from '../../manual-clock.ts';
 import { type Adapter, outcome, skip } from '../subject.ts';
 import { call, common, type Pair, type Phrase, type Scene, told } from './prose.ts';

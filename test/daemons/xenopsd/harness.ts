@@ -20,8 +20,6 @@ import type {
   XenopsMetadata,
   XenopsWork,
 } from '../../../src/drivers/hypervisor/hypervisor.ts';
-import { type Rpc, xmlRpc } from '../../../src/drivers/hypervisor/rpc.ts';
-import { xenopsdHypervisor } from '../../../src/drivers/hypervisor/xenopsd.ts';
 import type { Network, Serving } from '../../../src/drivers/network.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import { nodeDisk } from '../../../src/drivers/node/disk.ts';
@@ -29,6 +27,8 @@ import { nodeNetwork } from '../../../src/drivers/node/network.ts';
 import { nodeProcesses } from '../../../src/drivers/node/processes.ts';
 import { nodeRandom } from '../../../src/drivers/node/random.ts';
 import type { Processes } from '../../../src/drivers/processes.ts';
+import { type Rpc, xmlRpc } from '../../../src/rpc/rpc.ts';
+import { xenopsdHypervisor } from '../../../src/rpc/xenops/xenopsd.ts';
 import type { Clock } from '../../../src/std/clock.ts';
 import { type Log, silentLog } from '../../../src/std/log.ts';
 import { struct, type Value } from '../../../src/std/value.ts';

@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { updatesLog } from '../../../src/daemons/xenopsd/updates.ts';
-import { updateKey, type XenopsUpdate } from '../../../src/drivers/hypervisor/xenops-tasks.ts';
+import { updateKey, type XenopsUpdate } from '../../../src/rpc/xenops/tasks.ts';
 import { manualClock } from '../../manual-clock.ts';
 
 const never = new AbortController().signal;

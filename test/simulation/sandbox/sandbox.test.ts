@@ -7,7 +7,7 @@ import type { RecordNamed } from '../../../src/model/class.ts';
 import type { Ref } from '../../../src/model/types.ts';
 import { nullRef } from '../../../src/model/types.ts';
 import { hostCaller } from '../../../src/objects/invoke.ts';
-import { openDiskHere } from '../../../src/objects/open-disk.ts';
+import { openDiskHere } from '../../../src/rules/open-disk.ts';
 import { type Sandbox, type SandboxOptions, sandboxOf } from '../../../src/simulation/sandbox/sandbox.ts';
 import { readTrouble, TroubleUnusable } from '../../../src/simulation/sandbox/trouble-file.ts';
 import { silentLog } from '../../../src/std/log.ts';

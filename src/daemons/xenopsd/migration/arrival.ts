@@ -3,7 +3,7 @@
 // one durable note of its token, after which it is ours whatever happens.
 import type { Duplex } from 'node:stream';
 import { XenopsError, type XenopsMetadata } from '../../../drivers/hypervisor/hypervisor.ts';
-import { lost } from '../../../drivers/hypervisor/xenops-call.ts';
+import { lost } from '../../../rpc/xenops/call.ts';
 import type { Guest } from '../backend.ts';
 import { announceAll, badPowerState, type Core, ownWork } from '../core.ts';
 import { activateDisks, attachDisk, noteDisks, releaseAll } from '../disks.ts';

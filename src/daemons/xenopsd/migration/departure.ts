@@ -2,7 +2,7 @@
 // and only then is the destination asked to take it over, which is for the destination to decide. Until
 // then every failure brings the guest back; after that whose it is can only be learnt from there.
 import { XenopsError } from '../../../drivers/hypervisor/hypervisor.ts';
-import { metadataText } from '../../../drivers/hypervisor/xenops-types.ts';
+import { metadataText } from '../../../rpc/xenops/types.ts';
 import { sleep } from '../../../std/clock.ts';
 import { announceGone, announceVm, badPowerState, type Core, ownWork } from '../core.ts';
 import { deactivateDisks, releaseAll, reopenDisks } from '../disks.ts';

@@ -6,8 +6,8 @@ import { readJson } from '../../../codec/jsonrpc-reader.ts';
 import { jsonValue } from '../../../codec/jsonrpc-writer.ts';
 import { variantOf } from '../../../codec/rpclib.ts';
 import type { XenopsError } from '../../../drivers/hypervisor/hypervisor.ts';
-import { lost } from '../../../drivers/hypervisor/xenops-call.ts';
-import { errorValue, xenopsErrorOf } from '../../../drivers/hypervisor/xenops-tasks.ts';
+import { lost } from '../../../rpc/xenops/call.ts';
+import { errorValue, xenopsErrorOf } from '../../../rpc/xenops/tasks.ts';
 import type { Clock } from '../../../std/clock.ts';
 
 /** Storage of the destination has five minutes to attach a disk, and nothing flows before that. */

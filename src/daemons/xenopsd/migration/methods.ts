@@ -3,8 +3,8 @@
 import type { Duplex } from 'node:stream';
 import { boolOf, member, optionalMember, stringOf, structOf } from '../../../codec/rpclib.ts';
 import { XenopsError } from '../../../drivers/hypervisor/hypervisor.ts';
-import { bridgeOf } from '../../../drivers/hypervisor/xenops-devices.ts';
-import { mapOf } from '../../../drivers/hypervisor/xenops-values.ts';
+import { bridgeOf } from '../../../rpc/xenops/devices.ts';
+import { mapOf } from '../../../rpc/xenops/values.ts';
 import type { Struct } from '../../../std/value.ts';
 import type { Core, Method } from '../core.ts';
 import { abandon, begin, commit, receiveMemory } from './arrival.ts';

@@ -2,9 +2,9 @@
 // bytes may stand between the two.
 import type { Duplex } from 'node:stream';
 import { stringOf } from '../../../codec/rpclib.ts';
-import { xmlRpc } from '../../../drivers/hypervisor/rpc.ts';
-import { lost, xenopsCall } from '../../../drivers/hypervisor/xenops-call.ts';
 import type { Network } from '../../../drivers/network.ts';
+import { xmlRpc } from '../../../rpc/rpc.ts';
+import { lost, xenopsCall } from '../../../rpc/xenops/call.ts';
 import type { Value } from '../../../std/value.ts';
 
 /** Whose the guest is now, for good. */

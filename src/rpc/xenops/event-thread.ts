@@ -1,0 +1,152 @@
+import { type Hypervisor, type VmState, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { type Clock, sleep } from '../../std/clock.ts';
+import type { Log } from '../../std/log.ts';
+import { isLost, lost, type XenopsCall } from './call.ts';
+import { updateKey, type XenopsUpdate, type XenopsUpdates } from './tasks.ts';
+import { instanceOf, pollUpdates } from './updates.ts';
+
+type Reports = Parameters<Hypervisor['watch']>[0];
+
+/** Hands what changed at the daemon to the reports, one after another, for as long as it runs. */
+export interface EventThread {
+  watch(reports: Reports): void;
+  barrier(vm: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+const DEBUG_INFO = 'event thread';
+const BACKOFF_MS_MIN = 100;
+const BACKOFF_MS_MAX = 10_000;
+/** How soon a report that failed is tried again. */
+const RETRY_S = 1;
+const BARRIERS_MAX = 10_000;
+
+interface BarrierWaiter {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export const eventThread = (options: {
+  readonly call: XenopsCall;
+  readonly stat: (vm: string) => Promise<VmState | undefined>;
+  readonly clock: Clock;
+  readonly log: Log;
+}): EventThread => {
+  const { call, stat, clock, log } = options;
+  const closing = new AbortController();
+  const barriers = new Map<number, BarrierWaiter>();
+  /** Numbers of barriers outlive this process in the daemon, so they do not start over with it. */
+  let lastBarrier = clock.now();
+  let running: Promise<void> | undefined;
+
+  const failBarriers = (error: unknown): void => {
+    for (const barrier of [...barriers.values()]) barrier.reject(error);
+    barriers.clear();
+  };
+  const report = async (reports: Reports, [kind, id]: XenopsUpdate): Promise<void> => {
+    if (kind === 'Vm') await reports.onVm(id, await stat(id));
+    else if (kind === 'Vbd') await reports.onVbd(id);
+    else if (kind === 'Vif') await reports.onVif(id);
+  };
+
+  /** One answer of the daemon: barriers first, each behind what it stands for, then the rest. */
+  const handle = async (
+    reports: Reports,
+    found: XenopsUpdates,
+    unreported: readonly XenopsUpdate[],
+  ): Promise<readonly XenopsUpdate[]> => {
+    const failures = new Map<string, { readonly update: XenopsUpdate; readonly error: unknown }>();
+    const seen = new Set<string>();
+    const once = async (update: XenopsUpdate): Promise<void> => {
+      const key = updateKey(update);
+      // What is asked for now is at least as new as anything this answer tells of.
+      if (seen.has(key)) return;
+      seen.add(key);
+      try {
+        await report(reports, update);
+      } catch (error) {
+        if (isLost(error) || closing.signal.aborted) throw error;
+        log.error({ update: key, error }, 'a report failed and will be repeated');
+        failures.set(key, { update, error });
+      }
+    };
+    for (const { id, updates } of found.barriers) {
+      for (const update of updates) await once(update);
+      await call('UPDATES.remove_barrier', DEBUG_INFO, { id: BigInt(id) }, () => {});
+      const waiter = barriers.get(id);
+      barriers.delete(id);
+      const failed = updates
+        .map((update) => failures.get(updateKey(update)))
+        .find((each) => each !== undefined);
+      if (failed === undefined) waiter?.resolve();
+      else waiter?.reject(failed.error);
+    }
+    for (const update of [...unreported, ...found.updates]) await once(update);
+    return [...failures.values()].map(({ update }) => update);
+  };
+
+  const follow = async (reports: Reports, wasLost: boolean, isThere: () => void): Promise<never> => {
+    const { signal } = closing;
+    const instanceId = await instanceOf(call, DEBUG_INFO, signal);
+    if (wasLost) await reports.onReconnect();
+    isThere();
+    let lastId: number | undefined;
+    let unreported: readonly XenopsUpdate[] = [];
+    for (;;) {
+      const pollS = unreported.length > 0 ? RETRY_S : undefined;
+      const found = await pollUpdates(call, DEBUG_INFO, { instanceId, lastId }, signal, pollS);
+      unreported = await handle(reports, found, unreported);
+      lastId = found.next;
+    }
+  };
+
+  const run = async (reports: Reports): Promise<void> => {
+    let wasLost = false;
+    for (let backoffMs = BACKOFF_MS_MIN; ; backoffMs = Math.min(2 * backoffMs, BACKOFF_MS_MAX)) {
+      try {
+        await follow(reports, wasLost, () => {
+          wasLost = false;
+          backoffMs = BACKOFF_MS_MIN;
+        });
+      } catch (error) {
+        if (closing.signal.aborted) return;
+        failBarriers(isLost(error) ? error : lost(String(error)));
+        if (!wasLost) reports.onLost(error);
+        wasLost = true;
+      }
+      await sleep(clock, backoffMs, closing.signal).catch(() => {});
+      if (closing.signal.aborted) return;
+    }
+  };
+
+  return {
+    watch: (reports) => {
+      if (running !== undefined) throw new Error('The hypervisor is watched already');
+      running = run(reports);
+    },
+    barrier: (vm) =>
+      new Promise((resolve, reject) => {
+        if (running === undefined) return reject(new Error('A barrier needs watch() to be called before'));
+        if (closing.signal.aborted) return reject(lost('this client is closed'));
+        if (barriers.size >= BARRIERS_MAX) {
+          return reject(
+            new XenopsError('Internal_error', [`${BARRIERS_MAX} barriers are waited for already`]),
+          );
+        }
+        lastBarrier += 1;
+        const id = lastBarrier;
+        barriers.set(id, { resolve, reject });
+        call('UPDATES.inject_barrier', DEBUG_INFO, { vm_id: vm, id: BigInt(id) }, () => {}).catch(
+          (error: unknown) => {
+            barriers.delete(id);
+            reject(error);
+          },
+        );
+      }),
+    close: async () => {
+      closing.abort();
+      failBarriers(lost('this client is closed'));
+      await running;
+    },
+  };
+};

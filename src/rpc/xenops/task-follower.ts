@@ -1,0 +1,167 @@
+import { stringOf } from '../../codec/rpclib.ts';
+import { XenopsError, type XenopsWork } from '../../drivers/hypervisor/hypervisor.ts';
+import type { Log } from '../../std/log.ts';
+import type { Value } from '../../std/value.ts';
+import { isLost, isMissing, lost, type XenopsCall } from './call.ts';
+import { taskOf } from './tasks.ts';
+import { instanceOf, lastIdOf, pollUpdates } from './updates.ts';
+
+/**
+ * Waits for tasks of the daemon. One question for updates is open for all of them together; the place
+ * to ask from is taken before a task is looked at, so that its end falls on one side or the other.
+ */
+export interface TaskFollower {
+  /** Calls `method`, which answers a task's id, and resolves with the task's result. */
+  run(
+    method: string,
+    args: Readonly<Record<string, Value | undefined>>,
+    work: XenopsWork,
+  ): Promise<Value | undefined>;
+  /** Rejects everyone who waits. */
+  close(): Promise<void>;
+}
+
+interface Waiter {
+  /** Something of the task changed. */
+  readonly notice: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+const DEBUG_INFO = 'task follower';
+/** Tasks that one client follows at once; more are refused. */
+const FOLLOWED_MAX = 10_000;
+
+/** `order` makes the calls that are followed, `call` all others: an order that was taken is always seen to its end. */
+export const taskFollower = (call: XenopsCall, order: XenopsCall, log: Log): TaskFollower => {
+  const waiters = new Map<string, Waiter>();
+  const closing = new AbortController();
+  let loop: { readonly ready: Promise<void>; readonly done: Promise<void> } | undefined;
+
+  const failAll = (error: unknown): void => {
+    for (const waiter of [...waiters.values()]) waiter.fail(error);
+  };
+  const poll = async (start: Promise<readonly [string, number]>): Promise<void> => {
+    try {
+      let [instanceId, lastId] = await start;
+      while (waiters.size > 0) {
+        const found = await pollUpdates(call, DEBUG_INFO, { instanceId, lastId }, closing.signal);
+        for (const [kind, id] of found.updates) if (kind === 'Task') waiters.get(id)?.notice();
+        lastId = found.next;
+      }
+    } catch (error) {
+      failAll(error);
+    } finally {
+      // In the same turn: whoever comes next starts a new one.
+      loop = undefined;
+    }
+  };
+  /** Resolves once updates are asked for from a place that is not later than now. */
+  const listening = (): Promise<void> => {
+    if (loop === undefined) {
+      const start = Promise.all([
+        instanceOf(call, DEBUG_INFO, closing.signal),
+        lastIdOf(call, DEBUG_INFO, closing.signal),
+      ] as const);
+      loop = { ready: start.then(() => {}), done: poll(start) };
+    }
+    return loop.ready;
+  };
+
+  const finished = (id: string, work: XenopsWork): Promise<Outcome> =>
+    new Promise((resolve) => {
+      const settle = (outcome: Outcome): void => {
+        waiters.delete(id);
+        work.signal.removeEventListener('abort', cancel);
+        resolve(outcome);
+      };
+      const fail = (error: unknown): void => settle({ kind: 'lost', error });
+      const cancel = (): void => {
+        call('Task.cancel', work.debugInfo, { id }, () => {}).catch((error: unknown) =>
+          log.warn({ task: id, error }, 'a task could not be cancelled'),
+        );
+      };
+      const notice = taskWatch(call, id, work, settle);
+      waiters.set(id, { notice, fail });
+      work.signal.addEventListener('abort', cancel, { once: true });
+      if (work.signal.aborted) cancel();
+      listening().then(notice, fail);
+    });
+
+  return {
+    run: async (method, args, work) => {
+      if (work.signal.aborted) throw new XenopsError('Cancelled', [work.debugInfo]);
+      if (closing.signal.aborted) throw lost('this client is closed');
+      if (waiters.size >= FOLLOWED_MAX) {
+        throw new XenopsError('Internal_error', [`${FOLLOWED_MAX} tasks are followed already; try later`]);
+      }
+      const id = await order(method, work.debugInfo, args, stringOf);
+      const outcome = await finished(id, work);
+      // A daemon that came back may have another task of this number by now: that one is left alone.
+      if (!(outcome.kind === 'lost' && isLost(outcome.error))) {
+        await call('Task.destroy', work.debugInfo, { id }, () => {}).catch((error: unknown) =>
+          log.debug({ task: id, error }, 'a task could not be destroyed'),
+        );
+      }
+      if (outcome.kind === 'completed') return outcome.result;
+      throw outcome.error;
+    },
+    close: async () => {
+      closing.abort();
+      failAll(lost('this client is closed'));
+      await loop?.done;
+    },
+  };
+};
+
+type Outcome =
+  | { readonly kind: 'completed'; readonly result: Value | undefined }
+  | { readonly kind: 'failed'; readonly error: XenopsError }
+  /** What became of the task cannot be told. */
+  | { readonly kind: 'lost'; readonly error: unknown };
+
+/**
+ * The returned function looks at the task, or once more after the look that is under way. A number means
+ * the same task only while it was made at the same time: otherwise a new daemon counts anew.
+ */
+const taskWatch = (
+  call: XenopsCall,
+  id: string,
+  work: XenopsWork,
+  settle: (outcome: Outcome) => void,
+): (() => void) => {
+  let looking = false;
+  let again = false;
+  let ctime: number | undefined;
+
+  const look = async (): Promise<void> => {
+    const task = await call('Task.stat', work.debugInfo, { id }, taskOf);
+    ctime ??= task.ctime;
+    if (task.ctime !== ctime) throw lost('the daemon has restarted');
+    switch (task.state.kind) {
+      case 'Pending':
+        work.progress(task.state.progress);
+        work.cancellable?.(task.cancellable);
+        return;
+      case 'Completed':
+        return settle({ kind: 'completed', result: task.state.result });
+      case 'Failed':
+        return settle({ kind: 'failed', error: task.state.error });
+    }
+  };
+  const lookUntilSeen = async (): Promise<void> => {
+    looking = true;
+    try {
+      for (again = true; again; ) {
+        again = false;
+        await look();
+      }
+    } catch (error) {
+      settle({ kind: 'lost', error: isMissing(error) ? lost(`the daemon forgot task ${id}`) : error });
+    }
+    looking = false;
+  };
+  return () => {
+    again = true;
+    if (!looking) void lookUntilSeen();
+  };
+};

@@ -1,0 +1,146 @@
+import { listOf, member, optionalMember, stringOf, tupleOf } from '../../codec/rpclib.ts';
+import { capabilitiesOf } from '../../drivers/capabilities.ts';
+import type {
+  DeviceId,
+  Hypervisor,
+  VmState,
+  XenopsDestination,
+} from '../../drivers/hypervisor/hypervisor.ts';
+import type { Endpoint, Network } from '../../drivers/network.ts';
+import type { Clock } from '../../std/clock.ts';
+import type { Log } from '../../std/log.ts';
+import type { Value } from '../../std/value.ts';
+import { xmlRpc } from '../rpc.ts';
+import { isMissing, type XenopsCall, xenopsCall } from './call.ts';
+import { deviceStateOf, lockingValue, vbdValue, vifValue } from './devices.ts';
+import { eventThread } from './event-thread.ts';
+import { taskFollower } from './task-follower.ts';
+import { metadataOf, metadataText, vmOf, vmStateOf } from './types.ts';
+import { diskValue } from './values.ts';
+
+export interface XenopsdOptions {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The daemon's socket. */
+  readonly endpoint: Endpoint;
+  readonly path?: string;
+  /** The coordinator's epoch, which goes with every order: daemons of ours refuse those of earlier ones. */
+  readonly epoch?: () => number;
+}
+
+/** What is asked without a task of the toolstack behind it. */
+const DEBUG_INFO = 'xenact';
+
+/** A xenopsd on the other side of a socket: the real one without a message switch, or one of ours. */
+export const xenopsdHypervisor = ({
+  network,
+  clock,
+  log,
+  endpoint,
+  path,
+  epoch,
+}: XenopsdOptions): Hypervisor => {
+  const call = xenopsCall(xmlRpc(network, endpoint, path));
+  const order = epoch === undefined ? call : fenced(call, epoch);
+  const tasks = taskFollower(call, order, log);
+
+  const tell = (method: string, args: Readonly<Record<string, Value | undefined>>): Promise<void> =>
+    order(method, DEBUG_INFO, args, () => {});
+  const work = async (...args: Parameters<typeof tasks.run>): Promise<void> => {
+    await tasks.run(...args);
+  };
+  const orMissing = async <T>(asked: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await asked;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  };
+  const stat = (id: string): Promise<VmState | undefined> =>
+    orMissing(call('VM.stat', DEBUG_INFO, { id }, (value) => vmStateOf(tupleOf(value, 2)[1] ?? null)));
+  const statDevice = (method: string, id: DeviceId): ReturnType<Hypervisor['statVbd']> =>
+    orMissing(call(method, DEBUG_INFO, { id }, (value) => deviceStateOf(tupleOf(value, 2)[1] ?? null)));
+  const events = eventThread({ call, stat, clock, log });
+
+  return {
+    query: () => call('query', DEBUG_INFO, { unit: null }, queryOf),
+    hostStat: () => call('HOST.stat', DEBUG_INFO, {}, (value) => value),
+    importMetadata: (metadata, debugInfo) =>
+      order('VM.import_metadata', debugInfo, { metadata: metadataText(metadata) }, stringOf),
+    exportMetadata: (id, debugInfo) =>
+      call('VM.export_metadata', debugInfo, { id }, (value) => metadataOf(stringOf(value))),
+    stat,
+    list: () => call('VM.list', DEBUG_INFO, { unit: null }, statesOf),
+    remove: (id) => tell('VM.remove', { id }),
+
+    start: (id, force, how) => work('VM.start', { id, paused: force }, how),
+    unpause: (id, how) => work('VM.unpause', { id }, how),
+    pause: (id, how) => work('VM.pause', { id }, how),
+    shutdown: (id, timeoutS, how) => work('VM.shutdown', { id, delay: timeoutS }, how),
+    reboot: (id, timeoutS, how) => work('VM.reboot', { id, delay: timeoutS }, how),
+    suspend: (id, into, how) => work('VM.suspend', { id, suspend_vdi: diskValue(into) }, how),
+    resume: (id, from, how) => work('VM.resume', { id, suspend_vdi: diskValue(from) }, how),
+    migrate: (id, to, how) => work('VM.migrate', { id, ...destinationArgs(to) }, how),
+    setVcpus: (id, count, how) => work('VM.set_vcpus', { id, vcpus: BigInt(count) }, how),
+    setMemoryDynamicRange: (id, minimum, maximum, how) =>
+      work('VM.set_memory_dynamic_range', { id, minimum, maximum }, how),
+    setXsdata: (id, xsdata, how) => work('VM.set_xsdata', { id, xsdata }, how),
+
+    addVbd: (vbd) => tell('VBD.add', { vbd: vbdValue(vbd) }),
+    removeVbd: (id) => tell('VBD.remove', { id }),
+    plugVbd: (id, how) => work('VBD.plug', { id }, how),
+    unplugVbd: (id, force, how) => work('VBD.unplug', { id, force }, how),
+    insertVbd: (id, disk, how) => work('VBD.insert', { id, disk: diskValue(disk) }, how),
+    ejectVbd: (id, how) => work('VBD.eject', { id }, how),
+    statVbd: (id) => statDevice('VBD.stat', id),
+    addVif: (vif) => tell('VIF.add', { vif: vifValue(vif) }),
+    removeVif: (id) => tell('VIF.remove', { id }),
+    plugVif: (id, how) => work('VIF.plug', { id }, how),
+    unplugVif: (id, force, how) => work('VIF.unplug', { id, force }, how),
+    moveVif: (id, bridge, how) => work('VIF.move', { id, network: ['Local', bridge] }, how),
+    setVifLocking: (id, mode, how) =>
+      work('VIF.set_locking_mode', { id, locking_mode: lockingValue(mode) }, how),
+    statVif: (id) => statDevice('VIF.stat', id),
+
+    watch: events.watch,
+    barrier: events.barrier,
+    refresh: (id) => tell('UPDATES.refresh_vm', { id }),
+    close: async () => {
+      await Promise.all([tasks.close(), events.close()]);
+    },
+  };
+};
+
+/** The number is the last part of the first line; what follows that line is the context of a trace. */
+const fenced =
+  (call: XenopsCall, epoch: () => number): XenopsCall =>
+  (method, debugInfo, ...rest) => {
+    const [line = '', ...trace] = debugInfo.split('\n');
+    return call(method, [`${line}|epoch:${epoch()}`, ...trace].join('\n'), ...rest);
+  };
+
+const destinationArgs = (to: XenopsDestination): Readonly<Record<string, Value>> => ({
+  vdi_map: to.vdiMap ?? new Map(),
+  vif_map: new Map([...(to.vifMap ?? [])].map(([key, bridge]): [string, Value] => [key, ['Local', bridge]])),
+  pci_map: new Map(),
+  xenops_url: to.url,
+  compress: to.compress ?? false,
+  verify_dest: to.verifyDest ?? false,
+  localhost_migration: false,
+});
+
+const queryOf = (value: Value): Awaited<ReturnType<Hypervisor['query']>> => ({
+  name: stringOf(member(value, 'name'), 'name'),
+  version: stringOf(member(value, 'version'), 'version'),
+  features: listOf(member(value, 'features'), 'features').map((each) => stringOf(each, 'features')),
+  instanceId: stringOf(member(value, 'instance_id'), 'instance_id'),
+  capabilities: capabilitiesOf(optionalMember(value, 'capabilities') ?? new Map()),
+});
+
+const statesOf = (value: Value): readonly { readonly id: string; readonly state: VmState }[] =>
+  listOf(value).map((pair) => {
+    const [vm = null, state = null] = tupleOf(pair, 2);
+    return { id: vmOf(vm).id, state: vmStateOf(state) };
+  });
