@@ -14,6 +14,10 @@ const rooms = {
     rooms: ['src/std', 'src/model', 'src/store', 'src/objects', 'src/rules', 'src/mesh', 'src/drivers'],
     npm: [],
   },
+  'src/assembly': {
+    rooms: ['src/std', 'src/model', 'src/store', 'src/drivers', 'src/mesh', 'src/objects', 'src/rules', 'src/pool', 'actors'],
+    npm: [],
+  },
   'src/edge': {
     rooms: ['src/std', 'src/model', 'src/codec', 'src/store', 'src/objects', 'src/rules', 'src/drivers'],
     npm: [],
@@ -22,7 +26,7 @@ const rooms = {
   'src/daemons': { rooms: ['src/std', 'src/codec', 'src/drivers', 'src/rpc'], npm: [] },
   'src/plugins': { rooms: ['src/std', 'src/drivers'], npm: [] },
   'src/simulation': {
-    rooms: ['src/std', 'src/model', 'src/codec', 'src/kernel', 'src/store', 'src/drivers', 'src/rpc', 'src/objects', 'src/rules', 'src/edge', 'src/daemons', 'src/mesh', 'src/pool', 'actors'],
+    rooms: ['src/std', 'src/model', 'src/codec', 'src/kernel', 'src/store', 'src/drivers', 'src/rpc', 'src/objects', 'src/rules', 'src/edge', 'src/daemons', 'src/mesh', 'src/pool', 'src/assembly', 'actors'],
     npm: [],
   },
   actors: { rooms: ['src/std', 'src/model', 'src/store', 'src/objects', 'src/rules', 'src/drivers'], npm: [] },
@@ -73,9 +77,9 @@ module.exports = {
       },
     },
     {
-      name: 'classes, objects, rules, the edge, the mesh and the pool see driver interfaces, never a driver',
+      name: 'classes, objects, rules, the edge, the mesh, the pool and the assembly see driver interfaces, never a driver',
       severity: 'error',
-      from: { path: '^(actors|src/(objects|rules|edge|mesh|pool))/' },
+      from: { path: '^(actors|src/(objects|rules|edge|mesh|pool|assembly))/' },
       to: { path: '^src/drivers/([^/]+)/(?!\\1\\.ts$)' },
     },
     {

@@ -1,4 +1,5 @@
 import { classes } from '../actors/index.ts';
+import { type Assembled, assemble, type Parts } from '../src/assembly/assemble.ts';
 import type { Hypervisor } from '../src/drivers/hypervisor/hypervisor.ts';
 import { nodeClock } from '../src/drivers/node/clock.ts';
 import { nodeRandom } from '../src/drivers/node/random.ts';
@@ -8,10 +9,7 @@ import { nullRef } from '../src/model/types.ts';
 import { type Catalog, catalogOf } from '../src/objects/catalog.ts';
 import { storeRules } from '../src/objects/derive-rows.ts';
 import type { Behaviour, Caller } from '../src/objects/implement.ts';
-import { hostCaller, type Invoker, invokerOf } from '../src/objects/invoke.ts';
-import { localSessionsOf } from '../src/objects/local-sessions.ts';
-import { elsewhere } from '../src/objects/route.ts';
-import { type Objects, objectsOf } from '../src/objects/runtime.ts';
+import { hostCaller, type Invoker } from '../src/objects/invoke.ts';
 import type { Services } from '../src/objects/services.ts';
 import { internalClasses } from '../src/pool/rows.ts';
 import { type Hop, type SharedPlaces, sharedPlaces } from '../src/simulation/shared-places.ts';
@@ -27,18 +25,13 @@ import type { Tx } from '../src/store/view.ts';
 // coordinator decides about them.
 
 /** A host with objects and drivers of its own. */
-export interface WorldHost {
+export interface WorldHost extends Assembled {
   readonly host: Ref<'host'>;
-  readonly store: Store;
-  readonly objects: Objects;
-  readonly invoker: Invoker;
-  readonly services: Services;
   /** A call as a client makes it: by wire name, with trusted values in wire order, `self` first. */
   call(method: string, ...args: readonly unknown[]): Promise<any>;
 }
 
 export interface World extends WorldHost {
-  readonly catalog: Catalog;
   /** All of them; the first is the coordinator, and what a world itself does is done on it. */
   readonly hosts: readonly WorldHost[];
   readonly places: SharedPlaces;
@@ -144,21 +137,13 @@ const hostOf = ({ options, index, store: shared, catalog, places }: HostParts): 
   const at = places.of(host);
   const leads = (): boolean => at.coordinator() === host;
   const store = storeOf(shared, () => (leads() ? 'now' : places.isUp(host) ? 'later' : 'never'));
-  const objects = objectsOf({
-    catalog,
-    view: store.latest,
-    services: { clock, log },
-    elsewhere: elsewhere({ catalog, view: store.latest, host }, at),
-    waitMs: options.waitMs ?? 10_000,
-  });
-  const services: Services = {
+  const given: Parts['services'] = {
     clock,
     random: nodeRandom,
     log,
     hypervisor: driver<Hypervisor>('hypervisor', hypervisor ?? options.hypervisor),
     storage: driver<Storage>('storage', storage ?? options.storage),
     credentials: { verify: async () => false, setPassword: async () => {} },
-    localSessions: localSessionsOf({ clock, random: nodeRandom }),
     store,
     host,
     facts: async () => {
@@ -166,17 +151,14 @@ const hostOf = ({ options, index, store: shared, catalog, places }: HostParts): 
     },
     authority: () => `127.0.0.${index + 1}`,
     standing: () => (leads() ? {} : { coordinator: '127.0.0.1' }),
-    cancel: (task) => {
-      const here = objects.cancel(task);
-      return at.cancel(task) || here;
-    },
     restart: () => {},
     ...options.services,
     ...own,
   };
-  const invoker = invokerOf({ catalog, store, objects, services, places: at });
+  const assembled = assemble({ catalog, places: at, services: given, waitMs: options.waitMs ?? 10_000 });
+  const { invoker, services } = assembled;
   places.enter(host, { carry: invoker.carry, cancel: services.cancel });
-  return { host, store, objects, invoker, services, call: callOf(catalog, invoker) };
+  return { ...assembled, host, call: callOf(catalog, invoker) };
 };
 
 const find = (catalog: Catalog, method: string) => {

@@ -3,6 +3,7 @@ import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
 import { bootstrap } from '../../actors/pool/bootstrap.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
+import { type Assembled, assemble, type Parts } from '../assembly/assemble.ts';
 import { guestKernelsIn } from '../drivers/guest-kernels.ts';
 import type { ScriptStorage } from '../drivers/storage/script-storage.ts';
 import { auditOf } from '../edge/audit.ts';
@@ -10,11 +11,6 @@ import type { Ref } from '../model/types.ts';
 import { catalogOf } from '../objects/catalog.ts';
 import { deriveInPlace } from '../objects/derive-all.ts';
 import { storeRules } from '../objects/derive-rows.ts';
-import { invokerOf } from '../objects/invoke.ts';
-import { type LocalSessions, localSessionsOf } from '../objects/local-sessions.ts';
-import { elsewhere } from '../objects/route.ts';
-import { type Objects, objectsOf } from '../objects/runtime.ts';
-import type { Services } from '../objects/services.ts';
 import { openDiskOn } from '../pool/disks.ts';
 import { peerRef } from '../pool/ground.ts';
 import { inspectorOf } from '../pool/inspection.ts';
@@ -35,9 +31,6 @@ import type { UpOptions } from './options.ts';
 import type { Paths } from './paths.ts';
 import { openPool } from './pool.ts';
 import { version } from './version.ts';
-
-/** An operation that waits for others this long is refused with what it waits for. */
-const operationWaitMs = 2 * 3_600_000;
 
 export interface RuntimeParts {
   readonly paths: Paths & { readonly run: string };
@@ -62,14 +55,14 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
   opened.add(trail);
   const former = Math.max(state.current?.epoch ?? 0, parts.epochMin);
   if (state.current?.change === 'ejected') await forgetPool(state, paths);
-  let objects: Objects | undefined;
+  let assembled: Assembled | undefined;
   const freeBytes = async (): Promise<bigint> => (await machine.disk.space(paths.data)).freeBytes;
   const store = openStore({
     classes: [...classes, ...internalClasses],
     durable: lmdbDurable(paths.store, freeBytes),
     log,
     ...storeRules(catalog),
-    onStaged: (changes) => objects?.staged(changes),
+    onStaged: (changes) => assembled?.objects.staged(changes),
   });
   opened.add(store);
   if (state.current?.change === 'joins') {
@@ -84,20 +77,19 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
   const host = state.current?.host ?? (await bootstrap({ ...bootstrapping, facts: await hostFacts() })).host;
   if (state.current === undefined) await state.save({ host, role: 'coordinator', epoch: former + 1, led: 0 });
 
-  const localSessions = localSessionsOf(machine);
   let httpsPort = Number(options['https-port']);
   let prepare = async (): Promise<void> => {};
   const hostPool = await openPool(
     options,
     {
       ...parts,
-      credentials: endingSessions(parts.credentials, localSessions),
+      credentials: endingSessions(parts.credentials, (user) => assembled?.services.localSessions.endOf(user)),
       machine,
       store,
       state,
       host,
       addressOf: (other) => clientAddress(store, other, host, httpsPort),
-      cancel: (task) => objects?.cancel(task) === true,
+      cancel: (task) => assembled?.services.cancel(task) === true,
       onLead: () => prepare(),
       onDead: (dead) => endPendingTasks(store, machine.clock.now(), (one) => one === dead),
     },
@@ -105,23 +97,13 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
   );
   const { pool, membership, migrationTo } = hostPool;
   const { places } = pool;
-  const awake = objectsOf({
-    catalog,
-    view: store.latest,
-    services: { ...machine, log },
-    elsewhere: elsewhere({ catalog, view: store.latest, host }, places),
-    waitMs: operationWaitMs,
-  });
-  objects = awake;
-  opened.add({ close: async () => awake.stop() });
-  const services: Services = {
+  const services: Parts['services'] = {
     ...machine,
     log,
     hypervisor: parts.chosen.hypervisor,
     storage: parts.storage,
     guestKernels: guestKernelsIn(machine.disk, options['guest-kernels']),
     credentials: parts.credentials,
-    localSessions,
     store,
     host,
     facts: hostFacts,
@@ -131,16 +113,13 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
     membership,
     migrationTo,
     diskOn: (to, wanted, signal) => openDiskOn(hostPool.ground, to, wanted, signal),
-    cancel: (task) => awake.cancel(task) || places.cancel(task),
     restart: parts.restart,
   };
-  const invoker = invokerOf({ catalog, store, objects: awake, services, places });
+  const made = assemble({ catalog, places, services });
+  assembled = made;
+  opened.add({ close: async () => made.objects.stop() });
   return {
-    catalog,
-    store,
-    objects: awake,
-    services,
-    invoker,
+    ...made,
     /** Who changed what, as it is kept. */
     trail,
     audit: auditOf({ catalog, trail, clock: machine.clock, rows: store.tables }),
@@ -150,7 +129,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
       const port = store.committed.get('xenact_peer', peerRef(other))?.apiPort ?? httpsPort;
       return authorityOf(store.committed.get('host', other)?.address ?? '', Number(port));
     },
-    inspector: inspectorOf(hostPool.ground, pool, awake),
+    inspector: inspectorOf(hostPool.ground, pool, made.objects),
     bootstrapping,
     /** Fields that follow from rows were set as the rows were read. */
     derived,
@@ -169,12 +148,12 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
 /** Whoever's password another host has changed begins anew here, too. */
 const endingSessions = (
   { exported, verifier, adopt }: OpenedCredentials,
-  localSessions: LocalSessions,
+  endSessionsOf: (user: string) => void,
 ): SharedCredentials => ({
   exported,
   verifier,
   adopt: async (users) => {
-    for (const user of await adopt(users)) localSessions.endOf(user);
+    for (const user of await adopt(users)) endSessionsOf(user);
   },
 });
 

@@ -160,19 +160,18 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'work is done wherever it is asked for',
     sabotage: {
-      objects: ({ elsewhere: _, ...options }) => options,
-      carrying: (options) => ({
-        ...options,
+      parts: (parts) => ({
+        ...parts,
         catalog: {
-          ...options.catalog,
+          ...parts.catalog,
           behaviour: ((cls: never) => {
-            const known = options.catalog.behaviour(cls);
-            return known && { ...known, home: () => options.services.host };
-          }) as typeof options.catalog.behaviour,
+            const known = parts.catalog.behaviour(cls);
+            return known && { ...known, home: () => parts.services.host };
+          }) as typeof parts.catalog.behaviour,
         },
       }),
     },
-    seed: undefined,
+    seed: 3,
   },
   {
     name: 'half of a copy is taken for the whole',

@@ -2,16 +2,14 @@ import { refreshOwnHost } from '../../../actors/pool/bootstrap.ts';
 import { endPendingTasks } from '../../../actors/task/start.ts';
 import { reservationCollector } from '../../../actors/vm/collect.ts';
 import { vmReports } from '../../../actors/vm/reports.ts';
+import { type Assembled, assemble, type Parts } from '../../assembly/assemble.ts';
 import type { MeshNetwork } from '../../drivers/mesh-wire.ts';
 import type { Storage } from '../../drivers/storage/storage.ts';
 import { type Mesh, type MeshOptions, meshOf } from '../../mesh/mesh.ts';
 import type { Ref } from '../../model/types.ts';
 import { deriveAll } from '../../objects/derive-all.ts';
 import { storeRules } from '../../objects/derive-rows.ts';
-import { hostCaller, type Invoker, type InvokerOptions, invokerOf } from '../../objects/invoke.ts';
-import { localSessionsOf } from '../../objects/local-sessions.ts';
-import { elsewhere } from '../../objects/route.ts';
-import { type Objects, objectsOf } from '../../objects/runtime.ts';
+import { hostCaller, type Invoker } from '../../objects/invoke.ts';
 import type { Services } from '../../objects/services.ts';
 import { type Ground, linkedHosts, type PoolLimits, poolLimits } from '../../pool/ground.ts';
 import { membershipOf } from '../../pool/membership.ts';
@@ -44,9 +42,8 @@ export interface Sabotage {
   readonly mesh?: (mesh: Mesh, life: Life) => Mesh;
   readonly meshOptions?: (options: MeshOptions) => MeshOptions;
   readonly limits?: Partial<PoolLimits>;
-  /** For calls that other hosts send. */
-  readonly carrying?: (options: InvokerOptions) => InvokerOptions;
-  readonly objects?: (options: Parameters<typeof objectsOf>[0]) => Parameters<typeof objectsOf>[0];
+  /** What the objects of a host are assembled of. */
+  readonly parts?: (parts: Parts) => Parts;
   /** Steps of a start that are left out. */
   readonly without?: readonly StartStep[];
 }
@@ -91,13 +88,13 @@ export const startProcess = async (
   const same = <T>(part: T): T => part;
   const opened = await openStateFile(machine.disk.of(life), stateFile);
   const state = (sabotage.state ?? same)(opened, life);
-  let objects: Objects | undefined;
+  let assembled: Assembled | undefined;
   const openedStore = openStore({
     classes: storeClasses,
     durable: (sabotage.durable ?? same)(machine.durable.of(life), life),
     log,
     ...storeRules(catalog),
-    onStaged: (changes) => objects?.staged(changes),
+    onStaged: (changes) => assembled?.objects.staged(changes),
   });
   const store = (sabotage.store ?? same)(openedStore, life);
   let pool: Pool | undefined;
@@ -119,7 +116,7 @@ export const startProcess = async (
     replicas: options.replicas,
     serves: true,
     addressOf: options.machineOf,
-    cancel: (task) => objects?.cancel(task) === true,
+    cancel: (task) => assembled?.services.cancel(task) === true,
     onLead: () => store.commit((tx) => tx.patch('pool', tx.only('pool')[0], { master: host })),
     onDead: async (dead) => {
       if (sabotage.without?.includes('end tasks of the dead')) return;
@@ -127,19 +124,11 @@ export const startProcess = async (
     },
   });
   linkPeers(ground);
-  const objectsOptions = {
-    ...{ catalog, view: store.latest, services: { clock: life, log }, waitMs: 60_000 },
-    elsewhere: elsewhere({ catalog, view: store.latest, host }, pool.places),
-  };
-  const awake = objectsOf((sabotage.objects ?? same)(objectsOptions));
-  objects = awake;
-  life.onEnd(() => awake.stop());
-  const services: Services = {
+  const given: Parts['services'] = {
     ...{ clock: life, random, log, store, host, restart },
     hypervisor: machine.metal.of(life, log),
     storage: noStorage,
     credentials: { verify: async () => false, setPassword: async () => {} },
-    localSessions: localSessionsOf({ clock: life, random }),
     facts: async () => factsOf(machine.machine),
     authority: () => machine.machine,
     standing: pool.standing,
@@ -151,15 +140,14 @@ export const startProcess = async (
       nextCertificate: () => Promise.reject(new Error('Certificates stay')),
     }),
     migrationTo: async (to) => ({ url: urlOf(options.machineOf(to)), close: async () => {} }),
-    cancel: (task) => awake.cancel(task) || (pool as Pool).places.cancel(task),
   };
-  const invokerOptions: InvokerOptions = { catalog, store, objects: awake, services, places: pool.places };
-  const invoker = invokerOf(invokerOptions);
-  const carrying = sabotage.carrying;
-  const carrier =
-    carrying === undefined ? invoker : { ...invoker, carry: invokerOf(carrying(invokerOptions)).carry };
+  const parts: Parts = { catalog, places: pool.places, services: given, waitMs: 60_000 };
+  const made = assemble((sabotage.parts ?? same)(parts));
+  assembled = made;
+  life.onEnd(() => made.objects.stop());
+  const { services, invoker } = made;
   born({ life, store, pool, mesh, ground, ...callsOf(invoker, pool) });
-  await pool.start(carrier);
+  await pool.start(invoker);
   await announce(ground, machine.peer);
   await hostRows(options, services, invoker, pool);
 };

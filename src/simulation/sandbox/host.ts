@@ -3,13 +3,10 @@ import { refreshOwnHost } from '../../../actors/pool/bootstrap.ts';
 import { endPendingTasks } from '../../../actors/task/start.ts';
 import { autoStart } from '../../../actors/vm/auto-start.ts';
 import { vmReports } from '../../../actors/vm/reports.ts';
+import { type Assembled, assemble, type Parts } from '../../assembly/assemble.ts';
 import type { Ref } from '../../model/types.ts';
 import type { Catalog } from '../../objects/catalog.ts';
 import type { DiskOpener } from '../../objects/disk.ts';
-import { type Invoker, invokerOf } from '../../objects/invoke.ts';
-import { localSessionsOf } from '../../objects/local-sessions.ts';
-import { elsewhere } from '../../objects/route.ts';
-import { type Objects, objectsOf } from '../../objects/runtime.ts';
 import type { Services } from '../../objects/services.ts';
 import type { Clock, Random } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
@@ -44,21 +41,15 @@ export interface HostWorld {
 }
 
 /** A host that runs, from its boot to the loss of its power. */
-export interface RunningHost {
+export interface RunningHost extends Assembled {
   readonly life: Life;
   readonly guests: Guests & GuestsPeer;
   readonly storage: HostVolumes;
-  readonly objects: Objects;
-  readonly services: Services;
-  readonly invoker: Invoker;
   /** Brings its rows in line with what is there, and follows its guests from then on. */
   begin(again: boolean): Promise<void>;
   /** Ends at once, with all its guests; nobody hears of it from here. */
   losePower(): void;
 }
-
-/** An operation that waits for others this long is refused with what it waits for. */
-const operationWaitMs = 2 * 3_600_000;
 
 /** The URL of a host's hypervisor, for others of the same pool. */
 export const urlOf = (host: Ref<'host'>): string => `sim:${host}`;
@@ -74,26 +65,17 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
     takeTime,
   });
   const places = shared.of(host.ref);
-  const objects = objectsOf({
-    catalog,
-    view: store.latest,
-    services: { clock: life, log },
-    elsewhere: elsewhere({ catalog, view: store.latest, host: host.ref }, places),
-    waitMs: operationWaitMs,
-  });
   const { address, facts } = host;
   const refreshRows = (): Promise<void> =>
     refreshOwnHost({ ...world, store, clock: life, name: '', address, facts }, host.ref);
-  const services: Services = {
+  const given: Parts['services'] = {
     ...{ clock: life, random, log, hypervisor: guests, storage, credentials: world.credentials, store },
-    localSessions: localSessionsOf({ clock: life, random }),
     host: host.ref,
     facts: async () => facts,
     authority: world.authority,
     standing: () => (places.coordinator() === host.ref ? {} : { member: true }),
     diskOn: world.diskOn,
     migrationTo: async (other) => ({ url: urlOf(other), close: async () => {} }),
-    cancel: (task) => objects.cancel(task) || places.cancel(task),
     // Its program is this one, so that only what is read at a start is read anew.
     restart: () => {
       refreshRows().catch((error: unknown) =>
@@ -101,12 +83,14 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
       );
     },
   };
-  const invoker = invokerOf({ catalog, store, objects, services, places });
-  shared.enter(host.ref, { carry: invoker.carry, cancel: objects.cancel });
+  const assembled = assemble({ catalog, places, services: given });
+  const { objects, services, invoker } = assembled;
+  shared.enter(host.ref, { carry: invoker.carry, cancel: services.cancel });
   const reports = vmReports({ invoker, store, services, log });
 
   return {
-    ...{ life, guests, storage, objects, services, invoker },
+    ...assembled,
+    ...{ life, guests, storage },
     begin: async (again) => {
       if (again) {
         await endPendingTasks(store, life.now(), (one) => one === host.ref);
