@@ -1,13 +1,23 @@
 import type { Struct, Value } from '../std/value.ts';
 import { DecodeFailure, type DecodeLimits, decodeLimits, refuseLong, shown } from './limits.ts';
 import { int64Of } from './numbers.ts';
+import { isHighSurrogate, pieceUnits, type Reading, readAtOnce, refuseCharacters } from './reading.ts';
 
 interface JsonCursor {
   readonly text: string;
   readonly limits: DecodeLimits;
   at: number;
   items: number;
+  /** Where others had their turn last. */
+  pausedAt: number;
 }
+
+/** Whether the next pause is due, and then it is taken. */
+const isPieceRead = (c: JsonCursor): boolean => {
+  if (c.at - c.pausedAt < pieceUnits) return false;
+  c.pausedAt = c.at;
+  return true;
+};
 
 const loneSurrogate = /[\ud800-\udfff]/u;
 
@@ -17,13 +27,19 @@ const loneSurrogate = /[\ud800-\udfff]/u;
  * Half of a surrogate pair is refused, since no XML, file or peer could carry it on.
  * Throws a `DecodeFailure`.
  */
-export const readJson = (text: string, limits: DecodeLimits = decodeLimits): Value => {
+export const readJson = (text: string, limits: DecodeLimits = decodeLimits): Value =>
+  readAtOnce(readingJson(text, limits));
+
+/** As `readJson`, with pauses. */
+export const readingJson = function* (text: string, limits: DecodeLimits): Reading<Value> {
   refuseLong(text, limits);
-  const lone = loneSurrogate.exec(text);
-  if (lone !== null)
-    throw new DecodeFailure('Expected whole characters, got half a surrogate pair', lone.index);
-  const c: JsonCursor = { text, limits, at: 0, items: 0 };
-  const value = readValue(c, 0);
+  yield* refuseCharacters(
+    text,
+    loneSurrogate,
+    (at) => new DecodeFailure('Expected whole characters, got half a surrogate pair', at),
+  );
+  const c: JsonCursor = { text, limits, at: 0, items: 0, pausedAt: 0 };
+  const value = yield* readValue(c, 0);
   skipSpace(c);
   if (c.at < text.length) throw expected(c, 'the end of the text');
   return value;
@@ -38,10 +54,12 @@ const quote = 0x22;
 const backslash = 0x5c;
 
 const skipSpace = (c: JsonCursor): void => {
-  for (;;) {
-    const code = c.text.charCodeAt(c.at);
-    if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
-    c.at += 1;
+  const { text } = c;
+  for (let at = c.at; ; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) continue;
+    c.at = at;
+    return;
   }
 };
 
@@ -51,17 +69,18 @@ const peek = (c: JsonCursor): string | undefined => {
   return c.text[c.at];
 };
 
-const readValue = (c: JsonCursor, depth: number): Value => {
+const readValue = function* (c: JsonCursor, depth: number): Reading<Value> {
   c.items += 1;
   if (c.items > c.limits.itemsMax)
     throw new DecodeFailure(`Expected at most ${c.limits.itemsMax} values`, c.at);
+  if (isPieceRead(c)) yield;
   switch (peek(c)) {
     case '"':
-      return readString(c);
+      return yield* readString(c);
     case '{':
-      return readObject(c, depth + 1);
+      return yield* readObject(c, depth + 1);
     case '[':
-      return readArray(c, depth + 1);
+      return yield* readArray(c, depth + 1);
     case 't':
       return word(c, 'true', true);
     case 'f':
@@ -83,16 +102,18 @@ const word = <T>(c: JsonCursor, name: string, value: T): T => {
   return value;
 };
 
+const numberUnitsMax = 1_024;
 const number = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
 
 const readNumber = (c: JsonCursor): Value => {
   if (c.text.startsWith('-Infinity', c.at)) return word(c, '-Infinity', -Infinity);
-  number.lastIndex = c.at;
-  const found = number.exec(c.text);
+  number.lastIndex = 0;
+  const found = number.exec(c.text.slice(c.at, c.at + numberUnitsMax + 1));
   if (found === null) throw expected(c, 'a value');
   const [digits, fraction, exponent] = found;
   const start = c.at;
   c.at += digits.length;
+  if (digits.length > numberUnitsMax) throw expected(c, 'an integer of 64 bits or a shorter number', start);
   if (fraction !== undefined || exponent !== undefined) return Number(digits);
   const int = int64Of(digits);
   if (int === undefined) throw expected(c, 'an integer of 64 bits', start);
@@ -117,19 +138,19 @@ const another = (c: JsonCursor, end: string): boolean => {
   return mark === ',';
 };
 
-const readArray = (c: JsonCursor, depth: number): readonly Value[] => {
+const readArray = function* (c: JsonCursor, depth: number): Reading<readonly Value[]> {
   enter(c, depth);
   const items: Value[] = [];
   if (peek(c) === ']') {
     c.at += 1;
     return items;
   }
-  do items.push(readValue(c, depth));
+  do items.push(yield* readValue(c, depth));
   while (another(c, ']'));
   return items;
 };
 
-const readObject = (c: JsonCursor, depth: number): Struct => {
+const readObject = function* (c: JsonCursor, depth: number): Reading<Struct> {
   enter(c, depth);
   const members = new Map<string, Value>();
   if (peek(c) === '}') {
@@ -138,10 +159,10 @@ const readObject = (c: JsonCursor, depth: number): Struct => {
   }
   do {
     if (peek(c) !== '"') throw expected(c, 'a key in quotes');
-    const key = readString(c);
+    const key = yield* readString(c);
     if (peek(c) !== ':') throw expected(c, ':');
     c.at += 1;
-    members.set(key, readValue(c, depth));
+    members.set(key, yield* readValue(c, depth));
   } while (another(c, '}'));
   return members;
 };
@@ -149,54 +170,90 @@ const readObject = (c: JsonCursor, depth: number): Struct => {
 /** What ends a run of characters that stand for themselves: a quote, a backslash, a control character. */
 const notPlain = /[^\x20!#-[\]-\uffff]/g;
 
-const readString = (c: JsonCursor): string => {
+const readString = function* (c: JsonCursor): Reading<string> {
   const { text } = c;
   notPlain.lastIndex = c.at + 1;
   const end = notPlain.test(text) ? notPlain.lastIndex - 1 : text.length;
-  if (text.charCodeAt(end) !== quote) return readEscaped(c);
+  if (text.charCodeAt(end) !== quote) return yield* readEscaped(c);
   const plain = text.slice(c.at + 1, end);
   c.at = end + 1;
   return plain;
 };
 
-/** Where the engine's own reader takes the string it is many times faster than what tells where it is wrong. */
-const readEscaped = (c: JsonCursor): string => {
-  const end = endOfString(c);
-  const literal = c.text.slice(c.at, end);
+/** With the cursor on the quote that begins the string. */
+const readEscaped = function* (c: JsonCursor): Reading<string> {
+  const { text } = c;
+  const end = yield* endOfString(c);
+  const parts: string[] = [];
+  c.at += 1;
+  while (c.at < end) {
+    parts.push(readPiece(c, endOfPiece(text, c.at, end)));
+    if (isPieceRead(c)) yield;
+  }
+  if (text.charCodeAt(end) !== quote) throw expected(c, 'the end of the string', text.length);
+  c.at = end + 1;
+  return parts.length === 1 ? (parts[0] as string) : parts.join('');
+};
+
+/** The quote that ends the string: the first without an odd number of backslashes before it. */
+const endOfString = function* ({ text, at }: JsonCursor): Reading<number> {
+  let pausedAt = at;
+  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    if (!isEscaped(text, end)) return end;
+    if (end - pausedAt < pieceUnits) continue;
+    pausedAt = end;
+    yield;
+  }
+  return text.length;
+};
+
+const isEscaped = (text: string, at: number): boolean => {
+  let before = at;
+  while (text.charCodeAt(before - 1) === backslash) before -= 1;
+  return (at - before) % 2 === 1;
+};
+
+const firstHalf = /^\\u[dD][89abAB]/;
+
+/** Neither within an escape nor between the halves of a surrogate pair. */
+const endOfPiece = (text: string, from: number, end: number): number => {
+  if (end - from <= pieceUnits) return end;
+  const piece = text.slice(from, from + pieceUnits);
+  let at = 0;
+  for (let slash = piece.indexOf('\\'); slash >= 0; slash = piece.indexOf('\\', at)) {
+    const begins = text.slice(from + slash, from + slash + 4);
+    at = slash + (begins.startsWith('\\u') ? 6 : 2);
+    if (firstHalf.test(begins)) at += 6;
+  }
+  if (at >= piece.length) return Math.min(from + at, end);
+  return from + piece.length - (isHighSurrogate(piece.charCodeAt(piece.length - 1)) ? 1 : 0);
+};
+
+/** Where the engine's own reader takes the piece it is many times faster than what tells where it is wrong. */
+const readPiece = (c: JsonCursor, to: number): string => {
   try {
-    const read: string = JSON.parse(literal);
+    const read: string = JSON.parse(`"${c.text.slice(c.at, to)}"`);
     if (!loneSurrogate.test(read)) {
-      c.at = end;
+      c.at = to;
       return read;
     }
   } catch {
     // Said below, with the place.
   }
-  return readSlowly(c);
+  return readSlowly(c, to);
 };
 
-/** Behind the quote that ends the string: the first without an odd number of backslashes before it. */
-const endOfString = ({ text, at }: JsonCursor): number => {
-  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let before = end;
-    while (text.charCodeAt(before - 1) === backslash) before -= 1;
-    if ((end - before) % 2 === 0) return end + 1;
-  }
-  return text.length;
-};
-
-const readSlowly = (c: JsonCursor): string => {
+const readSlowly = (c: JsonCursor, to: number): string => {
   const { text } = c;
   let out = '';
-  c.at += 1;
   for (;;) {
     notPlain.lastIndex = c.at;
-    const at = notPlain.test(text) ? notPlain.lastIndex - 1 : text.length;
+    const at = notPlain.test(text) ? Math.min(notPlain.lastIndex - 1, to) : to;
     out += text.slice(c.at, at);
-    c.at = at + 1;
-    const code = text.charCodeAt(at);
-    if (code === quote) return out;
-    if (code !== backslash) throw expected(c, at < text.length ? 'an escape' : 'the end of the string', at);
+    c.at = at;
+    if (at === to) return out;
+    c.at += 1;
+    if (text.charCodeAt(at) !== backslash) throw expected(c, 'an escape', at);
     out += readEscape(c);
   }
 };

@@ -1,6 +1,7 @@
 import { isStruct, type Struct, type Value } from '../std/value.ts';
-import { readJson } from './json-reader.ts';
+import { readingJson, readJson } from './json-reader.ts';
 import { DecodeFailure, type DecodeLimits, decodeLimits } from './limits.ts';
+import { type Reading, readAtOnce } from './reading.ts';
 
 export { readJson } from './json-reader.ts';
 
@@ -18,8 +19,12 @@ export type JsonRpcResponse =
   | { readonly kind: 'failure'; readonly id: bigint | string | null; readonly error: Value };
 
 /** Throws a `DecodeFailure` when `text` is not a single JSON-RPC call that wants an answer. */
-export const readJsonRpcCall = (text: string, limits: DecodeLimits = decodeLimits): JsonRpcCall => {
-  const body = objectOf(text, limits, 'call');
+export const readJsonRpcCall = (text: string, limits: DecodeLimits = decodeLimits): JsonRpcCall =>
+  readAtOnce(readingJsonRpcCall(text, limits));
+
+/** As `readJsonRpcCall`, with pauses. */
+export const readingJsonRpcCall = function* (text: string, limits: DecodeLimits): Reading<JsonRpcCall> {
+  const body = objectIn(yield* readingJson(text, limits), 'call');
   const version = versionOf(body);
   const method = body.get('method');
   if (typeof method !== 'string') throw new DecodeFailure('Expected "method" to be a string');
@@ -40,7 +45,7 @@ const paramsOf = (version: 1 | 2, params: Value | undefined): readonly Value[] =
 
 /** Throws a `DecodeFailure` when `text` is not an answer of either version. */
 export const readJsonRpcResponse = (text: string, limits: DecodeLimits = decodeLimits): JsonRpcResponse => {
-  const body = objectOf(text, limits, 'response');
+  const body = objectIn(readJson(text, limits), 'response');
   const version = versionOf(body);
   const id = body.get('id');
   if (typeof id !== 'bigint' && typeof id !== 'string' && id !== null) {
@@ -67,8 +72,7 @@ const listedError = (error: Value): Value => {
   return [message, ...(Array.isArray(data) ? (data as readonly Value[]) : [data])];
 };
 
-const objectOf = (text: string, limits: DecodeLimits, what: string): Struct => {
-  const body = readJson(text, limits);
+const objectIn = (body: Value, what: string): Struct => {
   if (isStruct(body)) return body;
   throw new DecodeFailure(`Expected the ${what} to be one object`);
 };

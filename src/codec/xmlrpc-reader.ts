@@ -1,7 +1,8 @@
 import { isStruct, type Struct, type Value } from '../std/value.ts';
 import { DecodeFailure, type DecodeLimits, decodeLimits, shown } from './limits.ts';
 import { floatOf, int64Of } from './numbers.ts';
-import { isBlank, next, type XmlCursor, xmlCursor } from './xml-scanner.ts';
+import { pieceUnits, type Reading, readAtOnce } from './reading.ts';
+import { count, dataOf, isLayout, isPieceRead, next, type XmlCursor, xmlCursor } from './xml-scanner.ts';
 
 export interface XmlRpcCall {
   readonly method: string;
@@ -20,34 +21,45 @@ export type XmlRpcResponse =
   | { readonly kind: 'bare'; readonly value: Value };
 
 /** Throws a `DecodeFailure` when `text` is not an XML-RPC call. */
-export const readXmlRpcCall = (text: string, limits: DecodeLimits = decodeLimits): XmlRpcCall => {
-  const c = xmlCursor(text, limits);
+export const readXmlRpcCall = (text: string, limits: DecodeLimits = decodeLimits): XmlRpcCall =>
+  readAtOnce(readingXmlRpcCall(text, limits));
+
+/** Throws a `DecodeFailure` when `text` is not an XML-RPC response. */
+export const readXmlRpcResponse = (text: string, limits: DecodeLimits = decodeLimits): XmlRpcResponse =>
+  readAtOnce(readingResponse(text, limits));
+
+/** One `<value>` element alone, as task results are kept. */
+export const readXmlRpcValue = (text: string, limits: DecodeLimits = decodeLimits): Value =>
+  readAtOnce(readingAlone(text, limits));
+
+/** As `readXmlRpcCall`, with pauses. */
+export const readingXmlRpcCall = function* (text: string, limits: DecodeLimits): Reading<XmlRpcCall> {
+  const c = yield* xmlCursor(text, limits);
   enter(c, 'methodCall');
   expectTag(c, 'methodName');
-  const method = leaf(c, 'methodName');
-  const params = readParams(c);
+  const method = yield* leaf(c, 'methodName');
+  const params = yield* readParams(c);
   leave(c, 'methodCall');
   finish(c);
   return { method, params };
 };
 
-/** Throws a `DecodeFailure` when `text` is not an XML-RPC response. */
-export const readXmlRpcResponse = (text: string, limits: DecodeLimits = decodeLimits): XmlRpcResponse => {
-  const c = xmlCursor(text, limits);
+const readingResponse = function* (text: string, limits: DecodeLimits): Reading<XmlRpcResponse> {
+  const c = yield* xmlCursor(text, limits);
   enter(c, 'methodResponse');
   const at = c.at;
   nextTag(c);
-  const response = c.name === 'fault' && c.form === 'open' ? readFault(c) : responseOf(paramsHere(c), at);
+  const isFault = c.name === 'fault' && c.form === 'open';
+  const response = isFault ? yield* readFault(c) : responseOf(yield* paramsHere(c), at);
   leave(c, 'methodResponse');
   finish(c);
   return response;
 };
 
-/** One `<value>` element alone, as task results are kept. */
-export const readXmlRpcValue = (text: string, limits: DecodeLimits = decodeLimits): Value => {
-  const c = xmlCursor(text, limits);
+const readingAlone = function* (text: string, limits: DecodeLimits): Reading<Value> {
+  const c = yield* xmlCursor(text, limits);
   expectTag(c, 'value');
-  const value = readValue(c, 0);
+  const value = yield* readValue(c, 0);
   finish(c);
   return value;
 };
@@ -67,10 +79,10 @@ const responseOf = (params: readonly Value[], at: number): XmlRpcResponse => {
   return { kind: 'bare', value };
 };
 
-const readFault = (c: XmlCursor): XmlRpcResponse => {
+const readFault = function* (c: XmlCursor): Reading<XmlRpcResponse> {
   expectTag(c, 'value');
   const at = c.at;
-  const fault = readValue(c, 0);
+  const fault = yield* readValue(c, 0);
   leave(c, 'fault');
   const given = isStruct(fault) ? fault.get('faultCode') : undefined;
   const code = typeof given === 'string' ? int64Of(given) : given;
@@ -81,66 +93,64 @@ const readFault = (c: XmlCursor): XmlRpcResponse => {
   return { kind: 'fault', code, message };
 };
 
-const readParams = (c: XmlCursor): readonly Value[] => {
+const readParams = function* (c: XmlCursor): Reading<readonly Value[]> {
   nextTag(c);
-  return paramsHere(c);
+  return yield* paramsHere(c);
 };
 
 /** With the cursor on what should be `<params>`. */
-const paramsHere = (c: XmlCursor): readonly Value[] => {
+const paramsHere = function* (c: XmlCursor): Reading<readonly Value[]> {
   const params: Value[] = [];
   if (!isOpened(c, 'params')) return params;
   while (another(c, 'params', 'param')) {
     if (isEmpty(c)) throw new DecodeFailure('Expected <value> in <param>', c.tagAt);
     expectTag(c, 'value');
-    params.push(readValue(c, 0));
+    params.push(yield* readValue(c, 0));
     leave(c, 'param');
   }
   return params;
 };
 
 /** With the cursor on `<value>` or `<value/>`. White space beside a type tag is layout, else it is the string. */
-const readValue = (c: XmlCursor, depth: number): Value => {
-  c.items += 1;
-  if (c.items > c.limits.itemsMax) {
-    throw new DecodeFailure(`Expected at most ${c.limits.itemsMax} values`, c.tagAt);
-  }
+const readValue = function* (c: XmlCursor, depth: number): Reading<Value> {
+  count(c);
+  if (isPieceRead(c)) yield;
   if (isEmpty(c)) return '';
   next(c);
   if (c.form === 'close') {
     if (c.name !== 'value') throw mismatch(c, '</value>');
-    return c.data;
+    return yield* dataOf(c);
   }
   noData(c);
-  const value = readTyped(c, depth);
+  const value = yield* readTyped(c, depth);
   leave(c, 'value');
   return value;
 };
 
-const readTyped = (c: XmlCursor, depth: number): Value => {
+const readTyped = function* (c: XmlCursor, depth: number): Reading<Value> {
   const { name, tagAt } = c;
   switch (name) {
     case 'string':
-      return leaf(c, name);
+      return yield* leaf(c, name);
     case 'struct':
-      return readStruct(c, depth + 1);
+      return yield* readStruct(c, depth + 1);
     case 'array':
-      return readArray(c, depth + 1);
+      return yield* readArray(c, depth + 1);
     case 'i4':
     case 'int':
     case 'i8':
-      return parsed(int64Of, leaf(c, name), 'an int64', tagAt);
+      return parsed(int64Of, yield* leaf(c, name), 'an int64', tagAt);
     case 'boolean':
       // Only "1" is true: "true" is false, as clients of other XenAPI servers know it.
-      return leaf(c, name) === '1';
+      return (yield* leaf(c, name)) === '1';
     case 'double':
-      return parsed(floatOf, leaf(c, name), 'a number', tagAt);
+      return parsed(floatOf, yield* leaf(c, name), 'a number', tagAt);
     case 'dateTime.iso8601':
-      return { dateTime: leaf(c, name) };
+      return { dateTime: yield* leaf(c, name) };
     case 'base64':
-      return parsed(bytesOf, leaf(c, name), 'base64', tagAt);
+      return yield* readBytes(c, name);
     case 'nil':
-      if (leaf(c, name) === '') return null;
+      if ((yield* leaf(c, name)) === '') return null;
       throw new DecodeFailure('Expected nothing in <nil>', tagAt);
     default:
       throw mismatch(c, 'a type of XML-RPC');
@@ -153,35 +163,58 @@ const parsed = <T>(parse: (text: string) => T | undefined, text: string, what: s
   return value;
 };
 
-/** Lines may be broken anywhere, as MIME encoders do; the padding must be there. */
-const bytesOf = (text: string): Uint8Array | undefined => {
-  const packed = text.replace(/[ \t\r\n]/g, '');
-  if (packed.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(packed)) return undefined;
-  return new Uint8Array(Buffer.from(packed, 'base64'));
+const readBytes = function* (c: XmlCursor, name: string): Reading<Uint8Array> {
+  const { tagAt } = c;
+  const text = yield* leaf(c, name);
+  const bytes = yield* bytesOf(text);
+  return parsed(() => bytes, text, 'base64', tagAt);
 };
 
-const readArray = (c: XmlCursor, depth: number): readonly Value[] => {
+const base64Form = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/** Lines may be broken anywhere, as MIME encoders do; the padding must be there. */
+const bytesOf = function* (text: string): Reading<Uint8Array | undefined> {
+  const parts: Buffer[] = [];
+  let packed = '';
+  let isPadded = false;
+  for (let from = 0; from < text.length; from += pieceUnits) {
+    if (from > 0) yield;
+    const more = text.slice(from, from + pieceUnits).replace(/[ \t\r\n]/g, '');
+    if (more === '') continue;
+    if (isPadded) return undefined;
+    packed += more;
+    if (!base64Form.test(packed)) return undefined;
+    const whole = packed.length - (packed.length % 4);
+    const bytes = packed.slice(0, whole);
+    isPadded = bytes.endsWith('=');
+    parts.push(Buffer.from(bytes, 'base64'));
+    packed = packed.slice(whole);
+  }
+  return packed === '' ? new Uint8Array(Buffer.concat(parts)) : undefined;
+};
+
+const readArray = function* (c: XmlCursor, depth: number): Reading<readonly Value[]> {
   notDeeper(c, depth);
   const items: Value[] = [];
   if (isEmpty(c) || !another(c, 'array', 'data')) return items;
   if (!isEmpty(c)) {
-    while (another(c, 'data', 'value')) items.push(readValue(c, depth));
+    while (another(c, 'data', 'value')) items.push(yield* readValue(c, depth));
   }
   leave(c, 'array');
   return items;
 };
 
 /** A member that is there twice: the last one counts, as in JSON and in most XML-RPC libraries. */
-const readStruct = (c: XmlCursor, depth: number): Struct => {
+const readStruct = function* (c: XmlCursor, depth: number): Reading<Struct> {
   notDeeper(c, depth);
   const members = new Map<string, Value>();
   if (isEmpty(c)) return members;
   while (another(c, 'struct', 'member')) {
     if (isEmpty(c)) throw new DecodeFailure('Expected <name> in <member>', c.tagAt);
     expectTag(c, 'name');
-    const name = leaf(c, 'name');
+    const name = yield* leaf(c, 'name');
     expectTag(c, 'value');
-    members.set(name, readValue(c, depth));
+    members.set(name, yield* readValue(c, depth));
     leave(c, 'member');
   }
   return members;
@@ -204,7 +237,7 @@ const mismatch = (c: XmlCursor, expected: string): DecodeFailure => {
 
 /** Between tags there may be white space and nothing else. */
 const noData = (c: XmlCursor): void => {
-  if (c.data !== '' && !isBlank(c.data)) throw new DecodeFailure('Expected no text before this tag', c.tagAt);
+  if (!isLayout(c)) throw new DecodeFailure('Expected no text before this tag', c.tagAt);
 };
 
 const nextTag = (c: XmlCursor): void => {
@@ -244,11 +277,11 @@ const another = (c: XmlCursor, list: string, item: string): boolean => {
 };
 
 /** The character data of an element that holds nothing else. */
-const leaf = (c: XmlCursor, name: string): string => {
+const leaf = function* (c: XmlCursor, name: string): Reading<string> {
   if (isEmpty(c)) return '';
   next(c);
   if (c.form !== 'close' || c.name !== name) throw mismatch(c, `</${name}>`);
-  return c.data;
+  return yield* dataOf(c);
 };
 
 const finish = (c: XmlCursor): void => {

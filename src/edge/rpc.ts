@@ -1,8 +1,9 @@
 import { isAscii, isUtf8 } from 'node:buffer';
-import { type JsonRpcCall, readJsonRpcCall } from '../codec/jsonrpc-reader.ts';
+import { type JsonRpcCall, readingJsonRpcCall } from '../codec/jsonrpc-reader.ts';
 import { jsonFailure, jsonRefusal, jsonSuccessParts, jsonValue } from '../codec/jsonrpc-writer.ts';
 import { DecodeFailure, type DecodeLimits, decodeLimits } from '../codec/limits.ts';
-import { readXmlRpcCall } from '../codec/xmlrpc-reader.ts';
+import { type Reading, readAtOnce, readInPieces } from '../codec/reading.ts';
+import { readingXmlRpcCall } from '../codec/xmlrpc-reader.ts';
 import { xmlFailure, xmlSuccessParts } from '../codec/xmlrpc-writer.ts';
 import type { HttpAnswer, HttpRequest } from '../drivers/http/http.ts';
 import { type Clock, sleep } from '../std/clock.ts';
@@ -16,7 +17,7 @@ import type { RequestRoute } from './route.ts';
 /** Values in one call, those inside others counted too: many small ones are what takes long to read. */
 export const callValuesMax = 100_000;
 const rpcLimits: DecodeLimits = { ...decodeLimits, textMax: rpcBodyBytesMax, itemsMax: callValuesMax };
-/** Larger calls are read one after the other, and others have as much time between them. */
+/** Larger calls are read one after the other in pieces, and between two pieces all others have their turn. */
 const largeBytes = strangerBodyBytesMax;
 
 const uncached = { 'Cache-Control': 'no-cache, no-store' };
@@ -44,7 +45,7 @@ export interface RpcOptions {
 
 /** XML-RPC answers any POST that nobody else does, JSON-RPC has a path of its own. */
 export const rpcRoutes = (options: RpcOptions): readonly RequestRoute[] => {
-  const serving = { ...options, inTurn: inTurns(options.clock) };
+  const serving = { ...options, inTurn: inTurns() };
   const calls = (path: string, format: Format): RequestRoute => ({
     method: 'POST',
     path,
@@ -78,27 +79,18 @@ const allow = ({ headers }: HttpRequest, answer: HttpAnswer): void => {
   );
 };
 
-/** One after the other, each followed by as much time for others as it took. */
-const inTurns = (clock: Clock): (<T>(run: () => T) => Promise<T>) => {
+/** One after the other. */
+const inTurns = (): (<T>(run: () => Promise<T>) => Promise<T>) => {
   let last: Promise<unknown> = Promise.resolve();
   return (run) => {
-    let tookMs = 0;
-    const mine = last.then(() => {
-      const beganMs = clock.monotonicMs();
-      try {
-        return run();
-      } finally {
-        tookMs = clock.monotonicMs() - beganMs;
-      }
-    });
-    const rest = (): Promise<void> => sleep(clock, tookMs);
-    last = mine.then(rest, rest);
+    const mine = last.then(run);
+    last = mine.catch(() => undefined);
     return mine;
   };
 };
 
 interface Serving extends RpcOptions {
-  readonly inTurn: <T>(run: () => T) => Promise<T>;
+  readonly inTurn: <T>(run: () => Promise<T>) => Promise<T>;
 }
 
 const serve = async (
@@ -110,8 +102,11 @@ const serve = async (
   const headers = answerHeaders(format, request.headers['origin']);
   try {
     await bodies.hold(request, async (body) => {
-      const read = (): ReadCall => readCall(body, format);
-      const call = body.length > largeBytes ? await inTurn(read) : read();
+      const reading = readingCall(body, format);
+      const isLarge = body.length > largeBytes;
+      const call = isLarge
+        ? await inTurn(() => readInPieces(reading, () => sleep(clock, 0)))
+        : readAtOnce(reading);
       const { method, params, garbled } = call;
       const outcome = await dispatch(method, params, { http: request, garbled, format });
       if (outcome.kind === 'failure') {
@@ -137,15 +132,15 @@ interface ReadCall {
 /** A byte order mark is left out, and U+FFFD stands for what is not UTF-8. */
 const utf8 = new TextDecoder();
 
-const readCall = (bytes: Buffer, format: Format): ReadCall => {
+const readingCall = function* (bytes: Buffer, format: Format): Reading<ReadCall> {
   const plain = isAscii(bytes);
   const text = plain ? bytes.toString('latin1') : utf8.decode(bytes);
   const garbled = !plain && !isUtf8(bytes);
   if (format === 'json') {
-    const { method, params, version, id } = readJsonRpcCall(text, rpcLimits);
+    const { method, params, version, id } = yield* readingJsonRpcCall(text, rpcLimits);
     return { method, params, garbled, version, id };
   }
-  const { method, params } = readXmlRpcCall(text, rpcLimits);
+  const { method, params } = yield* readingXmlRpcCall(text, rpcLimits);
   return { method, params, garbled, version: 2, id: 0n };
 };
 
