@@ -5,7 +5,7 @@ const rooms = {
   'src/codec': { rooms: ['src/std', 'src/model'], npm: [] },
   'src/kernel': { rooms: ['src/std'], npm: ['nact'] },
   'src/store': { rooms: ['src/std', 'src/model'], npm: ['lmdb', 'msgpackr'] },
-  'src/drivers': { rooms: ['src/std', 'src/codec'], npm: ['ws', 'xmlrpc', 'selfsigned'] },
+  'src/drivers': { rooms: ['src/std', 'src/codec'], npm: ['ws', 'xmlrpc', 'selfsigned', '@grpc/grpc-js'] },
   'src/mesh': { rooms: ['src/std', 'src/drivers'], npm: ['msgpackr'] },
   'src/rpc': { rooms: ['src/std', 'src/codec', 'src/drivers'], npm: [] },
   'src/objects': { rooms: ['src/std', 'src/model', 'src/codec', 'src/kernel', 'src/store', 'src/drivers'], npm: [] },

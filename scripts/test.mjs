@@ -11,6 +11,7 @@ const programs = [
   ['qemu-system-x86_64', 'qemu-system-x86'],
   ['qemu-img', 'qemu-utils'],
   ['python3', 'python3'],
+  ['etcd', 'etcd-server'],
 ];
 
 const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
