@@ -5,7 +5,8 @@ import { openFiles, openFilesMin } from './main/open-files.ts';
 const allowed = openFiles();
 if (allowed !== undefined && allowed < openFilesMin) {
   console.error(
-    `xenact: this process may open only ${allowed} files, and needs ${openFilesMin} at least. Raise the limit: ulimit -n 4096 in a shell, LimitNOFILE= in a systemd unit.`,
+    `xenact: this process may open only ${allowed} files, and needs ${openFilesMin} at least. ` +
+      'Raise the limit: ulimit -n 4096 in a shell, LimitNOFILE= in a systemd unit.',
   );
   process.exit(1);
 }

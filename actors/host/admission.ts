@@ -22,7 +22,10 @@ export const operations: readonly Operation[] = [
 const adding: readonly Operation[] = ['provision', 'vm_resume', 'vm_migrate'];
 const removing: readonly Operation[] = ['evacuate', 'reboot', 'shutdown'];
 
-/** Operations that the one running keeps out. VMs do not come to a host that is being emptied, nor the other way round. */
+/**
+ * Operations that the one running keeps out. VMs do not come to a host that is being emptied, nor the other
+ * way round.
+ */
 const keepsOut = (running: Operation): readonly Operation[] => [
   ...(adding.includes(running) ? removing : []),
   ...(removing.includes(running) ? adding : []),

@@ -2,11 +2,15 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Deciding } from '../../src/objects/implement.ts';
 
-// Settings that were keys of `other_config` before they were fields: either may be set, and both say the same.
+// Settings that were keys of `other_config` before they were fields: either may be set, and both say the
+// same.
 
 type HostRow = RecordNamed<'host'>;
 
-/** The fields as the keys have them. A key that is missing, or says nothing that is understood, leaves its field. */
+/**
+ * The fields as the keys have them. A key that is missing, or says nothing that is understood, leaves its
+ * field.
+ */
 export const mirrored = ({ other_config }: HostRow): Partial<HostRow> => {
   const iqn = other_config.get('iscsi_iqn');
   const multipathing = other_config.get('multipathing');

@@ -26,7 +26,9 @@ export const host_patch = defineClass('host_patch', {
   },
   messages: {
     destroy: {
-      doc: 'Delete the file and the record of a patch that was not applied. Superseded by `pool_patch.destroy`.',
+      doc:
+        'Delete the file and the record of a patch that was not applied. ' +
+        'Superseded by `pool_patch.destroy`.',
       role: 'pool-operator',
       self: 'self',
       async: true,

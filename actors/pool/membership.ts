@@ -6,7 +6,8 @@ import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import type { PoolHandlers } from './handlers.ts';
 
-// Who is in the pool, and who coordinates it. The rules are here; how hosts find each other is the membership's.
+// Who is in the pool, and who coordinates it. The rules are here; how hosts find each other is the
+// membership's.
 
 const membershipOf = ({ membership }: Services): Membership => {
   if (membership !== undefined) return membership;

@@ -57,7 +57,10 @@ const refusedFor = (user: string): Fault =>
 /** Who guesses must not fill the log as well. */
 const isPowerOfTwo = (count: number): boolean => Number.isInteger(Math.log2(count));
 
-/** Opens a session on this host alone, for which no other is needed: for the superuser, as nobody's roles are known. */
+/**
+ * Opens a session on this host alone, for which no other is needed: for the superuser, as nobody's roles are
+ * known.
+ */
 export const loginHere = async (
   working: Working<'session'>,
   user: string,

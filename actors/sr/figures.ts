@@ -13,8 +13,8 @@ const looksAfter = (view: View, sr: Ref<'SR'>, host: Ref<'host'>): boolean =>
   (hostOfSr(view, sr) ?? view.only('pool')[1].master) === host && pbdOf(view, sr, host) !== undefined;
 
 /**
- * Tells of each repository that this host looks after how much of it is in use: disks grow as guests write, and others
- * use the same storage. A repository that does not answer keeps its figures.
+ * Tells of each repository that this host looks after how much of it is in use: disks grow as guests write,
+ * and others use the same storage. A repository that does not answer keeps its figures.
  */
 export const measureStorage = async ({ invoker, services }: MeasuringStorage): Promise<void> => {
   const { host, log, storage, store } = services;

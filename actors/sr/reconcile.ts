@@ -16,8 +16,8 @@ type Vdi = RecordNamed<'VDI'>;
 /**
  * Makes the disks of a repository agree with what is on the storage. The volume's key is the disk's
  * location and tells which is which: new volumes get a row, rows without a volume go, and one that is
- * still in a drive stays, marked as missing, so that its VM does not silently lose a disk. A CD is no such loss:
- * unless a guest has it, its drives are empty from now on.
+ * still in a drive stays, marked as missing, so that its VM does not silently lose a disk. A CD is no such
+ * loss: unless a guest has it, its drives are empty from now on.
  */
 export const reconcile = (tx: Tx, sr: Ref<'SR'>, { volumes, stat }: Scanned, services: Services): void => {
   const rows = new Map<string, Ref<'VDI'>>();

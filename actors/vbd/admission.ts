@@ -154,7 +154,9 @@ export const vbdRefusal = (view: View, self: Ref<'VBD'>, operation: VbdOperation
   );
 };
 
-/** Who shares the disk is left out: it may differ by the time of the call, and costs a look at each sharer. */
+/**
+ * Who shares the disk is left out: it may differ by the time of the call, and costs a look at each sharer.
+ */
 export const vbdAllowedOperations = (
   view: View,
   self: Ref<'VBD'>,

@@ -31,8 +31,9 @@ export interface AutoStarting {
 }
 
 /**
- * Asked once a host that was switched on has its rows in line with what is there. Each VM starts where it can, which
- * need not be here; one that cannot start is logged, and is tried again when another host is switched on.
+ * Asked once a host that was switched on has its rows in line with what is there. Each VM starts where it
+ * can, which need not be here; one that cannot start is logged, and is tried again when another host is
+ * switched on.
  */
 export const autoStart = async ({ invoker, services }: AutoStarting): Promise<void> => {
   const { host, log, store } = services;

@@ -144,7 +144,8 @@ export const fields = {
   ),
   PV_kernel: rw(
     string,
-    'Path of the kernel in the folder of guest kernels of the host, or inside the disk when a bootloader is set.',
+    'Path of the kernel in the folder of guest kernels of the host, ' +
+      'or inside the disk when a bootloader is set.',
     {
       column: 'PV__kernel',
     },

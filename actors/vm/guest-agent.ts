@@ -62,7 +62,10 @@ const addressOf = (path: string, value: string): Address | undefined => {
 
 const unnumbered = /^attr\/vif\/(\d+)\/ipv([46])\/(?!\d{1,4}$)/;
 
-/** Addresses by card and kind: `0/ip`, `0/ipv4/0`, `0/ipv6/0`. An agent that numbers them by other than numbers is not believed. */
+/**
+ * Addresses by card and kind: `0/ip`, `0/ipv4/0`, `0/ipv6/0`. An agent that numbers them by other than
+ * numbers is not believed.
+ */
 export const networksOf = (agent: Agent): ReadonlyMap<string, string> => {
   const disbelieved = new Set(
     entries(agent).flatMap(([path]) => unnumbered.exec(path)?.slice(1).join('/') ?? []),

@@ -55,7 +55,8 @@ const checked = (self: Ref<'VM'>, boot: Indirect): Indirect => {
   if (odd !== undefined || switches.length > switchesMax) {
     throw new Fault('INVALID_VALUE', [
       'PV_bootloader_args',
-      `${odd ?? 'so many switches'}: a bootloader takes --kernel=, --ramdisk=, --entry=, --offset=, --args= and -q`,
+      `${odd ?? 'so many switches'}: a bootloader takes ` +
+        '--kernel=, --ramdisk=, --entry=, --offset=, --args= and -q',
     ]);
   }
   return boot;

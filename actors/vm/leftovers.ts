@@ -7,8 +7,8 @@ import type { Services } from '../../src/objects/services.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 
-// Disks that are nobody's yet, or no more: noted in the row of the VM that is worked on, so that the host which
-// ended in the middle of the work destroys them when it starts again.
+// Disks that are nobody's yet, or no more: noted in the row of the VM that is worked on, so that the host
+// which ended in the middle of the work destroys them when it starts again.
 
 type Leftovers = RecordNamed<'VM'>['leftovers'];
 
@@ -50,7 +50,9 @@ export interface Clearing {
   readonly services: Pick<Services, 'host' | 'log'>;
 }
 
-/** Asked when a host starts: whatever work noted as its own was cut off. One that stays is tried next time. */
+/**
+ * Asked when a host starts: whatever work noted as its own was cut off. One that stays is tried next time.
+ */
 export const clearLeftovers = async ({ store, invoker, services }: Clearing): Promise<void> => {
   for (const [vm, { leftovers }] of [...store.latest.all('VM')]) {
     const gone: Ref<'VDI'>[] = [];

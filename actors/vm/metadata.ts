@@ -157,7 +157,9 @@ const vmForGuest = (view: View, vm: VmRow, range = rangeOf(vm)): Vm => ({
   ...(vm.generation_id === '' ? {} : { generation_id: vm.generation_id }),
 });
 
-/** What a guest comes to life with. One that was suspended expects what was plugged then, and nothing else. */
+/**
+ * What a guest comes to life with. One that was suspended expects what was plugged then, and nothing else.
+ */
 export const devicesOf = (view: View, vm: VmRow): Pick<VmRow, 'VBDs' | 'VIFs'> => {
   if (vm.power_state !== 'Suspended') return vm;
   return {

@@ -19,7 +19,9 @@ type Vm = Working<'VM'>;
 const noHost = nullRef as Ref<'host'>;
 const method = 'VM.pool_migrate';
 
-/** The daemon of the destination did not say whether it has the guest by now: it is asked again this often. */
+/**
+ * The daemon of the destination did not say whether it has the guest by now: it is asked again this often.
+ */
 export const askingsMax = 30;
 const askMs = 2_000;
 
@@ -58,7 +60,9 @@ const takeBack = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>, from: Ref<'host'>)
 const isLost = (error: unknown): boolean =>
   error instanceof XenopsError && error.tag === 'Failed_to_contact_remote_service';
 
-/** Whether the guest is still this host's for sure: only then may the memory set aside for it be given back. */
+/**
+ * Whether the guest is still this host's for sure: only then may the memory set aside for it be given back.
+ */
 const stays = async ({ services, record }: Vm, error: unknown): Promise<boolean> => {
   if (!isLost(error)) return true;
   const state = await services.hypervisor.stat(record.uuid).catch(() => undefined);
@@ -76,7 +80,10 @@ const move = async (working: Vm, host: Ref<'host'>, compress: boolean, how: Xeno
   }
 };
 
-/** Moves the guest. Where it is stays open as long as its two hosts cannot hear each other, so that is waited out. */
+/**
+ * Moves the guest. Where it is stays open as long as its two hosts cannot hear each other, so that is waited
+ * out.
+ */
 const moveFor = async (working: Vm, host: Ref<'host'>, options: ReadonlyMap<string, string>) => {
   const compress = isTrue(options.get('compress'));
   for (let askings = 0; ; askings += 1) {

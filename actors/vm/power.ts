@@ -22,7 +22,9 @@ import { anywhere, named, reserve } from './reserving.ts';
 
 type Vm = Working<'VM'>;
 
-/** After the daemon has done something: once its reports are in the rows, the VM is in one of these states. */
+/**
+ * After the daemon has done something: once its reports are in the rows, the VM is in one of these states.
+ */
 export const expectState = async (
   working: Vm,
   hypervisor: Pick<Hypervisor, 'barrier'>,
@@ -77,7 +79,9 @@ const rowsNow = (view: View, self: Ref<'VM'>): Before => {
   };
 };
 
-/** Ends whatever the daemon has of the VM and makes it forget it. A daemon that does not know it is content. */
+/**
+ * Ends whatever the daemon has of the VM and makes it forget it. A daemon that does not know it is content.
+ */
 const withdraw = async (hypervisor: Hypervisor, uuid: string, method: string): Promise<void> => {
   try {
     const state = await hypervisor.stat(uuid);
@@ -153,7 +157,9 @@ const start = async (working: Vm, { start_paused, force }: StartArgs, method: st
   });
 };
 
-/** The memory image has served its purpose. A disk that cannot be destroyed is left to be cleaned up by hand. */
+/**
+ * The memory image has served its purpose. A disk that cannot be destroyed is left to be cleaned up by hand.
+ */
 const dropImage = async (call: Call, { services, self }: Vm, image: Ref<'VDI'>): Promise<void> => {
   try {
     await destruct({ call }, 'VDI', image);

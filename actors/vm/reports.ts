@@ -14,7 +14,9 @@ export type ReportSources = Omit<Reporting, 'ending'>;
 
 /** For `Hypervisor.watch`. */
 export type VmReports = Parameters<Hypervisor['watch']>[0] & {
-  /** Brings all rows in line with what the daemon has. Once before `watch`, and after each time it was away. */
+  /**
+   * Brings all rows in line with what the daemon has. Once before `watch`, and after each time it was away.
+   */
   reconcile(): Promise<void>;
 };
 

@@ -113,7 +113,9 @@ const bringBack = (tx: Tx, working: Reverting, disks: NewDisks): readonly Ref<'V
 const isLive = (vm: VmRow | undefined): boolean =>
   vm?.power_state === 'Running' || vm?.power_state === 'Paused';
 
-/** New disks first: until they are there nothing of the VM is touched, and it runs on if they cannot be made. */
+/**
+ * New disks first: until they are there nothing of the VM is touched, and it runs on if they cannot be made.
+ */
 const revert = async (working: Reverting): Promise<void> => {
   const { view, call } = working;
   const snapshot = working.record;

@@ -184,7 +184,8 @@ export const settings = {
     const state = tx.require('VM', self).secureboot_certificates_state;
     if (state === 'ok') {
       const verb = mark ? 'set' : 'clear';
-      const reason = `Cannot ${verb} update_on_boot: VM.secureboot_certificates_state is not in a valid state`;
+      const wrong = 'VM.secureboot_certificates_state is not in a valid state';
+      const reason = `Cannot ${verb} update_on_boot: ${wrong}`;
       throw new Fault('OPERATION_NOT_ALLOWED', [reason]);
     }
     if (state === from) tx.patch('VM', self, { secureboot_certificates_state: to });

@@ -1,7 +1,8 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { leaveMessage } from '../../src/rules/messages.ts';
+import type { AlertName } from '../../src/rules/alerts.ts';
+import { leaveAlert } from '../../src/rules/messages.ts';
 import { own } from '../../src/std/own.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import type { VmHandlers } from './handlers.ts';
@@ -20,14 +21,14 @@ interface Told {
 }
 
 interface Tale {
-  readonly name: string;
+  readonly name: AlertName;
   /** The VM that it is about, where that is not the one that was called. */
   readonly about?: (told: Told) => RecordNamed<'VM'> | undefined;
   /** What comes after the name of the VM. */
   readonly text: (told: Told) => string;
 }
 
-const simple = (name: string, text: string): Tale => ({ name, text: () => text });
+const simple = (name: AlertName, text: string): Tale => ({ name, text: () => text });
 
 const hostNamed = (view: View, host: Ref<'host'> | undefined, quote: string): string => {
   const { name_label = '', uuid = '' } = (host && view.get('host', host)) ?? {};
@@ -78,8 +79,6 @@ const tales: Readonly<Partial<Record<keyof VmHandlers, Tale>>> = {
   },
 };
 
-const informational = 5n;
-
 const tell = (
   tx: Tx,
   { self, services }: Working<'VM'>,
@@ -90,7 +89,7 @@ const tell = (
   const { uuid, name_label } = tale.about?.(told) ?? told.before;
   const { name } = tale;
   const body = `VM '${name_label}' (uuid: ${uuid}) ${tale.text(told)}`;
-  leaveMessage(tx, services, { name, priority: informational, cls: 'VM', obj_uuid: uuid, body });
+  leaveAlert(tx, services, { name, cls: 'VM', obj_uuid: uuid, body });
 };
 
 /** The handlers, each of which leaves its message in the commit that settles its work. */

@@ -7,7 +7,9 @@ export type ApplianceOperation = RecordNamed<'VM_appliance'>['allowed_operations
 
 const notAllowed = (reason: string): Refusal => ['OPERATION_NOT_ALLOWED', reason];
 
-/** Why an operation of an appliance may not begin: one runs at a time, and some VM must have something to do. */
+/**
+ * Why an operation of an appliance may not begin: one runs at a time, and some VM must have something to do.
+ */
 export const applianceRefusal = (
   view: View,
   self: Ref<'VM_appliance'>,

@@ -229,7 +229,9 @@ const endOfPiece = (text: string, from: number, end: number): number => {
   return from + piece.length - (isHighSurrogate(piece.charCodeAt(piece.length - 1)) ? 1 : 0);
 };
 
-/** Where the engine's own reader takes the piece it is many times faster than what tells where it is wrong. */
+/**
+ * Where the engine's own reader takes the piece it is many times faster than what tells where it is wrong.
+ */
 const readPiece = (c: JsonCursor, to: number): string => {
   try {
     const read: string = JSON.parse(`"${c.text.slice(c.at, to)}"`);

@@ -61,13 +61,18 @@ export const jsonFailure = (
   code: string,
   params: readonly string[],
 ): string =>
-  version === 1
-    ? jsonFailureValue(id, [code, ...params])
-    : `{"jsonrpc":"2.0","error":{"code":1,"message":${jsonString(code)},"data":${jsonValue(params)}},"id":${jsonValue(id)}}`;
+  version === 1 ? jsonFailureValue(id, [code, ...params]) : error2(1, code, params, jsonValue(id));
 
-/** The answer to a text from which no id could be read. `jsonCode` is one of those that JSON-RPC 2.0 reserves. */
+/**
+ * The answer to a text from which no id could be read. `jsonCode` is one of those that JSON-RPC 2.0 reserves.
+ */
 export const jsonRefusal = (jsonCode: number, code: string, params: readonly string[]): string =>
-  `{"jsonrpc":"2.0","error":{"code":${jsonCode},"message":${jsonString(code)},"data":${jsonValue(params)}},"id":null}`;
+  error2(jsonCode, code, params, 'null');
+
+const error2 = (jsonCode: number, code: string, params: readonly string[], id: string): string => {
+  const error = `{"code":${jsonCode},"message":${jsonString(code)},"data":${jsonValue(params)}}`;
+  return `{"jsonrpc":"2.0","error":${error},"id":${id}}`;
+};
 
 /** A failure of version 1.0 that is any value, such as an rpclib variant. */
 export const jsonFailureValue = (id: bigint | string, error: Value): string =>

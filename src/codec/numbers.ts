@@ -4,7 +4,9 @@ const int64Min = -(2n ** 63n);
 const int64Max = 2n ** 63n - 1n;
 const digitsMax = 20;
 
-/** In decimal. Clients cannot read more than an int64: what was added up beyond it is written as its bound. */
+/**
+ * In decimal. Clients cannot read more than an int64: what was added up beyond it is written as its bound.
+ */
 export const int64Text = (value: bigint): string =>
   String(value > int64Max ? int64Max : value < int64Min ? int64Min : value);
 

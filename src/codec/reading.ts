@@ -22,7 +22,9 @@ export const readInPieces = async <T>(reading: Reading<T>, rest: () => Promise<v
   }
 };
 
-/** Refuses what `wrong` finds in a text, piece by piece. Neither half of a surrogate pair is looked at alone. */
+/**
+ * Refuses what `wrong` finds in a text, piece by piece. Neither half of a surrogate pair is looked at alone.
+ */
 export const refuseCharacters = function* (
   text: string,
   wrong: RegExp,

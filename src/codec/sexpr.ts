@@ -1,4 +1,6 @@
-/** Text, or a list of such: `('a' ('b' 'c'))`. Sets, maps and whole rows are written so in columns of text. */
+/**
+ * Text, or a list of such: `('a' ('b' 'c'))`. Sets, maps and whole rows are written so in columns of text.
+ */
 export type Sexpr = string | readonly Sexpr[];
 
 /** Nested deeper than any value of ours. */

@@ -17,7 +17,10 @@ type Row = Readonly<Record<string, unknown>>;
 /** The encoder of a type, made once for each type object. */
 export type EncoderOf = <T>(type: Type<T>) => Encoder<T>;
 
-/** Encoders where records of these classes may be part of a value. Rows are written as their class declares them. */
+/**
+ * Encoders where records of these classes may be part of a value. Rows are written as their class declares
+ * them.
+ */
 export const encodersOf = (classes: readonly Pick<AnyClass, 'name' | 'fields'>[]): EncoderOf => {
   const encoders = new WeakMap<Type<any>, Encoder<any>>();
   const fieldsOf = new Map(classes.map(({ name, fields }) => [name, fields]));
@@ -61,7 +64,9 @@ const encoderFor = (
   return scalar;
 };
 
-/** A record that a driver put together is a struct of values already; every other one is a row of its class. */
+/**
+ * A record that a driver put together is a struct of values already; every other one is a row of its class.
+ */
 const wholeEncoder = (
   { of = '' }: Type<any>,
   encoderOf: EncoderOf,

@@ -111,7 +111,9 @@ const paramsHere = function* (c: XmlCursor): Reading<readonly Value[]> {
   return params;
 };
 
-/** With the cursor on `<value>` or `<value/>`. White space beside a type tag is layout, else it is the string. */
+/**
+ * With the cursor on `<value>` or `<value/>`. White space beside a type tag is layout, else it is the string.
+ */
 const readValue = function* (c: XmlCursor, depth: number): Reading<Value> {
   count(c);
   if (isPieceRead(c)) yield;

@@ -56,7 +56,8 @@ const declaration = '<?xml version="1.0"?>';
 
 export const xmlCall = (method: string, params: readonly Value[]): string => {
   const list = params.map((param) => `<param>${xmlValue(param)}</param>`).join('');
-  return `${declaration}<methodCall><methodName>${xmlText(method)}</methodName><params>${list}</params></methodCall>`;
+  const name = `<methodName>${xmlText(method)}</methodName>`;
+  return `${declaration}<methodCall>${name}<params>${list}</params></methodCall>`;
 };
 
 /** What comes before and after the `<value>` of an answer. */

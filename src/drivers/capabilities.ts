@@ -2,8 +2,8 @@ import { intOf, structOf } from '../codec/rpclib.ts';
 import { struct, type Value } from '../std/value.ts';
 
 /**
- * What a hypervisor can do for a guest, as its daemon declares it. Everything that tells clients what they may
- * ask for, or refuses it, reads this value.
+ * What a hypervisor can do for a guest, as its daemon declares it. Everything that tells clients what they
+ * may ask for, or refuses it, reads this value.
  */
 export interface Capabilities {
   /** Network cards and drives sit at positions from 0 on; this many there are. */

@@ -1,7 +1,12 @@
-/** Files of this host. Paths are absolute. Errors are the system's own, with `code` (`ENOENT`, `ENOSPC`, ...). */
+/**
+ * Files of this host. Paths are absolute. Errors are the system's own, with `code` (`ENOENT`, `ENOSPC`, ...).
+ */
 export interface Disk {
   readText(path: string, bytesMax: number): Promise<string>;
-  /** Replaces the file as a whole: a reader or a crash sees the old one or the new one. Synced before it resolves. */
+  /**
+   * Replaces the file as a whole: a reader or a crash sees the old one or the new one. Synced before it
+   * resolves.
+   */
   replaceText(path: string, text: string, mode?: number): Promise<void>;
   list(
     folder: string,

@@ -1,13 +1,16 @@
 /**
- * A cluster of etcd as its v3 API shows it, in plain values. Keys and values are bytes. Reads are linearizable:
- * what a decision builds on is never stale. Ids of leases, members and clusters have 64 bits.
+ * A cluster of etcd as its v3 API shows it, in plain values. Keys and values are bytes. Reads are
+ * linearizable: what a decision builds on is never stale. Ids of leases, members and clusters have 64 bits.
  */
 export interface Etcd {
   /** Keys of a range at one revision, in the order of their bytes. */
   range(request: RangeRequest, options?: CallOptions): Promise<RangeAnswer>;
   /** All of `success` when every comparison holds, else all of `failure`. */
   txn(txn: Txn, options?: CallOptions): Promise<TxnAnswer>;
-  /** Changes of a range from a revision on, until it is closed or `failed`. A stream that was cut may say nothing. */
+  /**
+   * Changes of a range from a revision on, until it is closed or `failed`. A stream that was cut may say
+   * nothing.
+   */
   watch(request: WatchRequest, events: WatchEvents): Watching;
   leaseGrant(ttlSeconds: number, options?: CallOptions): Promise<Lease>;
   /** Seconds that the lease has left from now on; 0 when it is gone. */
@@ -169,7 +172,10 @@ export type EtcdReason =
   /** The revision that was asked for has not been: another cluster, or one that was restored. */
   | 'future'
   | 'lease-gone'
-  /** The quota of the cluster's database is used up: it takes no more until space is made and the alarm is ended. */
+  /**
+   * The quota of the cluster's database is used up: it takes no more until space is made and the alarm is
+   * ended.
+   */
   | 'no-space'
   /** More bytes or operations than the cluster takes in one request. */
   | 'too-large'

@@ -57,7 +57,9 @@ export interface Wire {
   send(message: Uint8Array): void;
   /** Bytes that were queued and have not left this process. */
   bufferedBytes(): number;
-  /** Bytes that came in, also those of a message that is not complete: while it rises the other side is there. */
+  /**
+   * Bytes that came in, also those of a message that is not complete: while it rises the other side is there.
+   */
   receivedBytes(): number;
   /** Begins to hand over what arrives; called once. What came before is kept until then. */
   receive(events: WireEvents): void;

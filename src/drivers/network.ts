@@ -18,7 +18,9 @@ export interface Network {
   openStream(to: Endpoint, path: string, options: { readonly timeoutMs: number }): Promise<Duplex>;
   /** A raw byte stream; rejects with `NetworkFailure` when nobody listens. */
   connect(to: Endpoint, options: { readonly timeoutMs: number }): Promise<Duplex>;
-  /** Hands over every raw byte stream that is opened, until closed. One over `connectionsMax` is cut at once. */
+  /**
+   * Hands over every raw byte stream that is opened, until closed. One over `connectionsMax` is cut at once.
+   */
   listen(
     on: Endpoint,
     handle: (stream: Duplex) => void,

@@ -3,7 +3,10 @@ import { Fault } from '../std/fault.ts';
 import type { AuditTrail } from './audit.ts';
 import type { Route } from './route.ts';
 
-/** `/audit_log`: who changed what, one line of JSON each, oldest first; `since=<date>` leaves out what is older. */
+/**
+ * `/audit_log`: who changed what, one line of JSON each, oldest first; `since=<date>` leaves out what is
+ * older.
+ */
 export const auditLogRoute = (trail: AuditTrail): Route => ({
   method: 'GET',
   path: '/audit_log',

@@ -139,8 +139,8 @@ const absent = '(no such object)';
 
 /**
  * Shows values by their types. What a type bounds is shown: numbers, flags, dates, enumerations, references
- * that name an object. A text that a client chose is hidden unless it is declared as `shown`, so of a free map
- * only the keys are seen.
+ * that name an object. A text that a client chose is hidden unless it is declared as `shown`, so of a free
+ * map only the keys are seen.
  */
 const shower = (classes: ReadonlyMap<string, AnyClass>, rows: Rows): Show => {
   const members = (entries: Iterable<readonly [string, unknown]>): object =>

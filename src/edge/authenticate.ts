@@ -42,8 +42,8 @@ export const sessionCaller = (sessions: Sessions, session: string): Caller => {
 };
 
 /**
- * Who may call with a session. One that was opened here while this host led is no good here any more once clients are
- * sent to another coordinator: they log in anew, and are told where. Throws SESSION_INVALID.
+ * Who may call with a session. One that was opened here while this host led is no good here any more once
+ * clients are sent to another coordinator: they log in anew, and are told where. Throws SESSION_INVALID.
  */
 export const callingCaller = (sessions: Sessions, session: string): Caller => {
   const caller = sessionOwner(sessions, session);
@@ -116,7 +116,10 @@ export interface HttpAuthentication {
   readonly invoker: Invoker;
 }
 
-/** The user of an HTTP request: by `session_id` in the query or a cookie, else by Basic. Throws `Unauthorised`. */
+/**
+ * The user of an HTTP request: by `session_id` in the query or a cookie, else by Basic. Throws
+ * `Unauthorised`.
+ */
 export const authenticate = async (head: HttpHead, by: HttpAuthentication): Promise<HttpIdentity> => {
   const session = head.query.get('session_id') ?? cookieNamed(head.headers['cookie'] ?? '', 'session_id');
   if (session !== undefined) {

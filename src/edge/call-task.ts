@@ -51,13 +51,18 @@ const taskNamed = (store: Store, caller: Caller, name: string | undefined): Ref<
   return task;
 };
 
-/** Throws RBAC_PERMISSION_DENIED: whoever names the task of a call ends it, so it must be one that he may end. */
+/**
+ * Throws RBAC_PERMISSION_DENIED: whoever names the task of a call ends it, so it must be one that he may end.
+ */
 const assertOwnTask = (store: Store, caller: Caller, task: Ref<'task'>): void => {
   if (mayTouch(store.latest, task, caller)) return;
   throw new Fault('RBAC_PERMISSION_DENIED', [anyTask.name, 'The task was started by somebody else.']);
 };
 
-/** The task that the query of an HTTP request names, by reference or uuid. Throws HANDLE_INVALID for one that there is not. */
+/**
+ * The task that the query of an HTTP request names, by reference or uuid. Throws HANDLE_INVALID for one that
+ * there is not.
+ */
 export const queryTaskOf = (
   store: Store,
   caller: Caller,

@@ -214,7 +214,10 @@ const assertInternal = (store: Store, message: WireMessage, { session }: Caller)
   ]);
 };
 
-/** What a member of a pool does not do by itself is for its coordinator, but hosts of the pool know what they do. */
+/**
+ * What a member of a pool does not do by itself is for its coordinator, but hosts of the pool know what they
+ * do.
+ */
 const assertCoordinator = (
   { store, services }: DispatcherOptions,
   message: WireMessage,

@@ -77,9 +77,9 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     routeAt(routes, path, (route) => route.method === method) as R | undefined;
 
   /**
-   * Runs a handler as whoever the request says it is, if he may, ends what that opened, and says what went wrong.
-   * Once he may not any more, the connection is cut and the handler's end is nobody's answer. The only promise of
-   * its own around a call, which is a good part of what a small call costs.
+   * Runs a handler as whoever the request says it is, if he may, ends what that opened, and says what went
+   * wrong. Once he may not any more, the connection is cut and the handler's end is nobody's answer. The only
+   * promise of its own around a call, which is a good part of what a small call costs.
    */
   const within = async (
     head: HttpHead,

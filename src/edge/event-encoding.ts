@@ -32,7 +32,8 @@ export const batchEncoding =
     const list: Parts = await events(format);
     const [before, after] = format === 'xml' ? xmlBatch(counts, token) : jsonBatch(counts, token);
     const parts = [before, ...list, after];
-    // A short answer goes to many who waited for it, so it is put together once; a long one is sent in pieces.
+    // A short answer goes to many who waited for it, so it is put together once; a long one is sent in
+    // pieces.
     return parts.length > joinedPartsMax ? parts : [Buffer.concat(parts.map(bytes))];
   };
 
@@ -45,20 +46,26 @@ const xml = {
   open: '<value><array><data>',
   between: '',
   close: '</data></array></value>',
-  event: ({ cls, ref, operation, generation, version }: RowEvent): readonly [string, string] => [
-    `<value><struct>${xmlMember('id', generation)}${xmlMember('timestamp', '0.0')}${xmlMember('class', cls.toLowerCase())}${xmlMember('operation', operation)}${xmlMember('ref', xmlText(ref))}${version === undefined ? '' : '<member><name>snapshot</name>'}`,
-    `${version === undefined ? '' : '</member>'}</struct></value>`,
-  ],
+  event: ({ cls, ref, operation, generation, version }: RowEvent): readonly [string, string] => {
+    const when = xmlMember('id', generation) + xmlMember('timestamp', '0.0');
+    const what = xmlMember('class', cls.toLowerCase()) + xmlMember('operation', operation);
+    const head = `<value><struct>${when}${what}${xmlMember('ref', xmlText(ref))}`;
+    return version === undefined
+      ? [head, '</struct></value>']
+      : [`${head}<member><name>snapshot</name>`, '</member></struct></value>'];
+  },
 };
 
 const json = {
   open: '[',
   between: ',',
   close: ']',
-  event: ({ cls, ref, operation, generation, version }: RowEvent): readonly [string, string] => [
-    `{"id":"${generation}","timestamp":"0.0","class":${jsonString(cls.toLowerCase())},"operation":"${operation}","ref":${jsonString(ref)}${version === undefined ? '' : ',"snapshot":'}`,
-    '}',
-  ],
+  event: ({ cls, ref, operation, generation, version }: RowEvent): readonly [string, string] => {
+    const when = `"id":"${generation}","timestamp":"0.0"`;
+    const what = `"class":${jsonString(cls.toLowerCase())},"operation":"${operation}"`;
+    const head = `{${when},${what},"ref":${jsonString(ref)}`;
+    return [version === undefined ? head : `${head},"snapshot":`, '}'];
+  },
 };
 
 const xmlMember = (name: string, text: string | number): string =>
@@ -68,10 +75,8 @@ const xmlBatch = (counts: RefCounts, token: string): readonly [string, string] =
   const members = counts
     .map(([cls, count]) => `<member><name>${cls}</name><value><i4>${count}</i4></value></member>`)
     .join('');
-  return [
-    '<value><struct><member><name>events</name>',
-    `</member><member><name>valid_ref_counts</name><value><struct>${members}</struct></value></member>${xmlMember('token', token)}</struct></value>`,
-  ];
+  const rest = xmlMember('valid_ref_counts', `<struct>${members}</struct>`) + xmlMember('token', token);
+  return ['<value><struct><member><name>events</name>', `</member>${rest}</struct></value>`];
 };
 
 const jsonBatch = (counts: RefCounts, token: string): readonly [string, string] => {

@@ -6,16 +6,10 @@ import { Fault } from '../std/fault.ts';
 import { sharesOf } from '../std/shares.ts';
 import { type Encoding, typedEncoding } from './encoding.ts';
 import { type Batch, type BatchesOptions, batchesOf } from './event-batches.ts';
+import { registrationsOf } from './event-registrations.ts';
 import { type Asked, eventWatchOf, type Listening } from './event-watch.ts';
 import type { Mandates } from './mandates.ts';
-import {
-  delivers,
-  entriesOf,
-  parseToken,
-  type Subscription,
-  subscriptionOf,
-  tokenText,
-} from './subscriptions.ts';
+import { delivers, parseToken, type Subscription, subscriptionOf, tokenText } from './subscriptions.ts';
 
 /** What the messages of the class `event` do. They are of the edge, for they are about its connections. */
 export interface Events {
@@ -40,18 +34,8 @@ export const subscribedOfUserMax = 16 * 1_048_576;
 export const subscribedMax = 4 * subscribedOfUserMax;
 const timeoutMsMax = 24 * 3_600_000;
 
-/** A session that listens by `event.next`. Its queue is the change feed of the store. */
-interface Registration {
-  subscription: Subscription;
-  /** Gives back what the subscription takes. */
-  release: () => void;
-  /** The generation up to which the session has heard. */
-  position: number;
-}
-
 export const eventsOf = (options: EventsOptions): Events => {
   const { catalog, store, clock } = options;
-  const registrations = new Map<string, Registration>();
   const watch = eventWatchOf({
     store,
     clock,
@@ -75,6 +59,7 @@ export const eventsOf = (options: EventsOptions): Events => {
     if (release === undefined) throw new Fault('TOO_MANY_PENDING_TASKS');
     return release;
   };
+  const { registered, register, unregister } = registrationsOf(options, hold);
   const collect = async (
     caller: Caller,
     listening: Omit<Listening, 'session' | 'holder'>,
@@ -104,39 +89,6 @@ export const eventsOf = (options: EventsOptions): Events => {
     const messagesPosition = hearsMessages ? Number(clamp(messages, store.generation)) : position;
     const batch = await collect(caller, { subscription, position, messagesPosition, timeoutMs, asked });
     return batch.answer(hearsMessages ? BigInt(batch.generation) : messages);
-  };
-
-  const registered = ({ session }: Caller): Registration => {
-    const known = registrations.get(session);
-    if (known !== undefined) return known;
-    // The reference is a secret, which an error must not repeat.
-    throw new Fault('SESSION_NOT_REGISTERED', [store.committed.get('session', session)?.uuid ?? '']);
-  };
-
-  const register = (caller: Caller, classes: readonly string[], { check }: Asked): void => {
-    const { session } = caller;
-    const known = registrations.get(session);
-    const before = known === undefined ? [] : entriesOf(known.subscription);
-    const subscription = subscriptionOf([...before, ...classes]);
-    const release = hold(caller, subscription);
-    if (known !== undefined) {
-      known.release();
-      Object.assign(known, { subscription, release });
-      return;
-    }
-    const registration = { subscription, release, position: store.generation };
-    registrations.set(session, registration);
-    const withdrawn = (): void => {
-      registration.release();
-      registrations.delete(session);
-    };
-    options.mandates.give(session, { check, withdrawn });
-  };
-
-  const unregister = (caller: Caller, classes: readonly string[]): void => {
-    const known = registered(caller);
-    const gone = new Set(entriesOf(subscriptionOf(classes)));
-    known.subscription = subscriptionOf(entriesOf(known.subscription).filter((entry) => !gone.has(entry)));
   };
 
   const next = async (caller: Caller, asked: Asked): Promise<Encoding> => {

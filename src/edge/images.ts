@@ -33,8 +33,8 @@ export interface ImageOptions extends By {
 }
 
 /**
- * `/import_raw_vdi` and `/export_raw_vdi`: the bytes of a disk, as a raw image. They are served where the calls of
- * the disk are done; a client that asks another host is told which.
+ * `/import_raw_vdi` and `/export_raw_vdi`: the bytes of a disk, as a raw image. They are served where the
+ * calls of the disk are done; a client that asks another host is told which.
  */
 export const imageRoutes = (by: ImageOptions): readonly Route[] => [
   {
@@ -99,7 +99,10 @@ const get: Transfer = async (by, request, answer, mover) => {
   });
 };
 
-/** Where the disk of a request is. What is wrong with the request is found, and told to its task, where it is done. */
+/**
+ * Where the disk of a request is. What is wrong with the request is found, and told to its task, where it is
+ * done.
+ */
 const placeOf = (options: ImageOptions, request: HttpRequest): By | string => {
   const { store, services, others } = options;
   const vdi = named(store, request);

@@ -10,8 +10,8 @@ export interface Inspecting {
 }
 
 /**
- * `/inspect`: what this host and the others do now, as JSON. `host=` names one host, `actor=` asks for the last
- * messages of one object.
+ * `/inspect`: what this host and the others do now, as JSON. `host=` names one host, `actor=` asks for the
+ * last messages of one object.
  */
 export const inspectRoute = (inspector: Inspecting): RequestRoute => ({
   method: 'GET',

@@ -10,7 +10,10 @@ export const proofBytesMax = 4_096;
 const proof = { bytesMax: proofBytesMax, withinMs: 30_000 } as const;
 const bearer = /^Bearer +([A-Za-z0-9_-]{1,128}) *$/i;
 
-/** Where hosts that join prove that they may, and hand over what they have. What they send is the pool's to read. */
+/**
+ * Where hosts that join prove that they may, and hand over what they have. What they send is the pool's to
+ * read.
+ */
 export const joinRoutes = (takingIn: TakingIn): readonly RequestRoute[] => {
   const send = (answer: HttpAnswer, bytes: Uint8Array): void =>
     answer.send(200, { 'Content-Type': 'application/octet-stream' }, [Buffer.from(bytes)]);

@@ -3,7 +3,9 @@ import type { Clock } from '../std/clock.ts';
 import { inSlices, paceOf } from '../std/pace.ts';
 import type { Parts } from './encoding.ts';
 
-/** Up to so many parts an answer is written at once: it is short, or its one long part cannot be cut anyway. */
+/**
+ * Up to so many parts an answer is written at once: it is short, or its one long part cannot be cut anyway.
+ */
 const partsAtOnceMax = 64;
 /** Parts are joined to pieces of about this size: not one write for each, and never all at once. */
 const pieceBytes = 524_288;

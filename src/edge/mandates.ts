@@ -2,18 +2,24 @@ import type { Services } from '../objects/services.ts';
 import { asFault, type Fault } from '../std/fault.ts';
 
 /**
- * The right to go on doing something for a session after it was asked for once. What runs on behalf of a session,
- * be it a console, an image or a wait for events, holds one and ends when it is withdrawn.
+ * The right to go on doing something for a session after it was asked for once. What runs on behalf of a
+ * session, be it a console, an image or a wait for events, holds one and ends when it is withdrawn.
  */
 export interface Mandate {
-  /** Throws the fault that the same request would be answered with now. Must not count as a use of the session. */
+  /**
+   * Throws the fault that the same request would be answered with now. Must not count as a use of the
+   * session.
+   */
   readonly check: () => void;
   /** Called at most once, with that fault. */
   readonly withdrawn: (fault: Fault) => void;
 }
 
 export interface Mandates {
-  /** The check is asked again whenever something has changed that it may depend on. The returned function ends it. */
+  /**
+   * The check is asked again whenever something has changed that it may depend on. The returned function ends
+   * it.
+   */
   give(session: string, mandate: Mandate): () => void;
   /** Those that are in force. */
   readonly size: number;

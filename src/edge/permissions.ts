@@ -32,7 +32,10 @@ export const assertPermitted = (
   }
 };
 
-/** Throws RBAC_PERMISSION_DENIED unless the caller may do what is asked for by HTTP, or the part of it that needs more. */
+/**
+ * Throws RBAC_PERMISSION_DENIED unless the caller may do what is asked for by HTTP, or the part of it that
+ * needs more.
+ */
 export const assertAction = (caller: Caller, action: ServedActionName, part?: string): void => {
   const permission = httpPermission(action, part);
   if (!permits(caller.role, permission.role)) throw denied(permission);
@@ -41,7 +44,8 @@ export const assertAction = (caller: Caller, action: ServedActionName, part?: st
 const denied = ({ name, role, certificate }: Permission): Fault =>
   new Fault('RBAC_PERMISSION_DENIED', [
     name,
-    `No permission in user session. (Roles with this permission: ${rolesThatPermit(role, certificate).join(', ')})`,
+    'No permission in user session. ' +
+      `(Roles with this permission: ${rolesThatPermit(role, certificate).join(', ')})`,
   ]);
 
 const permissionsOf = (

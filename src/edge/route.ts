@@ -7,13 +7,13 @@ import type { Caller } from '../objects/implement.ts';
 export interface HttpContext {
   /**
    * Who asks: by the query or cookie `session_id`, else by HTTP Basic. Throws `Unauthorised`, which is
-   * answered 401, and SESSION_INVALID, which is answered 401 too. What was opened for the request ends with it.
-   * Throws RBAC_PERMISSION_DENIED where the role does not allow the route's action, or the part of it.
+   * answered 401, and SESSION_INVALID, which is answered 401 too. What was opened for the request ends with
+   * it. Throws RBAC_PERMISSION_DENIED where the role does not allow the route's action, or the part of it.
    */
   caller(part?: string): Promise<Caller>;
   /**
-   * Aborted, with the fault, once the session has ended or no longer has the right to what the handler does. The
-   * connection is cut by then; what else the handler has begun is to end.
+   * Aborted, with the fault, once the session has ended or no longer has the right to what the handler does.
+   * The connection is cut by then; what else the handler has begun is to end.
    */
   withdrawn(): AbortSignal;
 }
@@ -21,8 +21,8 @@ export interface HttpContext {
 interface AnyRoute {
   readonly path: string;
   /**
-   * What is asked for here, and with it who may: checked before the handler is asked. `any session`: whoever has one.
-   * `open`: anybody, as what is asked for here checks its callers itself.
+   * What is asked for here, and with it who may: checked before the handler is asked. `any session`: whoever
+   * has one. `open`: anybody, as what is asked for here checks its callers itself.
    */
   readonly action: ServedActionName | 'any session' | 'open';
 }

@@ -17,9 +17,9 @@ export const listOf = (text: string | undefined): readonly string[] =>
     .filter((one) => one !== '');
 
 /**
- * Why a request is not served that a browser may have sent for a page of another site: such a page borrows cookies
- * and passwords that the browser remembers, and by a name that resolves to this host it becomes a page of ours.
- * Programs send no `Origin`, and without cookie and password they borrow nothing.
+ * Why a request is not served that a browser may have sent for a page of another site: such a page borrows
+ * cookies and passwords that the browser remembers, and by a name that resolves to this host it becomes a
+ * page of ours. Programs send no `Origin`, and without cookie and password they borrow nothing.
  */
 export const siteRefusal = (head: HttpHead, sites: Sites, store: Store): string | undefined => {
   const { origin, host, cookie, authorization, upgrade } = head.headers;

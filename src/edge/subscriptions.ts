@@ -9,7 +9,8 @@ export interface Token {
 }
 
 /** Decimal, hexadecimal, octal or binary, of bounded length. */
-const number = String.raw`[+-]?(?:0[xX][\da-fA-F][\da-fA-F_]{0,24}|0[oO][0-7][0-7_]{0,32}|0[bB][01][01_]{0,80}|\d[\d_]{0,24})`;
+const prefixed = String.raw`0[xX][\da-fA-F][\da-fA-F_]{0,24}|0[oO][0-7][0-7_]{0,32}|0[bB][01][01_]{0,80}`;
+const number = String.raw`[+-]?(?:${prefixed}|\d[\d_]{0,24})`;
 const tokenForm = new RegExp(`^(${number}),(${number})$`);
 const int64Max = 2n ** 63n - 1n;
 
@@ -55,11 +56,15 @@ export interface Subscription {
   readonly tasksOnly: boolean;
 }
 
-/** `*` alone is everything: before a slash it is the name of no class. Only the first slash splits, as references may hold any character. */
+/**
+ * `*` alone is everything: before a slash it is the name of no class. Only the first slash splits, as
+ * references may hold any character.
+ */
 export const subscriptionOf = (entries: readonly string[]): Subscription => {
   if (entries.length > subscriptionEntriesMax) {
     throw new Fault('EVENT_SUBSCRIPTION_PARSE_FAILURE', [
-      `at most ${subscriptionEntriesMax} classes and objects, got ${entries.length}: subscribe to whole classes`,
+      `at most ${subscriptionEntriesMax} classes and objects, got ${entries.length}: ` +
+        'subscribe to whole classes',
     ]);
   }
   const read = entries.map((entry) => {

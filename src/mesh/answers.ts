@@ -67,7 +67,9 @@ export const answersOf = (given: {
     }
   };
 
-  /** Answers what an execution comes to. An answer that comes at once needs no place among those under way. */
+  /**
+   * Answers what an execution comes to. An answer that comes at once needs no place among those under way.
+   */
   const follow = (id: number, { outcome, context }: Execution, dies: boolean, succeed: Succeed): void => {
     if (!(outcome instanceof Promise)) {
       succeed(id, outcome);

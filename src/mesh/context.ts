@@ -6,7 +6,9 @@ export interface Abortable extends CallContext {
   reason: Error | undefined;
 }
 
-/** One prototype for all contexts: an accessor of its own would cost each call more than all the rest of it. */
+/**
+ * One prototype for all contexts: an accessor of its own would cost each call more than all the rest of it.
+ */
 const lazySignal = {
   get signal(): AbortSignal {
     const context = this as unknown as Abortable;

@@ -15,8 +15,9 @@ let limits: MeshLimits;
 const kinds: (readonly string[] | undefined)[] = new Array(64).fill(undefined);
 
 /**
- * The value that bytes stand for, checked as it is read: no more memory goes into it than the limits allow, whatever
- * the bytes say of themselves. Throws `FrameFailure` for bytes that are not one value of the types of frames.
+ * The value that bytes stand for, checked as it is read: no more memory goes into it than the limits allow,
+ * whatever the bytes say of themselves. Throws `FrameFailure` for bytes that are not one value of the types
+ * of frames.
  */
 export const decode = (given: Uint8Array, within: MeshLimits): unknown => {
   if (given.length > within.frameBytesMax) {
@@ -125,7 +126,10 @@ const readBytes = (sizeBytes: number): Uint8Array => {
   return bytes.subarray(at - sizeBytes, at);
 };
 
-/** So many values are to follow, one level down: that there can be so many is known before there is room for them. */
+/**
+ * So many values are to follow, one level down: that there can be so many is known before there is room for
+ * them.
+ */
 const enter = (length: number, depth: number): number => {
   if (depth >= limits.depthMax) throw new FrameFailure(`A frame is deeper than ${limits.depthMax}`);
   if (length > end - at) throw early();
@@ -192,7 +196,10 @@ const readKeys = (): readonly string[] => {
 
 const KNOWN_BYTES_MAX = 32;
 const KNOWN_MAX = 512;
-/** Short texts that came lately, as keys and names come again and again: to compare one is less than to make one. */
+/**
+ * Short texts that came lately, as keys and names come again and again: to compare one is less than to make
+ * one.
+ */
 const known: string[] = new Array(KNOWN_MAX).fill('');
 
 const readText = (sizeBytes: number): string => {

@@ -1,7 +1,10 @@
 import { FrameFailure } from './failure.ts';
 import type { MeshLimits } from './limits.ts';
 
-/** Marks of MessagePack; 0x40 to 0x7f are objects whose keys came before. `RECORD` and `UNDEFINED` are its extensions. */
+/**
+ * Marks of MessagePack; 0x40 to 0x7f are objects whose keys came before. `RECORD` and `UNDEFINED` are its
+ * extensions.
+ */
 const RECORD = 0x72;
 const UNDEFINED = 0x00;
 
@@ -255,7 +258,9 @@ const nextKind = (kind: Kind, key: string): Kind => {
   return next;
 };
 
-/** The keys come before the first object of a kind. There are 64 marks: after that they are given out again. */
+/**
+ * The keys come before the first object of a kind. There are 64 marks: after that they are given out again.
+ */
 const define = (kind: Kind, value: object): void => {
   kind.keys ??= keysOf(value);
   kind.frame = frame;

@@ -2,10 +2,11 @@ import { Fault } from '../std/fault.ts';
 
 /**
  * Why a call did not get its answer.
- * `unreachable`: the link is down; whether the call was done is not known unless it has a request id and is repeated.
- * `deadline`: its time is over. `busy`: a limit of open calls or streams is reached, it was not done.
- * `stale`: one side is behind the other's epoch. `unknown`: nobody there answers to this name.
- * `unsendable`: it cannot go into a frame, being too large or of a type that does not travel; it was not sent. `failed`: the other side failed and says how.
+ * `unreachable`: the link is down; whether the call was done is not known unless it has a request id and is
+ * repeated. `deadline`: its time is over. `busy`: a limit of open calls or streams is reached, it was not
+ * done. `stale`: one side is behind the other's epoch. `unknown`: nobody there answers to this name.
+ * `unsendable`: it cannot go into a frame, being too large or of a type that does not travel; it was not
+ * sent. `failed`: the other side failed and says how.
  */
 export type MeshReason = 'unreachable' | 'deadline' | 'busy' | 'stale' | 'unknown' | 'unsendable' | 'failed';
 

@@ -4,8 +4,8 @@ import { FrameFailure, isProblem, type Problem } from './failure.ts';
 import type { MeshLimits } from './limits.ts';
 
 /**
- * What crosses a link. Ids of calls and streams are chosen by whoever opens them, each side counting by itself;
- * an id below zero is a stream of the other side's.
+ * What crosses a link. Ids of calls and streams are chosen by whoever opens them, each side counting by
+ * itself; an id below zero is a stream of the other side's.
  */
 export type Item =
   | readonly [kind: 'hello', Hello]
@@ -30,7 +30,10 @@ export type Item =
   | readonly [kind: 'ping', id: number]
   | readonly [kind: 'pong', id: number];
 
-/** The first item each way. Its form is the same in all versions, so that any two programs can tell each other theirs. */
+/**
+ * The first item each way. Its form is the same in all versions, so that any two programs can tell each other
+ * theirs.
+ */
 export interface Hello {
   readonly host: string;
   /** Versions of the protocol that are spoken, the lowest and the highest. */
@@ -50,9 +53,10 @@ export interface Frame {
 }
 
 /**
- * Strings, numbers, bigints of 64 bits, booleans, null, undefined, bytes, arrays, Maps and plain objects arrive as
- * they were; -0 arrives as 0, half a surrogate pair as U+FFFD and a Set as an array. Throws `FrameFailure` for what
- * the other side would not take: other objects, larger integers, circles, and what is over a limit.
+ * Strings, numbers, bigints of 64 bits, booleans, null, undefined, bytes, arrays, Maps and plain objects
+ * arrive as they were; -0 arrives as 0, half a surrogate pair as U+FFFD and a Set as an array. Throws
+ * `FrameFailure` for what the other side would not take: other objects, larger integers, circles, and what is
+ * over a limit.
  */
 export const encodeFrame = ({ version, epoch, items }: Frame, limits: MeshLimits): Uint8Array => {
   try {

@@ -17,8 +17,8 @@ export const refuseWire = (wire: Wire, why: string, limits: MeshLimits): void =>
 };
 
 /**
- * Waits for the other side's hello. `greeted` is given it and answers with who takes what follows, or ends the wire
- * and answers with nothing; `failed` is told why no hello came. One of the two is called, once.
+ * Waits for the other side's hello. `greeted` is given it and answers with who takes what follows, or ends
+ * the wire and answers with nothing; `failed` is told why no hello came. One of the two is called, once.
  */
 export const awaitHello = (
   wire: Wire,

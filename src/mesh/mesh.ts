@@ -31,7 +31,10 @@ export interface Mesh {
   /** The hosts to be linked with. Those that are not among them any more are left at once. */
   setPeers(rows: readonly PeerRow[]): void;
   peers(): readonly PeerState[];
-  /** Told of each peer that went up or down, or is down for another reason, until the returned function is called. */
+  /**
+   * Told of each peer that went up or down, or is down for another reason, until the returned function is
+   * called.
+   */
   onPeer(listener: (state: PeerState) => void): () => void;
   /** Runs once, with why, when the link with a host goes down; in the next turn where it is down now. */
   watch(host: string, onDown: (why: string) => void): () => void;

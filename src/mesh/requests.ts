@@ -9,8 +9,9 @@ export interface Execution {
 }
 
 /**
- * What was asked under a request id, for one host that asks: a repeated request joins the first execution while it
- * runs, and has its outcome for a while after. Of outcomes beyond the limit the oldest are forgotten.
+ * What was asked under a request id, for one host that asks: a repeated request joins the first execution
+ * while it runs, and has its outcome for a while after. Of outcomes beyond the limit the oldest are
+ * forgotten.
  */
 export interface Requests {
   once(id: string, begin: () => Execution): Execution;

@@ -9,7 +9,9 @@ export type StreamItem = Extract<Item, readonly ['data' | 'credit' | 'end' | 'cu
 
 /** The streams of one link, by the id that this side sends: above zero those that it opened. */
 export interface Streams {
-  /** `outBytes`: what the other side takes before it gives credit. Undefined when there are too many already. */
+  /**
+   * `outBytes`: what the other side takes before it gives credit. Undefined when there are too many already.
+   */
   make(id: number, outBytes: number, anyEpoch: boolean): Duplex | undefined;
   credit(id: number, bytes: number): void;
   take(item: StreamItem, behind: MeshFailure | undefined): void;

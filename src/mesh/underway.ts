@@ -19,9 +19,9 @@ export interface Timed {
 }
 
 /**
- * A table for very many that come and go at once. Ids rise, so that their last bits are a place of their own for
- * all but the slow, and one timer is set for the first that is due: a `Map` and a timer for each call cost more,
- * in collecting what they leave behind, than all that is done for the call.
+ * A table for very many that come and go at once. Ids rise, so that their last bits are a place of their own
+ * for all but the slow, and one timer is set for the first that is due: a `Map` and a timer for each call
+ * cost more, in collecting what they leave behind, than all that is done for the call.
  */
 export const underwayOf = <T extends Timed>(
   clock: Clock,

@@ -24,14 +24,18 @@ export type KeyRoles = Readonly<Record<string, Role>>;
 export type Access = 'RW' | 'RO' | 'DYN';
 
 /**
- * What becomes of a row when one that it names goes. `cleared`: it names it no more, in the same commit. `goes too`:
- * it goes as well, in the same commit, unless its behaviour `spare`s it. `collected`: it is left as it is until the
- * collector removes it, as its class `needs` what the field names. `stays`: the name is a record of what was.
+ * What becomes of a row when one that it names goes. `cleared`: it names it no more, in the same commit.
+ * `goes too`: it goes as well, in the same commit, unless its behaviour `spare`s it. `collected`: it is left
+ * as it is until the collector removes it, as its class `needs` what the field names. `stays`: the name is a
+ * record of what was.
  */
 export type Gone = 'cleared' | 'goes too' | 'collected' | 'stays';
 
 export interface FieldOptions<T = any> {
-  /** Value of a new row where the constructor is not told otherwise. Without one, an RW or RO field is mandatory. */
+  /**
+   * Value of a new row where the constructor is not told otherwise. Without one, an RW or RO field is
+   * mandatory.
+   */
   readonly default?: T;
   /** False: kept in memory and in the feed only, and back at its default after a restart. */
   readonly persist?: false;
@@ -206,7 +210,9 @@ type Split<M> = M extends `${infer C extends ClassName}.${infer K}`
     : never
   : never;
 
-/** The one way to reach an object, wherever it is. Messages without a `self` are called on the null reference. */
+/**
+ * The one way to reach an object, wherever it is. Messages without a `self` are called on the null reference.
+ */
 export type Call = <M extends Method>(
   method: M,
   self: Ref<Split<M>['cls']>,

@@ -29,16 +29,21 @@ const indexPage = (classes: readonly AnyClass[]): string =>
   page([
     '# XenAPI reference',
     'Generated from the declarations in `actors` by `npm run docs`.',
-    'Every call takes a session as its first parameter unless it is said to need none; the pages leave the session out. ' +
-      'A message that may run as a task can also be called as `Async.CLASS.MESSAGE` and then returns a task. ' +
+    'Every call takes a session as its first parameter unless it is said to need none; ' +
+      'the pages leave the session out. ' +
+      'A message that may run as a task can also be called as `Async.CLASS.MESSAGE` ' +
+      'and then returns a task. ' +
       'Roles are the least ones that suffice, in rising order: read-only, vm-operator, vm-admin, ' +
       'vm-power-admin, pool-operator, pool-admin. `_local_root_` is the host itself and nobody else.',
     'A field is `RW` if clients set it, `RO` if it is given to the constructor and fixed from then on, and ' +
       '`DYN` if only the server changes it. `Since` names the release that first had ' +
       'something, finished or as a prototype; a bare number is a version of the toolstack.',
-    `A text holds at most ${textBytesMax} bytes in UTF-8, a reference ${refBytesMax} and a key of a map ${keyBytesMax}; ` +
-      `a set ${membersMax} members, a map ${keysMax} keys, each ${collectionBytesMax} bytes in all; an object ` +
-      `${rowBytesMax} bytes. Where it is otherwise, the page says so. What is beyond a limit is refused with ` +
+    `A text holds at most ${textBytesMax} bytes in UTF-8, a reference ${refBytesMax} ` +
+      `and a key of a map ${keyBytesMax}; ` +
+      `a set ${membersMax} members, a map ${keysMax} keys, ` +
+      `each ${collectionBytesMax} bytes in all; an object ` +
+      `${rowBytesMax} bytes. Where it is otherwise, the page says so. ` +
+      'What is beyond a limit is refused with ' +
       '`INVALID_VALUE`, the name of the field or parameter, and what is too much.',
     table(
       ['Class', 'What it is', 'Fields', 'Messages', 'Since'],

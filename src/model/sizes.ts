@@ -1,8 +1,8 @@
 import { Fault } from '../std/fault.ts';
 import type { Type } from './types.ts';
 
-// How much a value may hold. Each type has a limit, the one of its kind unless its declaration says another; it is
-// checked of every argument that comes in, and of every field that is written, however it grew.
+// How much a value may hold. Each type has a limit, the one of its kind unless its declaration says another;
+// it is checked of every argument that comes in, and of every field that is written, however it grew.
 
 /** Bytes in UTF-8 of a text. */
 export const textBytesMax = 131_072;
@@ -85,7 +85,10 @@ const cut = (text: string, bytesMax: number): string => {
   return bytes.toString('utf8', 0, end);
 };
 
-/** What of a text, or of a map of texts with keys, is within the limits of its type: for what is told and cannot be refused. */
+/**
+ * What of a text, or of a map of texts with keys, is within the limits of its type: for what is told and
+ * cannot be refused.
+ */
 export const fitting = <T extends string | ReadonlyMap<string, string>>(type: Type<T>, value: T): T => {
   if (typeof value === 'string') return cut(value, bytesMaxOf(type)) as T;
   const item = type.item as Type<string> | undefined;

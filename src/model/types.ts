@@ -14,7 +14,9 @@ export type DateTime = string & { readonly dateTime: unique symbol };
 
 export const epoch = '19700101T00:00:00Z' as DateTime;
 
-/** One wire type: how the docs spell it, what it is made of, and how a decoded value becomes a trusted one. */
+/**
+ * One wire type: how the docs spell it, what it is made of, and how a decoded value becomes a trusted one.
+ */
 export interface Type<T> {
   readonly kind:
     | 'string'
@@ -48,7 +50,10 @@ export interface Type<T> {
   readonly itemsMax?: number;
   /** Values are never shown in logs, audits and names of tasks. */
   readonly secret?: true;
-  /** Of a text: it is meant to be read by everybody, so logs and audits show it. No other text of clients is shown. */
+  /**
+   * Of a text: it is meant to be read by everybody, so logs and audits show it. No other text of clients is
+   * shown.
+   */
   readonly shown?: true;
   readonly [value]?: T;
 }
@@ -149,8 +154,8 @@ const isOnTheClock = ([year = 0, month = 0, day = 0, hour = 0, minute = 0, secon
   second < 60;
 
 /**
- * Hyphens and the zone may be missing; without a zone it is UTC. Kept in the compact form clients expect, in whole
- * seconds.
+ * Hyphens and the zone may be missing; without a zone it is UTC. Kept in the compact form clients expect, in
+ * whole seconds.
  */
 export const datetime: Type<DateTime> = {
   kind: 'datetime',

@@ -2,7 +2,10 @@ import type { Call, ClassName, RecordNamed } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import type { Struct, Value } from '../std/value.ts';
 
-/** A constructor takes a struct, as it comes over the wire; here it is written as the fields that it is read into. */
+/**
+ * A constructor takes a struct, as it comes over the wire; here it is written as the fields that it is read
+ * into.
+ */
 export const construct = async <C extends ClassName>(
   { call }: { readonly call: Call },
   cls: C,

@@ -3,15 +3,19 @@ import type { Services } from './services.ts';
 
 type Deciding = Pick<Services, 'store' | 'host'>;
 
-/** Whether commits of this host are in the latest rows at once, and not only when the coordinator accepted them. */
+/**
+ * Whether commits of this host are in the latest rows at once, and not only when the coordinator accepted
+ * them.
+ */
 export const decidesAtOnce = ({ store, host }: Deciding): boolean => {
   for (const [, { master }] of store.latest.all('pool')) return master === host;
   return true;
 };
 
 /**
- * Makes a commit that work builds upon and is no answer to. Resolves once it is decided, and rejects when it is
- * refused: where this host decides nobody has to wait for the disk, as every later answer is behind it anyway.
+ * Makes a commit that work builds upon and is no answer to. Resolves once it is decided, and rejects when it
+ * is refused: where this host decides nobody has to wait for the disk, as every later answer is behind it
+ * anyway.
  */
 export const decided = async (
   by: Deciding,

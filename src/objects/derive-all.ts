@@ -21,8 +21,8 @@ export const deriveAll = async (by: By): Promise<void> => {
 };
 
 /**
- * The same before this host has decided anything, which is much cheaper for a large pool: the fields are set in
- * the rows as they were read from disk.
+ * The same before this host has decided anything, which is much cheaper for a large pool: the fields are set
+ * in the rows as they were read from disk.
  */
 export const deriveInPlace = ({ catalog, store }: By): void => {
   for (const { name } of catalog.classes) {

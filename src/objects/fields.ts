@@ -7,7 +7,10 @@ import type { Struct, Value } from '../std/value.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Deciding } from './implement.ts';
 
-/** How implicit messages are done where their class says nothing else. Arguments are in wire order, without `self`. */
+/**
+ * How implicit messages are done where their class says nothing else. Arguments are in wire order, without
+ * `self`.
+ */
 export type ImplicitDecision = (deciding: Deciding, args: readonly unknown[]) => unknown;
 
 const sameKey = (members: readonly unknown[], value: unknown): boolean => members.includes(value);

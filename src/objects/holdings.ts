@@ -46,8 +46,8 @@ export const excessOf = (records: readonly AnyRecord[], { rowsMax, bytesMax }: A
 });
 
 /**
- * After a change of a row by a client. Throws OPERATION_NOT_ALLOWED when the user who holds the row has more than
- * its class allows; rows of Xenact's own have no holder.
+ * After a change of a row by a client. Throws OPERATION_NOT_ALLOWED when the user who holds the row has more
+ * than its class allows; rows of Xenact's own have no holder.
  */
 export const assertAllowed = (tx: Tx, { name, allowance }: AnyClass, ref: Ref): void => {
   if (allowance === undefined) return;

@@ -68,7 +68,9 @@ export interface Working<C extends ClassName> {
   /** Taken back, newest first, when the work fails or is cancelled. */
   undo(step: () => unknown): void;
   readonly call: Call;
-  /** A durable step in the middle of the work. Where it must be taken back on failure, say how with `undo`. */
+  /**
+   * A durable step in the middle of the work. Where it must be taken back on failure, say how with `undo`.
+   */
   commit<T>(make: (tx: Tx) => T): Promise<T>;
   /** Adds to the one commit that settles this work. */
   settle(make: (tx: Tx) => void): void;
@@ -142,7 +144,9 @@ export interface Behaviour<N extends ClassName = ClassName> {
    * makes the caller wait, everything else is the answer.
    */
   readonly admit?: (view: View, self: Ref<N>, operation: string) => Fault | undefined;
-  /** Fields that follow from rows, such as `allowed_operations`. Runs inside each commit that touches them. */
+  /**
+   * Fields that follow from rows, such as `allowed_operations`. Runs inside each commit that touches them.
+   */
   readonly derive?: (view: View, self: Ref<N>, record: RecordNamed<N>) => Partial<RecordNamed<N>>;
   /** Rows whose derived fields depend on this one. */
   readonly affects?: (record: RecordNamed<N>) => readonly (readonly [cls: ClassName, ref: Ref])[];

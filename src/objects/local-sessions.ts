@@ -2,8 +2,8 @@ import type { Ref } from '../model/types.ts';
 import type { Clock, Random } from '../std/clock.ts';
 
 /**
- * Logins to one host alone, for repairs while its pool is out of reach. They are in its memory only: neither do
- * they need a coordinator, nor does any other host know of them.
+ * Logins to one host alone, for repairs while its pool is out of reach. They are in its memory only: neither
+ * do they need a coordinator, nor does any other host know of them.
  */
 export interface LocalSessions {
   open(user: string): Ref<'session'>;

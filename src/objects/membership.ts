@@ -44,7 +44,9 @@ export const joinPaths = {
 } as const;
 
 export interface JoinTarget {
-  /** `host` or `host:port` of its HTTPS, and after a `#` the SHA-256 of its certificate where that is known. */
+  /**
+   * `host` or `host:port` of its HTTPS, and after a `#` the SHA-256 of its certificate where that is known.
+   */
   readonly address: string;
   readonly user: string;
   /** Or a token, which needs no user. */

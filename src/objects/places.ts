@@ -69,7 +69,10 @@ const noMetrics = nullRef as Ref<'host_metrics'>;
 export const isLive = (view: View, host: Ref<'host'>): boolean =>
   view.get('host_metrics', view.get('host', host)?.metrics ?? noMetrics)?.live !== false;
 
-/** The host that has the machine's part of a row: where its bytes are and its work is done. Throws HOST_OFFLINE. */
+/**
+ * The host that has the machine's part of a row: where its bytes are and its work is done. Throws
+ * HOST_OFFLINE.
+ */
 export const machineOf = (
   catalog: Catalog,
   places: Pick<Places, 'coordinator'>,

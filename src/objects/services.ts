@@ -34,7 +34,9 @@ export interface Services {
   readonly host: Ref<'host'>;
   /** What the machine is at this moment. */
   readonly facts: () => Promise<HostFacts>;
-  /** Where this host's HTTPS is reached, as in a URL: `10.0.0.5`, or `127.0.0.1:8443` with a port of its own. */
+  /**
+   * Where this host's HTTPS is reached, as in a URL: `10.0.0.5`, or `127.0.0.1:8443` with a port of its own.
+   */
   readonly authority: () => string;
   /** How this host stands in its pool at this moment. */
   readonly standing: () => Standing;

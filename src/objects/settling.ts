@@ -8,8 +8,9 @@ const againMs = 5_000;
 
 /**
  * Commits what a call leaves behind at its end: its task, and marks on objects. It must not stay open because
- * nobody could commit just then, so that is repeated until it is done; whoever waits for the call waits for the
- * first time only, and is answered whether it was done then. `make` may run more than once and must be content with what is settled already.
+ * nobody could commit just then, so that is repeated until it is done; whoever waits for the call waits for
+ * the first time only, and is answered whether it was done then. `make` may run more than once and must be
+ * content with what is settled already.
  */
 export const settle = async (
   { store, services }: Pick<InvokerOptions, 'store' | 'services'>,

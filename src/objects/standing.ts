@@ -4,7 +4,9 @@ import type { Fault } from '../std/fault.ts';
 export interface Standing {
   /** Another host decides, or should. */
   readonly member?: true;
-  /** The host cannot do its part, and this is why: it answers every call with it but those for emergencies. */
+  /**
+   * The host cannot do its part, and this is why: it answers every call with it but those for emergencies.
+   */
   readonly emergency?: Fault;
   /** Where the coordinator is, when this host is not it: clients are sent there. */
   readonly coordinator?: string;

@@ -10,7 +10,10 @@ import type { Caller } from './implement.ts';
 import { anyTask } from './roles.ts';
 import type { Services } from './services.ts';
 
-/** How a call is watched: not at all, by a row that lives as long as the call, or by one that the client destroys. */
+/**
+ * How a call is watched: not at all, by a row that lives as long as the call, or by one that the client
+ * destroys.
+ */
 export type Watched = 'untracked' | 'while-running' | 'until-destroyed';
 
 type Task = RecordNamed<'task'>;
@@ -42,8 +45,8 @@ const olderFirst = ([, a]: Row, [, b]: Row): number =>
 type Row = readonly [Ref<'task'>, Task];
 
 /**
- * Removes what one user's tasks are too many or too large, of those that have ended the ones that did so first.
- * True if the rest is within what a user may hold.
+ * Removes what one user's tasks are too many or too large, of those that have ended the ones that did so
+ * first. True if the rest is within what a user may hold.
  */
 const makeRoom = (tx: Tx, holder: string): boolean => {
   const rows = rowsHeld(tx, 'task', holder);
@@ -111,7 +114,9 @@ export const createTask = (tx: Tx, task: Ref<'task'>, services: Services, spec: 
   admit(tx, services, holder);
 };
 
-/** A task belongs to the user whose session started it, whichever session he comes with; some may touch all. */
+/**
+ * A task belongs to the user whose session started it, whichever session he comes with; some may touch all.
+ */
 export const mayTouch = (view: View, task: Ref<'task'>, caller: Caller): boolean => {
   if (permits(caller.role, anyTask.role)) return true;
   const { holder } = view.require('task', task);
@@ -177,7 +182,9 @@ const operationsOf = (tx: Tx, cls: ClassName, ref: Ref): ReadonlyMap<string, str
 const patchOperations = (tx: Tx, cls: ClassName, ref: Ref, operations: ReadonlyMap<string, string>): void =>
   tx.patch(cls, ref as Ref<any>, { current_operations: operations } as never);
 
-/** Puts an operation into `current_operations` of a row that has them, under the task or what stands for one. */
+/**
+ * Puts an operation into `current_operations` of a row that has them, under the task or what stands for one.
+ */
 export const mark = (tx: Tx, cls: ClassName, ref: Ref, task: string, operation: string): void => {
   const operations = operationsOf(tx, cls, ref);
   if (operations === undefined) return;

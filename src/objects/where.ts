@@ -3,8 +3,8 @@ import type { AnyRecord } from '../store/schema.ts';
 
 // The expressions of `get_all_records_where`: `field "name_label" = "a" and not field "uuid" = "b"`.
 // `and` and `or` bind alike, from the left; `not` binds closer. Words need no space between them, which
-// storage drivers rely on. Reading takes time linear in the expression; the test of a row takes that and the time
-// to write out, once, each field that is compared.
+// storage drivers rely on. Reading takes time linear in the expression; the test of a row takes that and the
+// time to write out, once, each field that is compared.
 
 export type Where = (record: AnyRecord) => boolean;
 

@@ -18,8 +18,8 @@ export const locationOf = (configuration: Readonly<Record<string, string>>): str
 };
 
 /**
- * The same methods, which are told the folder that all links lead to, in `configuration` and in `sr`, and only
- * of folders that may be repositories. An SR is known by its folder from its attach on.
+ * The same methods, which are told the folder that all links lead to, in `configuration` and in `sr`, and
+ * only of folders that may be repositories. An SR is known by its folder from its attach on.
  */
 export const inAllowedFolders = (given: FolderGiven, methods: Methods): Methods =>
   Object.fromEntries(

@@ -37,8 +37,8 @@ const showPasswords = (view: View, config: DeviceConfig): DeviceConfig =>
 const hidden = '(hidden)';
 
 /**
- * Asks a driver with the settings as it wants them. Drivers quote their settings when they fail, and what they say
- * reaches tasks and logs: the passwords among the settings are taken out of it.
+ * Asks a driver with the settings as it wants them. Drivers quote their settings when they fail, and what
+ * they say reaches tasks and logs: the passwords among the settings are taken out of it.
  */
 export const withPasswords = async <T>(
   view: View,

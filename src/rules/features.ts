@@ -1,4 +1,4 @@
-/** What a licence can allow, with the key of `pool.restrictions` that says so. */
+/** What a licence can allow, with the key that says so in `pool.restrictions` and `host.license_params`. */
 const keys = {
   VLAN: 'restrict_vlan',
   QoS: 'restrict_qos',
@@ -70,3 +70,8 @@ export const isEnabled = (restrictions: ReadonlyMap<string, string>, feature: Fe
   if (value !== 'true' && value !== 'false') return assumed.includes(feature);
   return (value === 'true') === (key === 'enable_xha');
 };
+
+/** The value that each feature's key has where nothing is withheld. */
+export const unrestricted: ReadonlyMap<string, string> = new Map(
+  Object.values(keys).map((key) => [key, String(key === 'enable_xha')]),
+);

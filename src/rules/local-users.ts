@@ -6,8 +6,8 @@ import { newRef } from '../objects/tasks.ts';
 import { Fault } from '../std/fault.ts';
 import type { Tx, View } from '../store/view.ts';
 
-// Users of this product itself: a password among the host's credentials, and the role of a subject whose identifier is
-// the user's name. Root alone needs none.
+// Users of this product itself: a password among the host's credentials, and the role of a subject whose
+// identifier is the user's name. Root alone needs none.
 
 export const superuser = 'root';
 

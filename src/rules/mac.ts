@@ -12,7 +12,9 @@ export const randomMac = (random: Random): string => local([...random.bytes(6)])
 
 const md5 = (data: Uint8Array | string): Uint8Array => createHash('md5').update(data).digest();
 
-/** Clones of one VM on different pools agree on their addresses: hashed from the VM's seed and the position. */
+/**
+ * Clones of one VM on different pools agree on their addresses: hashed from the VM's seed and the position.
+ */
 export const macFromSeed = (seed: string, device: number): string => {
   let hashed: Uint8Array = md5(seed);
   for (let i = 0; i < 2 * device; i += 1) hashed = md5(hashed);

@@ -4,6 +4,7 @@ import { rowsHeld } from '../objects/holdings.ts';
 import type { Services } from '../objects/services.ts';
 import { newRef } from '../objects/tasks.ts';
 import type { Tx } from '../store/view.ts';
+import { type AlertName, alerts } from './alerts.ts';
 
 /** At the limit the oldest message goes as a new one comes. */
 export const messagesMax = 10_000;
@@ -29,6 +30,13 @@ export const leaveMessage = (tx: Tx, services: Services, fields: Fields, holder 
   });
   return ref;
 };
+
+/** Leaves a message of Xenact's own, as urgent as the XenAPI has it under this name. */
+export const leaveAlert = (
+  tx: Tx,
+  services: Services,
+  alert: Omit<Fields, 'name' | 'priority'> & { readonly name: AlertName },
+): Ref<'message'> => leaveMessage(tx, services, { ...alert, priority: BigInt(alerts[alert.name]) });
 
 /** Messages that commits on their way may bring, which are not counted yet. */
 const uncountedMax = 64;

@@ -13,8 +13,8 @@ export const pbdOf = (view: View, sr: Ref<'SR'>, host: Ref<'host'>): RecordNamed
     .find((pbd) => pbd?.host === host && pbd.currently_attached);
 
 /**
- * The host that does the work of a repository: one that all share is the coordinator's, one that a single host
- * has is that host's. Undefined: the coordinator.
+ * The host that does the work of a repository: one that all share is the coordinator's, one that a single
+ * host has is that host's. Undefined: the coordinator.
  */
 export const hostOfSr = (view: View, sr: Ref<'SR'>): Ref<'host'> | undefined => {
   const row = view.get('SR', sr);

@@ -2,13 +2,16 @@
 export const loggedCharsMax = 1_024;
 export const loggedStackCharsMax = 8_192;
 
-/** An argument of a program as it may be written to the log: whoever names himself to a proxy is kept out of it. */
+/**
+ * An argument of a program as it may be written to the log: whoever names himself to a proxy is kept out of
+ * it.
+ */
 export const loggedArgument = (argument: string): string =>
   argument.replace(/(proxy_(?:username|password)=).*$/s, '$1(filtered)');
 
 /**
- * What of a context reaches a log: short texts, numbers and flags, and of an error its name, message and stack.
- * Anything else, such as a request, a record or a map, might hold what a client sent, and is left out.
+ * What of a context reaches a log: short texts, numbers and flags, and of an error its name, message and
+ * stack. Anything else, such as a request, a record or a map, might hold what a client sent, and is left out.
  */
 export const logged = (context: object): Readonly<Record<string, unknown>> =>
   Object.fromEntries(

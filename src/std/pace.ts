@@ -2,7 +2,9 @@ import { type Clock, sleep } from './clock.ts';
 
 const sliceMsMax = 10;
 
-/** Between the steps of long work: others have their turn whenever the steps since the last rest took long. */
+/**
+ * Between the steps of long work: others have their turn whenever the steps since the last rest took long.
+ */
 export interface Pace {
   isOver(): boolean;
   rest(): Promise<void>;

@@ -19,8 +19,8 @@ const ownRepository = /^(sr(-[1-9]\d{0,5})?|iso)$/;
 const isIn = (folder: string, path: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
 /**
- * Why a folder of a host may not be a storage repository, in words; undefined where it may. By the path alone:
- * who opens the folder asks with the path that all links lead to.
+ * Why a folder of a host may not be a storage repository, in words; undefined where it may. By the path
+ * alone: who opens the folder asks with the path that all links lead to.
  */
 export const folderRefusal = (path: string, own?: OwnFolders): string | undefined => {
   if (path.length > PATH_CHARS_MAX || /\p{Cc}/u.test(path)) return 'The location is not a usable path';

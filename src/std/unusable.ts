@@ -1,6 +1,6 @@
 /**
- * Something on this host's disk that cannot be used as it is. The message says in a sentence or two what is wrong,
- * what is lost and what to do; it is shown without a stack.
+ * Something on this host's disk that cannot be used as it is. The message says in a sentence or two what is
+ * wrong, what is lost and what to do; it is shown without a stack.
  */
 export class UnusableError extends Error {
   constructor(message: string) {

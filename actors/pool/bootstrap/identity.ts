@@ -1,3 +1,5 @@
+import { unrestricted } from '../../../src/rules/features.ts';
+
 /**
  * What this host says it is. Clients choose their behaviour by these: they want `product_version` and
  * `platform_version` as three numbers, know the brand by name, and take a missing restriction for a
@@ -32,61 +34,27 @@ export const softwareVersion = (
     ['xenact', xenactVersion],
   ]);
 
-/** Features that licences of other editions withhold. Here nothing is withheld. */
-const features = [
-  'ad',
-  'batch_hotfix_apply',
-  'cbt',
-  'certificate_verification',
-  'checkpoint',
-  'cifs',
-  'corosync',
-  'cpu_masking',
-  'dmc',
-  'dr',
-  'email_alerting',
-  'export_resource_data',
-  'gpu',
-  'health_check',
-  'historical_performance',
-  'hotfix_apply',
-  'igmp_snooping',
-  'integrated_gpu_passthrough',
-  'live_patching',
-  'management_on_vlan',
-  'netapp',
-  'network_sriov',
-  'pci_device_for_auto_update',
-  'pool_secret_rotation',
-  'pool_size',
-  'pooling',
-  'pvs_proxy',
-  'rbac',
-  'read_caching',
-  'rpu',
-  'set_vcpus_number_live',
-  'ssl_legacy_switch',
-  'storage_xen_motion',
-  'updates',
-  'usb_passthrough',
-  'vgpu',
-  'vm_appliance_start',
-  'vm_start',
-  'vmss',
-  'vss',
-  'vswitch_controller',
-  'vtpm',
-  'wlb',
-  'xcm',
-  'xen_motion',
-  'zstd_export',
+/** Keys that clients look for beside those of features. */
+const others = [
+  'restrict_batch_hotfix_apply',
+  'restrict_cifs',
+  'restrict_export_resource_data',
+  'restrict_health_check',
+  'restrict_hotfix_apply',
+  'restrict_management_on_vlan',
+  'restrict_read_caching',
+  'restrict_ssl_legacy_switch',
+  'restrict_vswitch_controller',
+  'restrict_xcm',
 ] as const;
 
 export const edition = 'xenact';
 
-export const restrictions: ReadonlyMap<string, string> = new Map(
-  features.map((feature) => [`restrict_${feature}`, 'false']),
-);
+/** Licences of other editions withhold features; here nothing is withheld. */
+export const restrictions: ReadonlyMap<string, string> = new Map([
+  ...unrestricted,
+  ...others.map((key) => [key, 'false'] as const),
+]);
 
 /** Far away, yet near enough for clients that reckon in 32 bits. */
 const expiry = '20371231T23:59:59Z';

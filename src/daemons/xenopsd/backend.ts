@@ -31,7 +31,9 @@ export interface Backend {
    * go of, which `unpause` ends. On failure it runs on as before.
    */
   send(vm: string, write: (piece: Uint8Array) => Promise<void>, work: BackendWork): Promise<void>;
-  /** Like `create`, of what `send` wrote. The guest holds none of its disks and stands still until `arrive`. */
+  /**
+   * Like `create`, of what `send` wrote. The guest holds none of its disks and stands still until `arrive`.
+   */
   receive(spec: GuestSpec, pieces: AsyncIterable<Uint8Array>, work: BackendWork): Promise<Guest>;
   /** Lets a received guest take its disks and run. Rejects only when it has not run. */
   arrive(vm: string): Promise<void>;

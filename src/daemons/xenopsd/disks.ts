@@ -161,7 +161,9 @@ export const releaseAll = async (core: Core, machine: Machine, debugInfo: string
   for (const path of [...machine.datapaths.values()].reverse()) await release(core, machine, path, debugInfo);
 };
 
-/** Disks whose writes last for one power cycle only. For the others storage would start a plugin for nothing. */
+/**
+ * Disks whose writes last for one power cycle only. For the others storage would start a plugin for nothing.
+ */
 const resetDisks = (machine: Machine): readonly Datapath[] =>
   [...machine.vbds.values()].flatMap(({ id, backend, persistent }) => {
     const path = persistent || backend === undefined ? undefined : datapathOf(backend, id[1], '0');

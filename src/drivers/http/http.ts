@@ -32,7 +32,9 @@ export interface HttpHandler {
   request(request: HttpRequest, answer: HttpAnswer): Promise<void>;
   /** `CONNECT path HTTP/1.x`, as clients of consoles send it: the socket is the handler's from here on. */
   connect(request: HttpHead, socket: Duplex): Promise<void>;
-  /** A WebSocket handshake. `accept` answers it with the subprotocol and gives a stream of binary messages. */
+  /**
+   * A WebSocket handshake. `accept` answers it with the subprotocol and gives a stream of binary messages.
+   */
   upgrade(
     request: HttpHead,
     accept: (protocol: string | undefined) => Promise<Duplex>,
@@ -62,9 +64,14 @@ export interface HttpRequest extends HttpHead {
    * `BodyBroken` when it ends early, and with what `limits` refuse it for.
    */
   bytes(limits: BodyLimits): Promise<Buffer>;
-  /** The body as it arrives. Ends early with `BodyBroken` when the client goes away before its Content-Length. */
+  /**
+   * The body as it arrives. Ends early with `BodyBroken` when the client goes away before its Content-Length.
+   */
   chunks(): AsyncIterable<Uint8Array>;
-  /** Aborted when the client goes away before it was answered. Made for the first who asks: few requests need it. */
+  /**
+   * Aborted when the client goes away before it was answered. Made for the first who asks: few requests need
+   * it.
+   */
   gone(): AbortSignal;
 }
 
@@ -73,7 +80,10 @@ export interface BodyLimits {
   readonly bytesMax: number;
   /** From when it is first waited for until its end. */
   readonly withinMs: number;
-  /** Told how much there is each time that more arrived, and by `beginning` what it is; refuses it by throwing. */
+  /**
+   * Told how much there is each time that more arrived, and by `beginning` what it is; refuses it by
+   * throwing.
+   */
   readonly grown?: (sizeBytes: number, beginning: () => Buffer) => void;
   /** Refuses the body with its reason while it is waited for. */
   readonly signal?: AbortSignal;

@@ -6,7 +6,9 @@ import type { Capabilities } from '../capabilities.ts';
  * `XenopsError` and events pushed. Ids are VM uuids; a device is `[VM uuid, device key]`.
  */
 export interface Hypervisor {
-  /** `xenopsd-qemu`, `xenopsd-sim` or what the daemon calls itself; changes of `instanceId` mean it restarted. */
+  /**
+   * `xenopsd-qemu`, `xenopsd-sim` or what the daemon calls itself; changes of `instanceId` mean it restarted.
+   */
   query(): Promise<{
     name: string;
     version: string;
@@ -36,7 +38,8 @@ export interface Hypervisor {
   /**
    * Moves a running VM to another daemon. Once it resolves, this one no longer knows the VM, and `onVm` says
    * so; a rejection leaves it here. Only `Failed_to_contact_remote_service` may leave open where it is: then
-   * it stands still here, as `Paused`, and the daemon goes on asking, or asks anew by the next migration's URL.
+   * it stands still here, as `Paused`, and the daemon goes on asking, or asks anew by the next migration's
+   * URL.
    */
   migrate(vm: string, to: XenopsDestination, work: XenopsWork): Promise<void>;
   setVcpus(vm: string, count: number, work: XenopsWork): Promise<void>;
@@ -80,7 +83,9 @@ export interface Hypervisor {
 }
 
 export interface XenopsDestination {
-  /** Where the other daemon is reached from this one: `http+unix://<socket path, percent-encoded>/` for ours. */
+  /**
+   * Where the other daemon is reached from this one: `http+unix://<socket path, percent-encoded>/` for ours.
+   */
   readonly url: string;
   /** Disks that have another name there: `<SR uuid>/<VDI location>` by the same. */
   readonly vdiMap?: ReadonlyMap<string, string>;

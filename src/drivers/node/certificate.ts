@@ -23,7 +23,8 @@ export const makeCertificate = async (wanted: {
   assertPossible(names, wanted.days);
   const commonName = names.find((name) => name.length <= COMMON_NAME_MAX) ?? 'localhost';
   const now = Date.now();
-  // Loaded when it is needed, which is once in the life of a host: it would cost every start a third of a second.
+  // Loaded when it is needed, which is once in the life of a host: it would cost every start a third of a
+  // second.
   const { generate } = await import('selfsigned');
   const made = await generate([{ name: 'commonName', value: commonName.replaceAll(':', '-') }], {
     keyType: 'ec',

@@ -93,7 +93,10 @@ const answerBody = (exchange: Exchange, idleMs: number): HttpBody => {
   };
 };
 
-/** Resolves when what `begin` asks for is done; rejects when the client goes away or takes nothing for too long. */
+/**
+ * Resolves when what `begin` asks for is done; rejects when the client goes away or takes nothing for too
+ * long.
+ */
 const taken = (
   { response, socket }: Exchange,
   idleMs: number,

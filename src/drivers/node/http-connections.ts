@@ -6,8 +6,9 @@ import type { HttpLimits } from '../http/http.ts';
 export const REFUSED_MAX = 64;
 
 /**
- * The open connections of a server, counted by where they come from. Where there are too many, of one source or in
- * all, one that does nothing gives way: the one that has done nothing longest, of the source that has most.
+ * The open connections of a server, counted by where they come from. Where there are too many, of one source
+ * or in all, one that does nothing gives way: the one that has done nothing longest, of the source that has
+ * most.
  */
 export interface Connections {
   /** False: the connection is one too many, and is only to be told so. */

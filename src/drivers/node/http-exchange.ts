@@ -2,7 +2,9 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 
-/** How long a connection that is ended with data unread stays open, so that the client can read its answer. */
+/**
+ * How long a connection that is ended with data unread stays open, so that the client can read its answer.
+ */
 const LINGER_MS_MAX = 2_000;
 
 /** One request and its response, and what is known about the end of its body. */
@@ -10,7 +12,9 @@ export interface Exchange {
   readonly incoming: IncomingMessage;
   readonly response: ServerResponse;
   readonly socket: Socket;
-  /** Where the body comes from: the request, or the socket itself when the body lasts until the client closes. */
+  /**
+   * Where the body comes from: the request, or the socket itself when the body lasts until the client closes.
+   */
   readonly source: Readable;
   /** Why no more of the body comes although it is not whole. */
   broken: string | undefined;

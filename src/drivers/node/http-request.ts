@@ -26,7 +26,10 @@ export const httpHead = (incoming: IncomingMessage, secure: boolean): HttpHead |
 /** Most requests have none. */
 const NO_QUERY = new URLSearchParams();
 
-/** Proxies may send the whole address, browsers a fragment: what is around path and query says nothing that we need. */
+/**
+ * Proxies may send the whole address, browsers a fragment: what is around path and query says nothing that we
+ * need.
+ */
 const pathAndQuery = (target: string): string => {
   const local = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '');
   const fragmentAt = local.indexOf('#');

@@ -104,7 +104,9 @@ const makeServer = ({ tls, limits }: HttpListen): Server => {
   return Object.assign(server, { httpAllowHalfOpen: true });
 };
 
-/** Connections are counted before their TLS is there, for one that never finishes its handshake counts too. */
+/**
+ * Connections are counted before their TLS is there, for one that never finishes its handshake counts too.
+ */
 const rawSocketOf = (socket: Socket): Socket =>
   (socket as Socket & { readonly _parent?: Socket })._parent ?? socket;
 

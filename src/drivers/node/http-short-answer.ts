@@ -30,7 +30,8 @@ export const sendShort = (
   const { response, socket } = exchange;
   const told = response as Told;
   response.statusCode = status;
-  told._header = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\nContent-Length: ${body.length}\r\n${lines}Date: ${date()}\r\n${kept}\r\n`;
+  const first = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}`;
+  told._header = `${first}\r\nContent-Length: ${body.length}\r\n${lines}Date: ${date()}\r\n${kept}\r\n`;
   told._headerSent = true;
   socket.write(told._header + body, 'latin1');
   response.end();

@@ -11,7 +11,10 @@ import { socketWire } from './mesh-socket.ts';
 const PATH = '/mesh';
 const HEAD_BYTES_MAX = 8_192;
 
-/** WebSockets over TLS 1.3. Each side checks the other's certificate before it sends or reads a byte of the mesh. */
+/**
+ * WebSockets over TLS 1.3. Each side checks the other's certificate before it sends or reads a byte of the
+ * mesh.
+ */
 export const nodeMeshNetwork: MeshNetwork = {
   dial: async (to, options) => {
     const failure = new AbortController();
@@ -107,7 +110,8 @@ const upgrading = ({ messageBytesMax }: ListenOptions): WebSocketServer =>
 
 const refuse = (socket: TLSSocket, why: string): void => {
   const body = `The mesh refuses this connection: ${why}.\n`;
-  const head = `HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}`;
+  const first = 'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain';
+  const head = `${first}\r\nContent-Length: ${body.length}`;
   socket.end(`${head}\r\n\r\n${body}`);
 };
 

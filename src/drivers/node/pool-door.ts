@@ -46,7 +46,9 @@ const secured = (host: string, port: number, timeoutMs: number): Promise<TLSSock
     });
   });
 
-/** Requests over the one connection; another is not made, since nobody would have looked at its certificate. */
+/**
+ * Requests over the one connection; another is not made, since nobody would have looked at its certificate.
+ */
 const posting = (socket: TLSSocket, place: Place): Pick<OpenDoor, 'post' | 'close'> => {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let used = false;

@@ -1,7 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { NetworkFailure } from '../network.ts';
 
-/** A whole body. Rejects with `too-large`, or with the error that ended it early; the connection is the caller's to end. */
+/**
+ * A whole body. Rejects with `too-large`, or with the error that ended it early; the connection is the
+ * caller's to end.
+ */
 export const wholeBody = (message: IncomingMessage, bytesMax: number): Promise<Buffer> =>
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

@@ -1,15 +1,19 @@
 import type { Log } from '../../std/log.ts';
-import { isStruct, type Struct, struct, type Value } from '../../std/value.ts';
+import type { Value } from '../../std/value.ts';
+import {
+  type DatapathBackend,
+  type DatapathUse,
+  openHoldings,
+  type VolumeName,
+  volumeNamed,
+} from './datapath-holdings.ts';
 import {
   type Access,
   accessOf,
-  type BackendAction,
   type DatapathRequest,
   type DatapathState,
   type DatapathStates,
   superstate,
-  transition,
-  wayOut,
 } from './datapath-state.ts';
 import type { StateFiles } from './state-files.ts';
 import { type StorageCall, StorageError } from './storage.ts';
@@ -48,149 +52,17 @@ export interface Datapaths {
   statesOf(volume: VolumeName): { readonly states: DatapathStates; readonly superstate: DatapathState };
 }
 
-export interface VolumeName {
-  readonly sr: string;
-  readonly key: string;
-}
-
-export interface DatapathUse extends VolumeName {
-  readonly datapath: string;
-  /** The domain that uses it, as text; `0` is this host itself. */
-  readonly vm: string;
-}
-
-/** What the backend knows an attached volume by, for as long as it is. */
-export interface VolumePlace {
-  readonly uri: string;
-  readonly domain: string;
-}
-
-export interface Attachment extends VolumePlace {
-  /** What it said at attach; null while it has not. */
-  readonly backend: Value;
-}
-
-export interface DatapathBackend {
-  /** Changes nothing. */
-  locate(use: DatapathUse, call: StorageCall): Promise<VolumePlace>;
-  attach(place: VolumePlace, call: StorageCall): Promise<Value>;
-  drive(
-    place: VolumePlace,
-    action: Exclude<BackendAction['do'], 'attach'>,
-    access: Access,
-    call: StorageCall,
-  ): Promise<void>;
-}
-
-/** An attachment without datapaths is an attach that was cut short. */
-interface Holding extends VolumeName {
-  readonly attachment: Attachment | undefined;
-  readonly states: DatapathStates;
-  readonly leaked: ReadonlySet<string>;
-}
-
 export const openDatapaths = async (given: {
   readonly backend: DatapathBackend;
   readonly files: StateFiles;
   readonly turns: Turns;
   readonly log: Log;
 }): Promise<Datapaths> => {
-  const { backend, files, turns, log } = given;
-  const holdings = new Map<string, Holding>();
-  for (const [name, state] of await files.load()) holdings.set(name, readHolding(name, state));
-
-  const holdingOf = (volume: VolumeName): Holding =>
-    holdings.get(nameOf(volume)) ?? {
-      ...volume,
-      attachment: undefined,
-      states: new Map(),
-      leaked: new Set(),
-    };
-
-  const commit = async (holding: Holding): Promise<void> => {
-    const name = nameOf(holding);
-    if (holding.states.size > 0 || holding.attachment !== undefined) {
-      await files.put(name, writeHolding(holding));
-      holdings.set(name, holding);
-    } else {
-      await files.remove(name);
-      holdings.delete(name);
-    }
-  };
-
-  const attach = async (use: DatapathUse, call: StorageCall): Promise<Attachment> => {
-    const place = await backend.locate(use, call);
-    await commit({ ...holdingOf(use), attachment: { ...place, backend: null } });
-    try {
-      return { ...place, backend: await backend.attach(place, call) };
-    } catch (error) {
-      // Whatever ended the attach must not end this.
-      await takeBack(use, { debugInfo: call.debugInfo }).catch((cause) => {
-        log.warn({ ...use, error: cause }, 'a failed attach could not be taken back yet');
-      });
-      throw error;
-    }
-  };
-
-  const takeBack = async (volume: VolumeName, call: StorageCall): Promise<void> => {
-    const holding = holdingOf(volume);
-    if (holding.attachment === undefined || holding.states.size > 0) return;
-    await backend.drive(holding.attachment, 'detach', 'RO', call);
-    await commit({ ...holding, attachment: undefined });
-  };
-
-  const apply = async (use: DatapathUse, request: DatapathRequest, call: StorageCall): Promise<void> => {
-    const holding = holdingOf(use);
-    const { states, actions } = transition(holding.states, use.datapath, request);
-    let { attachment } = holding;
-    for (const { do: action, access } of actions) {
-      if (action === 'attach') attachment = await attach(use, call);
-      else if (attachment !== undefined) await backend.drive(attachment, action, access, call);
-    }
-    const leaked = new Set([...holding.leaked].filter((datapath) => states.has(datapath)));
-    await commit({ ...holding, states, leaked, attachment: states.size > 0 ? attachment : undefined });
-  };
-
-  const forget = (volume: VolumeName, datapath: string): Promise<void> => {
-    const holding = holdingOf(volume);
-    const states = new Map(holding.states);
-    states.delete(datapath);
-    return commit({ ...holding, states, attachment: states.size > 0 ? holding.attachment : undefined });
-  };
-
-  const end = async (volume: VolumeName, datapath: string, allowLeak: boolean, call: StorageCall) => {
-    try {
-      for (const request of wayOut(holdingOf(volume).states.get(datapath) ?? 'Detached')) {
-        await apply({ ...volume, datapath, vm: HOST_DOMAIN }, request, call);
-      }
-    } catch (error) {
-      log.warn({ ...volume, datapath, allowLeak, error }, 'a datapath could not be ended');
-      if (allowLeak) return forget(volume, datapath);
-      const holding = holdingOf(volume);
-      await commit({ ...holding, leaked: new Set([...holding.leaked, datapath]) });
-      throw error;
-    }
-  };
-
-  const endLeft = async (volume: VolumeName, call: StorageCall): Promise<void> => {
-    await takeBack(volume, call);
-    for (const datapath of holdingOf(volume).leaked) await end(volume, datapath, false, call);
-  };
-
-  /** Readers first: without its writer the volume would have to change access in place. */
-  const endAll = async (volume: VolumeName, allowLeak: boolean, call: StorageCall): Promise<void> => {
-    await takeBack(volume, call).catch((error) => {
-      if (!allowLeak) throw error;
-      return commit({ ...holdingOf(volume), attachment: undefined });
-    });
-    const all = [...holdingOf(volume).states];
-    const readers = all.filter(([, state]) => accessOf(state) === 'RO');
-    const writers = all.filter(([, state]) => accessOf(state) === 'RW');
-    for (const [datapath] of [...readers, ...writers]) await end(volume, datapath, allowLeak, call);
-  };
+  const { turns } = given;
+  const { holdings, holdingOf, apply, end, endLeft, endAll } = await openHoldings(given);
 
   const inTurn = <T>(volume: VolumeName, call: StorageCall, work: () => Promise<T>): Promise<T> =>
-    turns.shared(volume.sr, () => turns.alone(nameOf(volume), work, call.signal), call.signal);
+    turns.shared(volume.sr, () => turns.alone(volumeNamed(volume), work, call.signal), call.signal);
 
   const withVolume: Datapaths['withVolume'] = (volume, call, work) =>
     inTurn(volume, call, async () => {
@@ -241,7 +113,7 @@ export const openDatapaths = async (given: {
         call.signal,
       ),
 
-    backendOf: (volume) => holdings.get(nameOf(volume))?.attachment?.backend,
+    backendOf: (volume) => holdings.get(volumeNamed(volume))?.attachment?.backend,
     statesOf: (volume) => {
       const { states } = holdingOf(volume);
       return { states, superstate: superstate(states.values()) };
@@ -249,37 +121,8 @@ export const openDatapaths = async (given: {
   };
 };
 
-/** The domain that means this host itself. */
-export const HOST_DOMAIN = '0';
-
 const refuseSharing = (states: DatapathStates, { key, datapath }: DatapathUse, access: Access): void => {
   const others = [...states].filter(([name]) => name !== datapath).map(([, state]) => state);
   const writer = access === 'RW' || accessOf(superstate(others)) === 'RW';
   if (writer && others.length > 0) throw new StorageError('VDI_IN_USE', [key, 'attach']);
-};
-
-const nameOf = ({ sr, key }: VolumeName): string => `${sr}/${key}`;
-
-const writeHolding = ({ attachment, states, leaked }: Holding): Struct =>
-  struct({
-    attachment: attachment && struct({ ...attachment }),
-    states: new Map<string, Value>(states),
-    leaked: [...leaked],
-  });
-
-const readHolding = (name: string, state: Struct): Holding => {
-  const slash = name.indexOf('/');
-  const attachment = state.get('attachment');
-  const states = state.get('states');
-  const leaked = state.get('leaked');
-  if (slash < 0 || !isStruct(states) || !Array.isArray(leaked)) {
-    throw new Error(`The state of volume ${name} is not what this version writes; remove its state file`);
-  }
-  return {
-    sr: name.slice(0, slash),
-    key: name.slice(slash + 1),
-    attachment: isStruct(attachment) ? (Object.fromEntries(attachment) as unknown as Attachment) : undefined,
-    states: states as DatapathStates as Map<string, DatapathState>,
-    leaked: new Set(leaked as string[]),
-  };
 };

@@ -1,5 +1,5 @@
 import type { AttachedSrs } from './attached-srs.ts';
-import { type DatapathBackend, type DatapathUse, HOST_DOMAIN } from './datapaths.ts';
+import { type DatapathBackend, type DatapathUse, HOST_DOMAIN } from './datapath-holdings.ts';
 import type { ScriptPlugins } from './script-plugins.ts';
 import { readBackend, readNothing, readVolume } from './script-values.ts';
 import { CLONE_ON_BOOT } from './script-volumes.ts';

@@ -1,6 +1,7 @@
 import type { Clock } from '../../std/clock.ts';
 import type { AttachedSrs } from './attached-srs.ts';
-import type { Datapaths, VolumeName } from './datapaths.ts';
+import type { VolumeName } from './datapath-holdings.ts';
+import type { Datapaths } from './datapaths.ts';
 import { readNothing, readVolume, type ScriptVolume } from './script-values.ts';
 import { type Storage, type StorageCall, StorageError, type Volume, type VolumeMethod } from './storage.ts';
 

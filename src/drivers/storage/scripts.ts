@@ -38,7 +38,9 @@ export const scriptLimits: ScriptLimits = { runMsMax: 10 * 60_000, outputBytesMa
 const QUOTED_MAX = 200;
 const ERROR_PARAMS_MAX = 32;
 
-/** Looks for `volume/<plugin>` and `datapath/<scheme>` below the roots; of two with one name the first counts. */
+/**
+ * Looks for `volume/<plugin>` and `datapath/<scheme>` below the roots; of two with one name the first counts.
+ */
 export const findScripts = async (
   given: { readonly disk: Disk; readonly processes: Processes; readonly limits: ScriptLimits },
   roots: readonly string[],

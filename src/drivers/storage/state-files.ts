@@ -30,7 +30,8 @@ export const stateFiles = (disk: Disk, folder: string, bootId: string): StateFil
     const value = parsed(await disk.readText(path, FILE_BYTES_MAX));
     if (!isStruct(value) || value.get('format') !== FORMAT) {
       throw new UnusableError(
-        `${path} does not say any more which disks are in use here. Halt the guests of this host, and remove it.`,
+        `${path} does not say any more which disks are in use here. ` +
+          'Halt the guests of this host, and remove it.',
       );
     }
     return value;

@@ -13,7 +13,9 @@ const PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(raw|qcow2)$/;
 export const isImage = (name: string): boolean => PATTERN.test(name);
 export const formatOf = (image: string): ImageFormat => (image.endsWith('.qcow2') ? 'qcow2' : 'raw');
 
-/** The images of one folder as they are found: by regular files alone, and by nothing that leads out of it. */
+/**
+ * The images of one folder as they are found: by regular files alone, and by nothing that leads out of it.
+ */
 export interface FoundImages {
   headOf(image: string): Promise<Qcow2Header>;
   /** The image and all it stands on, top first. */

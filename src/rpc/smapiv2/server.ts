@@ -3,7 +3,7 @@ import { boolOf, member, stringOf, variant } from '../../codec/rpclib.ts';
 import { readXmlRpcCall, type XmlRpcCall } from '../../codec/xmlrpc-reader.ts';
 import { xmlFailureValue, xmlSuccess, xmlValue } from '../../codec/xmlrpc-writer.ts';
 import type { Endpoint, Network, Serving } from '../../drivers/network.ts';
-import type { DatapathUse, VolumeName } from '../../drivers/storage/datapaths.ts';
+import type { DatapathUse, VolumeName } from '../../drivers/storage/datapath-holdings.ts';
 import type { ScriptStorage } from '../../drivers/storage/script-storage.ts';
 import { type StorageCall, StorageError } from '../../drivers/storage/storage.ts';
 import type { Log } from '../../std/log.ts';

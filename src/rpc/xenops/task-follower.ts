@@ -31,7 +31,10 @@ const DEBUG_INFO = 'task follower';
 /** Tasks that one client follows at once; more are refused. */
 const FOLLOWED_MAX = 10_000;
 
-/** `order` makes the calls that are followed, `call` all others: an order that was taken is always seen to its end. */
+/**
+ * `order` makes the calls that are followed, `call` all others: an order that was taken is always seen to its
+ * end.
+ */
 export const taskFollower = (call: XenopsCall, order: XenopsCall, log: Log): TaskFollower => {
   const waiters = new Map<string, Waiter>();
   const closing = new AbortController();

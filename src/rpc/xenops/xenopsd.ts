@@ -5,6 +5,7 @@ import type {
   Hypervisor,
   VmState,
   XenopsDestination,
+  XenopsWork,
 } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Endpoint, Network } from '../../drivers/network.ts';
 import type { Clock } from '../../std/clock.ts';
@@ -88,6 +89,33 @@ export const xenopsdHypervisor = ({
       work('VM.set_memory_dynamic_range', { id, minimum, maximum }, how),
     setXsdata: (id, xsdata, how) => work('VM.set_xsdata', { id, xsdata }, how),
 
+    ...deviceCalls({ tell, work, statDevice }),
+
+    watch: events.watch,
+    barrier: events.barrier,
+    refresh: (id) => tell('UPDATES.refresh_vm', { id }),
+    close: async () => {
+      await Promise.all([tasks.close(), events.close()]);
+    },
+  };
+};
+
+type DeviceCalls = Pick<
+  Hypervisor,
+  Extract<keyof Hypervisor, `${string}Vbd` | `${string}Vif` | 'setVifLocking'>
+>;
+
+const deviceCalls = (by: {
+  readonly tell: (method: string, args: Readonly<Record<string, Value | undefined>>) => Promise<void>;
+  readonly work: (
+    method: string,
+    args: Readonly<Record<string, Value | undefined>>,
+    how: XenopsWork,
+  ) => Promise<void>;
+  readonly statDevice: (method: string, id: DeviceId) => ReturnType<Hypervisor['statVbd']>;
+}): DeviceCalls => {
+  const { tell, work, statDevice } = by;
+  return {
     addVbd: (vbd) => tell('VBD.add', { vbd: vbdValue(vbd) }),
     removeVbd: (id) => tell('VBD.remove', { id }),
     plugVbd: (id, how) => work('VBD.plug', { id }, how),
@@ -103,13 +131,6 @@ export const xenopsdHypervisor = ({
     setVifLocking: (id, mode, how) =>
       work('VIF.set_locking_mode', { id, locking_mode: lockingValue(mode) }, how),
     statVif: (id) => statDevice('VIF.stat', id),
-
-    watch: events.watch,
-    barrier: events.barrier,
-    refresh: (id) => tell('UPDATES.refresh_vm', { id }),
-    close: async () => {
-      await Promise.all([tasks.close(), events.close()]);
-    },
   };
 };
 

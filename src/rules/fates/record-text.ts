@@ -60,7 +60,9 @@ const readValue = (type: Type<unknown>, text: string): unknown => {
   );
 };
 
-/** Columns that the class does not have are passed over. Throws an error where this is no row of the class. */
+/**
+ * Columns that the class does not have are passed over. Throws an error where this is no row of the class.
+ */
 export const readRecordText = <C extends ClassName>(
   cls: AnyClass & { readonly name: C },
   text: string,

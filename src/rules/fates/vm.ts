@@ -104,7 +104,8 @@ export const vmFates = {
     'made',
     'made',
     'copied',
-    'A new VM and a copy have a seed of addresses of their own, a snapshot the same one; a copy of a template ' +
+    'A new VM and a copy have a seed of addresses of their own, a snapshot the same one; a ' +
+      'copy of a template ' +
       'says which, and is not one that came with the installation.',
   ),
   domid: row('made', 'made', 'made', 'made', 'There is no domain.'),

@@ -1,8 +1,8 @@
 import type { RecordNamed } from '../../model/class.ts';
 import type { Refusal } from '../../objects/refusal.ts';
 
-// What a VM's own settings say against starting it. They are taken as they come, since clients set them one by
-// one and in any order; here they are looked at together.
+// What a VM's own settings say against starting it. They are taken as they come, since clients set them one
+// by one and in any order; here they are looked at together.
 
 type VmRow = RecordNamed<'VM'>;
 
@@ -14,7 +14,9 @@ export interface MemoryRange {
 const within = (value: bigint, min: bigint, max: bigint): bigint =>
   value < min ? min : value > max ? max : value;
 
-/** The dynamic range as a guest gets it: within the static one. Undefined: a range has its ends the wrong way. */
+/**
+ * The dynamic range as a guest gets it: within the static one. Undefined: a range has its ends the wrong way.
+ */
 export const memoryRange = (vm: VmRow): MemoryRange | undefined => {
   const { memory_static_min: min, memory_static_max: max } = vm;
   if (max < min || vm.memory_dynamic_max < vm.memory_dynamic_min) return undefined;

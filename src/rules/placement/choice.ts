@@ -30,8 +30,8 @@ const noneOf = (refusals: readonly Refusal[]): Fault => {
 };
 
 /**
- * The host that suits a VM best, of those that it can run on; throws why there is none. `memory` is what hosts
- * have without this VM, where the caller knows it, and then no other hosts come into question.
+ * The host that suits a VM best, of those that it can run on; throws why there is none. `memory` is what
+ * hosts have without this VM, where the caller knows it, and then no other hosts come into question.
  */
 export const chooseHost = (view: View, self: Ref<'VM'>, memory?: Memory): Ref<'host'> => {
   const vm = view.require('VM', self);

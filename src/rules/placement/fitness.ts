@@ -4,6 +4,7 @@ import { isLive } from '../../objects/places.ts';
 import type { Refusal } from '../../objects/refusal.ts';
 import type { View } from '../../store/view.ts';
 import { capabilitiesOn, guestRefusal } from '../guest-capabilities.ts';
+import { isAtLeast } from '../versions.ts';
 import { bootRefusal } from './boot-parameters.ts';
 import { freeBytes, neededBytes } from './memory.ts';
 import type { HostMemory } from './selection.ts';
@@ -39,6 +40,14 @@ const hardware: Check = ({ self, vm, host, machine }) => {
   const versions = `[${offered.join('; ')}]`;
   const wanted = String(vm.hardware_platform_version);
   return ['VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION', host, versions, self, wanted];
+};
+
+/** A guest that runs knows the software under it, and may find less on a host that was not upgraded yet. */
+const software: Check = ({ view, self, vm, host, machine }) => {
+  const home = view.get('host', vm.resident_on);
+  return home === undefined || isAtLeast(machine.software_version, home.software_version)
+    ? undefined
+    : ['VM_HOST_INCOMPATIBLE_VERSION', host, self];
 };
 
 /** Of its disks, and of what it is to be resumed from. */
@@ -86,6 +95,7 @@ const checks: readonly Check[] = [
   present,
   enabled,
   hardware,
+  software,
   repositories,
   networks,
   cores,
@@ -102,8 +112,8 @@ const once = <T>(make: () => T): (() => T) => {
 };
 
 /**
- * What keeps a VM from running on each host that is asked about, as far as rows tell, other than how much memory
- * is free there. What the VM needs is looked up once, however many hosts there are.
+ * What keeps a VM from running on each host that is asked about, as far as rows tell, other than how much
+ * memory is free there. What the VM needs is looked up once, however many hosts there are.
  */
 export const hostRefusals = (view: View, self: Ref<'VM'>): ((host: Ref<'host'>) => Refusal | undefined) => {
   const vm = view.require('VM', self);

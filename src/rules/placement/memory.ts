@@ -33,7 +33,9 @@ const guestsOf = (view: View, host: Ref<'host'>, without: Ref<'VM'> | undefined)
   return guests;
 };
 
-/** The memory of a host and of its guests, whose number alone decides what it costs. `without`: a VM left out. */
+/**
+ * The memory of a host and of its guests, whose number alone decides what it costs. `without`: a VM left out.
+ */
 export const memoryOfHost = (view: View, host: Ref<'host'>, without?: Ref<'VM'>): HostMemory => {
   const { metrics, memory_overhead: overhead } = view.require('host', host);
   const [pool] = view.all('pool');

@@ -101,7 +101,10 @@ export const randomIndex = (items: readonly unknown[], random: () => number): nu
   return Math.floor(items.length * value);
 };
 
-/** The elements before a position and those from there on. Throws when it is not within the list or at its end. */
+/**
+ * The elements before a position and those from there on. Throws when it is not within the list or at its
+ * end.
+ */
 export const cutAt = <T>(
   items: readonly T[],
   at: number,

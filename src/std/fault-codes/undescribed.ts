@@ -1,4 +1,7 @@
-/** Codes that are answered although the XenAPI never described them. No parameter is named where none is known. */
+/**
+ * Codes that are answered although the XenAPI never described them. No parameter is named where none is
+ * known.
+ */
 export const undescribed = {
   AUTH_ENABLE_FAILED_NO_SUPPORT_ENCRYPT_TYPE: [],
   BALLOONING_DISABLED: [],

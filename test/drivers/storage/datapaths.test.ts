@@ -7,11 +7,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Disk } from '../../../src/drivers/disk.ts';
 import { nodeDisk } from '../../../src/drivers/node/disk.ts';
-import {
-  type DatapathBackend,
-  type Datapaths,
-  openDatapaths,
-} from '../../../src/drivers/storage/datapaths.ts';
+import type { DatapathBackend } from '../../../src/drivers/storage/datapath-holdings.ts';
+import { type Datapaths, openDatapaths } from '../../../src/drivers/storage/datapaths.ts';
 import { stateFiles } from '../../../src/drivers/storage/state-files.ts';
 import { turns } from '../../../src/drivers/storage/turns.ts';
 import { silentLog } from '../../../src/std/log.ts';

@@ -33,7 +33,9 @@ const refuseKnown = (machine: Machine | undefined): void => {
   if (machine.guest !== undefined || machine.domid !== undefined) throw badPowerState(machine, 'Halted');
 };
 
-/** Takes the description of a VM whose memory will follow. A later migration of it takes an earlier's place. */
+/**
+ * Takes the description of a VM whose memory will follow. A later migration of it takes an earlier's place.
+ */
 export const expectArrival = async (
   core: Core,
   metadata: XenopsMetadata,
@@ -82,7 +84,9 @@ const arrivingWith = (core: Core, vm: string, token: string): Machine | undefine
   return machine?.arriving?.token === token ? machine : undefined;
 };
 
-/** Takes the memory and answers on the stream, which stays open: once it is cut nobody waits for the guest. */
+/**
+ * Takes the memory and answers on the stream, which stays open: once it is cut nobody waits for the guest.
+ */
 export const receiveMemory = async (core: Core, vm: string, token: string, stream: Duplex): Promise<void> => {
   const machine = arrivingWith(core, vm, token);
   const { arriving, cut } = machine ?? {};
@@ -138,7 +142,9 @@ export const dismiss = async (core: Core, machine: Machine, debugInfo: string): 
   else await core.machines.remove(machine.id);
 };
 
-/** The source has let go of the guest. From the token's note on it is ours; a rejection says that it is not. */
+/**
+ * The source has let go of the guest. From the token's note on it is ours; a rejection says that it is not.
+ */
 export const commit = (core: Core, vm: string, token: string, debugInfo: string): Promise<Outcome> => {
   core.handovers.check(token);
   return takeTurn(core.queues, vm, undefined, async () => {

@@ -20,13 +20,17 @@ export interface Journey {
   readonly vifMap: ReadonlyMap<string, string>;
 }
 
-/** How long a task asks a destination that was cut off whose the guest is; after that the daemon asks alone. */
+/**
+ * How long a task asks a destination that was cut off whose the guest is; after that the daemon asks alone.
+ */
 const ASKING_MS_MAX = 10_000;
 const ASK_AGAIN_MS = 250;
 /** What part of the progress is the memory's. */
 const MEMORY_SHARE = 0.95;
 
-/** Leaves `machine.departing` set when it could not be found out, or not be seen to, where the guest belongs. */
+/**
+ * Leaves `machine.departing` set when it could not be found out, or not be seen to, where the guest belongs.
+ */
 export const migrate = async (core: Core, machine: Machine, journey: Journey, work: Work): Promise<void> => {
   work.check();
   const peer = peerAt(core.network, journey.url);
@@ -110,7 +114,9 @@ const travelling = (machine: Machine, { vdiMap, vifMap }: Journey, token: string
   };
 };
 
-/** Resolves once the destination has all of it, with what closes the stream. Closing it gives the guest up. */
+/**
+ * Resolves once the destination has all of it, with what closes the stream. Closing it gives the guest up.
+ */
 const sendMemory = async (
   core: Core,
   machine: Machine,

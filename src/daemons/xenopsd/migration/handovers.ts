@@ -17,7 +17,9 @@ export interface Handovers {
   remove(token: string): Promise<void>;
 }
 
-/** Sources say when they need the answer no longer; those that died before stay. At the limit no more come. */
+/**
+ * Sources say when they need the answer no longer; those that died before stay. At the limit no more come.
+ */
 export const HANDOVERS_MAX = 10_000;
 const FILE_MAX = 4 * 1024 * 1024;
 

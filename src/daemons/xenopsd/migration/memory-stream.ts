@@ -112,7 +112,9 @@ export const answerFailed = (stream: Duplex, clock: Clock, error: XenopsError): 
   stream.once('close', cancel);
 };
 
-/** Resolves with the destination's word that it has the guest; rejects with its refusal, or when it is cut. */
+/**
+ * Resolves with the destination's word that it has the guest; rejects with its refusal, or when it is cut.
+ */
 export const answerOn = (stream: Duplex): Promise<void> =>
   new Promise((resolve, reject) => {
     let said = Buffer.alloc(0);

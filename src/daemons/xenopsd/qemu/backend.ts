@@ -44,7 +44,9 @@ export interface QemuOptions {
 const RELEASE_MS_MAX = 10_000;
 const CPU_INFO_MAX = 16 * 1024 * 1024;
 
-/** The machine has a power button, and saving its memory is the emulator's work: no guest needs tools for it. */
+/**
+ * The machine has a power button, and saving its memory is the emulator's work: no guest needs tools for it.
+ */
 const guestFeatures: ReadonlyMap<string, string> = new Map([
   ['control/feature-poweroff', '1'],
   ['control/feature-reboot', '1'],
@@ -60,9 +62,8 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     releaseMsMax: options.releaseMsMax ?? RELEASE_MS_MAX,
     diskFolders: options.diskFolders ?? [],
     emulator: onceFound(async () => {
-      const { processes, emulator = 'qemu-system-x86_64', log, firstUser: first } = options;
-      const users =
-        first === undefined ? undefined : { first, gid: await groupOfGuests(options.disk, first) };
+      const { disk, processes, emulator = 'qemu-system-x86_64', log, firstUser: first } = options;
+      const users = first === undefined ? undefined : { first, gid: await groupOfGuests(disk, first) };
       return findEmulator(processes, emulator, log, users);
     }),
     onEnd: (vm, what) => report(vm, what),
@@ -89,20 +90,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     name: 'xenopsd-qemu',
     version: '1',
     features: ['suspend', 'hotplug', 'migrate'],
-    capabilities: async () => ({
-      vifPositions: VIFS_MAX,
-      vbdPositions: DISKS_MAX,
-      vcpus: VCPUS_MAX,
-      memoryBytesMin: Number(MEMORY_MIB_MIN << 20n),
-      uefi: await findFirmware(host.disk).then(
-        () => true,
-        () => false,
-      ),
-      secureBoot: false,
-      floppies: false,
-      ballooning: false,
-      sharedPositions: false,
-    }),
+    capabilities: () => capabilitiesOf(host.disk),
     guestFeatures,
     recover: async (known, reports) => {
       report = reports;
@@ -171,6 +159,21 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     },
   };
 };
+
+const capabilitiesOf = async (disk: Disk): ReturnType<Backend['capabilities']> => ({
+  vifPositions: VIFS_MAX,
+  vbdPositions: DISKS_MAX,
+  vcpus: VCPUS_MAX,
+  memoryBytesMin: Number(MEMORY_MIB_MIN << 20n),
+  uefi: await findFirmware(disk).then(
+    () => true,
+    () => false,
+  ),
+  secureBoot: false,
+  floppies: false,
+  ballooning: false,
+  sharedPositions: false,
+});
 
 const quit = async (host: Host, guest: LiveGuest): Promise<void> => {
   const { pid, name } = guest.record;

@@ -74,7 +74,10 @@ export const busesFor = (devices: readonly Device[]): readonly Device[] => [
   ...(devices.some(({ bus }) => bus === 'scsi') ? [controller] : []),
 ];
 
-/** A guest is not saved or moved while it holds on to what was taken from it: nothing could be put there again. */
+/**
+ * A guest is not saved or moved while it holds on to what was taken from it: nothing could be put there
+ * again.
+ */
 export const stillHeld = ({ kind, key }: Device): Error =>
   notReleased(
     kind === 'vif' ? 'VIF' : 'VBD',

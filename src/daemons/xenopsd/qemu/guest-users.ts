@@ -1,6 +1,6 @@
-// Who a guest's emulator runs as. Where the daemon is root each guest has a user of its own, which owns nothing
-// but what it was given: its disks come as open files, so that no path of the host is its to open. Only what is
-// plugged while it runs is opened by path, from a folder that it was started with.
+// Who a guest's emulator runs as. Where the daemon is root each guest has a user of its own, which owns
+// nothing but what it was given: its disks come as open files, so that no path of the host is its to open.
+// Only what is plugged while it runs is opened by path, from a folder that it was started with.
 import { basename, dirname } from 'node:path';
 import type { Disk, Owner } from '../../../drivers/disk.ts';
 import type { DiskImage } from '../../../drivers/disk-image.ts';
@@ -27,7 +27,10 @@ export const userOf = ({ first, gid }: GuestUsers, domid: number): Owner => ({
   gid,
 });
 
-/** The group of guests. A KVM that is for a group already makes that group theirs, one for root alone is given. */
+/**
+ * The group of guests. A KVM that is for a group already makes that group theirs, one for root alone is
+ * given.
+ */
 export const groupOfGuests = async (disk: Disk, first: number): Promise<number> => {
   if (!(await disk.exists(KVM))) return first;
   const { uid, gid, mode } = await disk.ownerOf(KVM);

@@ -227,7 +227,10 @@ export const lastWords = async ({ disk }: Pick<Host, 'disk'>, folder: Folder): P
   return new Error(`the emulator ended: ${said === '' ? 'it did not say why' : said}`);
 };
 
-/** What the emulator reads of files that are not the guest's it gets as copies, made of the very files checked. */
+/**
+ * What the emulator reads of files that are not the guest's it gets as copies, made of the very files
+ * checked.
+ */
 const copyBootFiles = async (
   { disk, kernels }: Host,
   folder: Folder,

@@ -163,7 +163,9 @@ const withoutZero = (value: string): string => {
   return value;
 };
 
-/** Copies in the guest's folder: for a multiboot kernel even the name of its RAM disk is a list of options. */
+/**
+ * Copies in the guest's folder: for a multiboot kernel even the name of its RAM disk is a list of options.
+ */
 const kernel = (vm: Vm): string[] => {
   const boot = directBoot(vm);
   if (!boot) return [];

@@ -33,7 +33,9 @@ export interface Method<Q extends Message, A extends Message> {
 /** One connection to each member. Calls go to one member until it fails, then to the next. */
 export interface Channels {
   readonly endpoints: readonly string[];
-  /** Rejects with `EtcdFailure`. What changes nothing is asked of each member in turn until the time is up. */
+  /**
+   * Rejects with `EtcdFailure`. What changes nothing is asked of each member in turn until the time is up.
+   */
   call<Q extends Message, A extends Message>(
     method: Method<Q, A>,
     request: Encodable<Q>,
@@ -71,7 +73,9 @@ const channelOptions = {
   'grpc-node.flow_control_window': 4 * 1_024 * 1_024,
 };
 
-/** A member that sees no leader says so at once, and ends its watches, instead of keeping everybody waiting. */
+/**
+ * A member that sees no leader says so at once, and ends its watches, instead of keeping everybody waiting.
+ */
 export const withLeader = (): Metadata => {
   const metadata = new Metadata();
   metadata.set('hasleader', 'true');
@@ -135,7 +139,8 @@ export const openChannels = (options: ConnectOptions): Channels => {
       const rest = call.endpoint === undefined ? endpoints.filter((one) => one !== first) : [];
       let failure: EtcdFailure | undefined;
       for (const [index, endpoint] of [first, ...rest].entries()) {
-        // What is left is shared among those that have not been asked, so that one which is silent is not the last.
+        // What is left is shared among those that have not been asked, so that one which is silent is not the
+        // last.
         const left = byMs - Date.now();
         if (left <= 0 && failure !== undefined) break;
         const share = method.changes ? left : left / (rest.length + 1 - index);

@@ -62,7 +62,9 @@ export const openWatch = (channels: Channels, request: WatchRequest, events: Wat
   };
 };
 
-/** A fragment may end within a revision, so its last one is kept until the next begins or there are no more. */
+/**
+ * A fragment may end within a revision, so its last one is kept until the next begins or there are no more.
+ */
 const revisions = (events: WatchEvents) => {
   let kept: WatchEvent[] = [];
   let revision = 0;

@@ -116,6 +116,8 @@ export const alerts = {
   SM_GC_NO_SPACE: 3,
 } as const satisfies Readonly<Record<string, Priority>>;
 
+export type AlertName = keyof typeof alerts;
+
 interface AlertFamily {
   readonly prefix: string;
   /** What comes after the prefix, one for each member. */

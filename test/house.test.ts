@@ -1,0 +1,265 @@
+// Goal: every file is reached by a program, stands in its room, and has the form that docs/house.md asks for.
+// Method: the import graph is walked from the programs, the table of rooms is read from docs/house.md and held against
+// every import, and each source file is parsed for its functions and read for its lines.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+import { describe, expect, test } from 'vitest';
+import { behaviours } from '../actors/behaviours.ts';
+import { classes } from '../actors/index.ts';
+import { catalogOf } from '../src/objects/catalog.ts';
+import { type HttpActionName, httpActions } from '../src/objects/http-actions.ts';
+
+const files = (...folders: string[]): string[] =>
+  folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .map((name) => join(folder, name))
+      .filter((path) => path.endsWith('.ts')),
+  );
+const sources = files('src', 'actors');
+const text = (path: string): string => readFileSync(path, 'utf8');
+
+/** The program of `npm run simulate`. */
+const simulation = 'test/simulation/simulate.ts';
+
+interface Module {
+  readonly source: string;
+  readonly dependencies: readonly {
+    readonly resolved: string;
+    readonly module: string;
+    readonly dependencyTypes: readonly string[];
+  }[];
+}
+const cruised = spawnSync(
+  process.execPath,
+  [
+    'node_modules/dependency-cruiser/bin/dependency-cruise.mjs',
+    '--output-type',
+    'json',
+    'src',
+    'actors',
+    simulation,
+  ],
+  { encoding: 'utf8', maxBuffer: 1 << 28 },
+);
+const modules: readonly Module[] = JSON.parse(cruised.stdout).modules;
+const importsOf = new Map(
+  modules.map(({ source, dependencies }) => [source, dependencies.map(({ resolved }) => resolved)]),
+);
+
+const reachedFrom = (programs: readonly string[]): ReadonlySet<string> => {
+  const reached = new Set<string>();
+  const left = [...programs];
+  for (let path = left.pop(); path !== undefined; path = left.pop()) {
+    if (reached.has(path)) continue;
+    reached.add(path);
+    left.push(...(importsOf.get(path) ?? []));
+  }
+  return reached;
+};
+
+/** What `npm run docs` loads of the build. */
+const loadedByDocs = [...text('scripts/docs.mjs').matchAll(/built\(([^)]*)\)/g)]
+  .map(([, parts = '']) => [...parts.matchAll(/'([^']+)'/g)].map(([, part]) => part).join('/'))
+  .filter((path) => path !== '')
+  .map((path) => path.replace(/\.js$/, '.ts'));
+
+const programs = [
+  'src/main.ts',
+  // Each is started by the one before, as a process of its own.
+  'src/main/examine-store.ts',
+  'src/daemons/xenopsd/main.ts',
+  ...sources.filter((path) => /^src\/plugins\/[a-z-]+\.ts$/.test(path)),
+  ...loadedByDocs,
+  simulation,
+];
+
+/**
+ * Rules that recorded cases of the XenAPI check already, while the message or HTTP action that needs them is not
+ * built. Once it is, the rule must be reached and its row goes.
+ */
+const ahead: Readonly<Record<string, string | { readonly action: HttpActionName }>> = {
+  'actors/bond/mac.ts': 'Bond.create',
+  'actors/cluster/admission.ts': 'Cluster.pool_destroy',
+  'actors/cluster_host/admission.ts': 'Cluster_host.enable',
+  'actors/host/cpu-features.ts': 'host.set_cpu_features',
+  'actors/pif/gateway.ts': 'PIF.reconfigure_ip',
+  'actors/pool/ha/planning.ts': 'pool.enable_ha',
+  'actors/pool/ha/evacuation.ts': 'pool.enable_ha',
+  'actors/pool/ha/packing.ts': 'pool.enable_ha',
+  'actors/pool/wlb-url.ts': 'pool.initialize_wlb',
+  'actors/vm_appliance/admission.ts': 'VM_appliance.start',
+  'src/cli/arguments.ts': { action: 'post_cli' },
+  'src/edge/accept.ts': { action: 'rrd_updates' },
+  'src/rules/addresses.ts': 'PIF.reconfigure_ip',
+  'src/rules/map-keys.ts': 'Bond.set_property',
+  'src/rules/service-url.ts': { action: 'post_services' },
+  'src/std/ids.ts': 'VM.import',
+};
+
+/** Parts of what is being built: the client of etcd, and the simulated network of daemons. */
+const isUnderWay = (path: string): boolean =>
+  /^src\/(simulation\/memory-(network|post|stream)|drivers\/(node\/)?etcd)\b/.test(path);
+
+describe('every file', () => {
+  const reached = reachedFrom(programs);
+
+  test('is reached from a program or from the simulation, unless it is ahead of its message', () => {
+    expect(programs.filter((path) => !existsSync(path))).toEqual([]);
+    const lost = sources.filter((path) => !reached.has(path) && !(path in ahead) && !isUnderWay(path));
+    expect(lost).toEqual([]);
+  });
+
+  test('is no longer called ahead of its message once that is built or the file is reached', () => {
+    const catalog = catalogOf(classes, behaviours);
+    const edge = files('src/edge', 'src/main').map(text).join('\n');
+    const isBuilt = (what: (typeof ahead)[string]): boolean => {
+      if (typeof what !== 'string') return new RegExp(`action: '${what.action}'`).test(edge);
+      const message = catalog.find(what);
+      return message === undefined || catalog.handler(message) !== undefined;
+    };
+    const settled = Object.entries(ahead).filter(([path, what]) => reached.has(path) || isBuilt(what));
+    expect(settled).toEqual([]);
+    expect(Object.keys(ahead).filter((path) => !existsSync(path))).toEqual([]);
+    expect(Object.values(ahead).every((what) => typeof what === 'string' || what.action in httpActions)).toBe(
+      true,
+    );
+  });
+
+  test('would be missed if nothing reached it', () => {
+    expect(reachedFrom(['src/main.ts']).has('src/simulation/pool/simulate.ts')).toBe(false);
+    expect(reached.size).toBeGreaterThan(600);
+  });
+});
+
+interface Room {
+  readonly folder: string;
+  /** Empty where it may import every room above. */
+  readonly rooms: readonly string[];
+  readonly packages: readonly string[];
+}
+
+const cells = (line: string): readonly string[] => line.split('|').map((cell) => cell.trim());
+const words = (cell: string): readonly string[] =>
+  cell
+    .replaceAll(/\([^)]*\)|`/g, '')
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
+
+/** The table of docs/house.md, in its order. */
+const rooms: readonly Room[] = text('docs/house.md')
+  .split('\n')
+  .filter((line) => /^\| `(src\/[a-z]+|actors)` \|/.test(line))
+  .map((line) => {
+    const [, folder = '', , may = '', packages = ''] = cells(line);
+    const named = words(may).map((word) => (word === 'actors' ? word : `src/${word}`));
+    return {
+      folder: folder.replaceAll('`', ''),
+      rooms: may.startsWith('every room') ? [] : named,
+      packages: words(packages),
+    };
+  });
+const orderOf = new Map(rooms.map(({ folder }, at) => [folder, at]));
+const roomOf = (path: string): string | undefined => /^(src\/[a-z]+|actors)(?=\/)/.exec(path)?.[0];
+
+describe('the table of rooms in docs/house.md', () => {
+  test('has every folder, and only those that there are', () => {
+    const folders = new Set(sources.map(roomOf).filter((room) => room !== undefined && room !== 'src/main'));
+    expect([...orderOf.keys()].toSorted()).toEqual([...folders].toSorted());
+  });
+
+  test('is the order of rooms: no import runs back up it', () => {
+    const back = modules.flatMap(({ source, dependencies }) =>
+      dependencies
+        .filter(({ resolved }) => {
+          const [from, to] = [orderOf.get(roomOf(source) ?? ''), orderOf.get(roomOf(resolved) ?? '')];
+          return from !== undefined && (to === undefined ? resolved.startsWith('src/main') : to > from);
+        })
+        .map(({ resolved }) => `${source} -> ${resolved}`),
+    );
+    expect(back).toEqual([]);
+    expect(rooms.flatMap(({ folder, rooms: may }) => may.filter((to) => !before(to, folder)))).toEqual([]);
+  });
+
+  test('names the packages that its rooms import, and no others', () => {
+    const imported = (room: string): readonly string[] => {
+      const names = modules
+        .filter(({ source }) => roomOf(source) === room)
+        .flatMap(({ dependencies }) => dependencies)
+        .filter(({ resolved }) => resolved.includes('node_modules/'))
+        .map(({ resolved }) => /.*node_modules\/(?:@types\/)?((?:@[^/]+\/)?[^/]+)/.exec(resolved)?.[1] ?? '');
+      return [...new Set(names)].toSorted();
+    };
+    for (const { folder, packages } of rooms) {
+      expect([folder, ...imported(folder)]).toEqual([folder, ...packages.toSorted()]);
+    }
+  });
+
+  test('leaves no dependency of the product that nothing imports', () => {
+    const { dependencies } = JSON.parse(text('package.json'));
+    const imported = modules.filter(({ source }) => source !== simulation).flatMap((one) => one.dependencies);
+    const unused = Object.keys(dependencies).filter(
+      (name) => !imported.some(({ module }) => module === name),
+    );
+    expect(unused).toEqual([]);
+  });
+});
+
+const longestLine = 110;
+const longestFunction = 60;
+/** Closures are our objects: one that makes an object holds its operations, which are functions of their own. */
+const longestObject = 130;
+
+interface Measured {
+  readonly name: string;
+  /** From its first line to its last. */
+  readonly lines: number;
+  /** Without the functions in it. */
+  readonly own: number;
+}
+
+const functionsOf = (path: string): readonly Measured[] => {
+  const parsed = ts.createSourceFile(path, text(path), ts.ScriptTarget.Latest, true);
+  const measured: Measured[] = [];
+  const lineOf = (position: number): number => parsed.getLineAndCharacterOfPosition(position).line;
+  /** Answers how many lines the functions below a node take. */
+  const visit = (node: ts.Node): number => {
+    let within = 0;
+    ts.forEachChild(node, (child) => {
+      within += visit(child);
+    });
+    if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined) return within;
+    const first = lineOf(node.getStart(parsed));
+    const lines = lineOf(node.end) - first + 1;
+    measured.push({ name: `${path}:${first + 1}`, lines, own: lines - within });
+    // The line on which it begins is one of the function around it, too.
+    return lines - 1;
+  };
+  visit(parsed);
+  return measured;
+};
+
+describe('every source file', () => {
+  // Rooms that are being rebuilt, whose form is looked at when they stand.
+  const standing = sources.filter((path) => !/^src\/(store|pool|simulation|assembly|main)\//.test(path));
+
+  test('has lines of at most 110 columns, comments and texts too', () => {
+    const long = standing.flatMap((path) =>
+      text(path)
+        .split('\n')
+        .flatMap((line, at) => (line.length > longestLine ? [`${path}:${at + 1}`] : [])),
+    );
+    expect(long).toEqual([]);
+  });
+
+  test('has functions of at most 60 lines, and 130 with those that it makes an object of', () => {
+    const measured = standing.flatMap(functionsOf);
+    const long = measured.filter(({ lines, own }) => own > longestFunction || lines > longestObject);
+    expect(long).toEqual([]);
+    expect(measured.length).toBeGreaterThan(3_000);
+  });
+});
+
+const before = (to: string, from: string): boolean => (orderOf.get(to) ?? 99) < (orderOf.get(from) ?? 99);
