@@ -205,7 +205,7 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
   const disk = memoryDisk();
   const catalog = catalogOf(classes, options.behaviours ?? []);
   const hosts: WorldHost[] = [];
-  const store = openStore({
+  const { store, replica } = openStore({
     classes: [...classes, ...internalClasses],
     durable: options.durable ?? disk,
     log: silentLog,
@@ -276,7 +276,7 @@ export const world = async (options: WorldOptions = {}): Promise<World> => {
     close: async () => {
       disk.refuseWrites(undefined);
       for (const { objects } of hosts) objects.stop();
-      await store.close();
+      await replica.close();
     },
   };
 };

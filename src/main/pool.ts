@@ -17,6 +17,7 @@ import type { StateFile } from '../pool/state.ts';
 import { takingInOf } from '../pool/taking-in.ts';
 import { openTunnel, serveTunnels } from '../pool/tunnel.ts';
 import type { Log } from '../std/log.ts';
+import type { Replica } from '../store/replica.ts';
 import type { Store } from '../store/store.ts';
 import { type HostCertificate, hostCertificate, meshCertificateLost } from './certificate.ts';
 import type { Closing } from './closing.ts';
@@ -32,6 +33,7 @@ export interface PoolParts {
   readonly paths: Paths & { readonly run: string };
   readonly log: Log;
   readonly store: Store;
+  readonly replica: Replica;
   readonly state: StateFile;
   readonly host: Ref<'host'>;
   readonly credentials: SharedCredentials;
@@ -62,7 +64,7 @@ const certificateDays = 3_650;
 const goodbyeMs = 2_000;
 
 export const openPool = async (options: UpOptions, parts: PoolParts, opened: Closing): Promise<HostPool> => {
-  const { machine, paths, log, store, state, host, credentials } = parts;
+  const { machine, paths, log, store, replica, state, host, credentials } = parts;
   const address = options.listen ?? '127.0.0.1';
   const make = (): Promise<HostCertificate> => makeCertificate({ names: [address], days: certificateDays });
   const certificate = await hostCertificate(machine.disk, paths.meshCertificate, make, meshCertificateLost);
@@ -92,6 +94,7 @@ export const openPool = async (options: UpOptions, parts: PoolParts, opened: Clo
   const ground: Ground = {
     ...machine,
     store,
+    replica,
     mesh,
     state,
     host,

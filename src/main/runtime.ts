@@ -57,17 +57,17 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
   if (state.current?.change === 'ejected') await forgetPool(state, paths);
   let assembled: Assembled | undefined;
   const freeBytes = async (): Promise<bigint> => (await machine.disk.space(paths.data)).freeBytes;
-  const store = openStore({
+  const { store, replica } = openStore({
     classes: [...classes, ...internalClasses],
     durable: lmdbDurable(paths.store, freeBytes),
     log,
     ...storeRules(catalog),
     onStaged: (changes) => assembled?.objects.staged(changes),
   });
-  opened.add(store);
+  opened.add(replica);
   if (state.current?.change === 'joins') {
     const { change: _, ...joined } = state.current;
-    await store.disown();
+    await replica.disown();
     await state.save(joined);
   }
   const derived = state.current?.role === 'coordinator';
@@ -86,6 +86,7 @@ export const openRuntime = async (options: UpOptions, parts: RuntimeParts, opene
       credentials: endingSessions(parts.credentials, (user) => assembled?.services.localSessions.endOf(user)),
       machine,
       store,
+      replica,
       state,
       host,
       addressOf: (other) => clientAddress(store, other, host, httpsPort),

@@ -83,9 +83,9 @@ const unlessDecided = async (
 const isDecided = (ground: Ground, id: string): boolean => peerOf(ground, ground.host)?.proposal === id;
 
 /** This host took over before it was answered: its rows tell whether the change is among them, or is to be made anew. */
-const foundHere = ({ store, host }: Ground, id: string): Verdict =>
+const foundHere = ({ store, replica, host }: Ground, id: string): Verdict =>
   store.latest.get('xenact_peer', peerRef(host))?.proposal === id
-    ? { generation: store.position.generation }
+    ? { generation: replica.position.generation }
     : { stale: store.generation };
 
 /** The same with the note of its number. */
@@ -100,17 +100,17 @@ export const catchUp = async (
   leader: Ref<'host'>,
   signal: AbortSignal,
 ): Promise<Position> => {
-  const { store, mesh, limits } = ground;
+  const { store, replica, mesh, limits } = ground;
   const call = (name: string, payload: unknown): Promise<unknown> =>
     mesh.call(leader, name, payload, { timeoutMs: limits.applyMsMax, signal });
   for (;;) {
-    const answer = fieldsOf(await call('follow', { position: store.position }));
+    const answer = fieldsOf(await call('follow', { position: replica.position }));
     if (flagOf(answer['copy'])) {
-      await store.replace(piecesOf(call));
+      await replica.replace(piecesOf(call));
       continue;
     }
     await store.reached(countOf(answer['generation']), signal);
-    return store.position;
+    return replica.position;
   }
 };
 

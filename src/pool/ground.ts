@@ -2,6 +2,7 @@ import type { Mesh } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
 import type { Clock, Random } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
+import type { Replica } from '../store/replica.ts';
 import type { Store } from '../store/store.ts';
 import type { Peer } from './rows.ts';
 import type { StateFile } from './state.ts';
@@ -9,6 +10,8 @@ import type { StateFile } from './state.ts';
 /** What every part of a host's place in its pool stands on. */
 export interface Ground {
   readonly store: Store;
+  /** The same rows as the pool's log knows them. */
+  readonly replica: Replica;
   readonly mesh: Mesh;
   readonly state: StateFile;
   readonly host: Ref<'host'>;

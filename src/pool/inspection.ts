@@ -104,7 +104,7 @@ export interface OwnInspector {
   messages(ref: string): readonly Handled[];
 }
 
-type OwnGround = Pick<Ground, 'clock' | 'store' | 'host'>;
+type OwnGround = Pick<Ground, 'clock' | 'store' | 'replica' | 'host'>;
 
 export const ownInspectorOf = (ground: OwnGround, place: () => Place, objects: Objects): OwnInspector => {
   const observation = observationOf(ground, objects);
@@ -233,7 +233,7 @@ const inspectionOf = (
     role,
     leader: named(leader),
     epoch,
-    store: { ...store.position, horizon: store.horizon, rows },
+    store: { ...ground.replica.position, horizon: store.horizon, rows },
     actors: objects
       .look()
       .slice(0, actorsShownMax)

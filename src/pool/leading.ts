@@ -1,6 +1,6 @@
+import type { PrimaryAppending } from '../log/primary/appending.ts';
 import type { Ref } from '../model/types.ts';
 import { dateTimeOf } from '../model/types.ts';
-import { Fault } from '../std/fault.ts';
 import type { Batch } from '../store/batch.ts';
 import type { Position } from '../store/epochs.ts';
 import { type Ground, hostsOf, votersOf, votesNeeded } from './ground.ts';
@@ -23,6 +23,10 @@ interface Follower {
   waiting: Batch[];
   wake: () => void;
   ended: boolean;
+  /** It was given everything up to here as it began. */
+  readonly given: number;
+  /** It knows that everything up to here is acknowledged. */
+  settled: number;
 }
 
 export interface LeadingOptions {
@@ -34,11 +38,16 @@ export interface LeadingOptions {
   readonly onLost?: (host: Ref<'host'>) => void;
 }
 
-export const leadingOf = (ground: Ground, { replicas, onLost, onDead }: LeadingOptions): Leading => {
-  const { store, mesh, log, limits } = ground;
+export const leadingOf = (
+  ground: Ground,
+  appending: PrimaryAppending,
+  { replicas, onLost, onDead }: LeadingOptions,
+): Leading & { needed(): number } => {
+  const { store, replica, mesh, log, limits } = ground;
   const followers = new Map<Ref<'host'>, Follower>();
   const aside = new Set<Ref<'host'>>();
   let stopped = false;
+  let halted = false;
 
   const drop = (follower: Follower): void => {
     follower.ended = true;
@@ -52,8 +61,8 @@ export const leadingOf = (ground: Ground, { replicas, onLost, onDead }: LeadingO
   const recount = (): void => {
     const voters = votersOf(ground).filter((host) => host === ground.host || !aside.has(host));
     const heard = voters.filter((host) => host === ground.host || ground.isUp(host)).length;
-    store.halt(heard >= votesNeeded(voters.length) ? undefined : tooFew(heard, voters.length));
-    store.recount();
+    halted = heard < votesNeeded(voters.length);
+    appending.recount();
   };
 
   /**
@@ -61,6 +70,7 @@ export const leadingOf = (ground: Ground, { replicas, onLost, onDead }: LeadingO
    * acknowledged, however few take the log just now.
    */
   const needed = (): number => {
+    if (halted || stopped) return Number.POSITIVE_INFINITY;
     if (replicas === 0) return 0;
     const voters = votersOf(ground);
     const others = [...followers.keys()].filter((host) => !voters.includes(host)).length;
@@ -68,9 +78,9 @@ export const leadingOf = (ground: Ground, { replicas, onLost, onDead }: LeadingO
     return Math.max(Math.min(replicas, followers.size), least) + others;
   };
 
-  store.awaitReplicas(needed);
-  const stopBatches = store.batches((batch) => {
+  const stopBatches = appending.batches((batch) => {
     for (const follower of followers.values()) {
+      if (batch.generation <= follower.given) continue;
       if (follower.waiting.length >= limits.batchesWaitingMax) drop(follower);
       else follower.waiting.push(batch);
       follower.wake();
@@ -81,19 +91,26 @@ export const leadingOf = (ground: Ground, { replicas, onLost, onDead }: LeadingO
     if (state === 'down' && follower !== undefined) drop(follower);
     else recount();
   });
+  const stopWatching = store.watch(() => {
+    for (const follower of followers.values()) follower.wake();
+  });
   const liveness = livenessOf(ground, onDead);
   recount();
 
   return {
+    needed,
     follow: async (host, from) => {
-      const missing = store.since(from);
+      const missing = replica.since(from);
       if (missing === undefined) return { copy: true, generation: store.generation };
       const known = followers.get(host);
       if (known !== undefined) drop(known);
-      const follower: Follower = { host, position: from, waiting: [missing], wake: () => {}, ended: false };
+      const follower: Follower = {
+        ...{ host, position: from, waiting: [missing], wake: () => {}, ended: false },
+        ...{ given: missing.generation, settled: missing.acknowledged },
+      };
       followers.set(host, follower);
       aside.delete(host);
-      push(ground, follower)
+      push(ground, appending, follower)
         .catch((error: unknown) =>
           log.info({ error: String(error), host }, 'A member no longer takes the log'),
         )
@@ -113,27 +130,25 @@ export const leadingOf = (ground: Ground, { replicas, onLost, onDead }: LeadingO
       if (stopped) return;
       stopped = true;
       stopBatches();
+      stopWatching();
       stopPeers();
       liveness.stop();
       for (const follower of [...followers.values()]) drop(follower);
       // What nobody else has by now is not acknowledged by a host that no longer leads.
-      store.awaitReplicas(() => Number.POSITIVE_INFINITY);
-      store.halt(undefined);
+      appending.end();
     },
   };
 };
-
-const tooFew = (heard: number, voters: number): Fault =>
-  new Fault('INTERNAL_ERROR', [
-    `This coordinator hears only ${heard} of ${voters} hosts, so it changes nothing: another may have taken over. ` +
-      'Bring hosts back, or say with host.declare_dead which of them are off and stay off.',
-  ]);
 
 /** Groups that a member has been handed and has not acknowledged; it writes what comes meanwhile as one. */
 const groupsUnderWayMax = 16;
 
 /** Hands a member the log, piece after piece, and notes how far it is. */
-const push = async ({ store, mesh, limits }: Ground, follower: Follower): Promise<void> => {
+const push = async (
+  { replica, mesh, limits }: Ground,
+  appending: PrimaryAppending,
+  follower: Follower,
+): Promise<void> => {
   let underWay = 0;
   let failed: { readonly error: unknown } | undefined;
   const hand = async (batch: Batch): Promise<void> => {
@@ -142,7 +157,7 @@ const push = async ({ store, mesh, limits }: Ground, follower: Follower): Promis
       const answer = await mesh.call(follower.host, 'apply', { batch }, { timeoutMs: limits.applyMsMax });
       if (follower.ended) return;
       follower.position = positionOf(fieldsOf(answer)['position']);
-      store.acknowledged(follower.host, follower.position.generation);
+      appending.has(follower.host, follower.position.generation);
     } catch (error) {
       failed ??= { error };
     } finally {
@@ -150,10 +165,29 @@ const push = async ({ store, mesh, limits }: Ground, follower: Follower): Promis
       follower.wake();
     }
   };
+  let telling = false;
+  const tell = async (): Promise<void> => {
+    telling = true;
+    follower.settled = replica.acknowledged;
+    const generation = follower.settled;
+    try {
+      await mesh.call(follower.host, 'settled', { generation }, { timeoutMs: limits.applyMsMax });
+    } catch (error) {
+      failed ??= { error };
+    } finally {
+      telling = false;
+      follower.wake();
+    }
+  };
   while (!follower.ended && failed === undefined) {
     const batch = underWay < groupsUnderWayMax ? follower.waiting.shift() : undefined;
     if (batch !== undefined) {
+      follower.settled = Math.max(follower.settled, batch.acknowledged);
       void hand(batch);
+      continue;
+    }
+    if (replica.acknowledged > follower.settled && !telling) {
+      void tell();
       continue;
     }
     await new Promise<void>((resolve) => {

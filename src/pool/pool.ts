@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
+import { primaryAppending } from '../log/primary/appending.ts';
 import type { Ref } from '../model/types.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import type { Places } from '../objects/places.ts';
 import type { Standing } from '../objects/standing.ts';
 import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
-import type { CopyPiece } from '../store/batch.ts';
 import { NotLeading } from '../store/roles.ts';
+import { copiesOf } from './copies.ts';
 import { authorityOf, catchUp } from './following.ts';
 import { forwarding, serveCarried } from './forwarding.ts';
 import { type Ground, hostsOf, peerRef } from './ground.ts';
@@ -83,7 +84,7 @@ export const poolOf = (ground: Ground, options: PoolOptions): Pool => {
   const authority = authorityOf(ground, leader, () => now.role.kind === 'leads');
   const parts: Parts = { ground, options, now, authority };
   serve(parts);
-  const { mesh, store, host } = ground;
+  const { mesh, host } = ground;
   const stopWatching = mesh.onPeer(({ host: peer, state }) => {
     const { role } = now;
     if (state === 'down' && role.kind === 'follows' && role.leader === peer) seek(parts, role.leader);
@@ -118,7 +119,6 @@ export const poolOf = (ground: Ground, options: PoolOptions): Pool => {
       now.turn.abort(new Error('The host stops'));
       stopWatching();
       now.leading?.stop();
-      store.halt(undefined);
     },
   };
 };
@@ -191,21 +191,28 @@ const follows = ({ now }: Parts): boolean => now.role.kind === 'follows';
 
 const lead = async (parts: Parts, epoch: number): Promise<void> => {
   const { ground, options, now } = parts;
-  const { state, store, host, log } = ground;
+  const { state, replica, host, log } = ground;
   const current = state.current;
   if (current === undefined) throw new Error('A host without a state cannot lead');
   if (current.epoch > epoch) throw outrun();
   await state.save({ host: current.host, role: 'coordinator', epoch, led: epoch });
   // Nothing is acknowledged before it is known who follows.
-  store.awaitReplicas(() => Number.POSITIVE_INFINITY);
-  await store.lead(epoch);
+  let needed = (): number => Number.POSITIVE_INFINITY;
+  const appending = primaryAppending(() => needed());
+  await replica.lead(epoch, appending);
   // Whoever was given consent meanwhile relies upon it.
   if ((state.current?.epoch ?? epoch) > epoch) {
-    await store.follow(parts.authority);
+    await replica.follow(parts.authority);
     throw outrun();
   }
   const signal = change(parts, { kind: 'leads' });
-  now.leading = leadingOf(ground, { ...options, onLost: (one) => void invite(parts, one, true) });
+  const leading = leadingOf(ground, appending, {
+    ...options,
+    onLost: (one) => void invite(parts, one, true),
+  });
+  now.leading = leading;
+  needed = leading.needed;
+  appending.recount();
   log.info({ host, epoch }, 'This host leads its pool');
   // What is done with the rows now may have to wait for those that follow.
   void Promise.all(hostsOf(ground).map((one) => invite(parts, one)));
@@ -247,7 +254,7 @@ const invite = async ({ ground }: Parts, host: Ref<'host'>, again = false): Prom
 /** Never rejects: what fails is tried again. */
 const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = false): Promise<void> => {
   const { ground, options, now, authority } = parts;
-  const { state, store, log, limits, clock } = ground;
+  const { state, replica, log, limits, clock } = ground;
   const { role } = now;
   const current = state.current;
   if (current === undefined || now.stopped) return;
@@ -255,7 +262,7 @@ const follow = async (parts: Parts, leader: Ref<'host'>, epoch: number, again = 
   const signal = change(parts, { kind: 'follows', leader, synced: false });
   try {
     await state.save({ ...current, role: 'member', epoch: Math.max(epoch, state.current?.epoch ?? 0) });
-    await store.follow(authority);
+    await replica.follow(authority);
   } catch (error) {
     // A disk that is full now may have room later.
     log.info({ error: String(error), leader }, 'The coordinator cannot be followed now');
@@ -297,11 +304,11 @@ const noteCoordinator = async ({ store, state, log }: Ground, leader: Ref<'host'
 /** Looks for a leader until there is one. A coordinator that was deposed for nobody asks to lead again. */
 const seek = (parts: Parts, last: Ref<'host'> | undefined, then: 'waits' | 'reclaims' = 'waits'): void => {
   const { ground, now, authority } = parts;
-  const { store, clock, limits, log } = ground;
+  const { replica, clock, limits, log } = ground;
   if (now.stopped) return;
   const sinceMs = clock.monotonicMs();
   const signal = change(parts, { kind: 'seeks', sinceMs, last });
-  store
+  replica
     .follow(authority)
     .catch((error: unknown) => log.warn({ error: String(error) }, 'Waiting for a coordinator'));
   const look = async (): Promise<void> => {
@@ -344,8 +351,8 @@ const heard = async (parts: Parts, epoch: number): Promise<void> => {
 /** Stops deciding. What was decided is written down first, as far as the time for it goes. */
 const stepDown = async (parts: Parts): Promise<void> => {
   const { ground } = parts;
-  const { store, clock, limits, log } = ground;
-  const paused = store.pause();
+  const { replica, clock, limits, log } = ground;
+  const paused = replica.pause();
   paused.catch(() => {});
   // Nobody acknowledges what an old coordinator decides, so that part may never come to its end.
   await Promise.race([paused.catch(() => {}), sleep(clock, limits.pauseMsMax)]);
@@ -361,7 +368,7 @@ const takeOver = async (parts: Parts): Promise<void> => {
   const insists = lonelyMs !== undefined && clock.monotonicMs() - lonelyMs < limits.insistMs;
   const last = now.role.kind === 'follows' ? now.role.leader : now.role.last;
   change(parts, { kind: 'seeks', sinceMs: clock.monotonicMs(), last });
-  await ground.store.follow(parts.authority);
+  await ground.replica.follow(parts.authority);
   try {
     await lead(parts, await succeed(ground, insists));
     now.lonelyMs = undefined;
@@ -375,12 +382,12 @@ const takeOver = async (parts: Parts): Promise<void> => {
 /** The other one takes over with this host's consent; should that fail, this one takes the pool back. */
 const designate = async (parts: Parts, to: Ref<'host'>): Promise<void> => {
   const { ground, now } = parts;
-  const { mesh, store, clock, limits } = ground;
+  const { mesh, replica, clock, limits } = ground;
   if (to === ground.host && now.role.kind === 'leads') return;
   if (now.role.kind !== 'leads')
     throw new Fault('HOST_IS_SLAVE', [parts.options.addressOf(coordinatorOf(parts))]);
   if (!ground.isUp(to) || (now.leading?.reachedBy(to) ?? 0) === 0) throw new Fault('HOST_OFFLINE', [to]);
-  const paused = store.pause();
+  const paused = replica.pause();
   paused.catch(() => {});
   try {
     await Promise.race([paused, sleep(clock, limits.pauseMsMax)]);
@@ -403,12 +410,12 @@ const takeBack = async (parts: Parts): Promise<void> => {
 /** What this host answers the others. */
 const serve = (parts: Parts): void => {
   const { ground, now } = parts;
-  const { mesh, store, state } = ground;
+  const { mesh, replica, state } = ground;
   const who = (): Who => ({
     epoch: state.current?.epoch ?? 0,
     leads: now.role.kind === 'leads' && state.current?.led === state.current?.epoch,
     leader: now.role.kind === 'follows' ? now.role.leader : '',
-    position: store.position,
+    position: replica.position,
   });
   const leads = (): Leading => {
     if (now.leading === undefined) throw new Fault('HOST_IS_SLAVE', [coordinatorOf(parts)]);
@@ -432,7 +439,7 @@ const serve = (parts: Parts): void => {
     // It is on disk before it is given: nobody else ever has the consent of this host to this epoch.
     await state.save({ ...current, consent: { epoch, host: from as Ref<'host'> } });
     if (now.role.kind === 'follows') seek(parts, undefined);
-    return { position: store.position };
+    return { position: replica.position };
   });
   mesh.serve('takeOver', async (_, { from }) => {
     assertLeader(parts, from);
@@ -442,26 +449,33 @@ const serve = (parts: Parts): void => {
   mesh.serve('follow', async (payload, { from }) =>
     leads().follow(from as Ref<'host'>, positionOf(fieldsOf(payload)['position'])),
   );
-  const copies = copiesOf(store);
+  const copies = copiesOf(replica);
   mesh.serve('copy', async (payload, { from }) => ({
     piece: copies.next(from, flagOf(fieldsOf(payload)['begin'])),
   }));
-  mesh.serve('since', async (payload) => ({ batch: store.since(positionOf(fieldsOf(payload)['position'])) }));
+  mesh.serve('since', async (payload) => ({
+    batch: replica.since(positionOf(fieldsOf(payload)['position'])),
+  }));
   mesh.serve('propose', async (payload, { from }) => {
     // Whoever does not decide answers nothing, and is asked no more.
     if (now.role.kind !== 'leads') return {};
     const { proposal } = fieldsOf(payload);
     assertOwnPeer(proposal, from);
     try {
-      return await store.decide(proposal);
+      return await replica.decide(proposal);
     } catch (error) {
       if (error instanceof NotLeading) return {};
       throw error;
     }
   });
+  mesh.serve('settled', async (payload, { from }) => {
+    assertLeader(parts, from);
+    replica.acknowledge(countOf(fieldsOf(payload)['generation']));
+    return {};
+  });
   mesh.serve('apply', async (payload, { from }) => {
     assertLeader(parts, from);
-    return { position: await store.apply(fieldsOf(payload)['batch'] as never) };
+    return { position: await replica.apply(fieldsOf(payload)['batch'] as never) };
   });
 };
 
@@ -482,17 +496,3 @@ export const assertOwnPeer = (proposal: unknown, from: string): void => {
 /** The consent to an epoch was given to nobody else, this host included. */
 const isFree = ({ epoch, led, consent }: PoolState, asked: number, from: string): boolean =>
   epoch === asked && led !== asked && (consent?.epoch !== asked || consent.host === from);
-
-/** Whole copies that are under way, one for each host; a host that begins anew gives up the one before. */
-const copiesOf = (store: Ground['store']): { next(host: string, begin: boolean): CopyPiece | undefined } => {
-  const underWay = new Map<string, Iterator<CopyPiece>>();
-  return {
-    next: (host, begin) => {
-      if (begin) underWay.set(host, store.copy()[Symbol.iterator]());
-      const next = underWay.get(host)?.next();
-      if (next?.done === false) return next.value;
-      underWay.delete(host);
-      return undefined;
-    },
-  };
-};

@@ -73,10 +73,10 @@ export const whoLeads = async (
  * that any of them has acknowledged. Answers the epoch.
  */
 export const succeed = async (ground: Ground, insists: boolean): Promise<number> => {
-  const { state, store, host, limits } = ground;
+  const { state, replica, host, limits } = ground;
   for (let attempt = 0; ; attempt += 1) {
     const { epoch: highest } = await whoLeads(ground);
-    const epoch = Math.max(highest, store.epoch) + 1;
+    const epoch = Math.max(highest, replica.epoch) + 1;
     const current = state.current;
     if (current === undefined) throw new Error('A host without a state cannot lead');
     await state.save({ ...current, epoch, consent: { epoch, host } });
@@ -101,7 +101,7 @@ export const succeed = async (ground: Ground, insists: boolean): Promise<number>
     const votes = 1 + given.filter((one) => voters.includes(one.host)).length;
     if (votes < votesNeeded(voters.length) && !insists) throw new TooFew(votes, voters.length);
     const best = given.toSorted((a, b) => (isAhead(a.position, b.position) ? -1 : 1))[0];
-    if (best !== undefined && isAhead(best.position, store.position)) {
+    if (best !== undefined && isAhead(best.position, replica.position)) {
       await fetchFrom(ground, best.host).catch((error: unknown) => {
         throw error instanceof MeshFailure ? new Fault('CANNOT_CONTACT_HOST', [best.host]) : error;
       });
@@ -129,10 +129,10 @@ export class TooFew extends Fault {
 
 /** A member that has more of the log than this host hands it over as a leader would. */
 const fetchFrom = async (ground: Ground, host: Ref<'host'>): Promise<void> => {
-  const { store, mesh, limits } = ground;
+  const { replica, mesh, limits } = ground;
   const call = (name: string, payload: unknown): Promise<unknown> =>
     mesh.call(host, name, payload, { timeoutMs: limits.applyMsMax });
-  const { batch } = fieldsOf(await call('since', { position: store.position }));
-  if (batch === undefined || batch === null) await store.replace(piecesOf(call));
-  else await store.apply(batch as Batch);
+  const { batch } = fieldsOf(await call('since', { position: replica.position }));
+  if (batch === undefined || batch === null) await replica.replace(piecesOf(call));
+  else await replica.apply(batch as Batch);
 };

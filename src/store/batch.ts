@@ -14,6 +14,8 @@ export interface LogMark {
   readonly epoch: number;
   readonly epochs: Epochs;
   readonly generation: number;
+  /** The pool has everything up to this generation for good. */
+  readonly acknowledged: number;
   /** Deletions before this generation are no longer known. */
   readonly horizon: number;
   /** Whoever decides next goes on above this one. */
@@ -58,8 +60,8 @@ const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (val
 
 /** Throws when what a peer sent has not the shape of a mark. */
 export const checkMark = (mark: LogMark): void => {
-  const { epoch, epochs, generation, horizon, generationMax } = (mark ?? {}) as LogMark;
-  const counts = [epoch, generation, horizon, generationMax].every(isCount);
+  const { epoch, epochs, generation, acknowledged, horizon, generationMax } = (mark ?? {}) as LogMark;
+  const counts = [epoch, generation, acknowledged, horizon, generationMax].every(isCount);
   const history =
     Array.isArray(epochs) &&
     epochs.every((one) => Array.isArray(one) && one.length === 2 && one.every(isCount));

@@ -11,8 +11,8 @@ export const writeGroup = (pipeline: Pipeline, group: readonly Staged[]): WriteG
   const rows = new Map<string, { put?: StoredRow; cls: string; ref: string }>();
   let buried: Tombstone[] = [];
   let afresh = false;
-  for (const { changes, told } of group) {
-    if (told?.afresh === 'rows') {
+  for (const { changes, received } of group) {
+    if (received?.afresh === 'rows') {
       afresh = true;
       buried = [];
     }
@@ -20,7 +20,7 @@ export const writeGroup = (pipeline: Pipeline, group: readonly Staged[]): WriteG
       const { cls, ref } = entry;
       const schema = pipeline.tables.get(cls)?.schema;
       if (!disk || schema === undefined) continue;
-      if (after === undefined && told?.afresh !== 'rows') {
+      if (after === undefined && received?.afresh !== 'rows') {
         buried.push({ generation, cls, ref, created: before?.created ?? generation });
       }
       rows.set(`${cls}/${ref}`, {
@@ -31,7 +31,7 @@ export const writeGroup = (pipeline: Pipeline, group: readonly Staged[]): WriteG
     }
   }
   const last = group.at(-1);
-  const told = last?.told;
+  const received = last?.received;
   const generation = last?.generation ?? 0;
   const kept = afresh ? [] : pipeline.tombstones;
   const over = kept.length + buried.length - pipeline.tombstonesMax;
@@ -40,11 +40,11 @@ export const writeGroup = (pipeline: Pipeline, group: readonly Staged[]): WriteG
     puts: [...rows.values()].flatMap((row) => row.put ?? []),
     deletes: [...rows.values()].filter((row) => row.put === undefined),
     tombstones: buried,
-    horizon: Math.max(afresh ? 0 : pipeline.horizon, told?.horizon ?? 0, dropped ?? 0),
-    generationMax: Math.max(pipeline.reserved, told?.generationMax ?? generation + generationsReserved),
+    horizon: Math.max(afresh ? 0 : pipeline.horizon, received?.horizon ?? 0, dropped ?? 0),
+    generationMax: Math.max(pipeline.reserved, received?.generationMax ?? generation + generationsReserved),
     generation,
-    epochs: told?.epochs ?? pipeline.epochs,
-    follows: told !== undefined || pipeline.follows,
+    epochs: received?.epochs ?? pipeline.stagedEpochs,
+    follows: received !== undefined || pipeline.follows,
     ...(afresh && { afresh }),
   };
 };

@@ -1,12 +1,11 @@
 import { commitBytesMax } from '../model/sizes.ts';
 import { Fault } from '../std/fault.ts';
-import type { Batch } from './batch.ts';
 import { DiskFull, type WriteGroup } from './durable.ts';
-import type { Epochs } from './epochs.ts';
+import { type Epochs, newestEpoch } from './epochs.ts';
 import { writeGroup } from './group.ts';
 import { type Pipeline, type Staged, unpublished } from './state.ts';
 import type { Table } from './table.ts';
-import { batchOf } from './tell.ts';
+import { batchOf, wholeRows } from './tell.ts';
 import type { Draft } from './transaction.ts';
 import type { Change, Version } from './version.ts';
 
@@ -89,20 +88,40 @@ export const schedule = (pipeline: Pipeline): void => {
 const flush = async (pipeline: Pipeline): Promise<void> => {
   while (pipeline.queue.length > 0) {
     const group = takeGroup(pipeline);
-    let written: WriteGroup | undefined;
     try {
-      written = await write(pipeline, group);
+      const received = group.at(-1)?.received !== undefined;
+      await (received ? write(pipeline, group) : append(pipeline, group));
     } catch (error) {
       fail(pipeline, group, error);
-      continue;
     }
-    // All at once: whoever asks what there is must find the group either nowhere or everywhere.
-    if (written !== undefined) note(pipeline, written);
-    pass(pipeline, group);
   }
 };
 
-/** Commits that are written, and told to others, as one: what waits, as far as it is not too much for one message. */
+/** Adds a group that this host decided to the log; resolves once it is on disk. */
+export const append = async (pipeline: Pipeline, group: readonly Staged[]): Promise<void> => {
+  const { term, written: after, stagedEpochs } = pipeline;
+  const generation = group.at(-1)?.generation ?? after;
+  const appended = pipeline.appending.append({
+    epoch: newestEpoch(stagedEpochs),
+    after,
+    generation,
+    batch: () => batchOf(pipeline, group, after),
+    whole: () => wholeRows(group),
+    write: () => write(pipeline, group),
+  });
+  appended.acknowledged.catch(() => {});
+  await appended.written;
+  appended.acknowledged.then(
+    () => {
+      if (pipeline.term === term) acknowledge(pipeline, generation);
+    },
+    (error: unknown) => {
+      for (const commit of group) commit.failed(error);
+    },
+  );
+};
+
+/** Commits that are written, and sent to others, as one: what waits, as far as it is not too much for one message. */
 const takeGroup = (pipeline: Pipeline): Staged[] => {
   const { queue } = pipeline;
   let count = 0;
@@ -114,12 +133,16 @@ const takeGroup = (pipeline: Pipeline): Staged[] => {
   return queue.slice(0, count);
 };
 
-const write = async (pipeline: Pipeline, group: readonly Staged[]): Promise<WriteGroup | undefined> => {
+const write = async (pipeline: Pipeline, group: readonly Staged[]): Promise<void> => {
   const last = group.at(-1)?.generation ?? 0;
-  if (!group.some((commit) => commit.durable) && last <= pipeline.reserved) return undefined;
-  const written = writeGroup(pipeline, group);
-  await pipeline.durable.write(written);
-  return written;
+  let written: WriteGroup | undefined;
+  if (group.some((commit) => commit.durable) || last > pipeline.reserved) {
+    written = writeGroup(pipeline, group);
+    await pipeline.durable.write(written);
+  }
+  // All at once: whoever asks what there is must find the group either nowhere or everywhere.
+  if (written !== undefined) note(pipeline, written);
+  pass(pipeline, group);
 };
 
 const note = (pipeline: Pipeline, { generationMax, afresh, tombstones, horizon }: WriteGroup): void => {
@@ -130,35 +153,42 @@ const note = (pipeline: Pipeline, { generationMax, afresh, tombstones, horizon }
   pipeline.tombstones = [...kept, ...tombstones].filter((one) => one.generation > horizon);
 };
 
-/** What is written goes on its way: to readers, or first to followers. */
+/** What is written waits to be acknowledged, and is then seen by readers. */
 const pass = (pipeline: Pipeline, group: readonly Staged[]): void => {
-  const after = pipeline.written;
   const last = group.at(-1);
-  pipeline.written = last?.generation ?? after;
-  if (last?.told !== undefined) {
-    pipeline.epochs = last.told.epochs;
-    pipeline.reserved = Math.max(pipeline.reserved, last.told.generationMax);
-    publish(pipeline, group);
-    return;
+  pipeline.written = last?.generation ?? pipeline.written;
+  pipeline.epochs = last?.received?.epochs ?? pipeline.stagedEpochs;
+  pipeline.reserved = Math.max(pipeline.reserved, last?.received?.generationMax ?? 0);
+  if (last?.received === undefined) pipeline.unacknowledged.push(group);
+  else {
+    for (const commit of group) {
+      pipeline.unacknowledged.push([commit]);
+      for (const one of commit.received?.replaced?.flat() ?? []) one.failed(isReplaced);
+      commit.done();
+    }
   }
-  pipeline.unacknowledged.push(group);
-  if (pipeline.followers.size > 0 && !pipeline.follows) tell(pipeline, batchOf(pipeline, group, after));
   settle(pipeline);
 };
 
-export const tell = (pipeline: Pipeline, batch: Batch): void => {
-  for (const listener of pipeline.followers) listener(batch);
+const isReplaced = new Fault('INTERNAL_ERROR', [
+  'The pool no longer followed this host when the change was made, and does not have it; repeat the call',
+]);
+
+/** The pool has everything up to the generation for good. */
+export const acknowledge = (pipeline: Pipeline, generation: number): void => {
+  pipeline.acknowledged = Math.max(pipeline.acknowledged, generation);
+  settle(pipeline);
 };
 
-/** Publishes what as many followers have as must. */
-export const settle = (pipeline: Pipeline): void => {
-  // A listener may bring the next acknowledgement; groups are told of one after another all the same.
+/** Publishes what is acknowledged. */
+const settle = (pipeline: Pipeline): void => {
+  // A listener may bring the next acknowledgement; groups are published one after another all the same.
   if (pipeline.settling) return;
   pipeline.settling = true;
   try {
     for (;;) {
       const [group] = pipeline.unacknowledged;
-      if (group === undefined || !isAcknowledged(pipeline, group.at(-1)?.generation ?? 0)) return;
+      if (group === undefined || (group.at(-1)?.generation ?? 0) > pipeline.acknowledged) return;
       pipeline.unacknowledged.shift();
       publish(pipeline, group);
     }
@@ -167,17 +197,9 @@ export const settle = (pipeline: Pipeline): void => {
   }
 };
 
-const isAcknowledged = (pipeline: Pipeline, generation: number): boolean => {
-  if (pipeline.follows || pipeline.halted !== undefined) return false;
-  let missing = pipeline.replicas();
-  if (missing <= 0) return true;
-  for (const has of pipeline.acknowledged.values()) if (has >= generation) missing -= 1;
-  return missing <= 0;
-};
-
-export const publish = (pipeline: Pipeline, group: readonly Staged[]): void => {
+const publish = (pipeline: Pipeline, group: readonly Staged[]): void => {
   const seen: Change[] = [];
-  for (const { generation, changes, told } of group) {
+  for (const { generation, changes, received } of group) {
     for (const change of changes) {
       const { entry, before, after } = change;
       pipeline.tables.get(entry.cls)?.publish(entry, after);
@@ -187,22 +209,14 @@ export const publish = (pipeline: Pipeline, group: readonly Staged[]): void => {
       seen.push(change);
     }
     pipeline.generation = generation;
-    if (told?.afresh !== undefined) pipeline.feed.restart(generation);
-    if (told?.afresh === 'rows') forsake(pipeline);
+    if (received?.afresh !== undefined) pipeline.feed.restart(generation);
   }
   for (const commit of group) commit.done();
   for (const listener of pipeline.listeners) listener(seen);
   wake(pipeline);
 };
 
-const forsake = ({ forsaken }: Pipeline): void => {
-  const fault = new Fault('INTERNAL_ERROR', [
-    'The pool no longer followed this host when the change was made, and does not have it; repeat the call',
-  ]);
-  for (const commit of forsaken.splice(0).flat()) commit.failed(fault);
-};
-
-export const wake = (pipeline: Pipeline): void => {
+const wake = (pipeline: Pipeline): void => {
   for (const waiter of pipeline.waiters) {
     if (waiter.generation > pipeline.generation) continue;
     pipeline.waiters.delete(waiter);
@@ -216,10 +230,10 @@ const fail = (pipeline: Pipeline, group: readonly Staged[], error: unknown): voi
   pipeline.queue = [];
   pipeline.staged = pipeline.written;
   pipeline.stagedEpochs = pipeline.epochs;
-  pipeline.unacknowledged.unshift(...pipeline.forsaken.splice(0));
+  for (const { received } of lost) pipeline.unacknowledged.unshift(...(received?.replaced ?? []));
   const written = unpublished(pipeline);
-  for (const { changes, told } of lost) {
-    if (told?.afresh !== undefined) pipeline.cold = true;
+  for (const { changes, received } of lost) {
+    if (received?.afresh !== undefined) pipeline.cold = true;
     for (const { entry } of changes) {
       const owner = pipeline.tables.get(entry.cls);
       owner?.revert(entry, written.has(entry) ? written.get(entry) : entry.committed);

@@ -9,9 +9,9 @@ import {
   type RowChange,
 } from './batch.ts';
 import { isPrefix, newestEpoch, type Position } from './epochs.ts';
-import { idle, publish, schedule } from './pipeline.ts';
+import { acknowledge, idle, schedule } from './pipeline.ts';
 import type { AnyRecord, Schema } from './schema.ts';
-import { type Pipeline, type Told, unpublished } from './state.ts';
+import { type Pipeline, type Received, unpublished } from './state.ts';
 import type { Table } from './table.ts';
 import { logMark, wholeRow } from './tell.ts';
 import { type Change, same, type Version } from './version.ts';
@@ -152,14 +152,18 @@ const weightOfRow = (record: AnyRecord): number =>
 
 type OnStaged = ((changes: readonly Change[]) => void) | undefined;
 
-/** Takes a batch of the host that decides; resolves once it is durable and visible here. */
+/** Takes a batch of the host that decides; resolves once it is durable here. Readers see it once it is acknowledged. */
 export const applyBatch = (pipeline: Pipeline, batch: Batch, onStaged: OnStaged): Promise<void> => {
   checkMark(batch);
   checkChanges(batch.changes);
   if (!pipeline.follows) throw new BatchRefused('This host decides itself and takes no batch');
   const { staged, queue } = pipeline;
   const own = { epoch: newestEpoch(pipeline.stagedEpochs), generation: staged };
-  if (batch.after !== staged || batch.generation < staged || queue.some(({ told }) => told === undefined)) {
+  if (
+    batch.after !== staged ||
+    batch.generation < staged ||
+    queue.some(({ received }) => received === undefined)
+  ) {
     throw new BatchRefused(`The batch goes on from generation ${batch.after}; this host is at ${staged}`);
   }
   if (!isPrefix(batch.epochs, own)) {
@@ -171,10 +175,9 @@ export const applyBatch = (pipeline: Pipeline, batch: Batch, onStaged: OnStaged)
     throw new BatchRefused('This host just started and must first get what lives in memory only');
   }
   checkKnown(pipeline.tables, batch.changes);
-  confirm(pipeline);
   const changes = batch.changes.flatMap((one) => takeChange(pipeline.tables, one) ?? []);
   pipeline.cold = false;
-  return stageTold(pipeline, changes, batch, batch.warms ? 'memory' : undefined, onStaged);
+  return stageReceived(pipeline, changes, batch, { afresh: batch.warms ? 'memory' : undefined }, onStaged);
 };
 
 /** Throws before anything is taken when a row changes that is not here. */
@@ -188,11 +191,6 @@ const checkKnown = (tables: ReadonlyMap<string, Table>, changes: readonly RowCha
       throw new BatchRefused(`${cls}/${ref} changes and is not known here`);
     }
   }
-};
-
-/** The host that decides goes on from all that this one has, so that is the pool's. */
-const confirm = (pipeline: Pipeline): void => {
-  for (const group of pipeline.unacknowledged.splice(0)) publish(pipeline, group);
 };
 
 /** A class that this version does not know is left out. */
@@ -222,20 +220,21 @@ const versionOf = (
   return { record: { ...from, ...fields }, created, modified: generation, durable, stored };
 };
 
-const stageTold = (
+const stageReceived = (
   pipeline: Pipeline,
   changes: readonly Change[],
-  { epochs, horizon, generationMax, generation }: LogMark,
-  afresh: Told['afresh'],
+  { epochs, horizon, generationMax, generation, acknowledged }: LogMark,
+  how: Pick<Received, 'afresh' | 'replaced'>,
   onStaged: OnStaged,
 ): Promise<void> => {
   pipeline.staged = generation;
   pipeline.stagedEpochs = epochs;
-  const told = { epochs, horizon, generationMax, afresh };
-  const durable = afresh === 'rows' || changes.some(({ disk }) => disk);
+  const received = { epochs, horizon, generationMax, ...how };
+  const durable = how.afresh === 'rows' || changes.some(({ disk }) => disk);
   const applied = new Promise<void>((done, failed) => {
-    pipeline.queue.push({ generation, changes, durable, told, done, failed });
+    pipeline.queue.push({ generation, changes, durable, received, done, failed });
   });
+  acknowledge(pipeline, acknowledged);
   schedule(pipeline);
   onStaged?.(changes);
   return applied;
@@ -289,9 +288,10 @@ export const replaceAll = async (
     replaceTable(owner, rows.get(owner.schema.cls.name) ?? new Map(), mark.generation, changes);
   }
   pipeline.cold = false;
-  pipeline.forsaken = pipeline.unacknowledged.splice(0);
+  const replaced = pipeline.unacknowledged.splice(0);
   // Whoever heard of this host's own changes must read everything again.
-  await stageTold(pipeline, changes, { ...mark, horizon: mark.generation }, 'rows', onStaged);
+  const how = { afresh: 'rows', replaced } as const;
+  await stageReceived(pipeline, changes, { ...mark, horizon: mark.generation }, how, onStaged);
 };
 
 const nothing = { whole: true, stored: 0, fields: {} };

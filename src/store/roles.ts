@@ -1,7 +1,7 @@
 import { Fault } from '../std/fault.ts';
+import { type Appending, ownDisk } from './appending.ts';
 import { isPrefix, newestEpoch, type Position, withEpoch } from './epochs.ts';
-import { generationsReserved } from './group.ts';
-import { idle, settle, stage, tell, wake, writeMark } from './pipeline.ts';
+import { append, idle, stage, writeMark } from './pipeline.ts';
 import { type Authority, checkProposal, isCurrent, type Proposal, replay, type Verdict } from './proposal.ts';
 import { commitsWaitingMax, proposingOf } from './proposing.ts';
 import { reached } from './reached.ts';
@@ -9,7 +9,6 @@ import { type Settling, settleReferences } from './references.ts';
 import { positionOf } from './replication.ts';
 import type { Schema } from './schema.ts';
 import type { Pipeline } from './state.ts';
-import { logMark } from './tell.ts';
 import { type Draft, drafting } from './transaction.ts';
 import { txView } from './typed.ts';
 import type { Change } from './version.ts';
@@ -26,19 +25,19 @@ export class NotLeading extends Error {
 /** Who decides, and commits under either rule. */
 export interface Roles {
   /**
-   * Makes a commit of what `make` does and resolves, with what it answered, once the commit is durable
-   * and visible here, and on as many other hosts as must have it. What `make` throws rejects, and nothing
-   * is changed. On the host that decides `make` runs at once. On another it runs when the commits before
-   * it are over, and again when what it read has changed meanwhile, so it must do nothing but commit.
+   * Makes a commit of what `make` does and resolves, with what it answered, once the commit is durable here,
+   * acknowledged by the log and visible. What `make` throws rejects, and nothing is changed. On the host that leads
+   * `make` runs at once. On another it runs when the commits before it are over, and again when what it read has
+   * changed meanwhile, so it must do nothing but commit.
    */
   commit<T>(make: (tx: Tx) => T): Promise<T>;
   /** Decides upon what another host proposes; resolves like `commit`. What comes from a peer is checked. */
   decide(proposal: unknown): Promise<Verdict>;
   /**
-   * This host decides from now on; durable when it resolves. The epoch must be higher than any this host
-   * knows of, or the one in which it itself led when it was stopped.
+   * This host decides from now on, and adds what it decides to `log`; durable when it resolves. The epoch must be
+   * higher than any this host knows of, or the one in which it itself led when it was stopped.
    */
-  lead(epoch: number): Promise<void>;
+  lead(epoch: number, log?: Appending): Promise<void>;
   /** Another host decides from now on. Resolves with the position to tell it. */
   follow(authority: Authority): Promise<Position>;
   /** Commits wait from now on for `lead` or `follow`. Resolves when all before are durable and acknowledged. */
@@ -66,7 +65,6 @@ const commitHere = async <T>(
   make: (tx: Tx) => T,
   staged?: (generation: number) => void,
 ): Promise<T> => {
-  if (pipeline.halted !== undefined) throw pipeline.halted;
   if (
     pipeline.staged - pipeline.generation >= commitsWaitingMax &&
     waitingFor(pipeline) >= commitsWaitingMax
@@ -111,7 +109,7 @@ const decideHere = async (
   return { generation };
 };
 
-/** Commits that others must acknowledge. Generations do not tell: each change of coordinator leaves some out. */
+/** Commits that the log must acknowledge. Generations do not tell: each epoch leaves some out. */
 const waitingFor = ({ unacknowledged }: Pipeline): number =>
   unacknowledged.reduce((count, group) => count + group.length, 0);
 
@@ -154,7 +152,7 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
   return {
     commit: (make) => (mode === 'leads' ? here(make) : proposing.wait(make)),
     decide,
-    lead: async (epoch) => {
+    lead: async (epoch, log = ownDisk) => {
       const known = newestEpoch(pipeline.epochs);
       const again = epoch === known && !pipeline.follows;
       if (!Number.isSafeInteger(epoch) || (epoch <= known && !again)) {
@@ -166,7 +164,7 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
       pipeline.follows = false;
       try {
         await idle(pipeline);
-        await takeLead(pipeline, epoch, before.follows);
+        await takeLead(pipeline, epoch, { follows: before.follows, log });
       } catch (error) {
         mode = before.mode;
         pipeline.follows = before.follows;
@@ -174,13 +172,12 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
         throw error;
       }
       mode = 'leads';
-      settle(pipeline);
-      wake(pipeline);
       release();
     },
     follow: async (authority) => {
       mode = authority;
       pipeline.follows = true;
+      beginTerm(pipeline);
       release();
       await idle(pipeline);
       return positionOf(pipeline);
@@ -208,22 +205,36 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
   };
 };
 
-/** Writes down that this host decides from now on, and then lets it. */
-const takeLead = async (pipeline: Pipeline, epoch: number, follows: boolean): Promise<void> => {
+/** The first group of an epoch says that it has begun; it changes no row. */
+const takeLead = async (
+  pipeline: Pipeline,
+  epoch: number,
+  { follows, log }: { readonly follows: boolean; readonly log: Appending },
+): Promise<void> => {
   const { written, cold } = pipeline;
   // Above all that whoever led before may have handed out, also of what never was on a disk.
-  const above = follows ? Math.max(written, pipeline.reserved) : written;
-  // Commits of this start are told from those of before it: what lived in memory only has gone.
-  const generation = follows || cold ? above + 1 : above;
-  const epochs = withEpoch(pipeline.epochs, epoch, written + 1);
-  const generationMax = Math.max(pipeline.reserved, generation + generationsReserved);
-  await writeMark({ ...pipeline, written: generation }, { generationMax, epochs, follows: false });
-  Object.assign(pipeline, { cold: false, epochs, stagedEpochs: epochs });
-  Object.assign(pipeline, { reserved: generationMax, written: generation, staged: generation });
-  if (pipeline.unacknowledged.length === 0) pipeline.generation = generation;
-  if (cold) pipeline.feed.restart(generation);
-  pipeline.acknowledged.clear();
-  if (pipeline.followers.size > 0) {
-    tell(pipeline, { ...logMark(pipeline), after: written, changes: [], warms: false });
+  const generation = (follows ? Math.max(written, pipeline.reserved) : written) + 1;
+  pipeline.stagedEpochs = withEpoch(pipeline.epochs, epoch, written + 1);
+  beginTerm(pipeline);
+  pipeline.appending = log;
+  const nothing = { generation, changes: [], durable: true, done: () => {}, failed: () => {} };
+  pipeline.flushing = append(pipeline, [nothing]).finally(() => {
+    pipeline.flushing = undefined;
+  });
+  try {
+    await pipeline.flushing;
+  } catch (error) {
+    pipeline.stagedEpochs = pipeline.epochs;
+    throw error;
   }
+  pipeline.staged = generation;
+  pipeline.cold = false;
+  // Commits of this start are told from those of before it: what lived in memory only has gone.
+  if (cold) pipeline.feed.restart(generation);
+};
+
+/** What was appended before is acknowledged by what is appended, or received, from now on. */
+const beginTerm = (pipeline: Pipeline): void => {
+  pipeline.term += 1;
+  pipeline.acknowledged = pipeline.generation;
 };

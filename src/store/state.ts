@@ -1,6 +1,5 @@
-import type { Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
-import type { Batch } from './batch.ts';
+import { type Appending, ownDisk } from './appending.ts';
 import type { Durable, Loaded, Tombstone } from './durable.ts';
 import { type Epochs, firstEpochs } from './epochs.ts';
 import { type Feed, feed } from './feed.ts';
@@ -9,7 +8,7 @@ import type { Change, Entry, Version } from './version.ts';
 
 /**
  * The way of commits to disk: everything that waits is written as one group, in order. It is visible
- * once it is there and as many other hosts have it as must. One group is being written at a time.
+ * once the log has acknowledged it. One group is being written at a time.
  */
 export interface Pipeline {
   readonly tables: ReadonlyMap<string, Table>;
@@ -19,15 +18,14 @@ export interface Pipeline {
   readonly tombstonesMax: number;
   /** Told of each group once it is visible. */
   readonly listeners: Set<(changes: readonly Change[]) => void>;
-  /** Told of each group once it is on this host's disk. */
-  readonly followers: Set<(batch: Batch) => void>;
-  /** Newest generation that each follower is known to have. */
-  readonly acknowledged: Map<string, number>;
   /** Calls that wait until a generation is visible. */
   readonly waiters: Set<{ readonly generation: number; readonly wake: () => void }>;
-  /** Followers that must have a commit before it is answered and seen. */
-  replicas: () => number;
-  halted: Fault | undefined;
+  /** Where commits go that this host decides. */
+  appending: Appending;
+  /** Counts the times that another host began to decide, or this one: what was appended before is not acknowledged after. */
+  term: number;
+  /** The pool has everything up to this generation for good. */
+  acknowledged: number;
   /** Another host decides. */
   follows: boolean;
   /** What lives in memory only has not been taken over from anyone. */
@@ -48,8 +46,6 @@ export interface Pipeline {
   queue: Staged[];
   /** Written and not yet acknowledged, oldest first. */
   unacknowledged: (readonly Staged[])[];
-  /** What waited to be acknowledged when a copy came that may not have it: it goes with the write of the copy. */
-  forsaken: (readonly Staged[])[];
   flushing: Promise<void> | undefined;
   settling: boolean;
 }
@@ -61,18 +57,20 @@ export interface Staged {
   readonly bytes?: number;
   readonly durable: boolean;
   /** Of what another host decided. */
-  readonly told?: Told;
+  readonly received?: Received;
   readonly done: () => void;
   readonly failed: (error: unknown) => void;
 }
 
-/** What the host that decides says of its log. */
-export interface Told {
+/** What the host that decides says of its log, with each batch and copy. */
+export interface Received {
   readonly epochs: Epochs;
   readonly horizon: number;
   readonly generationMax: number;
   /** `rows`: takes the place of everything; `memory`: brings what lives in memory only to a host that just started. */
   readonly afresh?: 'rows' | 'memory' | undefined;
+  /** What waited to be acknowledged when a copy came, which may not have it. It fails once the copy is written. */
+  readonly replaced?: readonly (readonly Staged[])[];
 }
 
 export const openPipeline = (
@@ -82,11 +80,10 @@ export const openPipeline = (
   ...given,
   feed: feed(loaded.generation),
   listeners: new Set(),
-  followers: new Set(),
-  acknowledged: new Map(),
   waiters: new Set(),
-  replicas: () => 0,
-  halted: undefined,
+  appending: ownDisk,
+  term: 0,
+  acknowledged: loaded.generation,
   follows: loaded.follows ?? false,
   cold: true,
   epochs: loaded.epochs ?? firstEpochs,
@@ -99,7 +96,6 @@ export const openPipeline = (
   tombstones: loaded.tombstones,
   queue: [],
   unacknowledged: [],
-  forsaken: [],
   flushing: undefined,
   settling: false,
 });

@@ -2,13 +2,11 @@ import type { AnyClass } from '../model/class.ts';
 import { Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import type { Durable, StoredRow, Tombstone } from './durable.ts';
-import { newestEpoch, type Position } from './epochs.ts';
 import type { Feed } from './feed.ts';
-import { type Followers, followersOf } from './followers.ts';
 import { drain } from './pipeline.ts';
 import { reached } from './reached.ts';
 import { pointersOf, type Spare } from './references.ts';
-import { positionOf } from './replication.ts';
+import { type Replica, replicaOf } from './replica.ts';
 import { type Roles, rolesOf } from './roles.ts';
 import { type AnyRecord, type Schema, schemasOf } from './schema.ts';
 import { openPipeline, type Pipeline } from './state.ts';
@@ -18,8 +16,11 @@ import { committedView, latestView } from './typed.ts';
 import type { Change, Version } from './version.ts';
 import type { Tx, View } from './view.ts';
 
-/** The pool's database on this host. The whole of it is in memory; what must survive is on disk before it is seen. */
-export interface Store extends Followers, Omit<Roles, 'end'> {
+/**
+ * The pool's rows, as actors and the edge see them. All of them are in memory; what must survive is on disk, and in
+ * the pool's log, before it is seen. Who leads is none of their business: see `Replica`.
+ */
+export interface Store extends Pick<Roles, 'commit'> {
   readonly schemas: ReadonlyMap<string, Schema>;
   readonly tables: ReadonlyMap<string, Table>;
   /** What clients see: commits that are durable. */
@@ -39,19 +40,9 @@ export interface Store extends Followers, Omit<Roles, 'end'> {
    * if the first commit had set them. Fields that are on disk are left as they are. Throws later.
    */
   amend(cls: string, ref: string, fields: AnyRecord): void;
-  close(): Promise<void>;
-
-  /** What this host has of the pool's log. */
-  readonly position: Position;
-  /** The newest epoch that this host knows of; 0 when what it has is of no pool. */
-  readonly epoch: number;
   /** Resolves once readers here see the generation. */
   reached(generation: number, signal?: AbortSignal): Promise<void>;
 }
-
-export type { Batch, CopyPiece } from './batch.ts';
-export type { Position } from './epochs.ts';
-export type { Authority, Proposal, Verdict } from './proposal.ts';
 
 export interface StoreOptions {
   readonly classes: readonly AnyClass[];
@@ -68,7 +59,12 @@ export interface StoreOptions {
 
 export const tombstonesMax = 16_384;
 
-export const openStore = (options: StoreOptions): Store => {
+export interface OpenedStore {
+  readonly store: Store;
+  readonly replica: Replica;
+}
+
+export const openStore = (options: StoreOptions): OpenedStore => {
   const schemas = schemasOf(options.classes);
   const tables = new Map([...schemas].map(([name, schema]) => [name, table(schema)]));
   const loaded = options.durable.load();
@@ -87,7 +83,13 @@ export const openStore = (options: StoreOptions): Store => {
   const open = (): void => {
     if (closed) throw new Fault('HOST_STILL_BOOTING', []);
   };
-  return {
+  const close = async (): Promise<void> => {
+    closed = true;
+    roles.end();
+    await drain(pipeline);
+    await durable.close();
+  };
+  const store: Store = {
     schemas,
     tables,
     committed: committedView(tables),
@@ -111,29 +113,9 @@ export const openStore = (options: StoreOptions): Store => {
       return () => pipeline.listeners.delete(listener);
     },
     amend: (cls, ref, fields) => amend(pipeline, tables.get(cls) as Table, ref, fields),
-    close: async () => {
-      closed = true;
-      roles.end();
-      await drain(pipeline);
-      await durable.close();
-    },
-    get position() {
-      return positionOf(pipeline);
-    },
-    get epoch() {
-      return newestEpoch(pipeline.epochs);
-    },
     reached: (generation, signal) => reached(pipeline, generation, signal),
-    lead: roles.lead,
-    follow: roles.follow,
-    pause: roles.pause,
-    disown: roles.disown,
-    decide: async (proposal) => {
-      open();
-      return roles.decide(proposal);
-    },
-    ...followersOf(pipeline, onStaged),
   };
+  return { store, replica: replicaOf(pipeline, { roles, onStaged, open, close }) };
 };
 
 const amend = (pipeline: Pipeline, owner: Table, ref: string, fields: AnyRecord): void => {

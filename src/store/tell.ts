@@ -8,14 +8,18 @@ export const logMark = (pipeline: Pipeline): LogMark => ({
   epoch: newestEpoch(pipeline.epochs),
   epochs: pipeline.epochs,
   generation: pipeline.written,
+  acknowledged: pipeline.generation,
   horizon: pipeline.horizon,
   generationMax: Math.max(pipeline.reserved, pipeline.written),
 });
 
-/** A group as it was written. */
+/** A group as it is written. */
 export const batchOf = (pipeline: Pipeline, group: readonly Staged[], after: number): Batch => ({
   ...logMark(pipeline),
+  epoch: newestEpoch(pipeline.stagedEpochs),
+  epochs: pipeline.stagedEpochs,
   after,
+  generation: group.at(-1)?.generation ?? after,
   changes: group.flatMap(({ changes }) => changes.map(rowChange)),
   warms: false,
 });
@@ -41,3 +45,14 @@ export const wholeRow = (cls: string, ref: string, version: Version): RowChange 
   disk: version.durable,
   row: { whole: true, stored: version.stored, fields: version.record },
 });
+
+/** Each row that a group changed as it is after it, once. */
+export const wholeRows = (group: readonly Staged[]): readonly RowChange[] => {
+  const rows = new Map<string, RowChange>();
+  for (const { entry, before, after, generation, ...rest } of group.flatMap(({ changes }) => changes)) {
+    const { cls, ref } = entry;
+    const change = { entry, before, after, generation, ...rest };
+    rows.set(`${cls}/${ref}`, after === undefined ? rowChange(change) : wholeRow(cls, ref, after));
+  }
+  return [...rows.values()];
+};

@@ -17,6 +17,7 @@ import { keepDisabled } from '../../src/objects/host-facts.ts';
 import { linksChanged } from '../../src/rules/network-cards.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { lmdbDurable } from '../../src/store/lmdb.ts';
+import type { Replica } from '../../src/store/replica.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 import { cardFacts, machineFacts } from '../machine-facts.ts';
 import { manualClock } from '../manual-clock.ts';
@@ -24,19 +25,20 @@ import { referenceJson } from '../reference.ts';
 
 let folder: string;
 let store: Store;
+let replica: Replica;
 const clock = manualClock(Date.UTC(2026, 0, 2));
 
 const reopen = async (): Promise<void> => {
-  await store?.close();
-  store = openStore({ classes, durable: lmdbDurable(folder), log: silentLog });
+  await replica?.close();
+  ({ store, replica } = openStore({ classes, durable: lmdbDurable(folder), log: silentLog }));
 };
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'xenact-bootstrap-'));
-  store = openStore({ classes, durable: lmdbDurable(folder), log: silentLog });
+  ({ store, replica } = openStore({ classes, durable: lmdbDurable(folder), log: silentLog }));
 });
 afterEach(async () => {
-  await store.close();
+  await replica.close();
   await rm(folder, { recursive: true });
 });
 

@@ -28,7 +28,7 @@ export const durable = async (print: (line: string) => void): Promise<void> => {
 
 const storeAlone = async (print: (line: string) => void): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), 'xenact-bench-durable-'));
-  const store = openStore({ classes, durable: lmdbDurable(folder), log: silentLog });
+  const { store, replica } = openStore({ classes, durable: lmdbDurable(folder), log: silentLog });
   try {
     const vm = (i: number): Ref<'VM'> => `OpaqueRef:${i}` as Ref<'VM'>;
     for (let i = 0; i < writers; i++) {
@@ -47,7 +47,7 @@ const storeAlone = async (print: (line: string) => void): Promise<void> => {
     const ratios = rates.map((rate, i) => rate / (floor[i] as number));
     print(verdict({ name: 'store beside fdatasync', values: ratios, digits: 1, atLeast: 4 }));
   } finally {
-    await store.close();
+    await replica.close();
     await rm(folder, { recursive: true, force: true });
   }
 };

@@ -16,7 +16,7 @@ const vmCount = sized(1_000, 20);
 /** How many records are encoded anew for a list after one of a thousand VMs has changed. */
 export const fragments = async (print: (line: string) => void): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), 'xenact-bench-fragments-'));
-  const store = openStore({ classes, durable: lmdbDurable(folder), log: silentLog });
+  const { store, replica } = openStore({ classes, durable: lmdbDurable(folder), log: silentLog });
   const vm = (i: number): Ref<'VM'> => `OpaqueRef:${i}` as Ref<'VM'>;
   await store.commit((tx) => {
     for (let i = 0; i < vmCount; i++) tx.create('VM', vm(i), { uuid: String(i) });
@@ -31,7 +31,7 @@ export const fragments = async (print: (line: string) => void): Promise<void> =>
     print(verdict({ name: `encoded anew, ${format}`, values: [missing], digits: 0, atMost: 1 }));
     await list(format);
   }
-  await store.close();
+  await replica.close();
   await rm(folder, { recursive: true, force: true });
 };
 

@@ -18,7 +18,11 @@ const vmsOfOneCommit = 500;
 export const seedPool = async (folder: string, vmCount: number): Promise<void> => {
   // The first start makes what every pool has.
   await (await openPool(folder)).close();
-  const store = openStore({ classes, durable: lmdbDurable(join(folder, 'store')), log: silentLog });
+  const { store, replica } = openStore({
+    classes,
+    durable: lmdbDurable(join(folder, 'store')),
+    log: silentLog,
+  });
   const [network] = store.latest.only('network');
   const template = templateOf(store.latest.all('VM'));
   let sr = newRef<'SR'>();
@@ -30,7 +34,7 @@ export const seedPool = async (folder: string, vmCount: number): Promise<void> =
       }
     });
   }
-  await store.close();
+  await replica.close();
 };
 
 const newRef = <C extends string>(): Ref<C> => `OpaqueRef:${nodeRandom.uuid()}` as Ref<C>;

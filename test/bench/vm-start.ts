@@ -97,7 +97,7 @@ const assertAll = async (client: Client, vms: readonly string[], state: string):
 /** What the commits of a start cost alone: the same store, as many writers, one changed field each. */
 const bareCommits = async (commitsEach: number): Promise<readonly number[]> => {
   const folder = await mkdtemp(join(tmpdir(), 'xenact-bench-store-'));
-  const store = openStore({ classes, durable: lmdbDurable(folder), log: silentLog });
+  const { store, replica } = openStore({ classes, durable: lmdbDurable(folder), log: silentLog });
   const vm = (i: number): Ref<'VM'> => `OpaqueRef:${i}` as Ref<'VM'>;
   await inParallel(vmCount, clientCount, (i) =>
     store.commit((tx) => tx.create('VM', vm(i), { uuid: String(i) })),
@@ -113,7 +113,7 @@ const bareCommits = async (commitsEach: number): Promise<readonly number[]> => {
     );
     rates.push(vmCount / seconds);
   }
-  await store.close();
+  await replica.close();
   await rm(folder, { recursive: true, force: true });
   return rates;
 };

@@ -31,7 +31,7 @@ const typed = (fields: Fields): any =>
 
 /** A shared repository with one attached PBD and one disk, but for what a case says. */
 export const viewOf = async (given: Fields, withDisk: boolean): Promise<View> => {
-  const store = openStore({ classes, durable: memoryDisk(), log: silentLog });
+  const { store } = openStore({ classes, durable: memoryDisk(), log: silentLog });
   await store.commit((tx) => {
     tx.create('pool', 'OpaqueRef:pool' as Ref<'pool'>, typed(row(given, 'pool')));
     tx.create('host', 'OpaqueRef:host' as Ref<'host'>, {});

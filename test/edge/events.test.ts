@@ -18,6 +18,7 @@ import { localSessionsOf } from '../../src/objects/local-sessions.ts';
 import { silentLog } from '../../src/std/log.ts';
 import type { Value } from '../../src/std/value.ts';
 import type { Durable } from '../../src/store/durable.ts';
+import type { Replica } from '../../src/store/replica.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 import { at, type Served, served } from './served.ts';
 
@@ -375,7 +376,7 @@ describe('event.next', () => {
 
 describe('a watcher that comes back after a restart', () => {
   /** A store whose rows go back to generation 60, and whose deletions are known from 50 on. */
-  const restarted = (): { store: Store; events: Events } => {
+  const restarted = (): { store: Store; replica: Replica; events: Events } => {
     const row = {
       cls: 'network',
       ref: 'old',
@@ -389,18 +390,18 @@ describe('a watcher that comes back after a restart', () => {
       write: async () => {},
       close: async () => {},
     };
-    const store = openStore({ classes, durable, log: silentLog });
+    const { store, replica } = openStore({ classes, durable, log: silentLog });
     const catalog = catalogOf(classes, []);
     const mandates = mandatesOf({
       store,
       localSessions: localSessionsOf({ clock: nodeClock, random: nodeRandom }),
     });
     const fragments = fragmentsOf(classes);
-    return { store, events: eventsOf({ catalog, store, clock: nodeClock, fragments, mandates }) };
+    return { store, replica, events: eventsOf({ catalog, store, clock: nodeClock, fragments, mandates }) };
   };
 
   const ask = async (cls: string, generation: number): Promise<string> => {
-    const { store, events } = restarted();
+    const { store, replica, events } = restarted();
     const session = 's' as Ref<'session'>;
     await store.commit((tx) => tx.create('session', session, { uuid: 's' }));
     const token = tokenText({ generation: BigInt(generation), messages: 0n });
@@ -413,7 +414,7 @@ describe('a watcher that comes back after a restart', () => {
       return (await encoding('json')).join('');
     } finally {
       events.stop();
-      await store.close();
+      await replica.close();
     }
   };
 

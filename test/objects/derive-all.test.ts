@@ -36,15 +36,15 @@ test.each([
         written += puts.length;
       },
     };
-    const store = openStore({ classes, durable, log: silentLog, derive: deriveRows(catalog) });
+    const { store, replica } = openStore({ classes, durable, log: silentLog, derive: deriveRows(catalog) });
     const sr = () => store.committed.require('SR', 'OpaqueRef:sr' as Ref<'SR'>).allowed_operations;
     expect(sr()).toEqual([]);
     await derive({ catalog, store });
     expect(sr()).toContain('forget');
     expect(written).toBe(0);
-    await store.lead(1);
+    await replica.lead(1);
     const seen = changesSince(store, 1, () => true);
     expect(seen?.map(({ cls }) => cls)).toContain('SR');
-    await store.close();
+    await replica.close();
   },
 );

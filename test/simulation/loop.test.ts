@@ -92,7 +92,7 @@ const runOf = async (seed: string): Promise<string> => {
   const network = memoryNetwork({ random: random.split('network'), trace, conditions });
   const life = lifeOf('server', clock);
   const durable = memoryDurable({ random: random.split('durable'), writeMs: [1, 4] }).of(life);
-  const store = openStore({ classes, durable, log: silentLog });
+  const { store, replica } = openStore({ classes, durable, log: silentLog });
   await network.of('machine', life).serve(
     { socketPath: '/socket' },
     async ({ body }) => {
@@ -115,7 +115,7 @@ const runOf = async (seed: string): Promise<string> => {
     }
   };
   await loop.finish(Promise.all(['a', 'b', 'c', 'd'].map(client)));
-  await loop.finish(store.close());
+  await loop.finish(replica.close());
   return trace.digest();
 };
 

@@ -1,8 +1,9 @@
 import type { Mesh } from '../../src/mesh/mesh.ts';
 import type { StateFile } from '../../src/pool/state.ts';
 import type { Sabotage } from '../../src/simulation/pool/process.ts';
+import type { CopyPiece } from '../../src/store/batch.ts';
 import type { WriteGroup } from '../../src/store/durable.ts';
-import type { CopyPiece, Store } from '../../src/store/store.ts';
+import type { Replica } from '../../src/store/replica.ts';
 
 // Deliberate bugs, each put into one part of every host as it is put together. A simulation that does not
 // notice one of them does not look there.
@@ -21,8 +22,8 @@ const changed = <T extends object>(original: T, changes: Partial<T>): T =>
 const mesh = (change: (mesh: Mesh) => Partial<Mesh>): Sabotage => ({
   mesh: (one) => changed(one, change(one)),
 });
-const store = (change: (store: Store) => Partial<Store>): Sabotage => ({
-  store: (one) => Object.create(one, descriptors(change(one))) as Store,
+const replica = (change: (replica: Replica) => Partial<Replica>): Sabotage => ({
+  replica: (one) => Object.create(one, descriptors(change(one))) as Replica,
 });
 
 /** The store's own properties are read-only where they are computed, so they are defined and not assigned. */
@@ -48,7 +49,7 @@ const half = async function* (pieces: Iterable<CopyPiece> | AsyncIterable<CopyPi
 };
 
 /** What a follower answers before anything is on its disk. */
-const acknowledgesAtOnce = (one: Store): Partial<Store> => ({
+const acknowledgesAtOnce = (one: Replica): Partial<Replica> => ({
   apply: async (batch) => {
     one.apply(batch).catch(() => {});
     return { epoch: batch.epoch, generation: batch.generation };
@@ -97,7 +98,7 @@ export const mutants: readonly Mutant[] = [
   { name: 'the file of a host is never on its disk', sabotage: { state: neverSynced }, seed: 13 },
   {
     name: 'deletions are not told to whoever catches up',
-    sabotage: store((one) => ({
+    sabotage: replica((one) => ({
       since: (position) => {
         const batch = one.since(position);
         return batch && { ...batch, changes: batch.changes.filter(({ row }) => row !== undefined) };
@@ -114,7 +115,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'followers acknowledge before they have written',
-    sabotage: store(acknowledgesAtOnce),
+    sabotage: replica(acknowledgesAtOnce),
     seed: undefined,
   },
   {
@@ -152,7 +153,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'proposals are accepted whatever has changed since they were made',
-    sabotage: store((one) => ({
+    sabotage: replica((one) => ({
       decide: (proposal) => one.decide({ ...(proposal as object), reads: [], scans: [], lookups: [] }),
     })),
     seed: 230,
@@ -175,12 +176,12 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'half of a copy is taken for the whole',
-    sabotage: store((one) => ({ replace: (pieces) => one.replace(half(pieces)) })),
+    sabotage: replica((one) => ({ replace: (pieces) => one.replace(half(pieces)) })),
     seed: 4,
   },
   {
     name: 'commits wait for no other host',
-    sabotage: store((one) => ({ awaitReplicas: () => one.awaitReplicas(() => 0) })),
+    sabotage: replica((one) => ({ lead: (epoch) => one.lead(epoch) })),
     seed: undefined,
   },
   {

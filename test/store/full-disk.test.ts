@@ -29,7 +29,7 @@ const durable = (): Durable =>
 
 test('a full disk refuses changes clearly, keeps every acknowledged one and serves reads', async (context) => {
   context.skip(!mounted, 'mounting a tmpfs needs root');
-  let store: any = openStore({ classes, durable: durable(), log: silentLog });
+  let { store, replica }: any = openStore({ classes, durable: durable(), log: silentLog });
   const acknowledged: string[] = [];
   const fill = async (count: number): Promise<unknown> => {
     for (let i = 0; i < count; i++) {
@@ -51,10 +51,10 @@ test('a full disk refuses changes clearly, keeps every acknowledged one and serv
   expect(acknowledged.map((ref) => store.committed.get('shelf', ref)?.uuid)).toEqual(acknowledged);
   await rm(join(folder, 'ballast'));
   expect(await fill(3)).toBeUndefined();
-  await store.close();
-  store = openStore({ classes, durable: durable(), log: silentLog });
+  await replica.close();
+  ({ store, replica } = openStore({ classes, durable: durable(), log: silentLog }));
   expect([...store.committed.all('shelf')].map(([ref]: [string]) => ref).sort()).toEqual(
     [...acknowledged].sort(),
   );
-  await store.close();
+  await replica.close();
 });

@@ -1,15 +1,20 @@
 import { Packr } from 'msgpackr';
 import { silentLog } from '../../src/std/log.ts';
+import type { Batch } from '../../src/store/batch.ts';
 import type { Durable, Loaded, WriteGroup } from '../../src/store/durable.ts';
+import type { Position } from '../../src/store/epochs.ts';
 import { firstEpochs } from '../../src/store/epochs.ts';
+import type { Authority } from '../../src/store/proposal.ts';
+import type { Replica } from '../../src/store/replica.ts';
 import { NotLeading } from '../../src/store/roles.ts';
-import type { Authority, Batch, Position } from '../../src/store/store.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 import { classes } from './classes.ts';
+import { type ToyLog, toyLog } from './toy-log.ts';
 
 // The classes of these tests are not those of the product, so their names are not in its types.
 export type Loose = any;
-export type Host = Store & Loose;
+/** Rows, replica and a log of its own, for brevity as one. */
+export type Host = Store & Replica & ToyLog & Loose;
 
 /** A disk in memory that a host can be started from again: it has whole groups only. */
 export interface Disk extends Durable {
@@ -58,8 +63,17 @@ const derive = (tx: Loose, drafts: readonly Loose[]): void => {
   }
 };
 
-export const host = (durable: Durable = disk(), more: object = {}): Host =>
-  openStore({ classes, durable, log: silentLog, derive, ...more });
+export const host = (durable: Durable = disk(), more: object = {}): Host => {
+  const { store, replica } = openStore({ classes, durable, log: silentLog, derive, ...more });
+  const log = toyLog();
+  const parts = [
+    store,
+    replica,
+    log,
+    { lead: (epoch: number) => replica.lead(epoch, log), leadWith: replica.lead },
+  ];
+  return Object.defineProperties({}, Object.assign({}, ...parts.map(Object.getOwnPropertyDescriptors)));
+};
 
 const packr = new Packr({ int64AsType: 'bigint', mapsAsObjects: false } as never);
 
@@ -70,7 +84,7 @@ export const sent = <T>(value: T): T => packr.unpack(packr.pack(value));
 export type Delay = () => Promise<unknown>;
 
 /** Whoever leads; one that no longer does has done nothing, so that the next may be asked. */
-export const authority = (leader: () => Store, delay: Delay = async () => {}): Authority => {
+export const authority = (leader: () => Host, delay: Delay = async () => {}): Authority => {
   const propose: Authority['propose'] = async (proposal) => {
     const asked = leader();
     const packed = sent(proposal);
@@ -97,7 +111,7 @@ export interface Link {
 }
 
 /** Brings a member up to date and keeps it so: batches in order, each acknowledged. */
-export const link = (leader: Store, member: Store, name: string, delay: Delay = async () => {}): Link => {
+export const link = (leader: Host, member: Host, name: string, delay: Delay = async () => {}): Link => {
   let ended = false;
   let how: 'batch' | 'copy' | undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -107,18 +121,28 @@ export const link = (leader: Store, member: Store, name: string, delay: Delay = 
     await delay();
     if (!ended) leader.acknowledged(name, generation);
   };
+  const settled = (): void => {
+    const { generation } = leader;
+    last = last.then(delay).then(() => (ended ? undefined : member.acknowledge(generation)));
+  };
+  /** What it was given as it began may be what the next batch brings. */
+  let given = 0;
   const deliver = (batch: Batch): void => {
+    if (batch.generation <= given) return;
     const packed = sent(batch);
     last = last.then(delay).then(() => (ended ? undefined : took(member.apply(packed))));
   };
   const begin = async (): Promise<void> => {
     const missed = leader.since(sent(member.position));
-    unsubscribe = leader.batches(deliver);
+    const [noBatches, unwatch] = [leader.batches(deliver), leader.watch(settled)];
+    unsubscribe = () => [noBatches(), unwatch()];
     how = missed === undefined ? 'copy' : 'batch';
-    if (missed !== undefined) return took(member.apply(sent(missed)));
-    const pieces = [...leader.copy()].map(sent);
-    last = took(member.replace(pieces));
+    given = (missed ?? leader.position).generation;
+    const pieces = missed === undefined ? [...leader.copy()].map(sent) : [];
+    last = took(missed === undefined ? member.replace(pieces) : member.apply(sent(missed)));
+    settled();
     await last;
+    await member.reached(missed?.generation ?? pieces[0]?.generation ?? 0);
   };
   const ready = begin();
   return {
@@ -133,7 +157,7 @@ export const link = (leader: Store, member: Store, name: string, delay: Delay = 
 };
 
 /** Makes `member` follow `leader`; resolves once it has everything. */
-export const following = async (leader: Store, member: Store, name: string, delay?: Delay): Promise<Link> => {
+export const following = async (leader: Host, member: Host, name: string, delay?: Delay): Promise<Link> => {
   await member.follow(authority(() => leader, delay));
   const made = link(leader, member, name, delay);
   await made.ready;

@@ -1,9 +1,10 @@
-// Goal: who decides, and when a commit counts: acknowledgements, halts, hand-overs, proposals that are stale,
+// Goal: who decides, and when a commit counts: acknowledgements, hand-overs, proposals that are stale,
 // refused or lost, and the return of a leader whom the pool no longer follows.
 // Method: stores in one process, joined by the links of hosts.ts or by an authority that a test answers for.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Fault } from '../../src/std/fault.ts';
+import { LogFenced, type LogGroup } from '../../src/store/appending.ts';
 import { epochsMax } from '../../src/store/epochs.ts';
 import { type Proposal, ProposalRefused, type Verdict } from '../../src/store/proposal.ts';
 import { commitsWaitingMax, proposalRetriesMax } from '../../src/store/proposing.ts';
@@ -94,20 +95,34 @@ describe('a commit that must be on other hosts', () => {
     expect(rowsOf(late)).toEqual(rowsOf(store));
   });
 
-  test('waits while the store is halted, where new ones are refused, and goes on afterwards', async () => {
-    const store = host();
+  test('is on the disk of a follower before readers there see it, and seen once it is acknowledged', async () => {
+    const [store, member] = [host(), host()];
     await store.lead(1);
-    store.awaitReplicas(() => 1);
+    await following(store, member, 'm');
+    store.awaitReplicas(() => 2);
     const made = add(store, 's0');
     await turn();
-    store.halt(new Fault('CANNOT_CONTACT_HOST', ['majority']));
-    store.acknowledged('a', store.position.generation);
-    expect(await state(made)).toBe('waits');
-    await expect(add(store, 's1')).rejects.toMatchObject({ code: 'CANNOT_CONTACT_HOST' });
-    expect(store.latest.get('shelf', 's1')).toBeUndefined();
-    store.halt(undefined);
-    await made;
-    expect(store.committed.get('shelf', 's0')).toBeDefined();
+    while (member.position.generation < store.position.generation) await turn();
+    expect(member.latest.get('shelf', 's0')).toBeDefined();
+    expect(member.committed.get('shelf', 's0')).toBeUndefined();
+    const seen = member.reached(store.position.generation);
+    expect(await state(seen)).toBe('waits');
+    store.acknowledged('other', store.position.generation);
+    await Promise.all([made, seen]);
+    expect(member.committed.get('shelf', 's0')).toBeDefined();
+  });
+
+  test('fails with what the log says where nobody knows whether it is there, and is not seen here', async () => {
+    const store = host();
+    await store.leadWith(1, {
+      append: (group: LogGroup) => ({
+        written: group.write(),
+        acknowledged: Promise.reject(new LogFenced('Another host leads')),
+      }),
+    });
+    await expect(add(store, 's0')).rejects.toBeInstanceOf(LogFenced);
+    expect(store.committed.get('shelf', 's0')).toBeUndefined();
+    expect(store.position.generation).toBeGreaterThan(store.generation);
   });
 
   test('keeps its place when a later one cannot be written', async () => {
@@ -252,7 +267,7 @@ test('a leader that comes back keeps what did become the pool’s, and answers t
   old.awaitReplicas(() => 2);
   const kept = count(old);
   await turn();
-  await next.reached(old.position.generation);
+  while (next.position.generation < old.position.generation) await turn();
   await next.lead(2);
   const again = await following(next, old, 'old');
   expect(again.how()).toBe('batch');
@@ -270,7 +285,7 @@ test('a leader that comes back by a copy shows what became the pool’s of what 
   const kept = [count(old), old.commit((tx: Loose) => tx.delete('shelf', 's0')), add(old, 's1')];
   await turn();
   await before.end();
-  expect(next.committed.get('shelf', 's1')).toBeDefined();
+  expect(next.latest.get('shelf', 's1')).toBeDefined();
   const lost = add(old, 's2');
   await turn();
   await next.lead(2);

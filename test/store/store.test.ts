@@ -12,15 +12,21 @@ import { UnusableError } from '../../src/std/unusable.ts';
 import { changesSince } from '../../src/store/changes.ts';
 import { DiskFull, type Durable, type WriteGroup } from '../../src/store/durable.ts';
 import { lmdbDurable } from '../../src/store/lmdb.ts';
-import { openStore, type Store } from '../../src/store/store.ts';
+import { type OpenedStore, openStore, type Store } from '../../src/store/store.ts';
 import { classes } from './classes.ts';
 
 // The classes of this test are not those of the product, so their names are not in its types.
 type Loose = any;
 
+/** Rows and replica as one, for brevity. */
+const bothOf = ({ store, replica }: OpenedStore): Store & Loose => {
+  const parts = [store, replica].map(Object.getOwnPropertyDescriptors);
+  return Object.defineProperties({}, Object.assign({}, ...parts));
+};
+
 let folder: string;
 const open = (durable: Durable = lmdbDurable(folder), more: object = {}): Store & Loose =>
-  openStore({ classes, durable, log: silentLog, ...more });
+  bothOf(openStore({ classes, durable, log: silentLog, ...more }));
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'xenact-store-'));

@@ -41,10 +41,10 @@ const actsOf = (world: World): { violation: string | undefined } => {
   const found: { violation: string | undefined } = { violation: undefined };
   const by = new Map<number, string>();
   let newest = 0;
-  world.onProcess((host, { store, pool }) => {
+  world.onProcess((host, { store, replica, pool }) => {
     store.watch(() => {
       if (pool.role.kind !== 'leads') return;
-      const { epoch } = store;
+      const { epoch } = replica;
       const first = by.get(epoch) ?? host.name;
       by.set(epoch, first);
       if (epoch < newest)

@@ -12,7 +12,7 @@ import { protocolVersions } from '../../pool/protocol.ts';
 import { internalClasses } from '../../pool/rows.ts';
 import { silentLog } from '../../std/log.ts';
 import type { Durable, StoredRow, WriteGroup } from '../../store/durable.ts';
-import { openStore, type Store } from '../../store/store.ts';
+import { type OpenedStore, openStore, type Store } from '../../store/store.ts';
 import type { Tx } from '../../store/view.ts';
 import { fingerprintOf, simulatedCertificate } from '../memory-mesh.ts';
 import { type SeededRandom, seededRandom } from '../random.ts';
@@ -78,7 +78,7 @@ const collecting = (): { readonly durable: Durable; readonly group: () => WriteG
   };
 };
 
-const openScratch = (durable: Durable): Store =>
+const openScratch = (durable: Durable): OpenedStore =>
   openStore({ classes: storeClasses, durable, log: silentLog, ...storeRules(catalog) });
 
 const hostAlone = async (store: Store, machine: string, random: SeededRandom): Promise<Ref<'host'>> => {
@@ -100,7 +100,7 @@ export const pastOf = (hosts: number, vms: number): Promise<Past> => {
 const makePast = async (count: number, vmCount: number): Promise<Past> => {
   const random = seededRandom('past');
   const { durable, group } = collecting();
-  const store = openScratch(durable);
+  const { store, replica } = openScratch(durable);
   const hosts: PastHost[] = [];
   for (let index = 0; index < count; index += 1) {
     const machine = `host${index + 1}`;
@@ -108,18 +108,18 @@ const makePast = async (count: number, vmCount: number): Promise<Past> => {
     const certificate = simulatedCertificate(own);
     const pins = [fingerprintOf(certificate.cert)];
     const peer: OwnPeer = { address: machine, port: BigInt(meshPort), pins, apiPort: 443n };
-    const scratch = index === 0 ? store : openScratch(collecting().durable);
-    const host = await hostAlone(scratch, machine, own);
+    const scratch = index === 0 ? { store, replica } : openScratch(collecting().durable);
+    const host = await hostAlone(scratch.store, machine, own);
     hosts.push({ machine, host, certificate, peer });
     if (index === 0) await announce({ store, host } as never, peer);
     else {
-      const rows = rowsToBring(scratch).map(([cls, ref, fields]) => [cls, ref, { ...fields }] as const);
+      const rows = rowsToBring(scratch.store).map(([cls, ref, fields]) => [cls, ref, { ...fields }] as const);
       await admit(store, { host, versions: protocolVersions, peer, force: false, rows }, count);
-      await scratch.close();
+      await scratch.replica.close();
     }
   }
   const vms = await store.commit((tx) => guests(tx, hosts, vmCount, random));
-  await store.close();
+  await replica.close();
   return { hosts, vms, rows: group() };
 };
 

@@ -19,6 +19,7 @@ import { openStateFile, type StateFile } from '../../pool/state.ts';
 import { Fault } from '../../std/fault.ts';
 import type { Log } from '../../std/log.ts';
 import type { Durable } from '../../store/durable.ts';
+import type { Replica } from '../../store/replica.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import type { Life } from '../life.ts';
 import type { MemoryDisk } from '../memory-disk.ts';
@@ -38,7 +39,7 @@ export interface Machine extends PastHost {
 export interface Sabotage {
   readonly durable?: (durable: Durable, life: Life) => Durable;
   readonly state?: (state: StateFile, life: Life) => StateFile;
-  readonly store?: (store: Store, life: Life) => Store;
+  readonly replica?: (replica: Replica, life: Life) => Replica;
   readonly mesh?: (mesh: Mesh, life: Life) => Mesh;
   readonly meshOptions?: (options: MeshOptions) => MeshOptions;
   readonly limits?: Partial<PoolLimits>;
@@ -54,6 +55,7 @@ export type StartStep = 'end tasks' | 'reconcile' | 'end tasks of the dead';
 export interface Process {
   readonly life: Life;
   readonly store: Store;
+  readonly replica: Replica;
   readonly pool: Pool;
   readonly mesh: Mesh;
   readonly ground: Ground;
@@ -96,7 +98,8 @@ export const startProcess = async (
     ...storeRules(catalog),
     onStaged: (changes) => assembled?.objects.staged(changes),
   });
-  const store = (sabotage.store ?? same)(openedStore, life);
+  const { store } = openedStore;
+  const replica = (sabotage.replica ?? same)(openedStore.replica, life);
   let pool: Pool | undefined;
   const meshOptions: MeshOptions = {
     ...{ clock: life, random, log, network, self: host, software: 'simulated' },
@@ -109,7 +112,7 @@ export const startProcess = async (
   const mesh = (sabotage.mesh ?? same)(openedMesh, life);
   const limits = { ...poolLimits, ...sabotage.limits };
   const ground: Ground = {
-    ...{ store, mesh, state, host, clock: life, random, log, limits },
+    ...{ store, replica, mesh, state, host, clock: life, random, log, limits },
     isUp: linkedHosts(mesh),
   };
   pool = poolOf(ground, {
@@ -146,7 +149,7 @@ export const startProcess = async (
   assembled = made;
   life.onEnd(() => made.objects.stop());
   const { services, invoker } = made;
-  born({ life, store, pool, mesh, ground, ...callsOf(invoker, pool) });
+  born({ life, store, replica, pool, mesh, ground, ...callsOf(invoker, pool) });
   await pool.start(invoker);
   await announce(ground, machine.peer);
   await hostRows(options, services, invoker, pool);

@@ -1,6 +1,7 @@
 import { hostMeant, type Inspector, type OwnInspector, ownInspectorOf } from '../../pool/inspection.ts';
 import type { Clock } from '../../std/clock.ts';
 import { Fault } from '../../std/fault.ts';
+import type { Replica } from '../../store/replica.ts';
 import type { Store } from '../../store/store.ts';
 import type { RunningHost } from './host.ts';
 import type { PoolHost } from './rows.ts';
@@ -9,10 +10,11 @@ import type { PoolHost } from './rows.ts';
 export const sandboxInspector = (given: {
   readonly clock: Clock;
   readonly store: Store;
+  readonly replica: Replica;
   readonly hosts: readonly PoolHost[];
   readonly running: ReadonlyMap<string, RunningHost>;
 }): Inspector => {
-  const { clock, store, hosts, running } = given;
+  const { clock, store, replica, hosts, running } = given;
   const [first] = hosts as readonly [PoolHost];
   const known = new WeakMap<RunningHost, OwnInspector>();
   /** Undefined for a host that is off. */
@@ -20,8 +22,8 @@ export const sandboxInspector = (given: {
     const host = running.get(name);
     if (host === undefined) return undefined;
     const role = ref === first.ref ? ('coordinator' as const) : ('member' as const);
-    const place = () => ({ role, leader: first.ref, epoch: store.epoch, links: [] });
-    const own = known.get(host) ?? ownInspectorOf({ clock, store, host: ref }, place, host.objects);
+    const place = () => ({ role, leader: first.ref, epoch: replica.epoch, links: [] });
+    const own = known.get(host) ?? ownInspectorOf({ clock, store, replica, host: ref }, place, host.objects);
     known.set(host, own);
     return own;
   };

@@ -98,7 +98,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
     classes,
     troubled(behaviours, troubles, (host) => names.get(host) ?? ''),
   );
-  const store = openStore({
+  const { store, replica } = openStore({
     classes: [...classes, ...internalClasses],
     durable: memoryDurable({ random }).of(lifeOf('store', clock)),
     log,
@@ -156,11 +156,11 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
     guestsOn: (name) => running.get(name)?.guests.live ?? 0,
     act: (vm, what) => [...running.values()].some(({ guests }) => guests.act(vm, what)),
     consoles: guestConsoles(running),
-    inspector: sandboxInspector({ clock, store, hosts, running }),
+    inspector: sandboxInspector({ clock, store, replica, hosts, running }),
     runningAt,
     close: async () => {
       await power.close();
-      await store.close();
+      await replica.close();
     },
   };
 };

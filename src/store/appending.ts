@@ -1,0 +1,49 @@
+import { Fault } from '../std/fault.ts';
+import type { Batch, RowChange } from './batch.ts';
+
+/** Where the host that leads adds its commits. */
+export interface Appending {
+  /** Adds a group. The next one comes only once `written` of the one before has settled; acknowledgements come in order. */
+  append(group: LogGroup): Appended;
+}
+
+/** Commits that were decided together, and are in the log together or not at all. */
+export interface LogGroup {
+  readonly epoch: number;
+  /** Generation that the group comes after, and its own. The first group of an epoch may leave some out. */
+  readonly after: number;
+  readonly generation: number;
+  /** What followers lack: of a changed row the fields that changed. */
+  batch(): Batch;
+  /** The same as whole rows. */
+  whole(): readonly RowChange[];
+  /** Writes the group to this host's disk: called once, before `written` resolves. */
+  write(): Promise<void>;
+}
+
+export interface Appended {
+  /** On this host's disk. Rejects when nothing of the group will ever be in the log: its commits fail. */
+  readonly written: Promise<void>;
+  /**
+   * As durable as the log promises. Rejects with LogFenced where nobody can say whether the log has the group: its
+   * commits fail, and nobody sees them here before this host is in line with the log again. It may stay open for good
+   * once another host leads: what that one has of it then decides.
+   */
+  readonly acknowledged: Promise<void>;
+}
+
+/** Another host leads, or may lead, and nobody can say whether its log has the change. */
+export class LogFenced extends Fault {
+  constructor(why: string) {
+    super('INTERNAL_ERROR', [`${why}; whether the change was made shows once the pool has a coordinator`]);
+    this.name = 'LogFenced';
+  }
+}
+
+/** The log of a host that is alone: its own disk. */
+export const ownDisk: Appending = {
+  append: (group) => {
+    const written = group.write();
+    return { written, acknowledged: written };
+  },
+};
