@@ -1,3 +1,5 @@
+import type { Host } from '../assembly/parts.ts';
+import { type Audit, type AuditTrail, auditOf } from '../edge/audit.ts';
 import { auditLogRoute } from '../edge/audit-log.ts';
 import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
@@ -11,49 +13,53 @@ import type { HostCertificate } from './certificate.ts';
 import { type Door, doorsTo } from './doors.ts';
 import type { Machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
-import type { Runtime } from './runtime.ts';
 
-export type { Door };
+/** Where clients come in, and what is noted of them. */
+export interface ClientDoor extends Door {
+  readonly audit: Audit;
+}
 
 export interface DoorOptions {
   readonly machine: Machine;
   /** What clients of HTTPS see. */
   readonly tls: HostCertificate;
   readonly log: Log;
-  readonly runtime: Runtime;
+  /** Who changed what, as it is kept. */
+  readonly trail: AuditTrail;
+  readonly host: Host;
 }
 
-export const openDoors = async (options: UpOptions, given: DoorOptions): Promise<Door> => {
-  const { machine, tls, log, runtime } = given;
+export const openDoors = async (options: UpOptions, given: DoorOptions): Promise<ClientDoor> => {
+  const { machine, tls, log, trail, host } = given;
+  const audit = auditOf({ catalog: host.catalog, trail, clock: machine.clock, rows: host.store.tables });
   const edge = edgeOf({
-    ...runtime,
-    log,
+    ...host,
+    ...{ log, audit },
     sites: {
       allowedOrigins: listOf(options['allowed-origins']),
       hostNames: [...listOf(options['host-names']), ...listOf(options.listen)],
     },
     routes: [
-      auditLogRoute(runtime.trail),
-      ...joinRoutes(runtime.hostPool.takingIn),
-      inspectRoute(runtime.inspector),
+      auditLogRoute(trail),
+      ...joinRoutes(host.takingIn),
+      inspectRoute(host.inspector),
       ...imageRoutes({
-        ...runtime,
+        ...host,
+        ...{ log, audit },
         others: {
-          catalog: runtime.catalog,
-          places: runtime.hostPool.pool.places,
-          reach: runtime.authorityOf,
+          catalog: host.catalog,
+          places: host.pool.places,
+          reach: host.authorityOf,
         },
       }),
       ...consoleRoutes({
-        ...{ ...machine, store: runtime.store, hypervisor: runtime.services.hypervisor, log },
+        ...{ ...machine, store: host.store, hypervisor: host.services.hypervisor, log },
         others: {
-          self: runtime.services.host,
-          open: (host, name) => openConsole(runtime.hostPool.ground, host, name),
+          self: host.services.host,
+          open: (other, name) => openConsole(host.ground, other, name),
         },
       }),
     ],
   });
-  const door = await doorsTo(edge, options, { machine, tls });
-  runtime.servedOn(door.httpsPort);
-  return door;
+  return { ...(await doorsTo(edge, options, { machine, tls })), audit };
 };

@@ -1,4 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { closing } from '../assembly/closing.ts';
+import { housekeeping } from '../assembly/housekeeping.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
 import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
@@ -10,9 +12,7 @@ import { type Sandbox, sandboxOf } from '../simulation/sandbox/sandbox.ts';
 import { readTrouble, TroubleUnusable } from '../simulation/sandbox/trouble-file.ts';
 import { Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
-import { closing } from './closing.ts';
 import { type Door, doorsTo } from './doors.ts';
-import { housekeeping } from './housekeeping.ts';
 import { machine } from './machine.ts';
 import { UsageError } from './options.ts';
 import type { SimOptions } from './sim-options.ts';
@@ -54,14 +54,7 @@ export const sim = async (
     const { services } = pool.coordinator;
     const measured = () =>
       pool.hosts.filter(({ name }) => pool.isUp(name)).map(({ ref }) => pool.runningAt(ref));
-    const runs = {
-      catalog: pool.catalog,
-      store: pool.store,
-      services,
-      hostPool: { pool: leading },
-      measured,
-    };
-    opened.add(housekeeping(runs, machine.clock));
+    opened.add(housekeeping({ ...pool, services, clock: machine.clock, leads: () => true, measured }));
     door.open();
     pool.plan(outages);
     const { hosts, vms, srs } = options.size;
@@ -75,8 +68,6 @@ export const sim = async (
   }
   return { stop: () => opened.close() };
 };
-
-const leading = { role: { kind: 'leads' } } as const;
 
 const openDoor = async (options: SimOptions, pool: Sandbox, log: Log): Promise<Door> => {
   const { services, invoker, objects } = pool.coordinator;

@@ -1,27 +1,28 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { autoStart } from '../../actors/vm/auto-start.ts';
+import { type Closing, closing } from '../assembly/closing.ts';
+import { startGuests, startHost } from '../assembly/host.ts';
+import type { Host } from '../assembly/parts.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
 import { type ScriptStorage, scriptStorage } from '../drivers/storage/script-storage.ts';
 import { installPlugins } from '../plugins/install.ts';
 import { serveSmapiv2 } from '../rpc/smapiv2/server.ts';
 import type { Log } from '../std/log.ts';
+import { openAuditFile } from './audit-file.ts';
 import { type HostCertificate, hostCertificate } from './certificate.ts';
-import { type Closing, closing } from './closing.ts';
 import { fileCredentials } from './credentials.ts';
+import type { Door } from './doors.ts';
 import { openFolder } from './folder.ts';
-import { housekeeping } from './housekeeping.ts';
+import { hostParts } from './host-parts.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
-import { type Door, openDoors } from './listen.ts';
+import { openDoors } from './listen.ts';
 import { lockFolder } from './lock.ts';
 import { machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
 import { defaultDataFolder, type Paths, pathsOf } from './paths.ts';
-import { hostRows, poolRows } from './prepare.ts';
-import { openRuntime, type Runtime } from './runtime.ts';
 import { StartFailure } from './start-failure.ts';
 import { usersPath } from './user-command.ts';
-import { runningUsers, takeLaterRoles, userRequests } from './users.ts';
+import { runningUsers, userRequests } from './users.ts';
 
 export interface UpContext {
   /** True: a client asked this process to start again, and the machine ran on. */
@@ -83,44 +84,31 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
 
   const tls = await clientCertificate(options, paths);
   const restart = restartSwitch();
-  const runtime = await openRuntime(
-    options,
-    { paths, log, state, epochMin, credentials, storage, chosen, tls, restart: restart.ask },
-    opened,
-  );
-  await answers;
-  const door = await openDoors(options, { machine, tls, log, runtime });
-  opened.add(door);
-  let prepared = (): void => {};
-  const preparing = new Promise<void>((resolve) => {
-    prepared = resolve;
+  await machine.disk.makeFolder(paths.audit);
+  const trail = await openAuditFile({ ...machine, log, folder: paths.audit });
+  opened.add(trail);
+  const parts = await hostParts(options, {
+    ...{ paths, log, print, folder: { state, epochMin }, credentials, storage, chosen, tls },
+    restart: restart.ask,
+    doors: async (made) => {
+      await answers;
+      return openDoors(options, { machine, tls, log, trail, host: made });
+    },
   });
-  await takePlace(runtime, door, preparing, paths.roles, print);
-  opened.add(await hostRows({ ...runtime, chosen, paths, log }));
-  prepared();
-  opened.add(housekeeping({ ...runtime, measured: () => [runtime] }, machine.clock));
-  door.open();
-  lock.serve(usersPath, userRequests(runningUsers(runtime.services, credentials), runtime.audit));
-  if (await joinAtFirstStart(options, runtime)) {
+  const { host, doors } = await startHost(parts, opened);
+  lock.serve(usersPath, userRequests(runningUsers(host.services, credentials), doors.audit));
+  const running: Running = { restartAsked: restart.asked, stop: () => opened.close() };
+  if (await joinAtFirstStart(options, host)) {
     print(`This host has joined the pool at ${options.join} and starts again as its member`);
-    return { restartAsked: restart.asked, stop: () => opened.close() };
+    return running;
   }
-  if (!context.again) startGuests(runtime);
+  if (!context.again) startGuests(host);
   welcome(print, {
-    door,
-    chosen,
-    paths,
-    pool: runtime.poolName(),
+    ...{ door: doors, chosen, paths },
+    pool: host.store.latest.only('pool')[1].name_label,
     generated: credentials.generatedPassword,
   });
-  return { restartAsked: restart.asked, stop: () => opened.close() };
-};
-
-/** Not awaited: clients need not wait for guests. */
-const startGuests = ({ invoker, services }: Runtime): void => {
-  autoStart({ invoker, services }).catch((error: unknown) => {
-    services.log.error({ error }, 'VMs did not start with their host');
-  });
+  return running;
 };
 
 const certificateDays = 3_650;
@@ -134,41 +122,12 @@ const clientCertificate = (options: UpOptions, { certificate }: Paths): Promise<
     'Put it back from a backup; or remove it, and a new one is made that clients have to be told of.',
   );
 
-const patienceMs = 5_000;
-
-/** Resolves once this host leads or follows. A member that finds no coordinator yet tells clients so meanwhile. */
-const takePlace = async (
-  { hostPool, invoker, ...runtime }: Runtime,
-  door: Door,
-  preparing: Promise<void>,
-  rolesFile: string,
-  print: UpContext['print'],
-): Promise<void> => {
-  const { pool, ground } = hostPool;
-  runtime.onLead(async () => {
-    await poolRows({ hostPool, invoker, ...runtime });
-    await takeLaterRoles(machine.disk, rolesFile, runtime.services);
-  });
-  await pool.start(invoker, preparing);
-  if (pool.role.kind !== 'leads') door.open();
-  const stop = ground.clock.after(patienceMs, () =>
-    print(
-      'This host is a member of a pool and waits for its coordinator; calls are answered with HOST_STILL_BOOTING.',
-    ),
-  );
-  await hostPool.announce(door.httpsPort);
-  stop();
-};
-
 /** Only the host that is a pool by itself joins another; at later starts it is a member. Answers whether it did. */
-const joinAtFirstStart = async (
-  options: UpOptions,
-  { services, store, hostPool }: Runtime,
-): Promise<boolean> => {
+const joinAtFirstStart = async (options: UpOptions, { services, store, ground }: Host): Promise<boolean> => {
   const { join: address, 'join-user': user = 'root', 'join-fingerprint': fingerprint } = options;
   const password = options['join-token'] ?? options['join-password'] ?? '';
   const alone = [...store.latest.all('host')].length === 1;
-  if (address === undefined || !alone || hostPool.ground.state.current?.role !== 'coordinator') return false;
+  if (address === undefined || !alone || ground.state.current?.role !== 'coordinator') return false;
   try {
     const known = fingerprint === undefined ? address : `${address}#${fingerprint}`;
     await services.membership?.join({ address: known, user, password, force: false });

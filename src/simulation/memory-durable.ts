@@ -13,6 +13,8 @@ import type { SeededRandom } from './random.ts';
 export interface MemoryDurable {
   /** The store's disk side, as one process sees it. */
   of(life: Life): Durable;
+  /** Removes all that is there, at the order of one process. */
+  forget(life: Life): void;
   /** From now on every write fails; undefined: no more. `full`: as on a disk without room. */
   refuseWrites(why: 'full' | 'broken' | undefined): void;
   /** How many groups were written so far. */
@@ -83,6 +85,12 @@ export const memoryDurable = ({
     },
     refuseWrites: (why) => {
       refusal = why;
+    },
+    forget: (life) => {
+      if (life.state === 'ended') return;
+      rows.clear();
+      tombstones = [];
+      last = undefined;
     },
     of: (life) => ({
       load,

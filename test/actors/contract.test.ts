@@ -5,10 +5,10 @@
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { classes } from '../../actors/index.ts';
-import { alertFamilies, alertPriority, alerts } from '../../src/rules/alerts.ts';
 import type { AnyClass } from '../../src/model/class.ts';
 import { type WireMessage, wireMessages } from '../../src/model/derive.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
+import { alertFamilies, alertPriority, alerts } from '../../src/rules/alerts.ts';
 import { undescribed } from '../../src/std/fault-codes/undescribed.ts';
 import { faultCodes } from '../../src/std/fault-codes.ts';
 import { referenceJson } from '../reference.ts';

@@ -7,7 +7,7 @@ import type { DiskWanted, OpenDisk } from '../../src/objects/disk.ts';
 import { disksOpenMax, openDiskOn, pieceBytesMax, serveDisks } from '../../src/pool/disks.ts';
 import type { Ground } from '../../src/pool/ground.ts';
 import { seededRandom } from '../../src/simulation/random.ts';
-import { type HostVolumes, simulatedVolumes } from '../../src/simulation/sandbox/volumes.ts';
+import { type HostVolumes, simulatedVolumes } from '../../src/simulation/volumes.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { type World, world } from '../world.ts';
 

@@ -24,6 +24,8 @@ export interface Past {
   readonly vms: readonly PastVm[];
   /** All that the disk of each host has. */
   readonly rows: WriteGroup;
+  /** The shared repository, as storage has it. */
+  readonly repository: { readonly uuid: string; readonly disks: readonly string[] };
 }
 
 export interface PastHost {
@@ -118,12 +120,13 @@ const makePast = async (count: number, vmCount: number): Promise<Past> => {
       await scratch.replica.close();
     }
   }
-  const vms = await store.commit((tx) => guests(tx, hosts, vmCount, random));
+  const made = await store.commit((tx) => guests(tx, hosts, vmCount, random));
   await replica.close();
-  return { hosts, vms, rows: group() };
+  return { hosts, ...made, rows: group() };
 };
 
 const gib = 1n << 30n;
+export const diskBytes = gib;
 
 /** VMs with a disk each; the last two share one. */
 const guests = (
@@ -131,26 +134,29 @@ const guests = (
   hosts: readonly PastHost[],
   count: number,
   random: SeededRandom,
-): readonly PastVm[] => {
+): Pick<Past, 'vms' | 'repository'> => {
   // Templates are only ballast here.
   for (const [ref, { is_a_template }] of [...tx.all('VM')]) if (is_a_template) tx.delete('VM', ref);
   const newRef = <C extends string>(): Ref<C> => `OpaqueRef:${random.uuid()}` as Ref<C>;
   const sr = newRef<'SR'>();
-  tx.create('SR', sr, { uuid: random.uuid(), name_label: 'shared', type: 'nfs', shared: true });
+  const uuid = random.uuid();
+  tx.create('SR', sr, { uuid, name_label: 'shared', type: 'nfs', shared: true });
   for (const { host } of hosts) {
     tx.create('PBD', newRef<'PBD'>(), { uuid: random.uuid(), SR: sr, host, currently_attached: true });
   }
   let disk = newRef<'VDI'>();
-  return Array.from({ length: count }, (_, index) => {
+  const disks: string[] = [];
+  const vms = Array.from({ length: count }, (_, index) => {
     const [ref, uuid] = [newRef<'VM'>(), random.uuid()];
     if (index === 0 || index < count - 1) {
       disk = newRef<'VDI'>();
       const location = random.uuid();
+      disks.push(location);
       tx.create('VDI', disk, {
         uuid: location,
         location,
         SR: sr,
-        virtual_size: gib,
+        virtual_size: diskBytes,
         managed: true,
         type: 'user',
       });
@@ -167,4 +173,5 @@ const guests = (
     });
     return { ref, uuid };
   });
+  return { vms, repository: { uuid, disks } };
 };

@@ -1,20 +1,15 @@
-import { refreshOwnHost } from '../../../actors/pool/bootstrap.ts';
-import { endPendingTasks } from '../../../actors/task/start.ts';
-import { reservationCollector } from '../../../actors/vm/collect.ts';
-import { vmReports } from '../../../actors/vm/reports.ts';
 import { type Assembled, assemble, type Parts } from '../../assembly/assemble.ts';
+import { closing } from '../../assembly/closing.ts';
+import { startGuests, startHost } from '../../assembly/host.ts';
+import type { Doors, HostParts, Makers, OwnCertificate } from '../../assembly/parts.ts';
+import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
 import type { MeshNetwork } from '../../drivers/mesh-wire.ts';
-import type { Storage } from '../../drivers/storage/storage.ts';
+import type { Network } from '../../drivers/network.ts';
 import { type Mesh, type MeshOptions, meshOf } from '../../mesh/mesh.ts';
 import type { Ref } from '../../model/types.ts';
-import { deriveAll } from '../../objects/derive-all.ts';
-import { storeRules } from '../../objects/derive-rows.ts';
 import { hostCaller, type Invoker } from '../../objects/invoke.ts';
-import type { Services } from '../../objects/services.ts';
-import { type Ground, linkedHosts, type PoolLimits, poolLimits } from '../../pool/ground.ts';
-import { membershipOf } from '../../pool/membership.ts';
-import { announce, linkPeers } from '../../pool/peers.ts';
-import { type Pool, poolOf } from '../../pool/pool.ts';
+import type { Ground, PoolLimits } from '../../pool/ground.ts';
+import type { Pool } from '../../pool/pool.ts';
 import { openStateFile, type StateFile } from '../../pool/state.ts';
 import { Fault } from '../../std/fault.ts';
 import type { Log } from '../../std/log.ts';
@@ -24,34 +19,37 @@ import { openStore, type Store } from '../../store/store.ts';
 import type { Life } from '../life.ts';
 import type { MemoryDisk } from '../memory-disk.ts';
 import type { MemoryDurable } from '../memory-durable.ts';
+import { fingerprintOf, simulatedCertificate } from '../memory-mesh.ts';
 import type { SeededRandom } from '../random.ts';
+import type { HostVolumes } from '../volumes.ts';
 import { type Metal, urlOf } from './metal.ts';
-import { catalog, factsOf, meshPort, type PastHost, storeClasses } from './past.ts';
+import { catalog, factsOf, meshPort, type PastHost } from './past.ts';
 
 /** A machine, which outlives the processes that run on it. */
 export interface Machine extends PastHost {
   readonly disk: MemoryDisk;
   readonly durable: MemoryDurable;
   readonly metal: Metal;
+  readonly volumes: HostVolumes;
+  /** What it shows to the other hosts, as it is kept on its disk. */
+  shown: OwnCertificate;
 }
 
 /** Changes that a simulation makes to the parts of a process, to see that it would notice. */
 export interface Sabotage {
   readonly durable?: (durable: Durable, life: Life) => Durable;
   readonly state?: (state: StateFile, life: Life) => StateFile;
+  readonly store?: (store: Store, life: Life) => Store;
   readonly replica?: (replica: Replica, life: Life) => Replica;
   readonly mesh?: (mesh: Mesh, life: Life) => Mesh;
   readonly meshOptions?: (options: MeshOptions) => MeshOptions;
   readonly limits?: Partial<PoolLimits>;
+  readonly hypervisor?: (hypervisor: Hypervisor) => Hypervisor;
   /** What the objects of a host are assembled of. */
-  readonly parts?: (parts: Parts) => Parts;
-  /** Steps of a start that are left out. */
-  readonly without?: readonly StartStep[];
+  readonly objects?: (parts: Parts) => Parts;
 }
 
-export type StartStep = 'end tasks' | 'reconcile' | 'end tasks of the dead';
-
-/** One run of Xenact on a machine: the real runtime over simulated parts. */
+/** One run of Xenact on a machine: the real host over simulated parts. */
 export interface Process {
   readonly life: Life;
   readonly store: Store;
@@ -62,6 +60,8 @@ export interface Process {
   /** A call as a client makes it, by wire name. Refused as the edge refuses while the host cannot serve. */
   call(method: string, ...args: readonly unknown[]): Promise<any>;
   callAsync(method: string, ...args: readonly unknown[]): Promise<Ref<'task'>>;
+  /** Ends in order, as the program does that is asked to. */
+  stop(): Promise<void>;
 }
 
 export interface ProcessOptions {
@@ -69,10 +69,13 @@ export interface ProcessOptions {
   readonly life: Life;
   readonly random: SeededRandom;
   readonly log: Log;
-  readonly network: MeshNetwork;
+  readonly mesh: MeshNetwork;
+  readonly network: Network;
   readonly machineOf: (host: Ref<'host'>) => string;
   readonly replicas: number;
   readonly sabotage: Sabotage;
+  /** The machine was switched on just now. */
+  readonly boots: boolean;
   /** Whoever runs the host starts the program again. */
   readonly restart: () => void;
 }
@@ -80,125 +83,132 @@ export interface ProcessOptions {
 export const stateFolder = '/var/xenact';
 export const stateFile = `${stateFolder}/pool.json`;
 
+const same = <T>(part: T): T => part;
+
 /** Resolves once the host serves clients. What it has is there before, for whoever looks at it from outside. */
 export const startProcess = async (
   options: ProcessOptions,
   born: (process: Process) => void,
 ): Promise<void> => {
-  const { machine, life, random, log, network, sabotage, restart } = options;
-  const { host } = machine;
-  const same = <T>(part: T): T => part;
-  const opened = await openStateFile(machine.disk.of(life), stateFile);
-  const state = (sabotage.state ?? same)(opened, life);
-  let assembled: Assembled | undefined;
-  const openedStore = openStore({
-    classes: storeClasses,
-    durable: (sabotage.durable ?? same)(machine.durable.of(life), life),
-    log,
-    ...storeRules(catalog),
-    onStaged: (changes) => assembled?.objects.staged(changes),
-  });
-  const { store } = openedStore;
-  const replica = (sabotage.replica ?? same)(openedStore.replica, life);
-  let pool: Pool | undefined;
-  const meshOptions: MeshOptions = {
-    ...{ clock: life, random, log, network, self: host, software: 'simulated' },
-    certificate: machine.certificate,
-    epoch: () => state.current?.epoch ?? 0,
-    onEpoch: async (epoch) => pool?.heard(epoch),
-  };
-  const openedMesh = meshOf((sabotage.meshOptions ?? same)(meshOptions));
-  await openedMesh.listen({ host: machine.machine, port: meshPort });
-  const mesh = (sabotage.mesh ?? same)(openedMesh, life);
-  const limits = { ...poolLimits, ...sabotage.limits };
-  const ground: Ground = {
-    ...{ store, replica, mesh, state, host, clock: life, random, log, limits },
-    isUp: linkedHosts(mesh),
-  };
-  pool = poolOf(ground, {
-    replicas: options.replicas,
-    serves: true,
-    addressOf: options.machineOf,
-    cancel: (task) => assembled?.services.cancel(task) === true,
-    onLead: () => store.commit((tx) => tx.patch('pool', tx.only('pool')[0], { master: host })),
-    onDead: async (dead) => {
-      if (sabotage.without?.includes('end tasks of the dead')) return;
-      await endPendingTasks(store, life.now(), (one) => one === dead);
+  const { machine, life, log, sabotage, boots } = options;
+  const opened = closing(log);
+  const file = await openStateFile(machine.disk.of(life), stateFile);
+  const state = (sabotage.state ?? same)(file, life);
+  const { host } = await startHost(
+    {
+      ...partsOf(options, state),
+      doors: async (host): Promise<Doors> => {
+        const { store, pool, ground, objects, invoker } = host;
+        const { mesh, replica } = ground;
+        life.onEnd(() => objects.stop());
+        const calls = callsOf(invoker, pool);
+        born({ ...calls, ...{ life, store, replica, pool, ground, mesh }, stop: () => opened.close() });
+        return { httpsPort, open: () => {}, close: async () => {} };
+      },
     },
-  });
-  linkPeers(ground);
-  const given: Parts['services'] = {
-    ...{ clock: life, random, log, store, host, restart },
-    hypervisor: machine.metal.of(life, log),
-    storage: noStorage,
-    credentials: { verify: async () => false, setPassword: async () => {} },
-    facts: async () => factsOf(machine.machine),
-    authority: () => machine.machine,
-    standing: pool.standing,
-    membership: membershipOf({
-      ...{ ground, pool, restart, own: () => machine.peer },
-      door: { open: async () => Promise.reject(new Error('Nobody joins')) },
-      fingerprint: '',
-      credentials: { exported: () => '', verifier: () => noPassword, adopt: async () => {} },
-      nextCertificate: () => Promise.reject(new Error('Certificates stay')),
-    }),
-    migrationTo: async (to) => ({ url: urlOf(options.machineOf(to)), close: async () => {} }),
+    opened,
+  );
+  if (boots) startGuests(host);
+};
+
+const httpsPort = 443;
+
+/** The parts of a simulated host, each as one process has it. */
+export const partsOf = (options: ProcessOptions, state: StateFile): Omit<HostParts, 'doors'> => {
+  const { machine, life, random, log, network, sabotage, restart } = options;
+  const { machine: name } = machine;
+  return {
+    ...{ clock: life, random, log, network, state, restart, catalog, httpsPort },
+    version: 'simulated',
+    poolName: 'pool',
+    address: name,
+    epochMin: 0,
+    database: {
+      durable: () => (sabotage.durable ?? same)(machine.durable.of(life), life),
+      forget: async () => machine.durable.forget(life),
+    },
+    mesh: {
+      network: options.mesh,
+      listen: { host: name, port: meshPort },
+      own: machine.shown,
+      next: async () => nextCertificate(machine, life, random),
+    },
+    tunnel: { xenopsdSocket: '/run/xenopsd', runFolder: '/run' },
+    hypervisor: (sabotage.hypervisor ?? same)(machine.metal.of(life, log)),
+    storage: answering(life, machine.volumes),
+    storageFolders: {
+      ...{ disk: machine.disk.of(life), disks: `${stateFolder}/sr`, images: `${stateFolder}/iso` },
+    },
+    credentials: noUsers,
+    facts: async () => factsOf(name),
+    fingerprint: '',
+    poolDoor: () => ({ open: async () => Promise.reject(new Error('Nobody joins')) }),
+    pool: { replicas: options.replicas, serves: true, limits: sabotage.limits ?? {} },
+    waitMs: 60_000,
+    makers: makersOf(options),
   };
-  const parts: Parts = { catalog, places: pool.places, services: given, waitMs: 60_000 };
-  const made = assemble((sabotage.parts ?? same)(parts));
-  assembled = made;
-  life.onEnd(() => made.objects.stop());
-  const { services, invoker } = made;
-  born({ life, store, replica, pool, mesh, ground, ...callsOf(invoker, pool) });
-  await pool.start(invoker);
-  await announce(ground, machine.peer);
-  await hostRows(options, services, invoker, pool);
 };
 
-/** As `hostRows` of the program does it. */
-const hostRows = async (
-  { machine, random, sabotage, log, life }: ProcessOptions,
-  services: Services,
-  invoker: Invoker,
-  pool: Pool,
-): Promise<void> => {
-  const { store, host } = services;
-  const leavesOut = (step: StartStep): boolean => sabotage.without?.includes(step) === true;
-  if (!leavesOut('end tasks')) await endPendingTasks(store, life.now(), (one) => one === host);
-  if (pool.role.kind === 'leads') await deriveAll({ catalog, store } as never);
-  else {
-    const facts = factsOf(machine.machine);
-    const about = { store, clock: life, random, facts, name: 'pool', address: machine.machine, version: '1' };
-    await refreshOwnHost(about, host);
-  }
-  const reports = vmReports({ invoker, store, services, log });
-  if (!leavesOut('reconcile')) await reports.reconcile();
-  services.hypervisor.watch(reports);
-  housekeeping(store, life, pool);
-};
-
-const noPassword = { salt: '', key: '', N: 1, r: 1, p: 1 };
-
-/** As the program does it. */
-const housekeeping = (store: Store, life: Life, pool: Pool): void => {
-  const collect = reservationCollector();
-  const again = (): void => {
-    life.after(housekeepingMs, () => {
-      const swept = pool.role.kind === 'leads' ? store.commit((tx) => void collect(tx)) : Promise.resolve();
-      swept.catch(() => {}).finally(again);
-    });
-  };
-  again();
-};
-
-const housekeepingMs = 30_000;
-
-/** Repositories are rows here; nobody reads a disk. */
-const noStorage = new Proxy({} as Storage, {
-  get: (_, name) => () => {
-    throw new Error(`The simulated storage has no ${String(name)}`);
+/** What is made of parts, with what a simulation puts into it. */
+const makersOf = ({ sabotage, life, machineOf }: ProcessOptions): Makers => ({
+  store: (options) => {
+    const { store, replica } = openStore(options);
+    return {
+      store: (sabotage.store ?? same)(store, life),
+      replica: (sabotage.replica ?? same)(replica, life),
+    };
+  },
+  mesh: (options) => (sabotage.mesh ?? same)(meshOf((sabotage.meshOptions ?? same)(options)), life),
+  objects: (parts): Assembled => {
+    const migrationTo = async (to: Ref<'host'>) => ({ url: urlOf(machineOf(to)), close: async () => {} });
+    return assemble((sabotage.objects ?? same)({ ...parts, services: { ...parts.services, migrationTo } }));
   },
 });
+
+const nextCertificate = (machine: Machine, life: Life, random: SeededRandom) => {
+  const certificate = simulatedCertificate(random);
+  const next = { certificate, pin: fingerprintOf(certificate.cert) };
+  return {
+    ...next,
+    keep: async () => {
+      if (life.state !== 'ended') machine.shown = next;
+    },
+  };
+};
+
+/** Nobody logs in here: clients are the simulation. */
+const noUsers: HostParts['credentials'] = {
+  verify: async () => false,
+  setPassword: async () => {},
+  exported: () => '',
+  verifier: () => ({ salt: '', key: '', N: 1, r: 1, p: 1 }),
+  adopt: async () => [],
+};
+
+/** A process that has ended gets no answers. */
+const answering = <T extends object>(life: Life, part: T): T =>
+  new Proxy(part, {
+    get: (target, name) => {
+      const member = (target as Record<string | symbol, unknown>)[name];
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]) => {
+        const answer: unknown = member(...args);
+        if (!(answer instanceof Promise)) return answer;
+        return life.state === 'ended' ? unanswered() : settledIn(life, answer);
+      };
+    },
+  });
+
+const unanswered = (): Promise<never> => new Promise(() => {});
+
+/** In a turn of the process's own, so that one that is paused hears of it when it goes on. */
+const settledIn = async (life: Life, answer: Promise<unknown>): Promise<unknown> => {
+  try {
+    return await answer;
+  } finally {
+    await new Promise<void>((resolve) => void life.after(0, resolve));
+  }
+};
 
 const callsOf = (invoker: Invoker, pool: Pool): Pick<Process, 'call' | 'callAsync'> => {
   const invocation = (method: string, args: readonly unknown[]) => {

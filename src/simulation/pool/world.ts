@@ -1,3 +1,4 @@
+import type { Volume } from '../../drivers/storage/storage.ts';
 import type { Turns } from '../../drivers/turns.ts';
 import type { Ref } from '../../model/types.ts';
 import { openStateFile } from '../../pool/state.ts';
@@ -6,13 +7,15 @@ import { type Life, lifeOf } from '../life.ts';
 import { type Loop, loopOf } from '../loop.ts';
 import { memoryDisk } from '../memory-disk.ts';
 import { memoryDurable } from '../memory-durable.ts';
-import { type MemoryMesh, memoryMesh } from '../memory-mesh.ts';
+import { fingerprintOf, type MemoryMesh, memoryMesh } from '../memory-mesh.ts';
+import { memoryNetwork } from '../memory-network.ts';
 import type { SeededRandom } from '../random.ts';
 import type { Trace } from '../trace.ts';
 import { type VirtualClock, virtualClock } from '../virtual-clock.ts';
+import { simulatedVolumes, type Volumes } from '../volumes.ts';
 import { type Metals, metalsOf } from './metal.ts';
 import type { SimulationOptions } from './options.ts';
-import { type Past, pastOf } from './past.ts';
+import { diskBytes, type Past, pastOf } from './past.ts';
 import {
   type Machine,
   type Process,
@@ -31,6 +34,8 @@ export interface Host {
   /** The process serves clients. */
   ready: boolean;
   power: 'on' | 'off';
+  /** It was switched on, and no program was started since. */
+  boots: boolean;
   /** How often the program was started. */
   runs: number;
   /** When an operator last had it take over. */
@@ -83,6 +88,9 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     ...{ clock, random: random.split('metal'), paths: mesh.paths },
     operationMs: options.operationMs,
   });
+  const network = memoryNetwork({ random: random.split('network') });
+  const volumes = volumesOf(past, random.split('volumes'));
+  const takeTime = timeOf(clock, random.split('storage'), options.operationMs);
   const bugs: string[] = [];
   const watchers: ((host: Host, process: Process) => void)[] = [];
   const loop = loopOf({ clock, turns });
@@ -93,7 +101,11 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
       random: random.split(`durable ${one.machine}`),
       writeMs: options.writeMs,
     });
-    const machine: Machine = { ...one, disk, durable, metal: metals.of(one.machine) };
+    const machine: Machine = {
+      ...{ ...one, disk, durable, metal: metals.of(one.machine) },
+      volumes: volumes.of(one.machine, takeTime),
+      shown: { certificate: one.certificate, pin: fingerprintOf(one.certificate.cert) },
+    };
     await setUp(machine, past, index === 0, clock, loop);
     const { machine: name, host: ref } = one;
     hosts.push({
@@ -103,6 +115,7 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
       process: undefined,
       ready: false,
       power: 'on',
+      boots: true,
       runs: 0,
       askedMs: undefined,
     });
@@ -112,6 +125,8 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
   const start = (host: Host): void => {
     if (host.power === 'off' || host.process !== undefined) return;
     host.runs += 1;
+    const { boots } = host;
+    host.boots = false;
     const { name, runs } = host;
     const life = lifeOf(name, clock);
     trace.note(clock.monotonicMs(), name, 'starts');
@@ -128,10 +143,11 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     host.process = { life } as Process;
     startProcess(
       {
-        ...{ machine: host.machine, life, machineOf, sabotage, restart },
+        ...{ machine: host.machine, life, machineOf, sabotage, restart, boots },
         random: random.split(`${name} ${runs}`),
         log: logOf(name, clock, trace, bugs),
-        network: mesh.of(name, life),
+        mesh: mesh.of(name, life),
+        network: network.of(name, life),
         replicas: options.replicas,
       },
       born,
@@ -162,7 +178,9 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
       host.power = 'off';
       mesh.paths.setPower(host.name, false);
       kill(host);
+      host.boots = true;
       host.machine.metal.losePower();
+      host.machine.volumes.forget();
       host.machine.disk.loseUnsynced();
     },
     powerOn: (host) => {
@@ -176,6 +194,29 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     },
   };
 };
+
+/** The shared repository with its disks. */
+const volumesOf = ({ repository: { uuid, disks } }: Past, random: SeededRandom): Volumes => {
+  const volumes = simulatedVolumes(random);
+  volumes.add({ uuid, name: 'shared', description: '', type: 'nfs', totalBytes: 1n << 40n });
+  for (const key of disks) volumes.addVolume(uuid, volumeOf(key));
+  return volumes;
+};
+
+const volumeOf = (key: string): Volume => ({
+  ...{ key, uuid: key, name: '', description: '', readWrite: true, sharable: false },
+  ...{ virtualSizeBytes: diskBytes, physicalUtilisationBytes: 0n },
+  keys: new Map([
+    ['vdi-type', 'user'],
+    ['image-format', 'raw'],
+  ]),
+});
+
+/** Operations of storage take as long as those of the hypervisor do. */
+const timeOf =
+  (clock: VirtualClock, random: SeededRandom, [least, most]: readonly [number, number]) =>
+  (): Promise<void> =>
+    new Promise((resolve) => void clock.after(least + random.fraction() * (most - least), resolve));
 
 /** What the disks of a host have before it is started for the first time. */
 const setUp = async (

@@ -3,7 +3,7 @@ import { StorageError } from '../../drivers/storage/storage.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { GuestReports } from '../guest-reports.ts';
 import type { Guest } from '../guest-state.ts';
-import type { GuestDisks } from './volumes.ts';
+import type { GuestDisks } from '../volumes.ts';
 
 /** How guests of one host come to life and end: at once, and told to whoever watches. */
 export interface GuestPower {

@@ -15,8 +15,8 @@ import type { Log } from '../../std/log.ts';
 import { struct } from '../../std/value.ts';
 import { type GuestReports, guestReports } from '../guest-reports.ts';
 import { addressesOf, devicesOf, type Guest, isLive, newGuest, stateOf } from '../guest-state.ts';
+import type { GuestDisks } from '../volumes.ts';
 import { datapathOf, type GuestPower, guestPower, live, storageError } from './guest-power.ts';
-import type { GuestDisks } from './volumes.ts';
 
 /** The hypervisor of one simulated host: guests are entries of a table that do nothing, unless a test has them. */
 export interface Guests extends Hypervisor {

@@ -1,9 +1,7 @@
-import { plugAtStart } from '../../../actors/pbd/start.ts';
-import { refreshOwnHost } from '../../../actors/pool/bootstrap.ts';
-import { endPendingTasks } from '../../../actors/task/start.ts';
-import { autoStart } from '../../../actors/vm/auto-start.ts';
 import { vmReports } from '../../../actors/vm/reports.ts';
 import { type Assembled, assemble, type Parts } from '../../assembly/assemble.ts';
+import { startGuests } from '../../assembly/host.ts';
+import { type Around, hostRows, refreshRows } from '../../assembly/prepare.ts';
 import type { Ref } from '../../model/types.ts';
 import type { Catalog } from '../../objects/catalog.ts';
 import type { DiskOpener } from '../../objects/disk.ts';
@@ -13,9 +11,9 @@ import type { Log } from '../../std/log.ts';
 import type { Store } from '../../store/store.ts';
 import { type Life, lifeOf } from '../life.ts';
 import type { SharedPlaces } from '../shared-places.ts';
+import type { HostVolumes, Volumes } from '../volumes.ts';
 import { type Guests, type GuestsPeer, simulatedGuests } from './guests.ts';
 import type { PoolHost } from './rows.ts';
-import type { HostVolumes, Volumes } from './volumes.ts';
 
 /** What all hosts of a simulated pool have in common. */
 export interface HostWorld {
@@ -66,8 +64,7 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
   });
   const places = shared.of(host.ref);
   const { address, facts } = host;
-  const refreshRows = (): Promise<void> =>
-    refreshOwnHost({ ...world, store, clock: life, name: '', address, facts }, host.ref);
+  const around: Around = { address, name: '', version: world.version };
   const given: Parts['services'] = {
     ...{ clock: life, random, log, hypervisor: guests, storage, credentials: world.credentials, store },
     host: host.ref,
@@ -78,7 +75,7 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
     migrationTo: async (other) => ({ url: urlOf(other), close: async () => {} }),
     // Its program is this one, so that only what is read at a start is read anew.
     restart: () => {
-      refreshRows().catch((error: unknown) =>
+      refreshRows(around, services).catch((error: unknown) =>
         log.error({ error, host: host.name }, 'A host was not started again'),
       );
     },
@@ -86,22 +83,18 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
   const assembled = assemble({ catalog, places, services: given });
   const { objects, services, invoker } = assembled;
   shared.enter(host.ref, { carry: invoker.carry, cancel: services.cancel });
-  const reports = vmReports({ invoker, store, services, log });
 
   return {
     ...assembled,
     ...{ life, guests, storage },
     begin: async (again) => {
       if (again) {
-        await endPendingTasks(store, life.now(), (one) => one === host.ref);
-        await refreshRows();
-        await plugAtStart({ invoker, services });
-        await reports.reconcile();
-        autoStart({ invoker, services }).catch((error: unknown) =>
-          log.error({ error }, 'VMs did not start with their host'),
-        );
-      } else await attachAll(services);
-      guests.watch(reports);
+        await hostRows(around, { ...assembled, leads: () => false, derived: true });
+        startGuests(assembled);
+        return;
+      }
+      await attachAll(services);
+      guests.watch(vmReports({ invoker, store, services, log }));
     },
     losePower: () => {
       shared.cutOff(host.ref);

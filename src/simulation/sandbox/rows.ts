@@ -8,8 +8,8 @@ import type { Clock } from '../../std/clock.ts';
 import type { Store } from '../../store/store.ts';
 import type { Tx } from '../../store/view.ts';
 import type { SeededRandom } from '../random.ts';
+import type { Volumes } from '../volumes.ts';
 import { type SimulatedMachine, simulatedMachines } from './machines.ts';
-import type { Volumes } from './volumes.ts';
 
 export interface PoolSize {
   readonly hosts: number;

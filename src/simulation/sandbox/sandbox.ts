@@ -20,13 +20,13 @@ import { lifeOf } from '../life.ts';
 import { memoryDurable } from '../memory-durable.ts';
 import { type SeededRandom, seededRandom } from '../random.ts';
 import { sharedPlaces } from '../shared-places.ts';
+import { simulatedVolumes } from '../volumes.ts';
 import type { GuestAct } from './guests.ts';
 import { type HostWorld, type RunningHost, runningHost, urlOf } from './host.ts';
 import { sandboxInspector } from './inspection.ts';
 import { type PoolHost, type PoolSize, startPool } from './rows.ts';
 import { type Troubles, troubled, troublesOf } from './trouble.ts';
 import type { Known, Outage } from './trouble-file.ts';
-import { simulatedVolumes } from './volumes.ts';
 
 export interface SandboxOptions {
   readonly size: PoolSize;

@@ -1,4 +1,4 @@
-import { StorageError } from '../../drivers/storage/storage.ts';
+import { StorageError } from '../drivers/storage/storage.ts';
 
 /** The bytes of a simulated disk: those that were written. */
 export interface Content {

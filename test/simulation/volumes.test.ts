@@ -2,8 +2,8 @@
 // Method: two hosts over one set of repositories, and bytes of disks against a model.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { seededRandom } from '../../../src/simulation/random.ts';
-import { type HostVolumes, simulatedVolumes } from '../../../src/simulation/sandbox/volumes.ts';
+import { seededRandom } from '../../src/simulation/random.ts';
+import { type HostVolumes, simulatedVolumes } from '../../src/simulation/volumes.ts';
 
 const call = { debugInfo: 'test' };
 const MiB = 1n << 20n;

@@ -1,4 +1,4 @@
-import type { StoragePlugin } from '../../drivers/storage/storage.ts';
+import type { StoragePlugin } from '../drivers/storage/storage.ts';
 
 /** A type of repository that a simulated pool has. */
 export interface SimulatedType {
@@ -10,6 +10,7 @@ export interface SimulatedType {
 
 /** Types that clients know, and whether hosts share what is in them. */
 export const simulatedTypes: ReadonlyMap<string, SimulatedType> = new Map([
+  ['file', { name: 'File', description: 'Disks of a host, simulated', shared: false }],
   ['ext', { name: 'Local EXT3', description: 'Disks of a host, simulated', shared: false }],
   ['lvm', { name: 'Local LVM', description: 'Disks of a host, simulated', shared: false }],
   ['nfs', { name: 'NFS VHD', description: 'A filer that all hosts see, simulated', shared: true }],

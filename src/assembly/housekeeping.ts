@@ -7,13 +7,14 @@ import { collectorOf } from '../objects/collector.ts';
 import { newRows } from '../objects/new-rows.ts';
 import { linksChanged, refreshCards } from '../rules/network-cards.ts';
 import type { Clock } from '../std/clock.ts';
-import type { Runtime } from './runtime.ts';
+import type { Assembled } from './assemble.ts';
 
-type Measured = Pick<Runtime, 'invoker' | 'services'>;
+type Measured = Pick<Assembled, 'invoker' | 'services'>;
 
-/** Rows, and whether it is this host that looks after them. */
-interface Swept extends Pick<Runtime, 'catalog' | 'store' | 'services'> {
-  readonly hostPool: { readonly pool: { readonly role: Pick<Runtime['hostPool']['pool']['role'], 'kind'> } };
+export interface Swept extends Pick<Assembled, 'catalog' | 'store' | 'services'> {
+  readonly clock: Clock;
+  /** It is this host that looks after rows. */
+  readonly leads: () => boolean;
   /** The hosts of this process. */
   readonly measured: () => readonly Measured[];
 }
@@ -22,15 +23,19 @@ interface Swept extends Pick<Runtime, 'catalog' | 'store' | 'services'> {
  * What is done from time to time: the free memory of hosts, the links of their cards and the use of storage are told, and
  * collected are ended tasks, idle sessions, memory set aside for starts that never began, and rows that lost what they need.
  */
-export const housekeeping = (
-  { catalog, store, services, hostPool, measured }: Swept,
-  clock: Clock,
-): { close(): Promise<void> } => {
+export const housekeeping = ({
+  catalog,
+  store,
+  services,
+  clock,
+  leads,
+  measured,
+}: Swept): { close(): Promise<void> } => {
   const collectTasks = taskCollector();
   const collectReservations = reservationCollector();
   const collectRows = collectorOf({ catalog, store, clock });
   const sweep = async (): Promise<void> => {
-    if (hostPool.pool.role.kind !== 'leads') return;
+    if (!leads()) return;
     await store.commit((tx) => {
       collectTasks(tx, clock.now());
       collectSessions(tx, clock.now());
@@ -39,7 +44,7 @@ export const housekeeping = (
     await collectRows();
   };
   const measure = async (): Promise<void> => {
-    if (hostPool.pool.role.kind === 'leads') await store.commit(refreshMemory);
+    if (leads()) await store.commit(refreshMemory);
   };
   const repeated = (everyMs: number, run: () => Promise<void>): (() => void) => {
     let cancel = (): void => {};

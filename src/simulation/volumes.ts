@@ -1,4 +1,4 @@
-import type { XenopsDisk } from '../../drivers/hypervisor/hypervisor.ts';
+import type { XenopsDisk } from '../drivers/hypervisor/hypervisor.ts';
 import {
   type NewVolume,
   type OpenVolume,
@@ -9,8 +9,8 @@ import {
   StorageError,
   type Volume,
   type VolumeMethod,
-} from '../../drivers/storage/storage.ts';
-import type { Random } from '../../std/clock.ts';
+} from '../drivers/storage/storage.ts';
+import type { Random } from '../std/clock.ts';
 import { type Content, noContent, type Room } from './volume-content.ts';
 import { type SimulatedType, simulatedPlugins, simulatedTypes } from './volume-plugins.ts';
 

@@ -1,0 +1,226 @@
+import { bootstrap } from '../../actors/pool/bootstrap.ts';
+import { endPendingTasks } from '../../actors/task/start.ts';
+import { autoStart } from '../../actors/vm/auto-start.ts';
+import type { Ref } from '../model/types.ts';
+import { deriveInPlace } from '../objects/derive-all.ts';
+import { storeRules } from '../objects/derive-rows.ts';
+import { openDiskOn } from '../pool/disks.ts';
+import { peerRef } from '../pool/ground.ts';
+import { inspectorOf } from '../pool/inspection.ts';
+import type { SharedCredentials } from '../pool/membership.ts';
+import { internalClasses } from '../pool/rows.ts';
+import { type OpenedStore, openStore } from '../store/store.ts';
+import { type Assembled, assemble } from './assemble.ts';
+import type { Closing } from './closing.ts';
+import { housekeeping } from './housekeeping.ts';
+import type { Doors, Host, HostCredentials, HostParts } from './parts.ts';
+import { type HostPool, openPool } from './pool.ts';
+import { type Around, hostRows, poolRows } from './prepare.ts';
+
+/** The rows of a host that was opened, and which of them is its own. */
+interface Database extends OpenedStore {
+  readonly host: Ref<'host'>;
+  /** Fields that follow from rows were set as the rows were read. */
+  readonly derived: boolean;
+  /** Whose objects wait for rows to change. */
+  serve(assembled: Assembled): void;
+}
+
+export interface Started<D extends Doors> {
+  readonly host: Host;
+  readonly doors: D;
+}
+
+/**
+ * Starts a host and resolves once clients can use it. Everything that it opens is added to `opened` as it is opened,
+ * also when the start fails half-way, and is closed in the opposite order.
+ */
+export const startHost = async <D extends Doors>(
+  parts: HostParts<D>,
+  opened: Closing,
+): Promise<Started<D>> => {
+  const { host, derived, announce, servedOn } = await openHost(parts, opened);
+  const doors = await parts.doors(host);
+  opened.add(doors);
+  servedOn(doors.httpsPort);
+  let prepared = (): void => {};
+  const preparing = new Promise<void>((resolve) => {
+    prepared = resolve;
+  });
+  await takePlace(parts, { host, announce, doors, preparing });
+  const leads = (): boolean => host.pool.role.kind === 'leads';
+  opened.add(await hostRows(aroundOf(parts), { ...host, leads, derived }));
+  prepared();
+  opened.add(housekeeping({ ...host, clock: parts.clock, leads, measured: () => [host] }));
+  doors.open();
+  return { host, doors };
+};
+
+interface Opened extends Pick<HostPool, 'announce'> {
+  readonly host: Host;
+  readonly derived: boolean;
+  readonly servedOn: (httpsPort: number) => void;
+}
+
+/** Rows, links and objects. Nothing has a part in the pool yet, and nobody is served. */
+const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
+  const database = await openDatabase(parts, opened);
+  const { store, derived } = database;
+  const served = servedAt(parts, database);
+  let assembled: Assembled | undefined;
+  const place = await openPool(
+    parts,
+    {
+      ...database,
+      addressOf: served.clientAddress,
+      credentials: endingSessions(parts.credentials, (user) => assembled?.services.localSessions.endOf(user)),
+      cancel: (task) => assembled?.services.cancel(task) === true,
+      onLead: async () => {
+        if (assembled === undefined) return;
+        await poolRows(aroundOf(parts), assembled);
+        await parts.told?.leads?.(assembled);
+      },
+      onDead: (dead) => endPendingTasks(store, parts.clock.now(), (one) => one === dead),
+    },
+    opened,
+  );
+  const made = openObjects(parts, { ...database, ...place, authority: served.authority });
+  assembled = made;
+  database.serve(made);
+  opened.add({ close: async () => made.objects.stop() });
+  const { ground, pool, membership, takingIn, announce } = place;
+  const inspector = inspectorOf(ground, pool, made.objects);
+  const { authorityOf } = served;
+  const host = { ...made, ground, pool, membership, takingIn, inspector, authorityOf };
+  return { host, derived, announce, servedOn: served.on };
+};
+
+const aroundOf = (parts: HostParts): Around => ({ ...parts, name: parts.poolName });
+
+/** Has the VMs started that start with their host, once it was switched on. Not awaited: nobody waits for guests. */
+export const startGuests = ({ invoker, services }: Pick<Assembled, 'invoker' | 'services'>): void => {
+  autoStart({ invoker, services }).catch((error: unknown) => {
+    services.log.error({ error }, 'VMs did not start with their host');
+  });
+};
+
+const openDatabase = async (parts: HostParts, opened: Closing): Promise<Database> => {
+  const { catalog, state, log, clock, random, makers } = parts;
+  const former = Math.max(state.current?.epoch ?? 0, parts.epochMin);
+  // A host that was put out of its pool starts as one that is new.
+  if (state.current?.change === 'ejected') {
+    await parts.database.forget();
+    await state.forget();
+  }
+  let assembled: Assembled | undefined;
+  const { store, replica } = (makers?.store ?? openStore)({
+    classes: [...catalog.classes, ...internalClasses],
+    durable: parts.database.durable(),
+    log,
+    ...storeRules(catalog),
+    onStaged: (changes) => assembled?.objects.staged(changes),
+  });
+  opened.add(replica);
+  if (state.current?.change === 'joins') {
+    const { change: _, ...joined } = state.current;
+    await replica.disown();
+    await state.save(joined);
+  }
+  const derived = state.current?.role === 'coordinator';
+  if (derived) deriveInPlace({ catalog, store });
+  const { address, version, poolName: name } = parts;
+  const first = async () => {
+    const facts = await parts.facts();
+    return (await bootstrap({ store, clock, random, facts, name, address, version })).host;
+  };
+  const host = state.current?.host ?? (await first());
+  if (state.current === undefined) await state.save({ host, role: 'coordinator', epoch: former + 1, led: 0 });
+  return {
+    ...{ store, replica, host, derived },
+    serve: (made) => {
+      assembled = made;
+    },
+  };
+};
+
+const openObjects = (
+  parts: HostParts,
+  on: Pick<Database, 'store' | 'host'> & HostPool & { readonly authority: () => string },
+): Assembled => {
+  const { catalog, clock, random, log, makers, waitMs, guestKernels } = parts;
+  const { hypervisor, storage, credentials, facts, restart } = parts;
+  const { store, host, pool, membership, migrationTo, authority, ground } = on;
+  return (makers?.objects ?? assemble)({
+    catalog,
+    places: pool.places,
+    services: {
+      ...{ clock, random, log, hypervisor, storage, credentials, facts, restart },
+      ...{ store, host, membership, migrationTo, authority },
+      ...(guestKernels !== undefined && { guestKernels }),
+      standing: pool.standing,
+      onStanding: pool.onStanding,
+      diskOn: (to, wanted, signal) => openDiskOn(ground, to, wanted, signal),
+    },
+    ...(waitMs !== undefined && { waitMs }),
+  });
+};
+
+/** Resolves once this host leads or follows. A member that finds no coordinator yet tells clients so meanwhile. */
+const takePlace = async (
+  { clock, told }: HostParts,
+  {
+    host,
+    announce,
+    doors,
+    preparing,
+  }: Pick<Opened, 'host' | 'announce'> & {
+    readonly doors: Doors;
+    readonly preparing: Promise<void>;
+  },
+): Promise<void> => {
+  await host.pool.start(host.invoker, preparing);
+  if (host.pool.role.kind !== 'leads') doors.open();
+  const stop = clock.after(patienceMs, () => told?.waits?.());
+  await announce(doors.httpsPort).finally(stop);
+};
+
+const patienceMs = 5_000;
+
+/** Whoever's password another host has changed begins anew here, too. */
+const endingSessions = (
+  { exported, verifier, adopt }: HostCredentials,
+  endSessionsOf: (user: string) => void,
+): SharedCredentials => ({
+  exported,
+  verifier,
+  adopt: async (users) => {
+    for (const user of await adopt(users)) endSessionsOf(user);
+  },
+});
+
+/** Where hosts are reached by clients. */
+const servedAt = ({ httpsPort: given, address }: HostParts, { store, host }: Database) => {
+  let httpsPort = given;
+  const portOf = (other: Ref<'host'>): number =>
+    Number(store.committed.get('xenact_peer', peerRef(other))?.apiPort ?? httpsPort);
+  const addressOf = (other: Ref<'host'>): string => store.committed.get('host', other)?.address ?? '';
+  return {
+    /** Told once it is known: the port may have been any free one. */
+    on: (port: number): void => {
+      httpsPort = port;
+    },
+    authority: (): string => authorityOf(store.latest.get('host', host)?.address ?? address, httpsPort),
+    authorityOf: (other: Ref<'host'>): string => authorityOf(addressOf(other), portOf(other)),
+    /**
+     * Where a client of this host is sent: clients keep the port that they came by, so it is only named where
+     * the other host has another.
+     */
+    clientAddress: (other: Ref<'host'>): string =>
+      portOf(other) === portOf(host) ? addressOf(other) : authorityOf(addressOf(other), portOf(other)),
+  };
+};
+
+const authorityOf = (address: string, port: number): string => {
+  const host = address.includes(':') ? `[${address}]` : address;
+  return port === 443 ? host : `${host}:${port}`;
+};

@@ -1,0 +1,82 @@
+import { plugAtStart } from '../../actors/pbd/start.ts';
+import { bootstrap, refreshOwnHost } from '../../actors/pool/bootstrap.ts';
+import { smRows } from '../../actors/sm/rows.ts';
+import { endPendingTasks } from '../../actors/task/start.ts';
+import { clearLeftovers } from '../../actors/vm/leftovers.ts';
+import { vmReports } from '../../actors/vm/reports.ts';
+import { deriveAll } from '../objects/derive-all.ts';
+import type { Assembled } from './assemble.ts';
+import { defaultStorage } from './default-storage.ts';
+import type { HostParts } from './parts.ts';
+import { type Reviving, revivingOf } from './reviving.ts';
+
+/** What rows are brought in line with. */
+export interface Around extends Pick<HostParts, 'address' | 'version' | 'revive' | 'storageFolders'> {
+  /** Of the pool, at its first start. */
+  readonly name: string;
+}
+
+export interface Preparing extends Assembled {
+  readonly leads: () => boolean;
+  /** Fields that follow from rows were set as the rows were read. */
+  readonly derived: boolean;
+}
+
+/** Brings the rows that are the pool's in line with what is really there: each time that this host begins to lead. */
+export const poolRows = async (around: Around, given: Assembled): Promise<void> => {
+  const { store, services } = given;
+  await store.commit((tx) => tx.patch('pool', tx.only('pool')[0], { master: services.host }));
+  await bootstrap(await factsOf(around, services));
+  await smRows(given);
+};
+
+/**
+ * Brings the rows of this host in line with what is really there. Until it is closed, what comes back keeps
+ * the hypervisor's daemon running.
+ */
+export const hostRows = async (around: Around, given: Preparing): Promise<Reviving> => {
+  const { store, services } = given;
+  await endPendingTasks(store, services.clock.now(), (host) => host === services.host);
+  if (given.leads()) {
+    if (!given.derived) await deriveAll(given);
+    await plugAtStart(given);
+    await defaultStorage(given, around.storageFolders);
+  } else {
+    await refreshRows(around, services);
+    await plugAtStart(given);
+  }
+  clearLeftovers(given).catch((error: unknown) => {
+    services.log.error({ error }, 'Disks that are left from unfinished work could not be destroyed');
+  });
+  return followGuests(around, given);
+};
+
+/** What a member writes of its machine; the rest of the pool's rows is its coordinator's business. */
+export const refreshRows = async (around: Around, services: Assembled['services']): Promise<void> =>
+  refreshOwnHost(await factsOf(around, services), services.host);
+
+const factsOf = async (
+  { name, address, version }: Around,
+  { store, clock, random, facts }: Assembled['services'],
+) => ({ store, clock, random, name, address, version, facts: await facts() });
+
+/** From here on what guests do by themselves reaches their rows, and a daemon that dies is started again. */
+const followGuests = async ({ revive }: Around, given: Assembled): Promise<Reviving> => {
+  const { services } = given;
+  const { log, hypervisor } = services;
+  const reports = vmReports({ ...given, log });
+  await reports.reconcile();
+  const reviving = revivingOf(services, revive);
+  hypervisor.watch({
+    ...reports,
+    onReconnect: async () => {
+      await reports.onReconnect();
+      reviving.back();
+    },
+    onLost: (error) => {
+      log.warn({ error: String(error) }, 'The hypervisor daemon is away');
+      reviving.away();
+    },
+  });
+  return reviving;
+};

@@ -1,0 +1,146 @@
+// Goal: a host starts part by part, ends in the opposite order, and one whose start fails leaves nothing running.
+// Method: a whole host in virtual time, whose parts note when they are opened and closed and can be made to fail. A world
+// in which nothing is planned any more has nothing that runs.
+import { expect, test } from 'vitest';
+import { closing } from '../../src/assembly/closing.ts';
+import { startHost } from '../../src/assembly/host.ts';
+import type { HostParts } from '../../src/assembly/parts.ts';
+import { openStateFile } from '../../src/pool/state.ts';
+import { memoryDisk } from '../../src/simulation/memory-disk.ts';
+import { memoryDurable } from '../../src/simulation/memory-durable.ts';
+import { fingerprintOf, memoryMesh, simulatedCertificate } from '../../src/simulation/memory-mesh.ts';
+import { memoryNetwork } from '../../src/simulation/memory-network.ts';
+import { metalsOf } from '../../src/simulation/pool/metal.ts';
+import { partsOf, stateFile, stateFolder } from '../../src/simulation/pool/process.ts';
+import { simulatedVolumes } from '../../src/simulation/volumes.ts';
+import { silentLog } from '../../src/std/log.ts';
+import { simulated } from '../simulation/simulated.ts';
+
+type Failing = 'database' | 'mesh' | 'facts' | 'doors' | 'plugins' | 'hypervisor' | 'hypervisor later';
+
+/** What runs for ever takes more. */
+const stepsMax = 5_000;
+
+const started = async (failing?: Failing) => {
+  const { clock, loop, random, life: lifeNamed } = simulated('assembly');
+  const life = lifeNamed('host');
+  const mesh = memoryMesh({ clock, random });
+  const metal = metalsOf({ clock, random, paths: mesh.paths, operationMs: [0, 0] }).of('host');
+  const certificate = simulatedCertificate(random);
+  const disk = memoryDisk({ random });
+  await disk.of(life).makeFolder(stateFolder);
+  const seen: string[] = [];
+  const open = new Set<string>();
+  const noted = <T extends { close(): Promise<unknown> }>(name: string, part: T): T => {
+    seen.push(`${name} opens`);
+    open.add(name);
+    const close = async (): Promise<void> => {
+      await part.close();
+      seen.push(`${name} closes`);
+      open.delete(name);
+    };
+    return Object.assign(Object.create(part), { close }) as T;
+  };
+  const failIf = (name: Failing): void => {
+    if (failing === name) throw new Error(`No ${name} today`);
+  };
+  const given = partsOf(
+    {
+      machine: {
+        ...{ machine: 'host', disk, metal, certificate },
+        ...{ host: '' as never, peer: undefined as never },
+        durable: memoryDurable({ random }),
+        volumes: simulatedVolumes(random).of('host', async () => {}),
+        shown: { certificate, pin: fingerprintOf(certificate.cert) },
+      },
+      ...{ life, random, log: silentLog, machineOf: () => '', replicas: 0, sabotage: {}, boots: true },
+      mesh: mesh.of('host', life),
+      network: memoryNetwork({ random }).of('host', life),
+      restart: () => {},
+    },
+    await openStateFile(disk.of(life), stateFile),
+  );
+  const parts: HostParts = {
+    ...given,
+    database: {
+      ...given.database,
+      durable: () => {
+        failIf('database');
+        return noted('database', given.database.durable());
+      },
+    },
+    mesh: {
+      ...given.mesh,
+      network: {
+        ...given.mesh.network,
+        listen: async (...args) => {
+          failIf('mesh');
+          return noted('mesh', await given.mesh.network.listen(...args));
+        },
+      },
+    },
+    facts: async () => {
+      failIf('facts');
+      return given.facts();
+    },
+    storage: Object.assign(Object.create(given.storage), {
+      plugins: async () => {
+        failIf('plugins');
+        return given.storage.plugins();
+      },
+    }),
+    hypervisor: Object.assign(Object.create(given.hypervisor), {
+      list: async () => {
+        failIf('hypervisor');
+        return given.hypervisor.list();
+      },
+      watch: (...args: Parameters<typeof given.hypervisor.watch>) => {
+        failIf('hypervisor later');
+        given.hypervisor.watch(...args);
+      },
+    }),
+    doors: async () => {
+      failIf('doors');
+      return noted('doors', {
+        httpsPort: 443,
+        open: () => void seen.push('clients are let in'),
+        close: async () => {},
+      });
+    },
+  };
+  const opened = closing(silentLog);
+  const starting = startHost(parts, opened);
+  return { loop, seen, open, opened, starting };
+};
+
+test('a host lets clients in last, and closes in the opposite order', async () => {
+  const { loop, seen, opened, starting } = await started();
+  const { host } = await loop.finish(starting);
+  expect(seen).toEqual(['database opens', 'mesh opens', 'doors opens', 'clients are let in']);
+  expect(host.pool.role.kind).toBe('leads');
+  expect([...host.store.committed.all('SR')].map(([, { type }]) => type)).toContain('iso');
+  seen.length = 0;
+  await loop.finish(opened.close());
+  await loop.settle();
+  expect(seen).toEqual(['doors closes', 'mesh closes', 'database closes']);
+  expect(await loop.run({ stepsMax })).toBe('idle');
+});
+
+test.each<Failing>(['database', 'mesh', 'facts', 'doors', 'hypervisor', 'hypervisor later'])(
+  'a start that fails at the %s leaves nothing running',
+  async (failing) => {
+    const { loop, open, opened, starting } = await started(failing);
+    await expect(loop.finish(starting)).rejects.toThrow(`No ${failing} today`);
+    await loop.finish(opened.close());
+    expect([...open]).toEqual([]);
+    expect(await loop.run({ stepsMax })).toBe('idle');
+  },
+);
+
+test('a coordinator whose rows cannot be brought in line serves all the same, and tries it again', async () => {
+  const { loop, seen, opened, starting } = await started('plugins');
+  const { host } = await loop.finish(starting);
+  expect(host.pool.role.kind).toBe('leads');
+  expect(seen).toContain('clients are let in');
+  await loop.finish(opened.close());
+});
