@@ -66,9 +66,9 @@ module.exports = {
       },
     },
     {
-      name: 'classes, objects, rules, the edge, the mesh, the pool and the assembly see driver interfaces, never a driver',
+      name: 'classes, objects, rules, the edge, the mesh, the pool, the engine and the assembly see driver interfaces, never a driver',
       severity: 'error',
-      from: { path: '^(actors|src/(objects|rules|edge|mesh|pool|assembly))/' },
+      from: { path: '^(actors|src/(objects|rules|edge|mesh|pool|engine|assembly))/' },
       to: { path: '^src/drivers/([^/]+)/(?!\\1\\.ts$)' },
     },
     {

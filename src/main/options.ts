@@ -41,6 +41,11 @@ export const upFlags = {
     doc: 'members that must have a change on disk before it is answered, where as many are there',
     fallback: '1',
   },
+  etcd: {
+    value: 'PATH',
+    doc: 'the program etcd, for hosts that xenact engine makes members of a cluster',
+    fallback: 'etcd',
+  },
   'edge-members': {
     value: 'redirect|serve',
     doc: 'what a member does with clients: sends them to the coordinator, or serves them itself',

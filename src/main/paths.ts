@@ -18,6 +18,8 @@ export interface Paths {
   readonly pool: string;
   /** The certificate that it shows to the other hosts. */
   readonly meshCertificate: string;
+  /** What is kept of the pool's cluster of etcd, and a member's data. */
+  readonly engine: string;
   readonly xenopsdState: string;
   /** The highest epoch whose orders the daemon has taken. */
   readonly xenopsdEpoch: string;
@@ -59,6 +61,7 @@ export const pathsOf = (dataFolder: string): Paths & { readonly run: string } =>
     audit: join(data, 'audit'),
     pool: join(data, 'pool.json'),
     meshCertificate: join(data, 'mesh-certificate.json'),
+    engine: join(data, 'engine'),
     xenopsdState: join(data, 'xenopsd'),
     xenopsdEpoch: join(data, 'xenopsd', 'epoch'),
     storageState: join(run, 'sm'),

@@ -4,6 +4,7 @@ import { nodeClock } from '../drivers/node/clock.ts';
 import { keepFilesPrivate } from '../drivers/node/owner-only.ts';
 import { keepTicksFast } from '../drivers/node/ticks.ts';
 import { UnusableError } from '../std/unusable.ts';
+import { engineCommand } from './engine-command.ts';
 import { inspectCommand } from './inspect.ts';
 import { joinTokenCommand } from './join-token.ts';
 import { xenactLog } from './log.ts';
@@ -18,6 +19,7 @@ const help = `Usage: xenact COMMAND [FLAG ...]
   up          start this host (xenact up --help lists its flags)
   sim         serve a simulated pool, for testing clients (xenact sim --help)
   user        say who may log in, and with which role (xenact user --help)
+  engine      a cluster of etcd on the pool's hosts, to survive the loss of any one (xenact engine --help)
   inspect     look inside a running host or pool (xenact inspect --help)
   join-token  let another host join this one's pool (xenact join-token --help)
   version     print the version
@@ -88,6 +90,8 @@ const main = async (args: readonly string[]): Promise<void> => {
     await joinTokenCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'inspect') {
     await inspectCommand(rest, process.env, (text) => process.stdout.write(text));
+  } else if (command === 'engine') {
+    await engineCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'user') {
     await userCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'version' || command === '--version') {

@@ -12,6 +12,7 @@ import { openAuditFile } from './audit-file.ts';
 import { type HostCertificate, hostCertificate } from './certificate.ts';
 import { fileCredentials } from './credentials.ts';
 import type { Door } from './doors.ts';
+import { enginePath, engineRequests, openEngine } from './engine.ts';
 import { openFolder } from './folder.ts';
 import { hostParts } from './host-parts.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
@@ -91,8 +92,13 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     ...{ paths, log, print, folder: { state, epochMin }, credentials, storage, chosen, tls },
     restart: restart.ask,
     doors: async (made) => {
+      const engine = await openEngine(options, { folder: paths.engine, log, host: made });
+      opened.add(engine);
       await answers;
-      return openDoors(options, { machine, tls, log, trail, host: made });
+      const door = await openDoors(options, { machine, tls, log, trail, host: made });
+      // Also while the pool has no coordinator, which may be why somebody asks.
+      lock.serve(enginePath, engineRequests(engine, door.audit));
+      return door;
     },
   });
   const { host, doors } = await startHost(parts, opened);

@@ -1,11 +1,11 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
-import { NetworkFailure } from '../drivers/network.ts';
 import { listedRoles } from '../objects/roles.ts';
 import { openStateFile } from '../pool/state.ts';
 import { Fault } from '../std/fault.ts';
 import { own } from '../std/own.ts';
+import { askSocket } from './ask-socket.ts';
 import { fileCredentials, madeUpPassword } from './credentials.ts';
 import { FolderTaken, lockFolder } from './lock.ts';
 import { machine } from './machine.ts';
@@ -109,7 +109,6 @@ const passwordFor = async (
 type DataPaths = ReturnType<typeof pathsOf>;
 
 const askMsMax = 60_000;
-const answerBytesMax = 1 << 20;
 
 /** By the host that runs on the folder, else in the folder itself. */
 const carriedOut = async (command: UserCommand, paths: DataPaths): Promise<readonly ListedUser[]> => {
@@ -141,20 +140,13 @@ const whileStopped = async (command: UserCommand, paths: Paths): Promise<readonl
   return doUserCommand(await stoppedUsers(disk, paths.roles, credentials, state), command);
 };
 
-const askHost = async (command: UserCommand, { apiSocket, data }: Paths): Promise<readonly ListedUser[]> => {
-  const options = { contentType: 'application/json', timeoutMs: askMsMax, responseMax: answerBytesMax };
-  const { status, body } = await machine.network
-    .post({ socketPath: apiSocket }, usersPath, JSON.stringify(command), options)
-    .catch((error: unknown) => {
-      if (error instanceof NetworkFailure)
-        throw refused(`The host of ${data} does not answer (${error.message})`);
-      throw error;
-    });
-  if (status === 503) throw refused(`The host of ${data} is starting; try again in a moment`);
-  if (status !== 200) throw refused(`The host of ${data} answered ${status}; its log may tell more`);
-  const { users, error } = JSON.parse(body) as { users?: readonly ListedUser[]; error?: string };
-  if (users === undefined) throw refused(error ?? 'The host did not say why');
-  return users;
+const askHost = async (command: UserCommand, paths: Paths): Promise<readonly ListedUser[]> => {
+  try {
+    const { users } = await askSocket(paths, usersPath, command, askMsMax);
+    return users as readonly ListedUser[];
+  } catch (error) {
+    throw error instanceof StartFailure ? refused(error.message) : error;
+  }
 };
 
 export const usersPath = '/users';

@@ -161,7 +161,7 @@ export const userRequests =
     const args = { ...about, ...('password' in about && { password: '(hidden)' }) };
     const note = (outcome: string): void => {
       if (act === 'list') return;
-      audit.add({ caller: atTheMachine, from: '', method: `user.${act}`, args, outcome });
+      audit.add({ caller: atTheMachine('xenact user'), from: '', method: `user.${act}`, args, outcome });
     };
     try {
       const listed = await doUserCommand(users, command);
@@ -174,9 +174,10 @@ export const userRequests =
     }
   };
 
-const atTheMachine: Caller = {
+/** Whoever may use the data folder, by a command of this program. */
+export const atTheMachine = (originator: string): Caller => ({
   session: nullRef as Ref<'session'>,
   user: superuser,
   role: '_local_root_',
-  originator: 'xenact user',
-};
+  originator,
+});

@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { engineFlags } from '../../src/main/engine-command.ts';
 import { inspectFlags } from '../../src/main/inspect.ts';
 import { joinTokenFlags } from '../../src/main/join-token.ts';
 import { upFlags } from '../../src/main/options.ts';
@@ -102,7 +103,7 @@ describe('the pages', () => {
   test('name flags and commands that are there', () => {
     const flags = [...readme.matchAll(/`[^`\n]*?--([a-z][a-z-]+)/g)].map(([, flag]) => flag);
     expect(flags.length).toBeGreaterThan(3);
-    const known = { ...upFlags, ...simFlags, ...inspectFlags, ...joinTokenFlags };
+    const known = { ...upFlags, ...simFlags, ...inspectFlags, ...joinTokenFlags, ...engineFlags };
     expect(flags.filter((flag) => flag !== 'help' && !Object.hasOwn(known, flag as string))).toEqual([]);
     const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
     const commands = [...readme.matchAll(/npm (?:run )?(start|test|[a-z]+)\b(?= |`|\n)/g)].map(

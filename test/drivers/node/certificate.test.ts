@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer } from 'node:tls';
 import { expect, test } from 'vitest';
-import { makeCertificate } from '../../../src/drivers/node/certificate.ts';
+import { makeAuthority, makeCertificate, signedCertificate } from '../../../src/drivers/node/certificate.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -62,4 +62,16 @@ test('names that are none, too many names and impossible lengths of time are ref
   for (const days of [0, -1, Number.NaN, 40_000]) {
     await expect(makeCertificate({ names: [], days })).rejects.toThrow('days');
   }
+});
+
+test('a certificate that an authority signed is trusted by whom trusts it, and by nobody else', async () => {
+  const [ours, other] = await Promise.all(['ours', 'other'].map((name) => makeAuthority({ name, days: 10 })));
+  const { cert } = await signedCertificate(ours!, { commonName: 'member', names: ['192.0.2.7'], days: 5 });
+  const [authority, signed] = [new X509Certificate(ours!.cert), new X509Certificate(cert)];
+  expect(authority.ca).toBe(true);
+  expect(signed.ca).toBe(false);
+  expect(signed.checkIssued(authority) && signed.verify(authority.publicKey)).toBe(true);
+  expect(signed.verify(new X509Certificate(other!.cert).publicKey)).toBe(false);
+  expect(signed.subject).toBe('CN=member');
+  expect(signed.checkIP('192.0.2.7')).toBe('192.0.2.7');
 });

@@ -28,6 +28,8 @@ export interface Method<Q extends Message, A extends Message> {
   readonly request: Q;
   readonly answer: A;
   readonly changes: boolean;
+  /** A member that sees no leader answers too. */
+  readonly leaderless?: true;
 }
 
 /** One connection to each member. Calls go to one member until it fails, then to the next. */
@@ -43,6 +45,8 @@ export interface Channels {
   ): Promise<Decoded<A>>;
   /** The member that calls go to now, for streams. */
   current(): { readonly endpoint: string; readonly client: Client };
+  /** The connection to one member, for streams. */
+  clientOf(endpoint: string): Client;
   /** That member failed: the next one is current, unless another is already. */
   failed(endpoint: string): void;
   /** Throws when an answer is of another cluster than those before it. */
@@ -155,6 +159,7 @@ export const openChannels = (options: ConnectOptions): Channels => {
       }
       throw failure as EtcdFailure;
     },
+    clientOf,
     current: () => ({ endpoint: current, client: clientOf(current) }),
     failed,
     check,
@@ -211,7 +216,7 @@ const send = <Q extends Message, A extends Message>(
       (value: Encodable<Q>) => encode(method.request, value),
       (bytes) => bytes,
       request,
-      withLeader(),
+      method.leaderless ? new Metadata() : withLeader(),
       { deadline: byMs },
       (error, bytes) => {
         signal?.removeEventListener('abort', abort);

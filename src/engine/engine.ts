@@ -1,0 +1,51 @@
+import { form, grow, type InitOrder, type Ports, shrink } from './changes.ts';
+import type { EngineGround } from './ground.ts';
+import { hostsWith } from './orders.ts';
+import { refusal } from './refusal.ts';
+import { type EngineStatus, statusOf } from './status.ts';
+import { tend } from './tending.ts';
+
+/** Looks after a cluster of etcd on the hosts of the pool: this host's part, and as coordinator the whole. */
+export interface Engine {
+  /** Makes the cluster. Throws OPERATION_NOT_ALLOWED, here and below, with what to do. */
+  init(order: InitOrder): Promise<void>;
+  /** One more member, by the name, address or reference of its host. */
+  join(host: string, ports: Ports): Promise<void>;
+  /** One member less; also one whose host is gone. */
+  leave(host: string): Promise<void>;
+  status(): Promise<EngineStatus>;
+  /** Ends what this program does about the cluster. The member on this host goes on. */
+  close(): Promise<void>;
+}
+
+export const engineOf = (ground: EngineGround): Engine => {
+  const hosts = hostsWith(ground);
+  const { process, store } = ground;
+  const ends = new AbortController();
+  let busy: string | undefined;
+  if (store.current.member !== undefined) process.tend();
+  const tending = tend(ground, hosts, () => busy !== undefined, ends.signal);
+
+  /** Members change one at a time. */
+  const alone = async (what: string, change: () => Promise<void>): Promise<void> => {
+    ground.pool.assertLeads();
+    if (busy !== undefined)
+      throw refusal(`Members change one at a time, and ${busy} is under way: wait for its end`);
+    busy = what;
+    try {
+      await change();
+    } finally {
+      busy = undefined;
+    }
+  };
+  return {
+    init: (order) => alone('init', () => form(ground, hosts, order)),
+    join: (host, ports) => alone(`join ${host}`, () => grow(ground, hosts, host, ports)),
+    leave: (host) => alone(`leave ${host}`, () => shrink(ground, hosts, host)),
+    status: () => statusOf(ground, hosts),
+    close: async () => {
+      ends.abort(new Error('The host stops'));
+      await Promise.all([tending, process.close()]);
+    },
+  };
+};

@@ -1,0 +1,63 @@
+import type { EtcdCluster } from '../drivers/etcd-cluster.ts';
+import type { Mesh } from '../mesh/mesh.ts';
+import type { Ref } from '../model/types.ts';
+import type { Random } from '../std/clock.ts';
+import type { MemberGround, MemberLimits, MemberProcess } from './member.ts';
+import type { Credentials } from './settings.ts';
+
+/** What looking after the pool's cluster stands on. */
+export interface EngineGround extends MemberGround {
+  readonly random: Random;
+  readonly mesh: Pick<Mesh, 'call' | 'serve'>;
+  readonly host: Ref<'host'>;
+  readonly process: MemberProcess;
+  readonly pool: PoolView;
+  readonly certify: Certify;
+  /** Connects to a cluster; endpoints are `host:port`. */
+  readonly connect: (endpoints: readonly string[], credentials: Credentials) => EtcdCluster;
+  readonly limits: EngineLimits;
+}
+
+/** The pool as the engine needs it. */
+export interface PoolView {
+  /** All hosts, this one among them. */
+  hosts(): readonly PoolHost[];
+  isUp(host: Ref<'host'>): boolean;
+  /** Throws HOST_IS_SLAVE unless this host coordinates the pool. */
+  assertLeads(): void;
+  /** Throws unless that host is the one that this host follows. */
+  assertLeader(host: string): void;
+  /** Raises an alert that people see. */
+  alert(name: string, body: string): void;
+}
+
+export interface PoolHost {
+  readonly ref: Ref<'host'>;
+  readonly name: string;
+  /** Where the other hosts reach it. */
+  readonly address: string;
+}
+
+export interface KeyPair {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** Makes certificates that the members and clients of one cluster trust. */
+export interface Certify {
+  authority(name: string): Promise<KeyPair>;
+  sign(authority: KeyPair, commonName: string, address: string): Promise<KeyPair>;
+}
+
+export interface EngineLimits extends MemberLimits {
+  /** A host says how things are, or takes an order. */
+  readonly askMsMax: number;
+  /** Members that were started have found each other by then. */
+  readonly formMsMax: number;
+  /** A new member has caught up by then. */
+  readonly catchUpMsMax: number;
+  readonly pollMs: number;
+  readonly tendMs: number;
+  readonly snapshotMs: number;
+  readonly snapshotsMax: number;
+}

@@ -1,0 +1,244 @@
+import type { Disk } from '../drivers/disk.ts';
+import type { Processes } from '../drivers/processes.ts';
+import { type Clock, sleep } from '../std/clock.ts';
+import type { Log } from '../std/log.ts';
+import { keepBallast } from './ballast.ts';
+import { etcdFlags } from './etcd-flags.ts';
+import { refusal } from './refusal.ts';
+import type { EngineStore, OwnMember } from './settings.ts';
+
+/**
+ * The etcd that runs on this host. It outlives this program, so that the others keep their majority while
+ * this one is
+ * started again, and whenever it ends by itself it is started again.
+ */
+export interface MemberProcess {
+  /** Starts it unless it runs, and watches over it until it is closed or stopped. */
+  tend(): void;
+  /** Ends etcd. */
+  stop(): Promise<void>;
+  /** Ends the watch; etcd goes on. */
+  close(): Promise<void>;
+  state(): MemberState;
+}
+
+export interface MemberState {
+  readonly running: boolean;
+  /** Times that it ended by itself and was started again, since this program runs. */
+  readonly restarts: number;
+  /** Why it does not run, in its own last words or ours. */
+  readonly why: string;
+}
+
+export interface MemberGround {
+  readonly disk: Disk;
+  readonly processes: Processes;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: EngineStore;
+  /** The program: a path, or a name to be found on the path. */
+  readonly etcd: string;
+  readonly limits: MemberLimits;
+}
+
+export interface MemberLimits {
+  readonly lookMs: number;
+  /** Before it is started again; each further time twice as long, up to the last. */
+  readonly againMs: number;
+  readonly againMsMax: number;
+  /** After this long it is believed to run well. */
+  readonly steadyMs: number;
+  readonly stopMsMax: number;
+  readonly logBytesMax: number;
+  readonly ballastBytes: number;
+}
+
+export const memberLimits: MemberLimits = {
+  lookMs: 1_000,
+  againMs: 500,
+  againMsMax: 15_000,
+  steadyMs: 60_000,
+  stopMsMax: 10_000,
+  logBytesMax: 16 * 1_048_576,
+  ballastBytes: 512 * 1_048_576,
+};
+
+interface Watch {
+  ends: AbortController | undefined;
+  round: Promise<void>;
+  restarts: number;
+  startedMs: number;
+  waitMs: number;
+  begun: boolean;
+  running: boolean;
+  why: string;
+}
+
+export const memberProcess = (ground: MemberGround): MemberProcess => {
+  const { clock, log, limits } = ground;
+  const watch: Watch = {
+    ends: undefined,
+    round: Promise.resolve(),
+    restarts: 0,
+    startedMs: 0,
+    waitMs: limits.againMs,
+    begun: false,
+    running: false,
+    why: '',
+  };
+  const rounds = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      await look(ground, watch).catch((error: unknown) => {
+        watch.why = (error as Error).message;
+        log.warn({ error: String(error) }, 'etcd cannot be looked after');
+      });
+      await sleep(clock, limits.lookMs, signal).catch(() => {});
+    }
+  };
+  const close = async (): Promise<void> => {
+    watch.ends?.abort(new Error('Nobody looks after it any more'));
+    watch.ends = undefined;
+    await watch.round;
+  };
+  return {
+    tend: () => {
+      if (watch.ends !== undefined) return;
+      watch.ends = new AbortController();
+      Object.assign(watch, { begun: false, restarts: 0, waitMs: limits.againMs, why: '' });
+      watch.round = rounds(watch.ends.signal);
+    },
+    close,
+    stop: async () => {
+      await close();
+      await end(ground);
+      watch.running = false;
+    },
+    state: () => ({ running: watch.running, restarts: watch.restarts, why: watch.why }),
+  };
+};
+
+/** Is it there? If not it is started, unless it must not be. */
+const look = async (ground: MemberGround, watch: Watch): Promise<void> => {
+  const { clock, disk, limits, log, store } = ground;
+  const { member } = store.current;
+  if (member === undefined) return;
+  await keepBallast(disk, store.files, limits.ballastBytes);
+  await boundLog(ground);
+  const pid = await runningPid(ground);
+  if (pid !== undefined) {
+    Object.assign(watch, { running: true, begun: true, why: '' });
+    if (clock.monotonicMs() - watch.startedMs > limits.steadyMs) watch.waitMs = limits.againMs;
+    return;
+  }
+  if (watch.running) {
+    watch.running = false;
+    watch.why = await lastWords(ground);
+    log.warn({ why: watch.why }, 'etcd ended, and is started again');
+  }
+  if (watch.begun) {
+    if (clock.monotonicMs() - watch.startedMs < watch.waitMs) return;
+    watch.restarts += 1;
+    watch.waitMs = Math.min(limits.againMsMax, watch.waitMs * 2);
+  }
+  watch.begun = true;
+  watch.startedMs = clock.monotonicMs();
+  await begin(ground, member);
+  watch.running = true;
+};
+
+const begin = async ({ disk, processes, store, etcd }: MemberGround, member: OwnMember): Promise<void> => {
+  const { files } = store;
+  if (member.started && !(await disk.exists(`${files.data}/member/wal`))) {
+    throw refusal(
+      `The data of this host's member of the cluster is gone (${files.data}). It is not started ` +
+        `without: take it out with ` +
+        'xenact engine leave and let it in again with xenact engine join.',
+    );
+  }
+  await disk.makeFolder(files.data, 0o700);
+  const pid = await processes.detach(etcd, etcdFlags(member, files), {
+    logFile: files.log,
+    cwd: files.folder,
+  });
+  try {
+    await disk.replaceText(files.pid, `${pid}\n`, 0o600);
+  } catch (error) {
+    // One that nobody knows of would be started a second time.
+    processes.signal(pid, 'SIGKILL');
+    throw error;
+  }
+};
+
+const pidCharsMax = 64;
+const commandLineBytesMax = 1 << 16;
+
+/** The number of a process may be another's by now: it counts only with our folder on its command line. */
+const runningPid = async ({ disk, processes, store }: MemberGround): Promise<number | undefined> => {
+  const { pid: file, data } = store.files;
+  if (!(await disk.exists(file))) return undefined;
+  const pid = Number(await disk.readText(file, pidCharsMax));
+  if (!Number.isSafeInteger(pid) || !processes.isAlive(pid)) return undefined;
+  const line = await disk.readText(`/proc/${pid}/cmdline`, commandLineBytesMax).catch(() => '');
+  return line.split('\0').includes(data) ? pid : undefined;
+};
+
+const end = async (ground: MemberGround): Promise<void> => {
+  const { clock, processes, limits } = ground;
+  const began = clock.monotonicMs();
+  for (let signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'; ; ) {
+    const pid = await runningPid(ground);
+    if (pid === undefined) return;
+    processes.signal(pid, signal);
+    if (clock.monotonicMs() - began > limits.stopMsMax) signal = 'SIGKILL';
+    await sleep(clock, stopPollMs);
+  }
+};
+
+const stopPollMs = 50;
+const tailBytesMax = 1 << 16;
+const wordsMax = 300;
+
+/** Where there is less room than this, etcd cannot even write why it ended. */
+const roomBytesMin = 16n * 1_048_576n;
+
+/** Why etcd ended: what it wrote last, unless the disk is full. */
+const lastWords = async ({ disk, store }: Pick<MemberGround, 'disk' | 'store'>): Promise<string> => {
+  const { folder } = store.files;
+  if ((await disk.space(folder)).freeBytes < roomBytesMin) return `no space left on the disk of ${folder}`;
+  const tail = await tailOf(disk, store.files.log).catch(() => '');
+  const lines = tail.split('\n').filter(Boolean);
+  const told =
+    lines.findLast((line) => /"level":"(fatal|panic|error)"|^panic:/.test(line)) ?? lines.at(-1) ?? '';
+  try {
+    const { msg = '', error = '' } = JSON.parse(told) as { msg?: string; error?: string };
+    return `${msg}${error && `: ${error}`}`.slice(0, wordsMax);
+  } catch {
+    return told.slice(0, wordsMax);
+  }
+};
+
+const tailOf = async (disk: Disk, path: string): Promise<string> => {
+  if (!(await disk.exists(path))) return '';
+  const file = await disk.open(path, 'read');
+  try {
+    const bytes = Buffer.alloc(tailBytesMax);
+    const from = file.sizeBytes > BigInt(tailBytesMax) ? file.sizeBytes - BigInt(tailBytesMax) : 0n;
+    return bytes.subarray(0, await file.read(bytes, from)).toString('utf8');
+  } finally {
+    await file.close();
+  }
+};
+
+/** etcd appends to its log, which may be cut while it does. Its end is kept beside it. */
+const boundLog = async ({ disk, store, limits }: MemberGround): Promise<void> => {
+  const { log } = store.files;
+  if (!(await disk.exists(log))) return;
+  const file = await disk.open(log, 'write');
+  try {
+    if (file.sizeBytes <= BigInt(limits.logBytesMax)) return;
+    await disk.replaceText(`${log}.old`, await tailOf(disk, log), 0o600);
+    await file.truncate(0n);
+  } finally {
+    await file.close();
+  }
+};

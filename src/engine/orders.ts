@@ -1,0 +1,302 @@
+import type { Ref } from '../model/types.ts';
+import { countOf, fieldsOf, flagOf, listOf, textOf } from '../pool/protocol.ts';
+import { keepBallast } from './ballast.ts';
+import {
+  checkedMember,
+  clientCommonName,
+  clientUrlOf,
+  endpointOf,
+  etcdVersionOf,
+  memberCommonName,
+  peerUrlOf,
+} from './etcd-flags.ts';
+import type { Certify, EngineGround, KeyPair } from './ground.ts';
+import { refusal } from './refusal.ts';
+import type { ClusterAccess, Credentials, OwnMember } from './settings.ts';
+
+// What hosts tell each other about the cluster, and what the coordinator orders them to do. Whatever arrives
+// is read
+// here before it is used.
+
+/** What a host says of its part in the cluster. */
+export interface HostReport {
+  /** The version of its etcd, '' where it has none that can be used, and why. */
+  readonly etcd: string;
+  readonly why: string;
+  readonly member: MemberReport | undefined;
+  /** How it reaches the cluster, if it knows. */
+  readonly cluster: ClusterAccess | undefined;
+  readonly disk: DiskReport;
+}
+
+export interface MemberReport {
+  readonly name: string;
+  readonly endpoint: string;
+  readonly peerUrl: string;
+  readonly running: boolean;
+  readonly restarts: number;
+  readonly why: string;
+}
+
+export interface DiskReport {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  /** The file that is given up when the disk is full is there. */
+  readonly ballast: boolean;
+}
+
+/** What makes a host a member of the cluster, or without `member` a client of it. */
+export interface Equipment {
+  readonly credentials: Credentials;
+  readonly cluster: ClusterAccess;
+  readonly member?: OwnMember;
+}
+
+/** For whom a certificate is. */
+export interface Bearer {
+  readonly address: string;
+  readonly isMember: boolean;
+}
+
+/** The hosts of the pool, this one among them, each asked in the same way. */
+export interface Hosts {
+  report(host: Ref<'host'>): Promise<HostReport>;
+  equip(host: Ref<'host'>, equipment: Equipment): Promise<void>;
+  /** The host reaches the cluster there from now on; a member there is part of it. */
+  know(host: Ref<'host'>, endpoints: readonly string[]): Promise<void>;
+  /** Signed by a host that has the authority's key. */
+  credentials(host: Ref<'host'>, who: Bearer): Promise<Credentials>;
+  /** The host forgets the cluster, and the data of a member that it had. */
+  dismiss(host: Ref<'host'>): Promise<void>;
+}
+
+const calls = {
+  report: 'engineReport',
+  equip: 'engineEquip',
+  know: 'engineKnow',
+  credentials: 'engineCredentials',
+  dismiss: 'engineDismiss',
+} as const;
+
+export const hostsWith = (ground: EngineGround): Hosts => {
+  const { mesh, host, pool, limits } = ground;
+  mesh.serve(calls.report, () => reportOf(ground));
+  mesh.serve(calls.equip, async (payload, { from }) => {
+    pool.assertLeader(from);
+    await equip(ground, equipmentOf(payload));
+    return {};
+  });
+  mesh.serve(calls.know, async (payload, { from }) => {
+    pool.assertLeader(from);
+    await know(ground, endpointsOf(fieldsOf(payload)['endpoints']));
+    return {};
+  });
+  mesh.serve(calls.credentials, async (payload, { from }) => {
+    pool.assertLeader(from);
+    const { address, isMember } = fieldsOf(payload);
+    return sign(ground, { address: textOf(address), isMember: flagOf(isMember) });
+  });
+  mesh.serve(calls.dismiss, async (_, { from }) => {
+    pool.assertLeader(from);
+    await dismiss(ground);
+    return {};
+  });
+  const ask = (to: Ref<'host'>, name: string, payload: unknown): Promise<unknown> =>
+    mesh.call(to, name, payload, { timeoutMs: limits.askMsMax });
+  return {
+    report: async (to) => (to === host ? reportOf(ground) : readReport(await ask(to, calls.report, {}))),
+    equip: async (to, equipment) => {
+      if (to === host) await equip(ground, equipment);
+      else await ask(to, calls.equip, equipment);
+    },
+    know: async (to, endpoints) => {
+      if (to === host) await know(ground, endpoints);
+      else await ask(to, calls.know, { endpoints });
+    },
+    credentials: async (to, who) =>
+      to === host ? sign(ground, who) : credentialsOf(await ask(to, calls.credentials, who)),
+    dismiss: async (to) => {
+      if (to === host) await dismiss(ground);
+      else await ask(to, calls.dismiss, {});
+    },
+  };
+};
+
+const versionMsMax = 10_000;
+const versionBytesMax = 1 << 16;
+
+const reportOf = async (ground: EngineGround): Promise<HostReport> => {
+  const { disk, store, process, limits } = ground;
+  const { member, cluster } = store.current;
+  const { freeBytes, totalBytes } = await disk.space(store.files.folder);
+  const ballast = member !== undefined && (await keepBallast(disk, store.files, limits.ballastBytes));
+  return {
+    ...(await versionHere(ground)),
+    member: member && {
+      name: member.name,
+      endpoint: endpointOf(clientUrlOf(member)),
+      peerUrl: peerUrlOf(member),
+      ...process.state(),
+    },
+    cluster,
+    disk: { freeBytes: Number(freeBytes), totalBytes: Number(totalBytes), ballast },
+  };
+};
+
+const versionHere = async ({ processes, etcd }: EngineGround): Promise<Pick<HostReport, 'etcd' | 'why'>> => {
+  try {
+    const { stdout } = await processes.run(etcd, ['--version'], {
+      timeoutMs: versionMsMax,
+      outputMax: versionBytesMax,
+    });
+    return { etcd: etcdVersionOf(stdout), why: '' };
+  } catch (error) {
+    const { params = [], message } = error as { params?: readonly string[]; message: string };
+    return { etcd: '', why: params[0] ?? `etcd is not installed: install etcd-server (${message})` };
+  }
+};
+
+const equip = async (ground: EngineGround, { credentials, cluster, member }: Equipment): Promise<void> => {
+  const { store, process } = ground;
+  const { member: present } = store.current;
+  const stays = present !== undefined && member?.token === present.token && member.name === present.name;
+  if (present !== undefined && !stays) await dismiss(ground);
+  await store.saveCredentials(credentials);
+  // How it was started first stays as it was.
+  const next = stays ? { ...present, started: present.started || member?.started === true } : member;
+  await store.save({ cluster, ...(next && { member: next }) });
+  if (next !== undefined) process.tend();
+};
+
+const know = async ({ store }: EngineGround, endpoints: readonly string[]): Promise<void> => {
+  const { cluster, member } = store.current;
+  if (cluster === undefined) throw refusal('This host has no certificate for the cluster yet');
+  const isPart = member !== undefined && endpoints.includes(endpointOf(clientUrlOf(member)));
+  await store.save({
+    cluster: { endpoints, whole: true },
+    ...(member && { member: { ...member, started: member.started || isPart } }),
+  });
+};
+
+const sign = async (
+  { store, certify }: EngineGround,
+  { address, isMember }: Bearer,
+): Promise<Credentials> => {
+  const { authority, authorityKey } = await store.credentials();
+  if (authorityKey === undefined)
+    throw refusal('This host has not the key that certificates are signed with');
+  return signed(certify, { cert: authority, key: authorityKey }, { address, isMember });
+};
+
+/** A member can let others in, so it gets the authority's key too. */
+export const signed = async (
+  certify: Certify,
+  authority: KeyPair,
+  { address, isMember }: Bearer,
+): Promise<Credentials> => {
+  const { key, cert } = await certify.sign(
+    authority,
+    isMember ? memberCommonName : clientCommonName,
+    address,
+  );
+  const credentials = { authority: authority.cert, certificate: cert, key };
+  return isMember ? { ...credentials, authorityKey: authority.key } : credentials;
+};
+
+const dismiss = async ({ store, process }: EngineGround): Promise<void> => {
+  await process.stop();
+  await store.forget();
+};
+
+/** Who may use these files may use the cluster, so only what was agreed upon is written into them. */
+const pemRule = /^(-----BEGIN [A-Z ]+-----\n[A-Za-z0-9+/=\n]+-----END [A-Z ]+-----\n?)+$/;
+const pemCharsMax = 16_384;
+const endpointRule = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]):\d{1,5}$/i;
+const endpointsMax = 16;
+
+const pemOf = (value: unknown): string => {
+  const text = textOf(value).replaceAll('\r', '');
+  if (text.length > pemCharsMax || !pemRule.test(text)) throw refusal('A certificate or key came damaged');
+  return text;
+};
+
+const endpointsOf = (value: unknown): readonly string[] => {
+  const endpoints = listOf(value).map(textOf);
+  if (endpoints.length > endpointsMax || !endpoints.every((one) => endpointRule.test(one)))
+    throw refusal('The addresses of the cluster are not what they should be');
+  return endpoints;
+};
+
+const equipmentOf = (value: unknown): Equipment => {
+  const { credentials, cluster, member } = fieldsOf(value);
+  return {
+    credentials: credentialsOf(credentials),
+    cluster: accessOf(cluster),
+    ...(member !== undefined && { member: memberOf(member) }),
+  };
+};
+
+const credentialsOf = (value: unknown): Credentials => {
+  const { authority, certificate, key, authorityKey } = fieldsOf(value);
+  return {
+    authority: pemOf(authority),
+    certificate: pemOf(certificate),
+    key: pemOf(key),
+    ...(authorityKey !== undefined && { authorityKey: pemOf(authorityKey) }),
+  };
+};
+
+const accessOf = (value: unknown): ClusterAccess => {
+  const { endpoints, whole } = fieldsOf(value);
+  return { endpoints: endpointsOf(endpoints), whole: flagOf(whole) };
+};
+
+const memberOf = (value: unknown): OwnMember => {
+  const { name, address, clientPort, peerPort, token, initial, joins, started } = fieldsOf(value);
+  return {
+    ...checkedMember({
+      name: textOf(name),
+      address: textOf(address),
+      clientPort: countOf(clientPort),
+      peerPort: countOf(peerPort),
+      token: textOf(token),
+      initial: listOf(initial).map((one) => {
+        const fields = fieldsOf(one);
+        return { name: textOf(fields['name']), peerUrl: textOf(fields['peerUrl']) };
+      }),
+      joins: joins === 'existing' ? 'existing' : 'new',
+    }),
+    started: flagOf(started),
+  };
+};
+
+const textMax = 1_024;
+const shortOf = (value: unknown): string => textOf(value).slice(0, textMax);
+
+const readReport = (value: unknown): HostReport => {
+  const { etcd, why, member, cluster, disk } = fieldsOf(value);
+  const { freeBytes, totalBytes, ballast } = fieldsOf(disk);
+  return {
+    etcd: shortOf(etcd),
+    why: shortOf(why),
+    member: member === undefined || member === null ? undefined : readMember(fieldsOf(member)),
+    cluster: cluster === undefined || cluster === null ? undefined : accessOf(cluster),
+    disk: { freeBytes: countOf(freeBytes), totalBytes: countOf(totalBytes), ballast: flagOf(ballast) },
+  };
+};
+
+const readMember = ({
+  name,
+  endpoint,
+  peerUrl,
+  running,
+  restarts,
+  why,
+}: Readonly<Record<string, unknown>>): MemberReport => ({
+  name: shortOf(name),
+  endpoint: endpointsOf([endpoint])[0] as string,
+  peerUrl: shortOf(peerUrl),
+  running: flagOf(running),
+  restarts: countOf(restarts),
+  why: shortOf(why),
+});

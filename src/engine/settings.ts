@@ -1,0 +1,148 @@
+import { join } from 'node:path';
+import type { Disk } from '../drivers/disk.ts';
+import { UnusableError } from '../std/unusable.ts';
+import { checkedMember, type Member } from './etcd-flags.ts';
+
+// What a host knows of the pool's cluster, in a folder of its own: how it is reached, and what runs here.
+
+export interface EngineSettings {
+  /** How this host reaches the cluster; absent where the pool has none of its own. */
+  readonly cluster?: ClusterAccess;
+  /** The member that runs here. */
+  readonly member?: OwnMember;
+}
+
+export interface ClusterAccess {
+  /** `address:port` of each member. */
+  readonly endpoints: readonly string[];
+  /** False while it is being made: nothing relies on it yet. */
+  readonly whole: boolean;
+}
+
+export interface OwnMember extends Member {
+  /**
+   * It was part of the cluster. From then on one without its data is never started: it would vote and not
+   * know.
+   */
+  readonly started: boolean;
+}
+
+/** PEM, each in a file of its own, as etcd reads them there. */
+export interface Credentials {
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+  /** Of the authority; members have it, so that any of them lets hosts in. */
+  readonly authorityKey?: string;
+}
+
+export interface EngineFiles {
+  readonly folder: string;
+  readonly settings: string;
+  readonly authority: string;
+  readonly authorityKey: string;
+  readonly certificate: string;
+  readonly key: string;
+  /** Of the member. */
+  readonly data: string;
+  readonly log: string;
+  readonly pid: string;
+  readonly ballast: string;
+  readonly snapshots: string;
+}
+
+export const engineFiles = (folder: string): EngineFiles => ({
+  folder,
+  settings: join(folder, 'engine.json'),
+  authority: join(folder, 'authority.pem'),
+  authorityKey: join(folder, 'authority-key.pem'),
+  certificate: join(folder, 'certificate.pem'),
+  key: join(folder, 'certificate-key.pem'),
+  data: join(folder, 'etcd'),
+  log: join(folder, 'etcd.log'),
+  pid: join(folder, 'etcd.pid'),
+  ballast: join(folder, 'ballast'),
+  snapshots: join(folder, 'snapshots'),
+});
+
+export interface EngineStore {
+  readonly current: EngineSettings;
+  /** Resolves once it is on disk. */
+  save(settings: EngineSettings): Promise<void>;
+  credentials(): Promise<Credentials>;
+  saveCredentials(credentials: Credentials): Promise<void>;
+  /** Forgets everything about the cluster, and removes what a member left here. */
+  forget(): Promise<void>;
+  readonly files: EngineFiles;
+}
+
+const fileBytesMax = 1 << 16;
+
+export const openEngineStore = async (disk: Disk, folder: string): Promise<EngineStore> => {
+  const files = engineFiles(folder);
+  await disk.makeFolder(folder, 0o700);
+  let current = (await disk.exists(files.settings))
+    ? parse(await disk.readText(files.settings, fileBytesMax), files.settings)
+    : {};
+  const save = async (settings: EngineSettings): Promise<void> => {
+    await disk.replaceText(files.settings, `${JSON.stringify(settings, null, 2)}\n`, 0o600);
+    current = settings;
+  };
+  const read = (file: string): Promise<string> => disk.readText(file, fileBytesMax);
+  return {
+    files,
+    get current() {
+      return current;
+    },
+    save,
+    credentials: async () => ({
+      authority: await read(files.authority),
+      certificate: await read(files.certificate),
+      key: await read(files.key),
+      ...((await disk.exists(files.authorityKey)) && { authorityKey: await read(files.authorityKey) }),
+    }),
+    saveCredentials: async ({ authority, certificate, key, authorityKey }) => {
+      await disk.replaceText(files.authority, authority, 0o600);
+      await disk.replaceText(files.certificate, certificate, 0o600);
+      await disk.replaceText(files.key, key, 0o600);
+      if (authorityKey !== undefined) await disk.replaceText(files.authorityKey, authorityKey, 0o600);
+      else await removeAll(disk, files.authorityKey);
+    },
+    forget: async () => {
+      await save({});
+      for (const name of ['authority', 'authorityKey', 'certificate', 'key', 'pid', 'ballast'] as const)
+        await removeAll(disk, files[name]);
+      await removeAll(disk, files.data);
+    },
+  };
+};
+
+/** A file, or a folder with all that is in it. */
+export const removeAll = async (disk: Disk, path: string): Promise<void> => {
+  if (!(await disk.exists(path))) return;
+  const within = await disk.list(path).catch(() => []);
+  for (const { name } of within) await removeAll(disk, join(path, name));
+  await disk.remove(path);
+};
+
+const parse = (text: string, file: string): EngineSettings => {
+  try {
+    const { cluster, member } = JSON.parse(text) as EngineSettings;
+    const texts = (list: unknown): boolean =>
+      Array.isArray(list) && list.every((one) => typeof one === 'string');
+    if (cluster !== undefined && !(texts(cluster.endpoints) && typeof cluster.whole === 'boolean'))
+      throw new Error('No access');
+    if (member !== undefined) {
+      checkedMember(member);
+      if (typeof member.started !== 'boolean') throw new Error('No member');
+    }
+    return { ...(cluster && { cluster }), ...(member && { member }) };
+  } catch {
+    throw new UnusableError(
+      `${file} cannot be read, so this host does not know its part in the pool's cluster of etcd. Put ` +
+        `it back from a backup, ` +
+        'or remove it: once this host is up, take it out with xenact engine leave and let it in again ' +
+        'with xenact engine join.',
+    );
+  }
+};

@@ -1,0 +1,88 @@
+import { parseArgs } from 'node:util';
+import { clientPortDefault, peerPortDefault } from '../engine/etcd-flags.ts';
+import type { EngineStatus } from '../engine/status.ts';
+import { askSocket } from './ask-socket.ts';
+import { type EngineCommand, enginePath } from './engine.ts';
+import { engineText } from './engine-text.ts';
+import { UsageError } from './options.ts';
+import { defaultDataFolder, pathsOf } from './paths.ts';
+
+const help = `Usage: xenact engine ACT [HOST] [FLAG ...]
+
+A cluster of etcd on the hosts of this pool, for pools that shall survive the loss of any one host. Run it on the
+coordinator, as the user that xenact runs as; status answers on every host.
+
+  init          makes the cluster on three hosts of the pool (five from eight hosts on), this one among them
+  join HOST     one more member: a name or address of a host
+  leave HOST    one member less; also one whose host is gone
+  status        members, who leads them, health, sizes, and what to do
+
+  --members A,B,C      with init: which hosts (default: auto)
+  --client-port PORT   with init and join: where members listen for hosts (default: ${clientPortDefault})
+  --peer-port PORT     and for each other (default: ${peerPortDefault})
+  --json               for programs
+  --data DIR           the host's data folder, or XENACT_DATA (default: as of xenact up)
+
+Each host that becomes a member needs etcd (Debian: etcd-server). docs/engine.md has the rest.
+`;
+
+export const engineFlags = {
+  members: { type: 'string' },
+  'client-port': { type: 'string', default: `${clientPortDefault}` },
+  'peer-port': { type: 'string', default: `${peerPortDefault}` },
+  json: { type: 'boolean', default: false },
+  data: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+/** A member that comes in late takes the whole log first. */
+const askMsMax = 15 * 60_000;
+
+export const engineCommand = async (
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  write: (text: string) => void,
+): Promise<void> => {
+  const { values, positionals } = parsed(args);
+  const [act, host = '', ...more] = positionals;
+  if (values.help || act === undefined) return write(help);
+  if (more.length > 0) throw new UsageError(`xenact engine takes one HOST at a time.\n\n${help}`);
+  const command = commandOf(act, host, values);
+  const paths = pathsOf(values.data ?? environment['XENACT_DATA'] ?? defaultDataFolder(environment));
+  const { status } = await askSocket(paths, enginePath, command, askMsMax);
+  write(values.json ? `${JSON.stringify(status, null, 2)}\n` : engineText(status as EngineStatus));
+};
+
+type Values = ReturnType<typeof parsed>['values'];
+
+const commandOf = (act: string, host: string, values: Values): EngineCommand => {
+  const takesHost = act === 'join' || act === 'leave';
+  if (!takesHost && act !== 'init' && act !== 'status')
+    throw new UsageError(`xenact engine does init, join, leave and status.\n\n${help}`);
+  if (takesHost !== (host !== ''))
+    throw new UsageError(
+      takesHost ? `xenact engine ${act} needs a HOST` : `xenact engine ${act} takes no HOST`,
+    );
+  if (values.members !== undefined && act !== 'init')
+    throw new UsageError(`xenact engine ${act} takes no --members`);
+  const ports = { clientPort: Number(values['client-port']), peerPort: Number(values['peer-port']) };
+  if (act === 'init') return { act, members: membersOf(values.members), ...ports };
+  if (act === 'join') return { act, host, ...ports };
+  return act === 'leave' ? { act, host } : { act: 'status' };
+};
+
+const membersOf = (given = 'auto'): 'auto' | readonly string[] =>
+  given === 'auto'
+    ? 'auto'
+    : given
+        .split(',')
+        .map((one) => one.trim())
+        .filter((one) => one !== '');
+
+const parsed = (args: readonly string[]) => {
+  try {
+    return parseArgs({ args: [...args], options: engineFlags, strict: true, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n\n${help}`);
+  }
+};
