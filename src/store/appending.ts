@@ -40,6 +40,16 @@ export class LogFenced extends Fault {
   }
 }
 
+/** More than the log takes as one. A group of several commits is cut in two then; nothing of it is in the log. */
+export class GroupTooLarge extends Fault {
+  constructor(rows: number, bytes: number) {
+    super('INTERNAL_ERROR', [
+      `The change is larger than what the pool's log takes at once (${rows} rows, ${bytes} bytes): do it in parts`,
+    ]);
+    this.name = 'GroupTooLarge';
+  }
+}
+
 /** The log of a host that is alone: its own disk. */
 export const ownDisk: Appending = {
   append: (group) => {

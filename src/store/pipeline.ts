@@ -1,5 +1,6 @@
 import { commitBytesMax } from '../model/sizes.ts';
 import { Fault } from '../std/fault.ts';
+import { GroupTooLarge } from './appending.ts';
 import { DiskFull, type WriteGroup } from './durable.ts';
 import { type Epochs, newestEpoch } from './epochs.ts';
 import { writeGroup } from './group.ts';
@@ -88,12 +89,26 @@ export const schedule = (pipeline: Pipeline): void => {
 const flush = async (pipeline: Pipeline): Promise<void> => {
   while (pipeline.queue.length > 0) {
     const group = takeGroup(pipeline);
+    const received = group.at(-1)?.received !== undefined;
     try {
-      const received = group.at(-1)?.received !== undefined;
-      await (received ? write(pipeline, group) : append(pipeline, group));
+      await (received ? write(pipeline, group) : appendParts(pipeline, group));
     } catch (error) {
-      fail(pipeline, group, error);
+      // Of what this host decided a part may be in the log; what another decided may be of an older generation.
+      const { written } = pipeline;
+      fail(pipeline, received ? group : group.filter(({ generation }) => generation > written), error);
     }
+  }
+};
+
+/** What the log does not take at once goes in two parts, as far as it is more than one commit. */
+const appendParts = async (pipeline: Pipeline, group: readonly Staged[]): Promise<void> => {
+  try {
+    await append(pipeline, group);
+  } catch (error) {
+    if (!(error instanceof GroupTooLarge) || group.length === 1) throw error;
+    const half = group.length >> 1;
+    await appendParts(pipeline, group.slice(0, half));
+    await appendParts(pipeline, group.slice(half));
   }
 };
 
@@ -248,6 +263,7 @@ const fail = (pipeline: Pipeline, group: readonly Staged[], error: unknown): voi
 };
 
 const writeFault = (error: unknown): Fault => {
+  if (error instanceof Fault) return error;
   if (error instanceof DiskFull) {
     return new Fault('OUT_OF_SPACE', ['the data folder: free some space on its disk, then repeat the call']);
   }

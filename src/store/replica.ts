@@ -7,7 +7,7 @@ import type { Pipeline } from './state.ts';
 import type { Change } from './version.ts';
 
 /** This host's copy of the pool's log, as the pool and the log's engine see it. */
-export interface Replica extends Pick<Roles, 'decide' | 'lead' | 'follow' | 'pause' | 'disown'> {
+export interface Replica extends Pick<Roles, 'decide' | 'lead' | 'follow' | 'receive' | 'pause' | 'disown'> {
   /** What this host has of the log. */
   readonly position: Position;
   /** The newest epoch that this host has something of; 0 when what it has is of no pool. */
@@ -68,6 +68,7 @@ export const replicaOf = (pipeline: Pipeline, { roles, onStaged, open, close }: 
   },
   lead: roles.lead,
   follow: roles.follow,
+  receive: roles.receive,
   pause: roles.pause,
   disown: roles.disown,
   close,

@@ -40,6 +40,11 @@ export interface Roles {
   lead(epoch: number, log?: Appending): Promise<void>;
   /** Another host decides from now on. Resolves with the position to tell it. */
   follow(authority: Authority): Promise<Position>;
+  /**
+   * Commits wait from now on, and what others decided is taken, also by a host that decided before: it is brought in
+   * line with the log before it may decide. Resolves when nothing is on its way to disk any more.
+   */
+  receive(): Promise<Position>;
   /** Commits wait from now on for `lead` or `follow`. Resolves when all before are durable and acknowledged. */
   pause(): Promise<Position>;
   /** What this host has is not of the pool that it joins: from now on, durably, only a whole copy will do. */
@@ -179,6 +184,13 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
       pipeline.follows = true;
       beginTerm(pipeline);
       release();
+      await idle(pipeline);
+      return positionOf(pipeline);
+    },
+    receive: async () => {
+      if (mode === 'leads') mode = 'paused';
+      pipeline.follows = true;
+      beginTerm(pipeline);
       await idle(pipeline);
       return positionOf(pipeline);
     },
