@@ -1,6 +1,8 @@
 // A disk image as QEMU and its tools are to open it: every file, its format and what it stands on are said,
 // so that nothing is taken from what the files themselves claim.
 
+import { allowed, type Said, said } from '../std/allowed.ts';
+
 export interface DiskImage {
   /** Absolute. */
   readonly path: string;
@@ -18,36 +20,37 @@ export const BACKING_MAX = 128;
 export const imageNode = (
   { path, format, backing = [] }: DiskImage,
   named: (path: string) => string = (same) => same,
-): object => {
-  const fileNode = (of: string): object => fileNodeOf(of, named(of));
-  const qcow2Node = (of: string, below: object | null): object => ({
-    driver: 'qcow2',
-    file: fileNode(of),
-    // Said even where there is none: left out, the header would be asked.
-    backing: below,
-  });
-  if (format === 'raw') return { driver: 'raw', file: fileNode(path) };
+): Said => {
+  const fileNode = (of: string): Said => fileNodeOf(of, named(of));
+  const qcow2Node = (of: string, below: Said | null): Said =>
+    said({
+      driver: 'qcow2',
+      file: fileNode(of),
+      // Said even where there is none: left out, the header would be asked.
+      backing: below,
+    });
+  if (format === 'raw') return said({ driver: 'raw', file: fileNode(path) });
   if (backing.length > BACKING_MAX) throw new Error(`${path} stands on more than ${BACKING_MAX} images`);
-  const below = backing.reduceRight<object | null>((under, parent) => qcow2Node(parent, under), null);
+  const below = backing.reduceRight<Said | null>((under, parent) => qcow2Node(parent, under), null);
   return qcow2Node(path, below);
 };
 
 // Locking stays on: two guests writing to one disk by mistake would destroy it.
-const fileNodeOf = (path: string, filename: string): object => ({
-  driver: isBlockDevice(path) ? 'host_device' : 'file',
-  filename: checkedPath(filename),
-});
+const fileNodeOf = (path: string, filename: string): Said =>
+  said({
+    driver: isBlockDevice(path) ? 'host_device' : 'file',
+    filename: allowed(
+      'path',
+      filename,
+      (why) => new Error(`${JSON.stringify(filename)} cannot be opened: ${why}`),
+    ),
+  });
 
 /** As an argument of `qemu-img`, `qemu-nbd` and their like. */
 export const imageArgument = (image: DiskImage): string => `json:${JSON.stringify(imageNode(image))}`;
 
 /** QEMU has one driver for files and one for devices; /dev/shm is the folder of /dev that has files. */
 const isBlockDevice = (path: string): boolean => path.startsWith('/dev/') && !path.startsWith('/dev/shm/');
-
-const checkedPath = (path: string): string => {
-  if (path.startsWith('/') && !path.includes('\0')) return path;
-  throw new Error(`a disk needs an absolute path, not ${JSON.stringify(path)}`);
-};
 
 /** What a datapath says of an image beside its format, where the image stands on others. */
 export const backingText = (backing: readonly string[]): string => JSON.stringify(backing);

@@ -1,7 +1,6 @@
-import { XenopsError } from '../drivers/hypervisor/hypervisor.ts';
+import { XenopsError, type XenopsTag } from '../drivers/hypervisor/hypervisor.ts';
 import { StorageError } from '../drivers/storage/storage.ts';
 import { asFault, Fault, type FaultCode } from '../std/fault.ts';
-import { own } from '../std/own.ts';
 import type { Value } from '../std/value.ts';
 
 /** What a driver's error is about, for the faults that name it. */
@@ -34,7 +33,7 @@ const to =
 const all = (args: readonly Value[]): readonly string[] => args.map(text);
 
 /** By the table of the xenopsd interface; note that found and expected power states change places. */
-const mappings: Readonly<Record<string, Mapping>> = {
+const mappings: Readonly<Partial<Record<XenopsTag, Mapping>>> = {
   Bad_power_state: to('VM_BAD_POWER_STATE', (args, { ref }) => [ref, lowerCase(args[1]), lowerCase(args[0])]),
   Failed_to_acknowledge_shutdown_request: to('VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT', (_, { ref }) => [ref]),
   Failed_to_acknowledge_suspend_request: to('VM_FAILED_SUSPEND_ACKNOWLEDGMENT', (_, { ref }) => [ref]),
@@ -67,7 +66,7 @@ const xenopsFault = (error: XenopsError, context: FaultContext): Fault => {
     const params = Array.isArray(error.args[1]) ? (error.args[1] as readonly Value[]) : error.args.slice(1);
     return Fault.foreign(text(error.args[0]), params.map(text));
   }
-  const mapping = own(mappings, error.tag);
+  const mapping = mappings[error.tag];
   return mapping === undefined
     ? new Fault('INTERNAL_ERROR', [
         `The hypervisor daemon answered ${error.tag}(${all(error.args).join(', ')})`,

@@ -134,7 +134,7 @@ export const simTrigger = (
       if (rules.faults.length >= FAULTS_MAX)
         throw new XenopsError('Internal_error', ['too many faults are set']);
       const times = Number(intOf(second, 'times'));
-      const error = new XenopsError(third === '' ? 'Internal_error' : third, []);
+      const error = xenopsErrorOf(third === '' ? 'Internal_error' : third);
       rules.faults.push({ operation: operationOf(first), times, error, ...(vm === undefined ? {} : { vm }) });
       return true;
     }

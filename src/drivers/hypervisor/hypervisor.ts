@@ -106,12 +106,48 @@ export interface XenopsWork {
   readonly cancellable?: (can: boolean) => void;
 }
 
+/** All that a daemon refuses with. */
+export type XenopsTag =
+  | 'Already_exists'
+  | 'Does_not_exist'
+  | 'Unimplemented'
+  | 'Domain_not_built'
+  | 'Invalid_vcpus'
+  | 'Bad_power_state'
+  | 'Failed_to_acknowledge_shutdown_request'
+  | 'Failed_to_acknowledge_suspend_request'
+  | 'Failed_to_shutdown'
+  | 'Failed_to_suspend'
+  | 'Device_is_connected'
+  | 'Device_not_connected'
+  | 'Device_detach_rejected'
+  | 'Not_supported'
+  | 'Media_not_ejectable'
+  | 'Media_present'
+  | 'Media_not_present'
+  | 'No_bootable_device'
+  | 'Bootloader_error'
+  | 'Cannot_free_this_much_memory'
+  | 'Vms_failed_to_cooperate'
+  | 'IO_error'
+  | 'Failed_to_contact_remote_service'
+  | 'Hook_failed'
+  | 'Not_enough_memory'
+  | 'Cancelled'
+  | 'Storage_backend_error'
+  | 'PCIBack_not_loaded'
+  | 'Failed_to_run_script'
+  | 'Failed_to_start_emulator'
+  | 'Ballooning_timeout_before_migration'
+  | 'Internal_error'
+  | 'Unknown_error';
+
 /** The daemon's refusal, such as `Bad_power_state` with `['Running', 'Halted']`. */
 export class XenopsError extends Error {
-  readonly tag: string;
+  readonly tag: XenopsTag;
   readonly args: readonly Value[];
 
-  constructor(tag: string, args: readonly Value[]) {
+  constructor(tag: XenopsTag, args: readonly Value[]) {
     super(`xenopsd: ${tag}(${args.map(String).join(', ')})`);
     this.name = 'XenopsError';
     this.tag = tag;

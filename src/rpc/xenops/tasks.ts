@@ -11,13 +11,13 @@ import {
   tupleOf,
   variantOf,
 } from '../../codec/rpclib.ts';
-import { type DeviceId, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { type DeviceId, XenopsError, type XenopsTag } from '../../drivers/hypervisor/hypervisor.ts';
 import { own } from '../../std/own.ts';
 import { isStruct, type Struct, struct, type Value } from '../../std/value.ts';
 import { deviceIdOf, numberOf, required } from './values.ts';
 
 /** Every error of the interface and its arguments: s string, i integer, f float, l list of strings. */
-const errorArguments: Readonly<Record<string, string>> = {
+const errorArguments: Readonly<Record<XenopsTag, string>> = {
   Already_exists: 'ss',
   Does_not_exist: 'ss',
   Unimplemented: 's',
@@ -31,6 +31,8 @@ const errorArguments: Readonly<Record<string, string>> = {
   Device_is_connected: '',
   Device_not_connected: '',
   Device_detach_rejected: 'sss',
+  // Ours: other daemons have no such error.
+  Not_supported: 'sss',
   Media_not_ejectable: '',
   Media_present: '',
   Media_not_present: '',
@@ -51,7 +53,9 @@ const errorArguments: Readonly<Record<string, string>> = {
   Internal_error: 's',
   Unknown_error: '',
 };
-const errorTags = new Map(Object.keys(errorArguments).map((tag) => [tag.toLowerCase(), tag]));
+const errorTags = new Map(
+  (Object.keys(errorArguments) as XenopsTag[]).map((tag) => [tag.toLowerCase(), tag]),
+);
 
 const argumentOf: Readonly<Record<string, (value: Value, what: string) => Value>> = {
   s: stringOf,
@@ -62,7 +66,7 @@ const argumentOf: Readonly<Record<string, (value: Value, what: string) => Value>
 
 export const errorValue = ({ tag, args }: XenopsError): Value => {
   if (args.length === 0) return tag;
-  return [tag, own(errorArguments, tag)?.length === 1 ? (args[0] as Value) : args];
+  return [tag, errorArguments[tag].length === 1 ? (args[0] as Value) : args];
 };
 
 /** A tag that is not known is an `Unknown_error`, as for every reader of the interface. */
@@ -70,7 +74,7 @@ export const xenopsErrorOf = (value: Value): XenopsError => {
   const { tag: given, payload } = variantOf(value, 'an error');
   const tag = errorTags.get(given.toLowerCase());
   if (tag === undefined) return new XenopsError('Unknown_error', []);
-  const kinds = own(errorArguments, tag) ?? '';
+  const kinds = errorArguments[tag];
   if (kinds === '') return new XenopsError(tag, []);
   const args = kinds.length === 1 ? [payload ?? ''] : tupleOf(payload ?? [], kinds.length, tag);
   return new XenopsError(

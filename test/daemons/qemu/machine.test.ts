@@ -9,25 +9,26 @@ import { vbdDevices } from '../../../src/daemons/xenopsd/qemu/devices.ts';
 import { checkStateFolder, folderOf } from '../../../src/daemons/xenopsd/qemu/folder.ts';
 import { commandLine, devicesOf, flavourOf } from '../../../src/daemons/xenopsd/qemu/machine.ts';
 import type { Vm, VmBoot } from '../../../src/drivers/hypervisor/hypervisor.ts';
+import { allowed, said } from '../../../src/std/allowed.ts';
 import { cdOf, diskOf, VM, vifOf, vmOf } from './guests.ts';
 
 const emulator = {
   file: 'qemu-system-x86_64',
   version: '7.2.0',
   accelerator: 'tcg',
-  machine: 'pc-i440fx-7.2',
+  machine: allowed('name', 'pc-i440fx-7.2', Error),
   sandbox: [],
   userNetwork: true,
 } as const;
 
-const linesOf = (spec: GuestSpec, nowMs = 0): string[] =>
+const linesOf = (spec: GuestSpec, nowMs = 0): readonly string[] =>
   commandLine({
     spec,
-    name: 'xenact-test',
+    name: allowed('name', 'xenact-test', Error),
     emulator,
     firmware: undefined,
     devices: devicesOf(spec),
-    wires: spec.vifs.map(() => ({ netdev: { type: 'user', id: 'n' } })),
+    wires: spec.vifs.map(() => ({ netdev: said({ type: 'user', id: 'n' }) })),
     flavour: flavourOf(spec.vm),
     isIncoming: false,
     nowMs,

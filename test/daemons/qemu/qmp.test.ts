@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connectQmp, eventsIn, nextEvent, type QmpFailure } from '../../../src/daemons/xenopsd/qemu/qmp.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import { nodeNetwork } from '../../../src/drivers/node/network.ts';
+import { said } from '../../../src/std/allowed.ts';
 
 const GREETING = { QMP: { version: {}, capabilities: [] } };
 
@@ -63,7 +64,7 @@ describe('the control connection of an emulator', () => {
       say(socket, { return: 'two', id });
       say(socket, { return: 'one', id: id - 1 });
     };
-    expect(await Promise.all([qmp.execute('first', { a: 1 }), qmp.execute('second')])).toEqual([
+    expect(await Promise.all([qmp.execute('first', said({ a: 1 })), qmp.execute('second')])).toEqual([
       'one',
       'two',
     ]);
@@ -110,7 +111,7 @@ describe('the control connection of an emulator', () => {
   test('a command without an answer ends at its time, and a late answer does no harm', async () => {
     const qmp = await open();
     onCommand = () => {};
-    await expect(qmp.execute('slow', {}, 5)).rejects.toMatchObject({ reason: 'timeout' });
+    await expect(qmp.execute('slow', undefined, 5)).rejects.toMatchObject({ reason: 'timeout' });
     say(await emulator, { return: {}, id: asked.at(-1)?.id });
     onCommand = ({ id }, socket) => say(socket, { return: 'fine', id });
     expect(await qmp.execute('next')).toBe('fine');

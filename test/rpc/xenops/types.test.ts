@@ -293,6 +293,7 @@ describe('errors', () => {
       new XenopsError('Invalid_vcpus', [4n]),
       new XenopsError('Storage_backend_error', ['SR_BACKEND_FAILURE_46', ['', 'x']]),
       new XenopsError('Domain_not_built', []),
+      new XenopsError('Not_supported', ['VIF.MAC', 'x', 'it is no MAC address']),
     ]) {
       expect(travel(error)).toEqual(error);
     }

@@ -179,7 +179,7 @@ const quit = async (host: Host, guest: LiveGuest): Promise<void> => {
   const { pid, name } = guest.record;
   guest.link.hush();
   try {
-    await guest.link.qmp().execute('quit', {}, END_MS_MAX);
+    await guest.link.qmp().execute('quit', undefined, END_MS_MAX);
     await waitForEnd(host.disk, host.clock, pid, name, END_MS_MAX);
   } catch (error) {
     host.log.debug({ error, vm: guest.record.vm }, 'the emulator does not end by itself');

@@ -5,6 +5,7 @@
 //   31 a SCSI controller with more of them; IDE: CD drives and emulated disks
 import { imageNode } from '../../../drivers/disk-image.ts';
 import type { Vbd, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
+import { allowed, type Said, said } from '../../../std/allowed.ts';
 import type { GuestDisk } from '../backend.ts';
 import { notReleased, notSupported } from '../refusal.ts';
 
@@ -23,10 +24,15 @@ export const DISKS_MAX = 255;
 const CONTROLLER_SLOT = 31;
 const IDE_MAX = 4;
 
-/** A device as the state file keeps it. `id` is its name inside the emulator. */
+/** The name of a device inside the emulator. */
+export type DeviceName = `vbd${number}` | `vif${number}` | 'bridge' | 'scsi';
+/** The name of what a device holds: its own, or one of a medium. */
+export type NodeName = DeviceName | `${DeviceName}-medium${number}`;
+
+/** A device as the state file keeps it. */
 export interface Device {
   readonly key: string;
-  readonly id: string;
+  readonly id: DeviceName;
   readonly kind: 'disk' | 'cd' | 'vif' | 'bridge' | 'controller';
   /** On IDE no device comes or goes while the guest runs. */
   readonly bus: 'pci' | 'bridge' | 'ide' | 'scsi';
@@ -87,10 +93,10 @@ export const stillHeld = ({ kind, key }: Device): Error =>
 
 export const isBus = ({ kind }: Device): boolean => kind === 'bridge' || kind === 'controller';
 
-export const busArguments = (device: Device): object =>
+export const busArguments = (device: Device): Said =>
   device.kind === 'bridge'
-    ? { driver: 'pci-bridge', id: device.id, chassis_nr: 1, ...pciPlace(device) }
-    : { driver: 'virtio-scsi-pci', id: device.id, ...pciPlace(device) };
+    ? said({ driver: 'pci-bridge', id: device.id, chassis_nr: 1, ...pciPlace(device) })
+    : said({ driver: 'virtio-scsi-pci', id: device.id, ...pciPlace(device) });
 
 /** The device of a disk; without an IDE place it sits on PCI or, where that has no place for it, on SCSI. */
 export const vbdDevice = (vbd: Vbd, idePlace?: number): Device => {
@@ -119,7 +125,7 @@ const checkPosition = (what: string, position: number, max: number): void => {
 };
 
 /** The disk, or the CD drive with or without a medium, as the guest sees it. */
-export const driveArguments = (device: Device, node: string | undefined, bootIndex?: number): object => {
+export const driveArguments = (device: Device, node: NodeName | undefined, bootIndex?: number): Said => {
   const common = {
     id: device.id,
     ...(node === undefined ? {} : { drive: node }),
@@ -128,23 +134,25 @@ export const driveArguments = (device: Device, node: string | undefined, bootInd
   if (device.bus === 'ide') {
     const driver = device.kind === 'cd' ? 'ide-cd' : 'ide-hd';
     const errors = device.kind === 'cd' ? {} : ON_ERROR;
-    const place = { bus: `ide.${Math.floor(device.place / 2)}`, unit: device.place % 2 };
-    return { driver, ...common, ...errors, ...place };
+    const place = { bus: `ide.${Math.floor(device.place / 2)}`, unit: device.place % 2 } as const;
+    return said({ driver, ...common, ...errors, ...place });
   }
   if (device.bus === 'scsi') {
     const driver = device.kind === 'cd' ? 'scsi-cd' : 'scsi-hd';
     const errors = device.kind === 'cd' ? {} : ON_ERROR;
-    return { driver, ...common, ...errors, bus: `${controller.id}.0`, 'scsi-id': device.place, lun: 0 };
+    const place = { bus: 'scsi.0', 'scsi-id': device.place, lun: 0 } as const;
+    return said({ driver, ...common, ...errors, ...place });
   }
-  return { driver: 'virtio-blk-pci', ...common, ...ON_ERROR, ...pciPlace(device) };
+  return said({ driver: 'virtio-blk-pci', ...common, ...ON_ERROR, ...pciPlace(device) });
 };
 
 /** Like a real disk, a failing one tells its guest; QEMU would rather stop the guest when space runs out. */
-const ON_ERROR = { werror: 'report', rerror: 'report' };
+const ON_ERROR = { werror: 'report', rerror: 'report' } as const;
 
-export const pciPlace = ({ bus, place }: Pick<Device, 'bus' | 'place'>): object => ({
-  bus: bus === 'bridge' ? bridge.id : 'pci.0',
-  addr: `0x${place.toString(16)}`,
+export const pciPlace = ({ bus, place }: Pick<Device, 'bus' | 'place'>) => ({
+  // The bus of a bridge has the bridge's name.
+  bus: bus === 'bridge' ? ('bridge' as const) : ('pci.0' as const),
+  addr: allowed('pciSlot', `0x${place.toString(16)}`, (why) => new Error(why)),
 });
 
 /**
@@ -152,24 +160,26 @@ export const pciPlace = ({ bus, place }: Pick<Device, 'bus' | 'place'>): object 
  * device holds, so that the storage below can be taken away while the device is still there.
  */
 export const blockNode = (
-  node: string,
+  node: NodeName,
   disk: GuestDisk & { readonly path: string },
   named?: (path: string) => string,
-): object => ({
-  driver: 'raw',
-  'node-name': node,
-  'read-only': disk.vbd.mode === 'ReadOnly' || disk.vbd.ty === 'CDROM',
-  discard: 'unmap',
-  file: imageNode(disk, named),
-});
+): Said =>
+  said({
+    driver: 'raw',
+    'node-name': node,
+    'read-only': disk.vbd.mode === 'ReadOnly' || disk.vbd.ty === 'CDROM',
+    discard: 'unmap',
+    file: imageNode(disk, named),
+  });
 
 /** What a device holds whose storage was taken away: everything fails. */
-export const deadNode = (node: string): object => ({
-  driver: 'blkdebug',
-  'node-name': `${node}-dead`,
-  image: { driver: 'null-co', size: 512 },
-  'inject-error': [{ event: 'none', errno: 5, once: false }],
-});
+export const deadNode = (node: NodeName): Said =>
+  said({
+    driver: 'blkdebug',
+    'node-name': `${node}-dead`,
+    image: { driver: 'null-co', size: 512 },
+    'inject-error': [{ event: 'none', errno: 5, once: false }],
+  });
 
 export const cardArguments = (
   device: Device,
@@ -177,20 +187,17 @@ export const cardArguments = (
   flavour: Flavour,
   boots: boolean,
   bootIndex?: number,
-): object => {
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(vif.mac)) {
-    throw notSupported('VIF.MAC', vif.mac, 'it is no MAC address');
-  }
-  return {
+): Said => {
+  return said({
     driver: flavour === 'virtio' ? 'virtio-net-pci' : 'e1000',
     id: device.id,
     netdev: netdevOf(device),
-    mac: vif.mac,
+    mac: allowed('macAddress', vif.mac, (why) => notSupported('VIF.MAC', vif.mac, why)),
     ...pciPlace(device),
     // The ROM boots from the network; without need of it, a machine without ROM files does as well.
     ...(boots ? {} : { romfile: '' }),
     ...(bootIndex === undefined ? {} : { bootindex: bootIndex }),
-  };
+  });
 };
 
-export const netdevOf = (device: Device): string => `${device.id}-net`;
+export const netdevOf = (device: Device): `${DeviceName}-net` => `${device.id}-net`;

@@ -2,8 +2,10 @@
 // and where UEFI is. Asked once, of the emulator itself, because permissions alone do not tell.
 import type { Disk, Owner } from '../../../drivers/disk.ts';
 import { type Processes, ProcessFailure } from '../../../drivers/processes.ts';
+import { type Allowed, isAllowed } from '../../../std/allowed.ts';
 import type { Log } from '../../../std/log.ts';
 import { notSupported } from '../refusal.ts';
+import { type Argument, fixed } from './arguments.ts';
 import { type GuestUsers, userOf } from './guest-users.ts';
 import { asObject } from './qmp.ts';
 
@@ -12,9 +14,9 @@ export interface Emulator {
   readonly version: string;
   readonly accelerator: 'kvm' | 'tcg';
   /** The machine by its full name: `pc` means another one after an upgrade, which no saved guest fits. */
-  readonly machine: string;
+  readonly machine: Allowed;
   /** Arguments that forbid the emulator what it never needs, such as starting programs. */
-  readonly sandbox: readonly string[];
+  readonly sandbox: readonly Argument[];
   /** QEMU can be built without its user network. */
   readonly userNetwork: boolean;
   /** Absent: guests run as the daemon's own user. */
@@ -23,7 +25,7 @@ export interface Emulator {
 
 const PROBE_MS_MAX = 30_000;
 const OUTPUT_MAX = 1024 * 1024;
-const SANDBOX = ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'];
+const SANDBOX = fixed('-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny');
 const QUESTIONS = ['qmp_capabilities', 'query-version', 'query-machines', 'quit'];
 
 export const findEmulator = async (
@@ -104,18 +106,18 @@ const versionOf = (answer: unknown): { major: number; minor: number; text: strin
   return { major: Number(major), minor: Number(minor), text: `${major}.${minor}.${micro}` };
 };
 
-const machineOf = (answer: unknown): string => {
+const machineOf = (answer: unknown): Allowed => {
   const machines = Array.isArray(answer) ? answer.map(asObject) : [];
   const name = machines.find((one) => one['alias'] === 'pc')?.['name'];
-  if (typeof name !== 'string')
+  if (typeof name !== 'string' || !isAllowed('name', name))
     throw new Error('this QEMU has no machine called pc: install qemu-system-x86');
   return name;
 };
 
 export interface Firmware {
-  readonly code: string;
+  readonly code: Allowed;
   /** What the variables of a new guest start from. */
-  readonly variables: string;
+  readonly variables: Allowed;
 }
 
 const FIRMWARE_FOLDERS = ['/etc/qemu/firmware', '/usr/local/share/qemu/firmware', '/usr/share/qemu/firmware'];
@@ -150,5 +152,7 @@ const fitting = (description: unknown): Firmware | undefined => {
   const [code, variables] = [executable, template].map(asObject);
   const isRaw = code?.['format'] === 'raw' && variables?.['format'] === 'raw';
   if (device !== 'flash' || !isRaw) return undefined;
-  return { code: String(code['filename']), variables: String(variables['filename']) };
+  const [inCode, inVariables] = [String(code['filename']), String(variables['filename'])];
+  if (!isAllowed('path', inCode) || !isAllowed('path', inVariables)) return undefined;
+  return { code: inCode, variables: inVariables };
 };

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Disk, Owner } from '../../../drivers/disk.ts';
 import type { Processes } from '../../../drivers/processes.ts';
+import type { Allowed } from '../../../std/allowed.ts';
 import { type Clock, sleep } from '../../../std/clock.ts';
 import type { Device, Flavour } from './devices.ts';
 import type { FileSet, Lent } from './guest-users.ts';
@@ -41,8 +42,8 @@ export interface GuestRecord {
   /** Absent while the guest is being made; such a guest is removed by the next daemon. */
   readonly pid?: number;
   readonly startTime: number;
-  readonly machine: string;
-  readonly accelerator: string;
+  readonly machine: Allowed;
+  readonly accelerator: 'kvm' | 'tcg';
   readonly flavour: Flavour;
   readonly bootsFromNetwork: boolean;
   readonly memoryMib: number;

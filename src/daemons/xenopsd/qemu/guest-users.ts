@@ -6,6 +6,7 @@ import type { Disk, Owner } from '../../../drivers/disk.ts';
 import type { DiskImage } from '../../../drivers/disk-image.ts';
 import type { Inherited } from '../../../drivers/processes.ts';
 import type { GuestDisk } from '../backend.ts';
+import { type Argument, fixed, option } from './arguments.ts';
 
 /** A range that no distribution hands out to people or services. */
 export const FIRST_USER = 131_072;
@@ -45,7 +46,7 @@ export type Named = (path: string) => string;
 
 export interface Handed {
   readonly inherited: readonly Inherited[];
-  readonly arguments: readonly string[];
+  readonly arguments: readonly Argument[];
   /** By the disk's key. */
   readonly named: (key: string) => Named;
   readonly sets: readonly FileSet[];
@@ -90,7 +91,10 @@ export const handDisks = async (
       })),
       ...reach.map((path) => ({ path, how: 'folder' as const })),
     ],
-    arguments: files.flatMap((_, set) => ['-add-fd', `fd=${FIRST_INHERITED + set},set=${set}`]),
+    arguments: files.flatMap((_, set) => [
+      ...fixed('-add-fd'),
+      option`fd=${FIRST_INHERITED + set},set=${set}`,
+    ]),
     named: (key) => (path) => {
       const set = files.findIndex((file) => file.key === key && file.path === path);
       return set < 0 ? path : `/dev/fdset/${set}`;

@@ -1,6 +1,7 @@
 // Devices that come and go while the guest runs. To give a device up is the guest's decision; by force
 // its backend is taken away, and the dead device stays until the guest lets go or ends.
 import type { DeviceId, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
+import { type Allowed, isAllowed, type Said, said } from '../../../std/allowed.ts';
 import type { GuestDisk } from '../backend.ts';
 import { notReleased, notSupported } from '../refusal.ts';
 import {
@@ -12,6 +13,7 @@ import {
   type Device,
   deadNode,
   driveArguments,
+  type NodeName,
   netdevOf,
   vbdDevice,
   vifDevice,
@@ -47,7 +49,7 @@ export const plugVbd = async (host: Host, guest: LiveGuest, disk: GuestDisk): Pr
     try {
       await qmp.execute('device_add', driveArguments(device, node));
     } catch (error) {
-      if (node !== undefined) await qmp.execute('blockdev-del', { 'node-name': node });
+      if (node !== undefined) await qmp.execute('blockdev-del', said({ 'node-name': node }));
       throw error;
     }
   } catch (error) {
@@ -111,21 +113,21 @@ export const plugVif = async (host: Host, guest: LiveGuest, vif: Vif): Promise<v
       await connectTap(host.processes, wire);
       await qmp.execute('device_add', card);
     } catch (error) {
-      await qmp.execute('netdev_del', { id: netdevOf(device) });
+      await qmp.execute('netdev_del', said({ id: netdevOf(device) }));
       throw error;
     }
   } catch (error) {
     await forget(host, guest, device);
     throw error;
   }
-  if (!hasLink(vif)) await qmp.execute('set_link', { name: device.id, up: false });
+  if (!hasLink(vif)) await qmp.execute('set_link', said({ name: device.id, up: false }));
 };
 
 /** What the guest sees of its cable; a card that may send from some addresses only is not enforced here. */
 export const lockVif = async ({ disk }: Host, guest: LiveGuest, vif: Vif): Promise<void> => {
   const device = byKey(guest.record.devices, 'vif', vif.id[1]);
   await assertLockable(disk, device, vif);
-  await guest.link.qmp().execute('set_link', { name: device.id, up: hasLink(vif) });
+  await guest.link.qmp().execute('set_link', said({ name: device.id, up: hasLink(vif) }));
 };
 
 /** Its TAP device goes to another bridge; one that reaches nothing stays where it is. */
@@ -152,7 +154,7 @@ export const unplugVif = async (
 const addNode = async (
   host: Host,
   guest: LiveGuest,
-  node: string,
+  node: NodeName,
   disk: GuestDisk & { readonly path: string },
 ): Promise<void> => {
   const { user, reach = [], lent = [] } = guest.record;
@@ -170,7 +172,7 @@ const closeInherited = async (host: Host, guest: LiveGuest, device: Device): Pro
   const own = sets.filter(({ key }) => key === device.key);
   if (own.length === 0) return;
   for (const { set } of own) {
-    await unlessAbsent(guest.link.qmp(), 'remove-fd', { 'fdset-id': set }, /not found/i);
+    await unlessAbsent(guest.link.qmp(), 'remove-fd', said({ 'fdset-id': set }), /not found/i);
   }
   await note(host, guest, { sets: sets.filter(({ key }) => key !== device.key) });
 };
@@ -187,29 +189,29 @@ export const changeMedium = async (
   const qmp = guest.link.qmp();
   const old = await mediumOf(qmp, drive);
   const number = guest.record.lastMedium + 1;
-  const node = `${drive.id}-medium${number}`;
+  const node = `${drive.id}-medium${number}` as const;
   if (disk) {
     if (disk.path === undefined) throw new Error(`there is no medium to insert into ${drive.key}`);
     await note(host, guest, { lastMedium: number });
     await addNode(host, guest, node, { ...disk, path: disk.path });
   }
   // Forced, because the guest may have locked its tray, and whoever asks holds the host's button.
-  await qmp.execute('blockdev-open-tray', { id: drive.id, force: true });
-  await qmp.execute('blockdev-remove-medium', { id: drive.id });
-  if (old !== undefined) await qmp.execute('blockdev-del', { 'node-name': old });
+  await qmp.execute('blockdev-open-tray', said({ id: drive.id, force: true }));
+  await qmp.execute('blockdev-remove-medium', said({ id: drive.id }));
+  if (old !== undefined) await qmp.execute('blockdev-del', said({ 'node-name': old }));
   await closeInherited(host, guest, drive);
-  if (disk) await qmp.execute('blockdev-insert-medium', { id: drive.id, 'node-name': node });
-  await qmp.execute('blockdev-close-tray', { id: drive.id });
+  if (disk) await qmp.execute('blockdev-insert-medium', said({ id: drive.id, 'node-name': node }));
+  await qmp.execute('blockdev-close-tray', said({ id: drive.id }));
 };
 
 /** The emulator is asked, because it alone knows after a change that was cut short. */
-const mediumOf = async (qmp: Qmp, drive: Device): Promise<string | undefined> => {
+const mediumOf = async (qmp: Qmp, drive: Device): Promise<Allowed | undefined> => {
   const drives = await qmp.execute('query-block');
   const found = (Array.isArray(drives) ? drives : [])
     .map(asObject)
     .find((one) => String(one['qdev']).split('/').includes(drive.id));
   const node = asObject(found?.['inserted'])['node-name'];
-  return typeof node === 'string' ? node : undefined;
+  return typeof node === 'string' && isAllowed('text', node) ? node : undefined;
 };
 
 /** Notes the device before it exists, so that a daemon that dies in between can still unplug it. */
@@ -248,7 +250,7 @@ const isReleased = async (host: Host, qmp: Qmp, device: Device, force: boolean):
     waitMs,
   );
   try {
-    await qmp.execute('device_del', { id: device.id });
+    await qmp.execute('device_del', said({ id: device.id }));
     return (await deleted.arrived) !== undefined;
   } catch (error) {
     if (!(error instanceof QmpFailure)) throw error;
@@ -286,12 +288,18 @@ const discard = async (host: Host, guest: LiveGuest, device: Device): Promise<vo
 
 /** What is gone already is success: the call before may have got this far. */
 const dropBackend = async (qmp: Qmp, device: Device): Promise<void> => {
-  if (device.kind === 'vif') return unlessAbsent(qmp, 'netdev_del', { id: netdevOf(device) }, /not found/i);
-  await unlessAbsent(qmp, 'blockdev-del', { 'node-name': device.id }, /find node/i);
-  await unlessAbsent(qmp, 'blockdev-del', { 'node-name': `${device.id}-dead` }, /find node/i);
+  if (device.kind === 'vif')
+    return unlessAbsent(qmp, 'netdev_del', said({ id: netdevOf(device) }), /not found/i);
+  await unlessAbsent(qmp, 'blockdev-del', said({ 'node-name': device.id }), /find node/i);
+  await unlessAbsent(qmp, 'blockdev-del', said({ 'node-name': `${device.id}-dead` }), /find node/i);
 };
 
-const unlessAbsent = async (qmp: Qmp, command: string, args: object, absent: RegExp): Promise<void> => {
+const unlessAbsent = async (
+  qmp: Qmp,
+  command: 'blockdev-del' | 'netdev_del' | 'remove-fd',
+  args: Said,
+  absent: RegExp,
+): Promise<void> => {
   try {
     await qmp.execute(command, args);
   } catch (error) {
@@ -304,6 +312,11 @@ const unlessAbsent = async (qmp: Qmp, command: string, args: object, absent: Reg
 const takeStorage = async (qmp: Qmp, device: Device): Promise<void> => {
   if (device.isDead) return;
   await qmp.execute('blockdev-add', deadNode(device.id));
-  const options = { driver: 'raw', 'node-name': device.id, 'read-only': false, file: `${device.id}-dead` };
-  await qmp.execute('blockdev-reopen', { options: [options] });
+  const options = said({
+    driver: 'raw',
+    'node-name': device.id,
+    'read-only': false,
+    file: `${device.id}-dead`,
+  });
+  await qmp.execute('blockdev-reopen', said({ options: [options] }));
 };

@@ -3,6 +3,7 @@
 
 import type { Disk, OpenFile, Owner } from '../../../drivers/disk.ts';
 import { KERNEL_BYTES_MAX } from '../../../drivers/guest-kernels.ts';
+import { allowed, said } from '../../../std/allowed.ts';
 import { sleep } from '../../../std/clock.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { serveConsole } from './console.ts';
@@ -86,7 +87,7 @@ const plan = async (
       return wireFor(host.disk, device, vif, spec.domid, emulator.userNetwork);
     }),
   );
-  const name = `xenact-${host.random.uuid()}`;
+  const name = allowed('name', `xenact-${host.random.uuid()}`, (why) => new Error(why));
   const nowMs = host.clock.now();
   const flavour = flavourOf(vm);
   const handed = emulator.users && (await handDisks(host.disk, spec.disks, host.diskFolders));
@@ -150,7 +151,7 @@ const make = async (
     for (const [index, vif] of spec.vifs.entries()) {
       if (hasLink(vif)) continue;
       const device = machine.devices.filter((one) => one.kind === 'vif')[index];
-      await link.qmp().execute('set_link', { name: device?.id, up: false });
+      await link.qmp().execute('set_link', said({ name: device?.id, up: false }));
     }
     const console = await serveConsole(host, folder);
     const guest = { folder, record, link, console };

@@ -1,9 +1,11 @@
 // The command line of a guest's emulator, as a list. What came from outside goes in as JSON, or as an
 // argument of its own, or with its commas doubled: it can never become another option.
 import type { Vm } from '../../../drivers/hypervisor/hypervisor.ts';
+import { type Allowed, allowed, isAllowed, said } from '../../../std/allowed.ts';
 import { own } from '../../../std/own.ts';
 import type { GuestSpec } from '../backend.ts';
 import { notSupported } from '../refusal.ts';
+import { type Argument, alone, fixed, inList, json, option } from './arguments.ts';
 import {
   blockNode,
   busArguments,
@@ -28,12 +30,11 @@ const MIB = 1024n * 1024n;
 export const VCPUS_MAX = 255;
 /** Its firmware does not start with less. */
 export const MEMORY_MIB_MIN = 4n;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export interface Machine {
   readonly spec: GuestSpec;
   /** What the process is called, and known again by. */
-  readonly name: string;
+  readonly name: Allowed;
   readonly emulator: Emulator;
   readonly firmware: Firmware | undefined;
   readonly devices: readonly Device[];
@@ -81,8 +82,11 @@ export const memoryMib = (vm: Vm): bigint => {
   return mib;
 };
 
-export const commandLine = (machine: Machine): string[] => [
-  ...['-name', machine.name, '-nodefaults', '-no-user-config', '-S', ...machine.emulator.sandbox],
+export const commandLine = (machine: Machine): readonly Argument[] => [
+  ...fixed('-name'),
+  alone(machine.name),
+  ...fixed('-nodefaults', '-no-user-config', '-S'),
+  ...machine.emulator.sandbox,
   ...base(machine),
   ...processor(machine),
   ...identity(machine.spec.vm),
@@ -94,142 +98,156 @@ export const commandLine = (machine: Machine): string[] => [
   ...(machine.handed?.arguments ?? []),
   ...drives(machine),
   ...cards(machine),
-  ...(machine.isIncoming ? ['-incoming', 'defer'] : []),
+  ...(machine.isIncoming ? fixed('-incoming', 'defer') : []),
 ];
 
-const base = ({ spec, emulator, nowMs, firmware }: Machine): string[] => {
+const base = ({ spec, emulator, nowMs, firmware }: Machine): readonly Argument[] => {
   const { boot } = spec.vm;
-  const acpi = boot.type === 'HVM' && !boot.acpi ? ',acpi=off' : '';
-  const flash = firmware ? ',pflash0=firmware-code,pflash1=firmware-variables' : '';
-  // Whatever ends the guest leaves it standing where it ended, so that a daemon that was away finds it.
-  const ends = 'reboot=shutdown,shutdown=pause,panic=pause';
+  const hasAcpi = boot.type !== 'HVM' || boot.acpi;
+  const acpi = hasAcpi ? option`` : option`,acpi=off`;
+  const flash = firmware ? option`,pflash0=firmware-code,pflash1=firmware-variables` : option``;
   return [
-    ...['-machine', `${emulator.machine},usb=off,dump-guest-core=off${acpi}${flash}`],
-    ...['-accel', emulator.accelerator, '-m', `${memoryMib(spec.vm)}M`, '-action', ends],
-    ...['-boot', 'menu=off,strict=on', '-rtc', `base=${clockBase(boot, nowMs)}`],
-    ...['-device', 'pvpanic'],
+    ...fixed('-machine'),
+    option`${inList(emulator.machine)},usb=off,dump-guest-core=off${acpi}${flash}`,
+    ...fixed('-accel', emulator.accelerator),
+    ...fixed('-m'),
+    option`${Number(memoryMib(spec.vm))}M`,
+    // Whatever ends the guest leaves it standing where it ended, so that a daemon that was away finds it.
+    ...fixed('-action', 'reboot=shutdown,shutdown=pause,panic=pause', '-boot', 'menu=off,strict=on'),
+    ...fixed('-rtc'),
+    option`base=${clockBase(boot, nowMs)}`,
+    ...fixed('-device', 'pvpanic'),
   ];
 };
 
-/** The guest's clock is UTC, moved by as many seconds as its time offset says. */
-const clockBase = (boot: Vm['boot'], nowMs: number): string => {
+/** The guest's clock is UTC, moved by as many seconds as its time offset says, in the years that QEMU knows. */
+const clockBase = (boot: Vm['boot'], nowMs: number): Argument => {
   const offset = boot.type === 'HVM' ? Number(boot.timeoffset) : 0;
-  if (!Number.isSafeInteger(offset)) return 'utc';
-  return offset === 0 ? 'utc' : new Date(nowMs + offset * 1000).toISOString().slice(0, 19);
+  if (!Number.isSafeInteger(offset) || offset === 0) return option`utc`;
+  const moved = new Date(nowMs + offset * 1000);
+  const instant = Number.isNaN(moved.getTime()) ? '' : moved.toISOString().slice(0, 19);
+  return isAllowed('instant', instant) ? inList(instant) : option`utc`;
 };
 
-const processor = ({ spec: { vm }, emulator }: Machine): string[] => {
+const processor = ({ spec: { vm }, emulator }: Machine): readonly Argument[] => {
   const { vcpus, vcpu_max: most } = vm;
   const fits = [vcpus, most].every((count) => Number.isInteger(count) && count >= 1 && count <= VCPUS_MAX);
   if (!fits || vcpus > most) throw notSupported('VCPUs_max', most, `a guest has 1 to ${VCPUS_MAX} VCPUs`);
   const perSocket = Number(vm.platformdata.get('cores-per-socket') ?? 1);
   const cores = Number.isInteger(perSocket) && perSocket >= 1 && most % perSocket === 0 ? perSocket : 1;
-  const topology = `cpus=${vcpus},maxcpus=${most},sockets=${most / cores},cores=${cores},threads=1`;
+  const topology = option`cpus=${vcpus},maxcpus=${most},sockets=${most / cores},cores=${cores},threads=1`;
   const isWindows = vm.platformdata.get('viridian') === 'true';
-  const hyperV = isWindows ? ',hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-time=on' : '';
-  return ['-smp', topology, '-cpu', emulator.accelerator === 'kvm' ? `host${hyperV}` : 'max'];
+  const hyperV = isWindows ? option`,hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-time=on` : option``;
+  const model = emulator.accelerator === 'kvm' ? option`host${hyperV}` : option`max`;
+  return [...fixed('-smp'), topology, ...fixed('-cpu'), model];
 };
 
 /** BIOS strings and where SMBIOS keeps them. */
-const SMBIOS: readonly (readonly [type: number, field: string, key: string])[] = [
-  [0, 'vendor', 'bios-vendor'],
-  [0, 'version', 'bios-version'],
-  [1, 'manufacturer', 'system-manufacturer'],
-  [1, 'product', 'system-product-name'],
-  [1, 'version', 'system-version'],
-  [1, 'serial', 'system-serial-number'],
-  [2, 'manufacturer', 'baseboard-manufacturer'],
-  [2, 'product', 'baseboard-product-name'],
-  [2, 'version', 'baseboard-version'],
-  [2, 'serial', 'baseboard-serial-number'],
-  [3, 'asset', 'enclosure-asset-tag'],
+const SMBIOS: readonly (readonly [type: number, field: Argument, key: string])[] = [
+  [0, option`vendor`, 'bios-vendor'],
+  [0, option`version`, 'bios-version'],
+  [1, option`manufacturer`, 'system-manufacturer'],
+  [1, option`product`, 'system-product-name'],
+  [1, option`version`, 'system-version'],
+  [1, option`serial`, 'system-serial-number'],
+  [2, option`manufacturer`, 'baseboard-manufacturer'],
+  [2, option`product`, 'baseboard-product-name'],
+  [2, option`version`, 'baseboard-version'],
+  [2, option`serial`, 'baseboard-serial-number'],
+  [3, option`asset`, 'enclosure-asset-tag'],
 ];
 
-const identity = (vm: Vm): string[] => {
+const identity = (vm: Vm): readonly Argument[] => {
   const tables = [0, 1, 2, 3].flatMap((type) => {
     const fields = SMBIOS.filter(([of]) => of === type).flatMap(([, field, key]) => {
       const value = vm.bios_strings.get(key);
-      return value === undefined ? [] : [`,${field}=${escaped(value)}`];
+      return value === undefined ? [] : [option`,${field}=${inList(textOf(`bios_strings:${key}`, value))}`];
     });
-    return fields.length > 0 ? ['-smbios', `type=${type}${fields.join('')}`] : [];
+    const all = fields.reduce((before, one) => option`${before}${one}`, option`type=${type}`);
+    return fields.length > 0 ? [...fixed('-smbios'), all] : [];
   });
-  return [...(UUID.test(vm.id) ? ['-uuid', vm.id] : []), ...tables];
+  return [...(isAllowed('uuid', vm.id) ? [...fixed('-uuid'), alone(vm.id)] : []), ...tables];
 };
 
-const escaped = (value: string): string => withoutZero(value).replaceAll(',', ',,');
+const textOf = (setting: string, value: string): Allowed =>
+  allowed('text', value, (why) => notSupported(setting, value.slice(0, SHOWN_MAX), why));
 
-const withoutZero = (value: string): string => {
-  if (value.includes('\0')) throw notSupported('text', value, 'it has a zero character in it');
-  return value;
-};
+const SHOWN_MAX = 100;
 
 /**
  * Copies in the guest's folder: for a multiboot kernel even the name of its RAM disk is a list of options.
  */
-const kernel = (vm: Vm): string[] => {
+const kernel = (vm: Vm): readonly Argument[] => {
   const boot = directBoot(vm);
   if (!boot) return [];
-  const initial = boot.ramdisk === undefined ? [] : ['-initrd', fileNames.ramdisk];
-  return ['-kernel', fileNames.kernel, '-append', withoutZero(boot.cmdline), ...initial];
+  const initial = boot.ramdisk === undefined ? [] : fixed('-initrd', fileNames.ramdisk);
+  return [
+    ...fixed('-kernel', fileNames.kernel, '-append'),
+    alone(textOf('PV_args', boot.cmdline)),
+    ...initial,
+  ];
 };
 
 /** A guest whose boot loader Xen would read from its disk runs that loader itself, by BIOS. */
 export const directBoot = ({ boot }: Vm) =>
   boot.type !== 'HVM' && boot.kernel.how === 'Direct' ? boot.kernel : undefined;
 
-const firmwareFlash = ({ firmware }: Machine): string[] => {
+const firmwareFlash = ({ firmware }: Machine): readonly Argument[] => {
   if (!firmware) return [];
-  const node = (name: string, filename: string, readOnly: boolean) =>
-    json('-blockdev', {
-      driver: 'raw',
-      'node-name': name,
-      'read-only': readOnly,
-      file: { driver: 'file', filename },
-    });
+  const driver = { driver: 'raw' } as const;
+  const code = { driver: 'file', filename: firmware.code } as const;
+  const variables = { driver: 'file', filename: fileNames.variables } as const;
   return [
-    ...node('firmware-code', firmware.code, true),
-    ...node('firmware-variables', fileNames.variables, false),
+    ...json('-blockdev', said({ ...driver, 'node-name': 'firmware-code', 'read-only': true, file: code })),
+    ...json(
+      '-blockdev',
+      said({ ...driver, 'node-name': 'firmware-variables', 'read-only': false, file: variables }),
+    ),
   ];
 };
 
 /** Sockets are named relative to the guest's folder, in which the emulator runs. */
-const channels = (): string[] => {
-  const socket = (id: string, path: string, log: string) => [
-    '-chardev',
-    `socket,id=${id},path=${path},server=on,wait=off,logfile=${log},logappend=on`,
-  ];
+const channels = (): readonly Argument[] => {
+  const { qmp, qmpLog, serial, serialLog, vnc } = fileNames;
   return [
-    ...socket('qmp', fileNames.qmp, fileNames.qmpLog),
-    ...['-mon', 'chardev=qmp,mode=control'],
-    ...socket('serial', fileNames.serial, fileNames.serialLog),
-    ...['-device', 'isa-serial,chardev=serial'],
-    ...['-vnc', `unix:${fileNames.vnc},share=force-shared`],
+    ...fixed('-chardev', `socket,id=qmp,path=${qmp},server=on,wait=off,logfile=${qmpLog},logappend=on`),
+    ...fixed('-mon', 'chardev=qmp,mode=control'),
+    ...fixed(
+      '-chardev',
+      `socket,id=serial,path=${serial},server=on,wait=off,logfile=${serialLog},logappend=on`,
+    ),
+    ...fixed('-device', 'isa-serial,chardev=serial'),
+    ...fixed('-vnc', `unix:${vnc},share=force-shared`),
   ];
 };
 
-const display = ({ boot, platformdata }: Vm): string[] => {
+const display = ({ boot, platformdata }: Vm): readonly Argument[] => {
   const isCirrus = boot.type === 'HVM' && boot.video === 'Cirrus';
   const wantedMib = boot.type === 'HVM' ? boot.video_mib : 0;
   const sizes = isCirrus ? [4, 8, 16] : [8, 16, 32, 64, 128, 256];
   const memory = sizes.find((size) => size >= wantedMib) ?? sizes[sizes.length - 1];
-  const card = { driver: isCirrus ? 'cirrus-vga' : 'VGA', id: 'video', vgamem_mb: memory };
-  const keymap = boot.type === 'HVM' ? boot.keymap : undefined;
-  if (keymap !== undefined && !/^[a-z]{2}(-[a-z]{2})?$/.test(keymap)) {
-    throw notSupported('platform:keymap', keymap, 'it is no keymap, such as en-us');
-  }
+  const card = { driver: isCirrus ? 'cirrus-vga' : 'VGA', id: 'video', vgamem_mb: memory } as const;
+  const wanted = boot.type === 'HVM' ? boot.keymap : undefined;
+  const keymap =
+    wanted === undefined
+      ? []
+      : [
+          ...fixed('-k'),
+          alone(allowed('keymap', wanted, (why) => notSupported('platform:keymap', wanted, why))),
+        ];
   // A tablet tells where the pointer is, which a remote screen needs; a mouse tells only how it moved.
   const hasTablet = platformdata.get('usb') !== 'false' && platformdata.get('usb_tablet') !== 'false';
-  const usb = { driver: 'qemu-xhci', id: 'usb', ...pciPlace({ bus: 'pci', place: USB_SLOT }) };
+  const usb = said({ driver: 'qemu-xhci', id: 'usb', ...pciPlace({ bus: 'pci', place: USB_SLOT }) });
   return [
-    ...(keymap === undefined ? [] : ['-k', keymap]),
-    ...json('-device', { ...card, ...pciPlace({ bus: 'pci', place: DISPLAY_SLOT }) }),
+    ...keymap,
+    ...json('-device', said({ ...card, ...pciPlace({ bus: 'pci', place: DISPLAY_SLOT }) })),
     ...(hasTablet
-      ? [...json('-device', usb), ...json('-device', { driver: 'usb-tablet', bus: 'usb.0' })]
+      ? [...json('-device', usb), ...json('-device', said({ driver: 'usb-tablet', bus: 'usb.0' }))]
       : []),
   ];
 };
 
-const drives = ({ spec, devices, handed }: Machine): string[] => {
+const drives = ({ spec, devices, handed }: Machine): readonly Argument[] => {
   const order = bootIndexes(spec, devices);
   return spec.disks.flatMap((disk) => {
     const device = byKey(devices, 'vbd', disk.vbd.id[1]);
@@ -245,7 +263,7 @@ const drives = ({ spec, devices, handed }: Machine): string[] => {
   });
 };
 
-const cards = ({ spec, devices, wires, flavour }: Machine): string[] => {
+const cards = ({ spec, devices, wires, flavour }: Machine): readonly Argument[] => {
   const order = bootIndexes(spec, devices);
   return spec.vifs.flatMap((vif, index) => {
     const device = byKey(devices, 'vif', vif.id[1]);
@@ -273,5 +291,3 @@ const bootIndexes = (
   );
   return new Map(ranked.map((device, index) => [device.id, index]));
 };
-
-const json = (option: string, value: object): string[] => [option, JSON.stringify(value)];

@@ -3,9 +3,9 @@
 import type { Duplex } from 'node:stream';
 import type { Disk, OpenFile } from '../../../drivers/disk.ts';
 import { notSupported } from '../refusal.ts';
-import type { Device } from './devices.ts';
+import { type Origin, originOf } from './origin.ts';
 import { asObject } from './qmp.ts';
-import { type Origin, written } from './transfer.ts';
+import { written } from './transfer.ts';
 
 /** The guest fits only the machine it was saved from. */
 export interface ImageHeader extends Origin {
@@ -102,12 +102,11 @@ const readHeader = async (file: OpenFile, path: string): Promise<ImageHeader> =>
   const header = parse(block.toString('utf8', 0, end < 0 ? count : Math.min(end, count)));
   if (header['is'] !== MAGIC) throw new Error(`${path} holds no suspended guest`);
   if (header['format'] !== FORMAT) throw new Error(`${path} was written by another version of this program`);
-  const { machine, accelerator, devices, lengthBytes } = header;
-  const isWhole = typeof machine === 'string' && typeof accelerator === 'string' && Array.isArray(devices);
-  if (!isWhole || !Number.isSafeInteger(lengthBytes)) {
+  const { lengthBytes } = header;
+  if (!Number.isSafeInteger(lengthBytes)) {
     throw new Error(`${path} holds a suspended guest whose description is damaged`);
   }
-  return { machine, accelerator, devices: devices as Device[], lengthBytes: lengthBytes as number };
+  return { ...originOf(header), lengthBytes: lengthBytes as number };
 };
 
 const parse = (text: string): Readonly<Record<string, unknown>> => {

@@ -3,17 +3,17 @@
 // other one takes them only with the command that makes it run: its locks and ours change hands together.
 import type { Duplex } from 'node:stream';
 import type { BackendWork, GuestSpec } from '../backend.ts';
-import { bridge, controller, type Device, stillHeld } from './devices.ts';
+import { stillHeld } from './devices.ts';
 import { END_MS_MAX, waitForEnd } from './folder.ts';
 import { type Host, type LiveGuest, note } from './live.ts';
+import { type Origin, originOf } from './origin.ts';
 import { asObject, QmpFailure } from './qmp.ts';
-import { migrateIn, migrateOut, type Origin, written } from './transfer.ts';
+import { migrateIn, migrateOut, written } from './transfer.ts';
 
 /** A guest that writes faster than its memory travels is stopped by then, so that it arrives at all. */
 const LIVE_MS_MAX = 10 * 60_000;
 const FORMAT = 1;
 const ORIGIN_BYTES_MAX = 64 * 1024;
-const DEVICES_MAX = 300;
 const NEWLINE = 0x0a;
 
 /** Leaves the guest stopped and without its disk images. On failure it runs on. */
@@ -93,7 +93,8 @@ const readOrigin = async (
   let head = Buffer.alloc(0);
   for (;;) {
     const end = head.indexOf(NEWLINE);
-    if (end >= 0) return { origin: originOf(head.toString('utf8', 0, end)), rest: head.subarray(end + 1) };
+    if (end >= 0)
+      return { origin: originOf(parsed(head.toString('utf8', 0, end))), rest: head.subarray(end + 1) };
     if (head.length > ORIGIN_BYTES_MAX) throw new Error('what came is no guest of this program');
     const { done, value } = await incoming.next();
     if (done === true) throw new Error('what came is no guest of this program: it ends at once');
@@ -101,40 +102,12 @@ const readOrigin = async (
   }
 };
 
-/** Checked value by value: it comes from elsewhere, and becomes part of a command line. */
-const originOf = (text: string): Origin => {
-  const { format, machine, accelerator, devices } = parsed(text);
-  if (format !== FORMAT) throw new Error('the guest comes from another version of this program');
-  const isMachine = typeof machine === 'string' && /^[a-z0-9.-]{1,64}$/.test(machine);
-  const isAccelerator = accelerator === 'kvm' || accelerator === 'tcg';
-  const listed =
-    Array.isArray(devices) && devices.length <= DEVICES_MAX ? devices.map(deviceOf) : [undefined];
-  const known = listed.filter((device) => device !== undefined);
-  if (!isMachine || !isAccelerator || known.length < listed.length) {
-    throw new Error('what came does not say what the guest needs');
-  }
-  if (new Set(known.map(({ id }) => id)).size < known.length) throw new Error('two devices have one name');
-  return { machine, accelerator, devices: known };
-};
-
 const parsed = (text: string): Readonly<Record<string, unknown>> => {
   try {
-    return asObject(JSON.parse(text));
+    const said = asObject(JSON.parse(text));
+    if (said['format'] === FORMAT) return said;
   } catch {
-    return {};
+    // Said below.
   }
-};
-
-const PLACES_MAX = 256;
-
-const deviceOf = (value: unknown): Device | undefined => {
-  const { key, id, kind, bus: on, place } = asObject(value);
-  const bus = [bridge, controller].find((one) => one.id === id);
-  if (bus !== undefined) return bus;
-  const isNamed = typeof key === 'string' && typeof id === 'string' && /^v(bd|if)[0-9]{1,4}$/.test(id);
-  const isKind = kind === 'disk' || kind === 'cd' || kind === 'vif';
-  const isPlaced = Number.isInteger(place) && Number(place) >= 0 && Number(place) < PLACES_MAX;
-  const known = (['pci', 'bridge', 'ide', 'scsi'] as const).find((one) => one === on);
-  if (!isNamed || !isKind || !isPlaced || known === undefined) return undefined;
-  return { key, id, kind, bus: known, place: Number(place) };
+  throw new Error('the guest comes from another version of this program');
 };

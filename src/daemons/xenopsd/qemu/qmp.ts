@@ -2,11 +2,12 @@
 // commands and answers each by its id; events come in between at any time.
 import type { Duplex } from 'node:stream';
 import type { Network } from '../../../drivers/network.ts';
+import { type Said, type Spelt, said } from '../../../std/allowed.ts';
 import type { Clock } from '../../../std/clock.ts';
 
 export interface Qmp {
   /** Answers what the command returned; rejects with `QmpFailure`. */
-  execute(command: string, args?: object, timeoutMs?: number): Promise<unknown>;
+  execute<const C extends string>(command: C & Spelt<C>, args?: Said, timeoutMs?: number): Promise<unknown>;
   /** Calls `listener` with every event until the returned function is called. */
   onEvent(listener: (event: QmpEvent) => void): () => void;
   /** Ends the connection; the guest goes on. `onClose` is not called. */
@@ -76,6 +77,8 @@ interface Waiting {
 
 /** The id under which the greeting is waited for; commands count from 1. */
 const GREETING = 0;
+
+const nothing = said({});
 
 const qmpSession = (stream: Duplex, options: QmpOptions, limits: QmpLimits) => {
   const waiting = new Map<number, Waiting>();
@@ -147,7 +150,7 @@ const qmpSession = (stream: Duplex, options: QmpOptions, limits: QmpLimits) => {
   greeted.catch(() => {});
 
   const qmp: Qmp = {
-    execute: (command, args = {}, timeoutMs = limits.answerMsMax) => {
+    execute: (command, args = nothing, timeoutMs = limits.answerMsMax) => {
       if (ended) return Promise.reject(ended);
       if (waiting.size >= limits.waitingMax) {
         return Promise.reject(new QmpFailure('busy', `${limits.waitingMax} commands are already waiting`));

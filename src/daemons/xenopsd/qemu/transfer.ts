@@ -3,14 +3,15 @@
 // over, and the daemon takes the bytes to storage or to another host.
 import type { Duplex } from 'node:stream';
 import type { Serving } from '../../../drivers/network.ts';
+import { said } from '../../../std/allowed.ts';
 import { sleep } from '../../../std/clock.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
-import type { Device } from './devices.ts';
 import type { Emulator } from './emulator.ts';
 import { fileNames, isEmulator, removeFile } from './folder.ts';
 import { sealFolder } from './guest-users.ts';
 import { lastWords, launch } from './launch.ts';
 import { type Host, type LiveGuest, release, removeRemains } from './live.ts';
+import type { Origin } from './origin.ts';
 import { asObject, type Qmp } from './qmp.ts';
 
 const POLL_MS = 50;
@@ -23,9 +24,10 @@ const BANDWIDTH_BYTES_MAX = 2 ** 50;
 export type Capability = 'auto-converge' | 'late-block-activate';
 
 const capable = (qmp: Qmp, names: readonly Capability[]): Promise<unknown> =>
-  qmp.execute('migrate-set-capabilities', {
-    capabilities: names.map((capability) => ({ capability, state: true })),
-  });
+  qmp.execute(
+    'migrate-set-capabilities',
+    said({ capabilities: names.map((capability) => ({ capability, state: true })) }),
+  );
 
 /** Sends the guest into `copy`. Its emulator is left stopped, or on failure as it was before. */
 export const migrateOut = async (
@@ -42,9 +44,9 @@ export const migrateOut = async (
     (error: unknown) => ({ error }),
   );
   try {
-    await qmp.execute('migrate-set-parameters', { 'max-bandwidth': BANDWIDTH_BYTES_MAX });
+    await qmp.execute('migrate-set-parameters', said({ 'max-bandwidth': BANDWIDTH_BYTES_MAX }));
     if (capabilities.length > 0) await capable(qmp, capabilities);
-    await qmp.execute('migrate', { uri: `unix:${fileNames.outgoing}` });
+    await qmp.execute('migrate', said({ uri: `unix:${fileNames.outgoing}` }));
     const taker = new AbortController();
     failed.then((failure) => failure && taker.abort(failure.error));
     const signal = AbortSignal.any([work.signal, taker.signal]);
@@ -106,14 +108,6 @@ const cancelMigration = async (host: Host, qmp: Qmp): Promise<void> => {
   await migrated(host, qmp, forever, () => {}).catch(() => {});
 };
 
-/** What a guest's emulator was, which the one that it goes on in has to be as well. */
-export interface Origin {
-  readonly machine: string;
-  readonly accelerator: string;
-  /** Where every device was, also those that were plugged while the guest ran. */
-  readonly devices: readonly Device[];
-}
-
 /** Starts an emulator and fills it with what `feed` writes. On failure nothing of it is left. */
 export const migrateIn = async (
   host: Host,
@@ -128,12 +122,11 @@ export const migrateIn = async (
   if (accelerator === 'kvm' && emulator.accelerator !== 'kvm') {
     throw new Error('the guest ran under KVM, which does not work here: make /dev/kvm accessible');
   }
-  const fitting: Emulator = { ...emulator, accelerator: accelerator === 'kvm' ? 'kvm' : 'tcg' };
-  const guest = await launch(host, spec, work, fitting, devices);
+  const guest = await launch(host, spec, work, { ...emulator, accelerator }, devices);
   try {
     const qmp = guest.link.qmp();
     if (capabilities.length > 0) await capable(qmp, capabilities);
-    await qmp.execute('migrate-incoming', { uri: `unix:${fileNames.incoming}` });
+    await qmp.execute('migrate-incoming', said({ uri: `unix:${fileNames.incoming}` }));
     const to = { socketPath: guest.folder.file('incoming') };
     const stream = await host.network.connect(to, { timeoutMs: CONNECT_MS_MAX });
     // Before the first byte of what another host, or a disk, says of the guest.

@@ -4,14 +4,15 @@
 import type { Disk, Owner } from '../../../drivers/disk.ts';
 import type { Vif } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { Processes } from '../../../drivers/processes.ts';
+import { type Allowed, isAllowed, type Said, said } from '../../../std/allowed.ts';
 import { notSupported } from '../refusal.ts';
 import { type Device, netdevOf } from './devices.ts';
 
 export interface Wire {
   /** As `netdev_add` takes it. */
-  readonly netdev: object;
+  readonly netdev: Said;
   /** Set when there is a TAP device to put on a bridge once the emulator has made it. */
-  readonly tap?: { readonly name: string; readonly bridge: string; readonly mtu: number };
+  readonly tap?: { readonly name: TapName; readonly bridge: Allowed; readonly mtu: number };
 }
 
 const TUN = '/dev/net/tun';
@@ -27,42 +28,51 @@ export const wireFor = async (
   userNetwork: boolean,
 ): Promise<Wire> => {
   const id = netdevOf(device);
-  if (!(await mayBridge(disk, vif.backend))) {
-    const isolated = userNetwork ? { type: 'user', id, restrict: true } : { type: 'hubport', id, hubid: 0 };
-    return { netdev: isolated };
+  const bridge = await bridgeCalled(disk, vif.backend);
+  if (bridge === undefined) {
+    const isolated = { type: 'user', id, restrict: true } as const;
+    return { netdev: userNetwork ? said(isolated) : said({ type: 'hubport', id, hubid: 0 }) };
   }
   await assertLockable(disk, device, vif);
   // The emulator makes the TAP device, so that it ends with it however that ends.
   const name = tapName(domid, vif);
   return {
-    netdev: { type: 'tap', id, ifname: name, script: 'no', downscript: 'no' },
-    tap: { name, bridge: vif.backend, mtu: vif.mtu },
+    netdev: said({ type: 'tap', id, ifname: name, script: 'no', downscript: 'no' }),
+    tap: { name, bridge, mtu: vif.mtu },
   };
 };
 
-export const tapName = (domid: number, { position }: Pick<Vif, 'position'>): string =>
+type TapName = `vif${number}.${number}`;
+
+export const tapName = (domid: number, { position }: Pick<Vif, 'position'>): TapName =>
   `vif${domid}.${position}`;
 
 /** Nothing filters what goes over a bridge; where a card reaches nothing it needs no filter. */
 export const assertLockable = async (disk: Disk, { key }: Device, vif: Vif): Promise<void> => {
-  if (typeof vif.locking_mode !== 'object' || !(await mayBridge(disk, vif.backend))) return;
+  if (typeof vif.locking_mode !== 'object' || (await bridgeCalled(disk, vif.backend)) === undefined) return;
   throw notSupported('VIF.locking_mode', 'locked', `nothing on this host keeps ${key} to some addresses`);
 };
 
 /** A card that is on a bridge goes to another one, or off the bridge where this host has no such bridge. */
 export const moveTap = async (
   { disk, processes }: { readonly disk: Disk; readonly processes: Processes },
-  name: string,
-  bridge: string,
+  name: TapName,
+  wanted: string,
 ): Promise<void> => {
-  const onBridge = await mayBridge(disk, bridge);
+  const bridge = await bridgeCalled(disk, wanted);
   if (!(await disk.exists(`/sys/class/net/${name}`))) {
-    if (!onBridge) return;
-    throw notSupported('VIF.network', bridge, `${name} is on no bridge until it is plugged anew`);
+    if (bridge === undefined) return;
+    throw notSupported('VIF.network', wanted, `${name} is on no bridge until it is plugged anew`);
   }
-  const args = ['link', 'set', 'dev', name, ...(onBridge ? ['master', bridge, 'up'] : ['nomaster'])];
+  const args = [
+    'link',
+    'set',
+    'dev',
+    name,
+    ...(bridge === undefined ? ['nomaster'] : ['master', bridge, 'up']),
+  ];
   const done = await processes.run('ip', args, COMMAND);
-  if (done.code !== 0) throw new Error(`${name} could not be put on ${bridge}: ${done.stderr.trim()}`);
+  if (done.code !== 0) throw new Error(`${name} could not be put on ${wanted}: ${done.stderr.trim()}`);
 };
 
 /**
@@ -114,12 +124,12 @@ export const connectTap = async (processes: Processes, wire: Wire): Promise<void
 /** True when the guest is to see its cable as plugged in. */
 export const hasLink = (vif: Vif): boolean => vif.carrier && vif.locking_mode !== 'Disabled';
 
-const mayBridge = async (disk: Disk, bridge: string): Promise<boolean> => {
-  // The kernel's own rule for names; anything else cannot be one and must not become part of a path.
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$/.test(bridge)) return false;
-  if (!(await disk.exists(`/sys/class/net/${bridge}/bridge`))) return false;
-  if (!(await disk.exists(TUN))) return false;
+/** The bridge of this name, where there is one and we may put guests on it. */
+const bridgeCalled = async (disk: Disk, name: string): Promise<Allowed | undefined> => {
+  if (!isAllowed('networkDevice', name)) return undefined;
+  if (!(await disk.exists(`/sys/class/net/${name}/bridge`))) return undefined;
+  if (!(await disk.exists(TUN))) return undefined;
   const status = await disk.readText('/proc/self/status', STATUS_MAX);
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  return ((effective >> CAP_NET_ADMIN) & 1n) === 1n;
+  return ((effective >> CAP_NET_ADMIN) & 1n) === 1n ? name : undefined;
 };

@@ -1,0 +1,48 @@
+import { type Allowed, isAllowed } from '../../../std/allowed.ts';
+import { bridge, controller, type Device, type DeviceName } from './devices.ts';
+import { asObject } from './qmp.ts';
+
+/** What a guest's emulator was, which the one that it goes on in has to be as well. */
+export interface Origin {
+  readonly machine: Allowed;
+  readonly accelerator: 'kvm' | 'tcg';
+  /** Where every device was, also those that were plugged while the guest ran. */
+  readonly devices: readonly Device[];
+}
+
+const DEVICES_MAX = 300;
+
+/** Checked value by value: it comes from another host or out of storage, and becomes part of a command line. */
+export const originOf = ({ machine, accelerator, devices }: Readonly<Record<string, unknown>>): Origin => {
+  const listed =
+    Array.isArray(devices) && devices.length <= DEVICES_MAX ? devices.map(deviceOf) : [undefined];
+  const known = listed.filter((device) => device !== undefined);
+  const isMachine = typeof machine === 'string' && isAllowed('name', machine);
+  const isAccelerator = accelerator === 'kvm' || accelerator === 'tcg';
+  if (!isMachine || !isAccelerator || known.length < listed.length) {
+    throw new Error('what came does not say what the guest needs');
+  }
+  if (new Set(known.map(({ id }) => id)).size < known.length) throw new Error('two devices have one name');
+  return { machine, accelerator, devices: known };
+};
+
+const PLACES_MAX = 256;
+
+const deviceOf = (value: unknown): Device | undefined => {
+  const { key, id, kind, bus: on, place } = asObject(value);
+  const bus = [bridge, controller].find((one) => one.id === id);
+  if (bus !== undefined) return bus;
+  const name = nameOf(id);
+  const isKind = kind === 'disk' || kind === 'cd' || kind === 'vif';
+  const isPlaced = Number.isInteger(place) && Number(place) >= 0 && Number(place) < PLACES_MAX;
+  const known = (['pci', 'bridge', 'ide', 'scsi'] as const).find((one) => one === on);
+  if (name === undefined || typeof key !== 'string' || !isKind || !isPlaced || known === undefined)
+    return undefined;
+  return { key, id: name, kind, bus: known, place: Number(place) };
+};
+
+const nameOf = (id: unknown): DeviceName | undefined => {
+  const [, what, position] = /^(vbd|vif)([0-9]{1,4})$/.exec(String(id)) ?? [];
+  if (what === undefined) return undefined;
+  return what === 'vbd' ? `vbd${Number(position)}` : `vif${Number(position)}`;
+};
