@@ -99,7 +99,12 @@ export default implement(
       decide: (deciding, { value }) => set(deciding, { physical_utilisation: value }),
     },
     set_is_a_snapshot: { decide: (deciding, { value }) => set(deciding, { is_a_snapshot: value }) },
-    set_snapshot_of: { decide: (deciding, { value }) => set(deciding, { snapshot_of: value }) },
+    set_snapshot_of: {
+      decide: (deciding, { value }) => {
+        if (value === deciding.self) throw new Fault('INVALID_VALUE', ['snapshot_of', value]);
+        set(deciding, { snapshot_of: value });
+      },
+    },
     set_snapshot_time: { decide: (deciding, { value }) => set(deciding, { snapshot_time: value }) },
     set_metadata_of_pool: { decide: (deciding, { value }) => set(deciding, { metadata_of_pool: value }) },
     set_cbt_enabled: { decide: (deciding, { value }) => set(deciding, { cbt_enabled: value }) },
