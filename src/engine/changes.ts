@@ -126,7 +126,7 @@ export const form = async (ground: EngineGround, hosts: Hosts, order: InitOrder)
   });
   const authority = await certify.authority('xenact engine');
   const endpoints = chosen.map((one) => endpointOf(clientUrlOf(memberOf(one))));
-  const cluster: ClusterAccess = { endpoints, whole: false };
+  const cluster: ClusterAccess = { pool: pool.uuid(), endpoints, whole: false };
   try {
     // What an earlier attempt left, if it was interrupted.
     for (const one of chosen) await hosts.dismiss(one.ref);
@@ -211,11 +211,16 @@ const tell = async (
   if (cluster?.whole === true && isDeepStrictEqual(cluster.endpoints, endpoints)) return;
   if (cluster !== undefined) return hosts.know(ref, endpoints);
   const credentials = await credentialsFor(ground, hosts, { address, isMember: false });
-  await hosts.equip(ref, { credentials, cluster: { endpoints, whole: true } });
+  const { pool } = ground;
+  await hosts.equip(ref, { credentials, cluster: { pool: pool.uuid(), endpoints, whole: true } });
 };
 
 /** Signed here, or by a member where this host is none. */
-const credentialsFor = async (ground: EngineGround, hosts: Hosts, who: Bearer): Promise<Credentials> => {
+export const credentialsFor = async (
+  ground: EngineGround,
+  hosts: Hosts,
+  who: Bearer,
+): Promise<Credentials> => {
   const { pool, host: own, store } = ground;
   if ((await store.credentials()).authorityKey !== undefined) return hosts.credentials(own, who);
   const others = pool.hosts().filter(({ ref }) => ref !== own && pool.isUp(ref));
@@ -318,7 +323,7 @@ const startLearner = async (
   await hosts.dismiss(ref);
   await hosts.equip(ref, {
     credentials: await credentialsFor(ground, hosts, { address, isMember: true }),
-    cluster: { endpoints: endpointsOf(view), whole: false },
+    cluster: { pool: ground.pool.uuid(), endpoints: endpointsOf(view), whole: false },
     member: {
       ...{ ...ports, name, address, initial, joins: 'existing', started: false },
       token: `xenact-${view.clusterId.toString(16)}`,
@@ -363,7 +368,10 @@ export const shrink = async (ground: EngineGround, hosts: Hosts, wanted: string)
     const rest = endpointsOf({ members: view.members.filter(({ id }) => id !== leaving.id) });
     if (host !== undefined && (host.ref === own || pool.isUp(host.ref))) {
       const credentials = await credentialsFor(ground, hosts, { address: host.address, isMember: false });
-      await hosts.equip(host.ref, { credentials, cluster: { endpoints: rest, whole: true } });
+      await hosts.equip(host.ref, {
+        credentials,
+        cluster: { pool: pool.uuid(), endpoints: rest, whole: true },
+      });
     }
     await share(ground, hosts, rest);
   });

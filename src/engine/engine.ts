@@ -1,7 +1,9 @@
-import { form, grow, type InitOrder, type Ports, shrink } from './changes.ts';
+import { credentialsFor, form, grow, type InitOrder, type Ports, shrink } from './changes.ts';
 import type { EngineGround } from './ground.ts';
+import { takePart, useEngine } from './moving.ts';
 import { hostsWith } from './orders.ts';
 import { refusal } from './refusal.ts';
+import type { LogEngine } from './settings.ts';
 import { type EngineStatus, statusOf } from './status.ts';
 import { tend } from './tending.ts';
 
@@ -13,18 +15,25 @@ export interface Engine {
   join(host: string, ports: Ports): Promise<void>;
   /** One member less; also one whose host is gone. */
   leave(host: string): Promise<void>;
+  /**
+   * Moves the pool's log to the other engine. Resolves once it is under way: this host starts again for it.
+   */
+  use(engine: LogEngine): Promise<void>;
   status(): Promise<EngineStatus>;
   /** Ends what this program does about the cluster. The member on this host goes on. */
   close(): Promise<void>;
 }
 
 export const engineOf = (ground: EngineGround): Engine => {
-  const hosts = hostsWith(ground);
+  const hosts = hostsWith(ground, (asked, who) => credentialsFor(ground, asked, who));
   const { process, store } = ground;
   const ends = new AbortController();
   let busy: string | undefined;
   if (store.current.member !== undefined) process.tend();
-  const tending = tend(ground, hosts, () => busy !== undefined, ends.signal);
+  const tending = Promise.all([
+    tend(ground, hosts, () => busy !== undefined, ends.signal),
+    takePart(ground, hosts, ends.signal),
+  ]);
 
   /** Members change one at a time. */
   const alone = async (what: string, change: () => Promise<void>): Promise<void> => {
@@ -42,6 +51,7 @@ export const engineOf = (ground: EngineGround): Engine => {
     init: (order) => alone('init', () => form(ground, hosts, order)),
     join: (host, ports) => alone(`join ${host}`, () => grow(ground, hosts, host, ports)),
     leave: (host) => alone(`leave ${host}`, () => shrink(ground, hosts, host)),
+    use: (engine) => alone(`use ${engine}`, () => useEngine(ground, hosts, engine)),
     status: () => statusOf(ground, hosts),
     close: async () => {
       ends.abort(new Error('The host stops'));

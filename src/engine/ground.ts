@@ -15,14 +15,31 @@ export interface EngineGround extends MemberGround {
   readonly certify: Certify;
   /** Connects to a cluster; endpoints are `host:port`. */
   readonly connect: (endpoints: readonly string[], credentials: Credentials) => EtcdCluster;
+  readonly clusterLog: ClusterLog;
+  /** Ends this program in order, once its answers are out, and has it started again. Guests go on. */
+  readonly restart: () => void;
   readonly limits: EngineLimits;
+}
+
+/** The log in the cluster, as far as moving away from it needs. */
+export interface ClusterLog {
+  /** Ends it, under this host's token. Rejects when this host does not lead with it. */
+  end(): Promise<void>;
+  /** It was ended, or never began. */
+  isEnded(): Promise<boolean>;
 }
 
 /** The pool as the engine needs it. */
 export interface PoolView {
+  uuid(): string;
   /** All hosts, this one among them. */
   hosts(): readonly PoolHost[];
   isUp(host: Ref<'host'>): boolean;
+  leads(): boolean;
+  /** It follows a leader, and has all that it has. */
+  follows(): boolean;
+  /** The coordinator that this host followed last, or whom it joined. */
+  lastLeader(): Ref<'host'> | undefined;
   /** Throws HOST_IS_SLAVE unless this host coordinates the pool. */
   assertLeads(): void;
   /** Throws unless that host is the one that this host follows. */
@@ -58,6 +75,8 @@ export interface EngineLimits extends MemberLimits {
   readonly catchUpMsMax: number;
   readonly pollMs: number;
   readonly tendMs: number;
+  /** Whoever takes part in a move to another engine looks this often how far it is. */
+  readonly moveMs: number;
   readonly snapshotMs: number;
   readonly snapshotsMax: number;
 }

@@ -8,6 +8,7 @@ export const engineLimits: EngineLimits = {
   catchUpMsMax: 600_000,
   pollMs: 200,
   tendMs: 30_000,
+  moveMs: 500,
   snapshotMs: 3_600_000,
   snapshotsMax: 6,
 };

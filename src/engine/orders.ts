@@ -12,7 +12,16 @@ import {
 } from './etcd-flags.ts';
 import type { Certify, EngineGround, KeyPair } from './ground.ts';
 import { refusal } from './refusal.ts';
-import type { ClusterAccess, Credentials, OwnMember } from './settings.ts';
+import {
+  answerOf,
+  type ClusterAccess,
+  type Credentials,
+  type EngineAnswer,
+  isEngine,
+  isMove,
+  type Move,
+  type OwnMember,
+} from './settings.ts';
 
 // What hosts tell each other about the cluster, and what the coordinator orders them to do. Whatever arrives
 // is read
@@ -66,6 +75,12 @@ export interface Hosts {
   know(host: Ref<'host'>, endpoints: readonly string[]): Promise<void>;
   /** Signed by a host that has the authority's key. */
   credentials(host: Ref<'host'>, who: Bearer): Promise<Credentials>;
+  /** Which engine the host has, and whether the pool's log is on its way to another. */
+  engineOf(host: Ref<'host'>): Promise<EngineAnswer>;
+  /** The host notes that the log moves, or that it does not after all. */
+  prepare(host: Ref<'host'>, move: Move | undefined): Promise<void>;
+  /** How this host, which has no part in the cluster, reaches it. */
+  access(host: Ref<'host'>): Promise<Equipment>;
   /** The host forgets the cluster, and the data of a member that it had. */
   dismiss(host: Ref<'host'>): Promise<void>;
 }
@@ -75,10 +90,17 @@ const calls = {
   equip: 'engineEquip',
   know: 'engineKnow',
   credentials: 'engineCredentials',
+  engineOf: 'engineAnswer',
+  prepare: 'enginePrepare',
+  access: 'engineAccess',
   dismiss: 'engineDismiss',
 } as const;
 
-export const hostsWith = (ground: EngineGround): Hosts => {
+/** `signedBy`: has a certificate signed by whichever host can. */
+export const hostsWith = (
+  ground: EngineGround,
+  signedBy: (hosts: Hosts, who: Bearer) => Promise<Credentials>,
+): Hosts => {
   const { mesh, host, pool, limits } = ground;
   mesh.serve(calls.report, () => reportOf(ground));
   mesh.serve(calls.equip, async (payload, { from }) => {
@@ -96,14 +118,22 @@ export const hostsWith = (ground: EngineGround): Hosts => {
     const { address, isMember } = fieldsOf(payload);
     return sign(ground, { address: textOf(address), isMember: flagOf(isMember) });
   });
+  mesh.serve(calls.engineOf, () => answerOf(ground), anyEpoch);
+  mesh.serve(calls.prepare, async (payload, { from }) => {
+    pool.assertLeader(from);
+    const { move } = fieldsOf(payload);
+    await noteMove(ground, move === undefined || move === null ? undefined : moveOf(move));
+    return {};
+  });
+  mesh.serve(calls.access, (_, { from }) => accessFor(ground, from, (who) => signedBy(hosts, who)), anyEpoch);
   mesh.serve(calls.dismiss, async (_, { from }) => {
     pool.assertLeader(from);
     await dismiss(ground);
     return {};
   });
-  const ask = (to: Ref<'host'>, name: string, payload: unknown): Promise<unknown> =>
-    mesh.call(to, name, payload, { timeoutMs: limits.askMsMax });
-  return {
+  const ask = (to: Ref<'host'>, name: string, payload: unknown, more: object = {}): Promise<unknown> =>
+    mesh.call(to, name, payload, { timeoutMs: limits.askMsMax, ...more });
+  const hosts: Hosts = {
     report: async (to) => (to === host ? reportOf(ground) : readReport(await ask(to, calls.report, {}))),
     equip: async (to, equipment) => {
       if (to === host) await equip(ground, equipment);
@@ -115,12 +145,23 @@ export const hostsWith = (ground: EngineGround): Hosts => {
     },
     credentials: async (to, who) =>
       to === host ? sign(ground, who) : credentialsOf(await ask(to, calls.credentials, who)),
+    engineOf: async (to) =>
+      to === host ? answerOf(ground) : readAnswer(await ask(to, calls.engineOf, {}, anyEpoch)),
+    prepare: async (to, move) => {
+      if (to === host) await noteMove(ground, move);
+      else await ask(to, calls.prepare, { move });
+    },
+    access: async (to) => equipmentOf(await ask(to, calls.access, {}, anyEpoch)),
     dismiss: async (to) => {
       if (to === host) await dismiss(ground);
       else await ask(to, calls.dismiss, {});
     },
   };
+  return hosts;
 };
+
+/** While the log moves, hosts know of different epochs. */
+const anyEpoch = { anyEpoch: true } as const;
 
 const versionMsMax = 10_000;
 const versionBytesMax = 1 << 16;
@@ -164,7 +205,12 @@ const equip = async (ground: EngineGround, { credentials, cluster, member }: Equ
   await store.saveCredentials(credentials);
   // How it was started first stays as it was.
   const next = stays ? { ...present, started: present.started || member?.started === true } : member;
-  await store.save({ cluster, ...(next && { member: next }) });
+  const { use, move } = store.current;
+  await store.save({
+    ...{ cluster, move },
+    ...(use && { use }),
+    ...(next && { member: next }),
+  });
   if (next !== undefined) process.tend();
 };
 
@@ -173,7 +219,8 @@ const know = async ({ store }: EngineGround, endpoints: readonly string[]): Prom
   if (cluster === undefined) throw refusal('This host has no certificate for the cluster yet');
   const isPart = member !== undefined && endpoints.includes(endpointOf(clientUrlOf(member)));
   await store.save({
-    cluster: { endpoints, whole: true },
+    ...store.current,
+    cluster: { ...cluster, endpoints, whole: true },
     ...(member && { member: { ...member, started: member.started || isPart } }),
   });
 };
@@ -208,11 +255,42 @@ const dismiss = async ({ store, process }: EngineGround): Promise<void> => {
   await store.forget();
 };
 
+const noteMove = ({ store }: EngineGround, move: Move | undefined): Promise<void> =>
+  store.save({ ...store.current, move });
+
+/** For a host of the pool that has no certificate yet, as it was away or is new. */
+const accessFor = async (
+  { store, pool }: EngineGround,
+  from: string,
+  sign: (who: Bearer) => Promise<Credentials>,
+): Promise<Equipment> => {
+  const { cluster } = store.current;
+  const asking = pool.hosts().find(({ ref }) => ref === from);
+  if (cluster?.whole !== true || asking === undefined)
+    throw refusal('This host knows of no cluster that the other one could use');
+  return { cluster, credentials: await sign({ address: asking.address, isMember: false }) };
+};
+
+const moveOf = (value: unknown): Move => {
+  if (!isMove(value)) throw refusal('What was said of a move to another engine is not what it should be');
+  const { to, by, step } = value;
+  return { to, by, step };
+};
+
+const readAnswer = (value: unknown): EngineAnswer => {
+  const { use, move } = fieldsOf(value);
+  return {
+    use: isEngine(use) ? use : 'primary',
+    move: move === undefined || move === null ? undefined : moveOf(move),
+  };
+};
+
 /** Who may use these files may use the cluster, so only what was agreed upon is written into them. */
 const pemRule = /^(-----BEGIN [A-Z ]+-----\n[A-Za-z0-9+/=\n]+-----END [A-Z ]+-----\n?)+$/;
 const pemCharsMax = 16_384;
 const endpointRule = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]):\d{1,5}$/i;
 const endpointsMax = 16;
+const uuidRule = /^[\w-]{1,64}$/;
 
 const pemOf = (value: unknown): string => {
   const text = textOf(value).replaceAll('\r', '');
@@ -247,8 +325,9 @@ const credentialsOf = (value: unknown): Credentials => {
 };
 
 const accessOf = (value: unknown): ClusterAccess => {
-  const { endpoints, whole } = fieldsOf(value);
-  return { endpoints: endpointsOf(endpoints), whole: flagOf(whole) };
+  const { pool, endpoints, whole } = fieldsOf(value);
+  if (!uuidRule.test(textOf(pool))) throw refusal('The pool of the cluster is not what it should be');
+  return { pool: textOf(pool), endpoints: endpointsOf(endpoints), whole: flagOf(whole) };
 };
 
 const memberOf = (value: unknown): OwnMember => {

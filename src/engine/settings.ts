@@ -1,18 +1,47 @@
 import { join } from 'node:path';
 import type { Disk } from '../drivers/disk.ts';
+import type { Ref } from '../model/types.ts';
 import { UnusableError } from '../std/unusable.ts';
 import { checkedMember, type Member } from './etcd-flags.ts';
 
 // What a host knows of the pool's cluster, in a folder of its own: how it is reached, and what runs here.
 
 export interface EngineSettings {
+  /** Which engine keeps the pool's log; absent: primary. */
+  readonly use?: LogEngine;
+  /** The log is on its way to another engine. */
+  readonly move?: Move | undefined;
   /** How this host reaches the cluster; absent where the pool has none of its own. */
   readonly cluster?: ClusterAccess;
   /** The member that runs here. */
   readonly member?: OwnMember;
 }
 
+export type LogEngine = 'primary' | 'etcd';
+
+export interface Move {
+  readonly to: LogEngine;
+  /** The coordinator that makes it. */
+  readonly by: Ref<'host'>;
+  readonly step: (typeof moveSteps)[number];
+}
+
+/** What a host says of the engine that it has. */
+export interface EngineAnswer {
+  readonly use: LogEngine;
+  readonly move: Move | undefined;
+}
+
+export const answerOf = ({ store }: { readonly store: Pick<EngineStore, 'current'> }): EngineAnswer => ({
+  use: store.current.use ?? 'primary',
+  move: store.current.move,
+});
+
+export const moveSteps = ['prepared', 'ended', 'begun', 'switched'] as const;
+
 export interface ClusterAccess {
+  /** The uuid of the pool whose log may be there: a host that is new has no row that says it. */
+  readonly pool: string;
   /** `address:port` of each member. */
   readonly endpoints: readonly string[];
   /** False while it is being made: nothing relies on it yet. */
@@ -71,7 +100,7 @@ export interface EngineStore {
   save(settings: EngineSettings): Promise<void>;
   credentials(): Promise<Credentials>;
   saveCredentials(credentials: Credentials): Promise<void>;
-  /** Forgets everything about the cluster, and removes what a member left here. */
+  /** Forgets how the cluster is reached, and removes what a member left here. */
   forget(): Promise<void>;
   readonly files: EngineFiles;
 }
@@ -109,7 +138,8 @@ export const openEngineStore = async (disk: Disk, folder: string): Promise<Engin
       else await removeAll(disk, files.authorityKey);
     },
     forget: async () => {
-      await save({});
+      const { use, move } = current;
+      await save({ ...(use && { use }), ...(move && { move }) });
       for (const name of ['authority', 'authorityKey', 'certificate', 'key', 'pid', 'ballast'] as const)
         await removeAll(disk, files[name]);
       await removeAll(disk, files.data);
@@ -125,18 +155,35 @@ export const removeAll = async (disk: Disk, path: string): Promise<void> => {
   await disk.remove(path);
 };
 
+export const isEngine = (value: unknown): value is LogEngine => value === 'primary' || value === 'etcd';
+
+export const isMove = (value: unknown): value is Move => {
+  const { to, by, step } = (value ?? {}) as Record<string, unknown>;
+  return isEngine(to) && typeof by === 'string' && (moveSteps as readonly unknown[]).includes(step);
+};
+
 const parse = (text: string, file: string): EngineSettings => {
   try {
-    const { cluster, member } = JSON.parse(text) as EngineSettings;
+    const { use, move, cluster, member } = JSON.parse(text) as EngineSettings;
     const texts = (list: unknown): boolean =>
       Array.isArray(list) && list.every((one) => typeof one === 'string');
-    if (cluster !== undefined && !(texts(cluster.endpoints) && typeof cluster.whole === 'boolean'))
+    if (
+      cluster !== undefined &&
+      !(texts(cluster.endpoints) && texts([cluster.pool]) && typeof cluster.whole === 'boolean')
+    )
       throw new Error('No access');
     if (member !== undefined) {
       checkedMember(member);
       if (typeof member.started !== 'boolean') throw new Error('No member');
     }
-    return { ...(cluster && { cluster }), ...(member && { member }) };
+    if (use !== undefined && !isEngine(use)) throw new Error('No engine');
+    if (move !== undefined && !isMove(move)) throw new Error('No move');
+    return {
+      ...(use && { use }),
+      ...(move && { move }),
+      ...(cluster && { cluster }),
+      ...(member && { member }),
+    };
   } catch {
     throw new UnusableError(
       `${file} cannot be read, so this host does not know its part in the pool's cluster of etcd. Put ` +

@@ -2,6 +2,7 @@ import { nameOf } from './changes.ts';
 import { quotaBytesMax } from './etcd-flags.ts';
 import type { EngineGround, PoolHost } from './ground.ts';
 import type { HostReport, Hosts } from './orders.ts';
+import { answerOf, type LogEngine, type Move } from './settings.ts';
 import {
   type ClusterView,
   isSound,
@@ -14,6 +15,10 @@ import {
 
 /** The pool's cluster for people and for programs: plain values, sizes in bytes. */
 export interface EngineStatus {
+  /** Which engine keeps the pool's log, as this host knows. */
+  readonly engine: LogEngine;
+  /** The log is on its way to another engine. */
+  readonly move?: Pick<Move, 'to' | 'step'>;
   /** Undefined: the pool has no cluster of its own. */
   readonly cluster: ClusterStatus | undefined;
   readonly hosts: readonly HostStatus[];
@@ -83,7 +88,13 @@ export const statusOf = async (ground: EngineGround, hosts: Hosts): Promise<Engi
     : undefined;
   const rows = asked.map(({ one, report }) => hostStatus(one, report, view));
   const cluster = has ? clusterStatus(view, rows) : undefined;
-  return { cluster, hosts: rows, advice: adviceOf(cluster, rows, failed.why) };
+  const { use, move } = answerOf(ground);
+  return {
+    engine: use,
+    ...(move && { move: { to: move.to, step: move.step } }),
+    ...{ cluster, hosts: rows },
+    advice: [...moveAdvice(move, use), ...adviceOf(cluster, rows, failed.why)],
+  };
 };
 
 const clusterStatus = (view: ClusterView | undefined, rows: readonly HostStatus[]): ClusterStatus => {
@@ -154,6 +165,17 @@ export const isFull = ({ freeBytes, totalBytes }: HostReport['disk']): boolean =
 
 /** The oldest version without faults that lose events or show old rows; older ones work and are told of. */
 const versionWanted = '3.5';
+
+const moveAdvice = (move: Move | undefined, use: LogEngine): readonly string[] => {
+  if (move === undefined) return [];
+  if (move.step === 'prepared' && use !== move.to)
+    return [
+      `A move to the engine ${move.to} was prepared and not begun: repeat xenact engine use ` +
+        `${move.to} on the ` +
+        `coordinator, or take it back there with xenact engine use ${use}.`,
+    ];
+  return [`The pool's log moves to the engine ${move.to}. It is there once every host has been up since.`];
+};
 
 const adviceOf = (
   cluster: ClusterStatus | undefined,

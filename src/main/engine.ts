@@ -1,14 +1,17 @@
 import type { Host } from '../assembly/parts.ts';
+import type { Etcd } from '../drivers/etcd.ts';
 import type { EtcdCluster } from '../drivers/etcd-cluster.ts';
 import { makeAuthority, signedCertificate } from '../drivers/node/certificate.ts';
 import type { Audit } from '../edge/audit.ts';
 import type { InitOrder, Ports } from '../engine/changes.ts';
 import { type Engine, engineOf } from '../engine/engine.ts';
-import type { EngineGround, PoolHost, PoolView } from '../engine/ground.ts';
+import type { ClusterLog, EngineGround, PoolHost, PoolView } from '../engine/ground.ts';
 import { engineLimits } from '../engine/limits.ts';
 import { memberProcess } from '../engine/member.ts';
-import { type Credentials, type EngineStore, openEngineStore } from '../engine/settings.ts';
+import type { Credentials, EngineStore } from '../engine/settings.ts';
 import type { EngineStatus } from '../engine/status.ts';
+import { endLog, isLogEnded } from '../log/etcd/ending.ts';
+import type { Ref } from '../model/types.ts';
 import { hostsOf, peerOf } from '../pool/ground.ts';
 import { leaveMessage } from '../rules/messages.ts';
 import { asFault, Fault } from '../std/fault.ts';
@@ -26,13 +29,21 @@ export type EngineCommand =
 
 export const enginePath = '/engine';
 
+export interface EngineParts {
+  readonly store: EngineStore;
+  readonly log: Log;
+  readonly host: Host;
+  readonly restart: () => void;
+}
+
+const answerMs = 300;
+
 export const openEngine = async (
   options: UpOptions,
-  { folder, log, host }: { readonly folder: string; readonly log: Log; readonly host: Host },
+  { store, log, host, restart }: EngineParts,
 ): Promise<Engine> => {
   const { ground } = host;
-  const store: EngineStore = await openEngineStore(machine.disk, folder);
-  const base = { ...machine, log, store, etcd: options.etcd ?? 'etcd', limits: engineLimits };
+  const base = memberGround(options, store, log);
   const parts: EngineGround = {
     ...base,
     mesh: ground.mesh,
@@ -45,8 +56,23 @@ export const openEngine = async (
         signedCertificate(authority, { commonName, names: [address], days: certificateDays }),
     },
     connect: lazyCluster,
+    clusterLog: clusterLogOf(store, ground.host),
+    // The answer goes out first.
+    restart: () => void machine.clock.after(answerMs, restart),
   };
   return engineOf(parts);
+};
+
+const memberGround = (options: UpOptions, store: EngineStore, log: Log) => ({
+  ...{ ...machine, log, store, limits: engineLimits },
+  etcd: options.etcd ?? 'etcd',
+});
+
+/** A host that was put out of its pool has no part in its cluster either. */
+export const forgetEngine = async (options: UpOptions, store: EngineStore, log: Log): Promise<void> => {
+  await memberProcess(memberGround(options, store, log)).stop();
+  await store.forget();
+  await store.save({});
 };
 
 const certificateDays = 3_650;
@@ -71,9 +97,37 @@ const lazyCluster = (endpoints: readonly string[], credentials: Credentials): Et
   };
 };
 
+const clusterLogOf = (store: EngineStore, host: Ref<'host'>): ClusterLog => {
+  const withEtcd = async <T>(act: (etcd: Etcd, pool: string) => Promise<T>): Promise<T> => {
+    const { cluster } = store.current;
+    if (cluster === undefined) throw new Fault('INTERNAL_ERROR', ['This host knows of no cluster']);
+    const etcd = await connectedEtcd(store);
+    return act(etcd, cluster.pool).finally(etcd.close);
+  };
+  return {
+    end: () => withEtcd((etcd, pool) => endLog(etcd, pool, host)),
+    isEnded: () => withEtcd(isLogEnded),
+  };
+};
+
+/** The client of etcd is loaded by hosts that use it alone. */
+const connectedEtcd = async (store: EngineStore): Promise<Etcd> => {
+  const { authority: ca, certificate: cert, key } = await store.credentials();
+  const { connectEtcd } = await import('../drivers/node/etcd/etcd.ts');
+  return connectEtcd({ endpoints: store.current.cluster?.endpoints ?? [], tls: { ca, cert, key } });
+};
+
 const poolView = ({ ground, pool, services }: Host): PoolView => {
   const { store } = ground;
+  const { state } = ground;
   return {
+    uuid: () => store.latest.only('pool')[1].uuid,
+    leads: () => pool.role.kind === 'leads',
+    follows: () => pool.role.kind === 'follows' && pool.role.synced,
+    lastLeader: () => {
+      if (pool.role.kind === 'follows') return pool.role.leader;
+      return state.current?.role === 'member' ? state.current.coordinator?.host : undefined;
+    },
     hosts: () =>
       hostsOf(ground).map((ref): PoolHost => {
         const row = store.committed.get('host', ref);

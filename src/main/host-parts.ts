@@ -38,6 +38,8 @@ export interface OpenedParts {
   /** What clients of HTTPS see. */
   readonly tls: HostCertificate;
   readonly doors: (host: Host) => Promise<ClientDoor>;
+  /** Ends a member of the pool's cluster that runs here, and forgets how the cluster is reached. */
+  readonly forgetEngine: () => Promise<void>;
   readonly restart: () => void;
 }
 
@@ -54,7 +56,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
     poolName: options.name ?? 'xenact',
     address: ownAddress(options),
     httpsPort: Number(options['https-port']),
-    database: databaseIn(paths),
+    database: databaseIn(paths, given.forgetEngine),
     mesh: await meshParts(options, paths),
     tunnel: { xenopsdSocket: paths.xenopsdSocket, runFolder: paths.run },
     ...(daemon !== undefined && { revive: daemon.ensure }),
@@ -77,11 +79,12 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
   };
 };
 
-const databaseIn = (paths: Paths): HostParts['database'] => ({
+const databaseIn = (paths: Paths, forgetEngine: () => Promise<void>): HostParts['database'] => ({
   durable: () => lmdbDurable(paths.store, async () => (await machine.disk.space(paths.data)).freeBytes),
   forget: async () => {
     for (const { name } of await machine.disk.list(paths.store))
       await machine.disk.remove(join(paths.store, name));
+    await forgetEngine();
   },
 });
 

@@ -5,6 +5,7 @@ import { startGuests, startHost } from '../assembly/host.ts';
 import type { Host } from '../assembly/parts.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
 import { type ScriptStorage, scriptStorage } from '../drivers/storage/script-storage.ts';
+import { openEngineStore } from '../engine/settings.ts';
 import { installPlugins } from '../plugins/install.ts';
 import { serveSmapiv2 } from '../rpc/smapiv2/server.ts';
 import type { Log } from '../std/log.ts';
@@ -12,7 +13,7 @@ import { openAuditFile } from './audit-file.ts';
 import { type HostCertificate, hostCertificate } from './certificate.ts';
 import { fileCredentials } from './credentials.ts';
 import type { Door } from './doors.ts';
-import { enginePath, engineRequests, openEngine } from './engine.ts';
+import { enginePath, engineRequests, forgetEngine, openEngine } from './engine.ts';
 import { openFolder } from './folder.ts';
 import { hostParts } from './host-parts.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
@@ -88,11 +89,13 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   await machine.disk.makeFolder(paths.audit);
   const trail = await openAuditFile({ ...machine, log, folder: paths.audit });
   opened.add(trail);
+  const engineStore = await openEngineStore(machine.disk, paths.engine);
   const parts = await hostParts(options, {
     ...{ paths, log, print, folder: { state, epochMin }, credentials, storage, chosen, tls },
     restart: restart.ask,
+    forgetEngine: () => forgetEngine(options, engineStore, log),
     doors: async (made) => {
-      const engine = await openEngine(options, { folder: paths.engine, log, host: made });
+      const engine = await openEngine(options, { store: engineStore, log, host: made, restart: restart.ask });
       opened.add(engine);
       await answers;
       const door = await openDoors(options, { machine, tls, log, trail, host: made });

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { Disk } from '../../src/drivers/disk.ts';
 import { makeAuthority, signedCertificate } from '../../src/drivers/node/certificate.ts';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
 import { nodeDisk } from '../../src/drivers/node/disk.ts';
@@ -33,6 +34,8 @@ export interface TestHost extends PoolHost {
   stop(): Promise<void>;
   /** The program starts again. */
   start(): Promise<void>;
+  /** The program is as good as killed once it has written its settings so often. */
+  dieAfter(saves: number): void;
 }
 
 export interface TestPool {
@@ -43,6 +46,8 @@ export interface TestPool {
   readonly coordinator: TestHost;
   /** A host that is away answers no calls. */
   readonly away: Set<Ref<'host'>>;
+  /** The log in the cluster, where nobody keeps one. */
+  readonly clusterLog: { ended: boolean };
 }
 
 const quick: EngineLimits = {
@@ -52,6 +57,7 @@ const quick: EngineLimits = {
   againMs: 100,
   againMsMax: 500,
   tendMs: 300,
+  moveMs: 50,
   pollMs: 100,
   formMsMax: 40_000,
 };
@@ -88,6 +94,9 @@ export const etcdPool = async (
   }));
   const first = listed[0] as PoolHost;
   const hosts: TestHost[] = [];
+  const clusterLog = { ended: true };
+  const engineOfHost = (ref: Ref<'host'>): string | undefined =>
+    hosts.find((one) => one.ref === ref)?.ground.store.current.use;
   onTestFinished(async () => {
     for (const host of hosts) {
       await host.stop();
@@ -109,12 +118,37 @@ export const etcdPool = async (
         return () => serving.delete(name);
       },
     };
+    let savesLeft = Number.POSITIVE_INFINITY;
+    const disk: Disk = {
+      ...nodeDisk,
+      replaceText: (path, ...rest) => {
+        if (path !== engineFiles(folder).settings) return nodeDisk.replaceText(path, ...rest);
+        if (savesLeft === 0) return Promise.reject(new Error('The program was killed'));
+        savesLeft -= 1;
+        return nodeDisk.replaceText(path, ...rest);
+      },
+    };
     const begin = async (): Promise<{ readonly ground: EngineGround; readonly engine: Engine }> => {
-      const ground = await groundOf(host, folder, mesh, {
+      const ground = await groundOf(host, folder, disk, {
+        mesh,
+        restart: () => void (savesLeft > 0 && again()),
+        clusterLog: {
+          end: async () => {
+            clusterLog.ended = true;
+          },
+          isEnded: async () => clusterLog.ended,
+        },
         limits: { ...quick, ...more.limits },
         pool: {
+          uuid: () => 'pool-of-tests',
           hosts: () => listed,
           isUp: (ref) => !away.has(ref),
+          leads: () => host.ref === first.ref,
+          follows: () =>
+            host.ref !== first.ref &&
+            !away.has(first.ref) &&
+            engineOfHost(host.ref) === engineOfHost(first.ref),
+          lastLeader: () => (host.ref === first.ref ? undefined : first.ref),
           assertLeads: () => {
             if (host.ref !== first.ref) throw new Fault('HOST_IS_SLAVE', [first.address]);
           },
@@ -127,6 +161,14 @@ export const etcdPool = async (
       return { ground, engine: engineOf(ground) };
     };
     let now = await begin();
+    const start = async (): Promise<void> => {
+      savesLeft = Number.POSITIVE_INFINITY;
+      now = await begin();
+    };
+    const again = async (): Promise<void> => {
+      await now.engine.close();
+      await start();
+    };
     const pid = async (): Promise<number> => Number(await nodeDisk.readText(engineFiles(folder).pid, 64));
     hosts.push({
       ...{ ...host, folder, pid },
@@ -138,29 +180,36 @@ export const etcdPool = async (
       },
       kill: async () => nodeProcesses.signal(await pid(), 'SIGKILL'),
       stop: () => now.engine.close(),
-      start: async () => {
-        now = await begin();
+      start,
+      dieAfter: (saves) => {
+        savesLeft = saves;
       },
     });
   }
-  return { hosts, ports: { clientPort, peerPort }, alerts, away, coordinator: hosts[0] as TestHost };
+  return {
+    hosts,
+    ports: { clientPort, peerPort },
+    alerts,
+    away,
+    clusterLog,
+    coordinator: hosts[0] as TestHost,
+  };
 };
 
 const groundOf = async (
   host: PoolHost,
   folder: string,
-  mesh: EngineGround['mesh'],
-  given: Pick<EngineGround, 'pool' | 'limits'>,
+  disk: Disk,
+  given: Pick<EngineGround, 'mesh' | 'pool' | 'limits' | 'restart' | 'clusterLog'>,
 ): Promise<EngineGround> => {
-  const machine = { disk: nodeDisk, processes: nodeProcesses, clock: nodeClock, log: silentLog };
-  await nodeDisk.makeFolder(join(folder, '..'), 0o700);
-  const store = await openEngineStore(nodeDisk, folder);
+  const machine = { disk, processes: nodeProcesses, clock: nodeClock, log: silentLog };
+  await disk.makeFolder(join(folder, '..'), 0o700);
+  const store = await openEngineStore(disk, folder);
   const base = { ...machine, store, etcd: 'etcd', limits: given.limits };
   return {
     ...base,
     ...given,
     random: nodeRandom,
-    mesh,
     host: host.ref,
     process: memberProcess(base),
     certify: {
