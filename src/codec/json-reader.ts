@@ -1,6 +1,7 @@
+import { DecodeFailure, shown } from '../std/decode-failure.ts';
+import { int64Of } from '../std/numbers.ts';
 import type { Struct, Value } from '../std/value.ts';
-import { DecodeFailure, type DecodeLimits, decodeLimits, refuseLong, shown } from './limits.ts';
-import { int64Of } from './numbers.ts';
+import { type DecodeLimits, decodeLimits, refuseLong } from './limits.ts';
 import { isHighSurrogate, pieceUnits, type Reading, readAtOnce, refuseCharacters } from './reading.ts';
 
 interface JsonCursor {

@@ -1,6 +1,7 @@
+import { DecodeFailure } from '../std/decode-failure.ts';
 import { isStruct, type Struct, type Value } from '../std/value.ts';
 import { readingJson, readJson } from './json-reader.ts';
-import { DecodeFailure, type DecodeLimits, decodeLimits } from './limits.ts';
+import { type DecodeLimits, decodeLimits } from './limits.ts';
 import { type Reading, readAtOnce } from './reading.ts';
 
 export { readJson } from './json-reader.ts';

@@ -1,5 +1,5 @@
+import { shortFloat } from '../std/numbers.ts';
 import { isDateTime, isStruct, type Value } from '../std/value.ts';
-import { shortFloat } from './numbers.ts';
 
 /** All but the characters that can be written as they are: " and \ fall out of the ranges. */
 const special = /[^\x20!#-[\]-\ud7ff\ue000-\u{10ffff}]/u;

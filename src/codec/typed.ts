@@ -1,8 +1,8 @@
 import type { AnyClass, Fields } from '../model/class.ts';
 import type { Type } from '../model/types.ts';
+import { int64Text } from '../std/numbers.ts';
 import type { Struct } from '../std/value.ts';
 import { jsonFloat, jsonString, jsonValue } from './jsonrpc-writer.ts';
-import { int64Text } from './numbers.ts';
 import { xmlDateTime, xmlFloat, xmlText, xmlValue } from './xmlrpc-writer.ts';
 
 /** How values of one type are written. */

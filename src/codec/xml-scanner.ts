@@ -1,4 +1,5 @@
-import { DecodeFailure, type DecodeLimits, refuseLong, shown } from './limits.ts';
+import { DecodeFailure, shown } from '../std/decode-failure.ts';
+import { type DecodeLimits, refuseLong } from './limits.ts';
 import { pieceUnits, type Reading, refuseCharacters } from './reading.ts';
 
 /**

@@ -1,6 +1,7 @@
+import { DecodeFailure, shown } from '../std/decode-failure.ts';
+import { floatOf, int64Of } from '../std/numbers.ts';
 import { isStruct, type Struct, type Value } from '../std/value.ts';
-import { DecodeFailure, type DecodeLimits, decodeLimits, shown } from './limits.ts';
-import { floatOf, int64Of } from './numbers.ts';
+import { type DecodeLimits, decodeLimits } from './limits.ts';
 import { pieceUnits, type Reading, readAtOnce } from './reading.ts';
 import { count, dataOf, isLayout, isPieceRead, next, type XmlCursor, xmlCursor } from './xml-scanner.ts';
 

@@ -1,6 +1,6 @@
+import { shortFloat } from '../std/numbers.ts';
 import { own } from '../std/own.ts';
 import { isDateTime, isStruct, type Value } from '../std/value.ts';
-import { shortFloat } from './numbers.ts';
 
 // All but the characters that can be written as they are: " & < > and CR fall out of the ranges, and so
 // does what XML does not allow. One class without alternatives is what the engine tests fastest.

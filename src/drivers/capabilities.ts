@@ -1,4 +1,4 @@
-import { intOf, structOf } from '../codec/rpclib.ts';
+import { intOf, structOf } from '../std/reader.ts';
 import { struct, type Value } from '../std/value.ts';
 
 /**

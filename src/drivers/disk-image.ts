@@ -1,3 +1,4 @@
+import { jsonIn } from '../std/reader.ts';
 // A disk image as QEMU and its tools are to open it: every file, its format and what it stands on are said,
 // so that nothing is taken from what the files themselves claim.
 
@@ -57,13 +58,9 @@ export const backingText = (backing: readonly string[]): string => JSON.stringif
 
 /** Reads `backingText`; undefined when it is none. */
 export const backingOf = (text: string): readonly string[] | undefined => {
-  try {
-    const paths: unknown = JSON.parse(text);
-    const isList = Array.isArray(paths) && paths.length <= BACKING_MAX;
-    return isList && paths.every((path) => typeof path === 'string' && path.startsWith('/'))
-      ? (paths as string[])
-      : undefined;
-  } catch {
-    return undefined;
-  }
+  const paths = jsonIn(text);
+  const isList = Array.isArray(paths) && paths.length <= BACKING_MAX;
+  return isList && paths.every((path) => typeof path === 'string' && path.startsWith('/'))
+    ? (paths as string[])
+    : undefined;
 };

@@ -1,12 +1,13 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { type JsonRpcCall, readingJsonRpcCall } from '../codec/jsonrpc-reader.ts';
 import { jsonFailure, jsonRefusal, jsonSuccessParts, jsonValue } from '../codec/jsonrpc-writer.ts';
-import { DecodeFailure, type DecodeLimits, decodeLimits } from '../codec/limits.ts';
+import { type DecodeLimits, decodeLimits } from '../codec/limits.ts';
 import { type Reading, readAtOnce, readInPieces } from '../codec/reading.ts';
 import { readingXmlRpcCall } from '../codec/xmlrpc-reader.ts';
 import { xmlFailure, xmlSuccessParts } from '../codec/xmlrpc-writer.ts';
 import type { HttpAnswer, HttpRequest } from '../drivers/http/http.ts';
 import { type Clock, sleep } from '../std/clock.ts';
+import { DecodeFailure } from '../std/decode-failure.ts';
 import type { Value } from '../std/value.ts';
 import { type Bodies, bodyStatus, rpcBodyBytesMax, strangerBodyBytesMax } from './bodies.ts';
 import type { Dispatch, Outcome } from './dispatch.ts';

@@ -2,6 +2,7 @@ import type { Disk } from '../drivers/disk.ts';
 import type { Processes } from '../drivers/processes.ts';
 import { type Clock, sleep } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
+import { jsonIn, membersOf } from '../std/reader.ts';
 import { keepBallast } from './ballast.ts';
 import { etcdFlags } from './etcd-flags.ts';
 import { refusal } from './refusal.ts';
@@ -209,12 +210,9 @@ const lastWords = async ({ disk, store }: Pick<MemberGround, 'disk' | 'store'>):
   const lines = tail.split('\n').filter(Boolean);
   const told =
     lines.findLast((line) => /"level":"(fatal|panic|error)"|^panic:/.test(line)) ?? lines.at(-1) ?? '';
-  try {
-    const { msg = '', error = '' } = JSON.parse(told) as { msg?: string; error?: string };
-    return `${msg}${error && `: ${error}`}`.slice(0, wordsMax);
-  } catch {
-    return told.slice(0, wordsMax);
-  }
+  const { msg, error } = membersOf(jsonIn(told));
+  const words = [msg, error].filter((one) => typeof one === 'string' && one !== '').join(': ');
+  return (words === '' ? told : words).slice(0, wordsMax);
 };
 
 const tailOf = async (disk: Disk, path: string): Promise<string> => {

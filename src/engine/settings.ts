@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Disk } from '../drivers/disk.ts';
 import type { Ref } from '../model/types.ts';
+import { jsonOf } from '../std/reader.ts';
 import { UnusableError } from '../std/unusable.ts';
 import { checkedMember, type Member } from './etcd-flags.ts';
 
@@ -164,7 +165,7 @@ export const isMove = (value: unknown): value is Move => {
 
 const parse = (text: string, file: string): EngineSettings => {
   try {
-    const { use, move, cluster, member } = JSON.parse(text) as EngineSettings;
+    const { use, move, cluster, member } = jsonOf(text) as EngineSettings;
     const texts = (list: unknown): boolean =>
       Array.isArray(list) && list.every((one) => typeof one === 'string');
     if (

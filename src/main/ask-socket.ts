@@ -1,4 +1,5 @@
 import { NetworkFailure } from '../drivers/network.ts';
+import { jsonIn, membersOf } from '../std/reader.ts';
 import { machine } from './machine.ts';
 import type { Paths } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
@@ -7,8 +8,7 @@ const answerBytesMax = 1 << 20;
 
 /**
  * What the host that runs on a data folder answers by the socket in it. Whoever may use the folder may ask,
- * also while
- * the pool has no coordinator. Throws a StartFailure that says what to do.
+ * also while the pool has no coordinator. Throws a StartFailure that says what to do.
  */
 export const askSocket = async (
   { apiSocket, data }: Pick<Paths, 'apiSocket' | 'data'>,
@@ -28,7 +28,7 @@ export const askSocket = async (
     });
   if (status === 503) throw new StartFailure(`The host of ${data} is starting; try again in a moment`);
   if (status !== 200) throw new StartFailure(`The host of ${data} answered ${status}; its log may tell more`);
-  const answer = JSON.parse(body) as Readonly<Record<string, unknown>>;
+  const answer = membersOf(jsonIn(body));
   if (typeof answer['error'] === 'string') throw new StartFailure(answer['error']);
   return answer;
 };

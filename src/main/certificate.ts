@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Disk } from '../drivers/disk.ts';
+import { jsonOf, required, stringOf } from '../std/reader.ts';
 import { UnusableError } from '../std/unusable.ts';
 
 export interface HostCertificate {
@@ -35,7 +36,8 @@ export const readCertificate = async (disk: Disk, file: string, instead: string)
 
 const read = (text: string, file: string, instead: string): HostCertificate => {
   try {
-    const { key, cert } = JSON.parse(text) as HostCertificate;
+    const found = jsonOf(text);
+    const [key, cert] = [required(found, 'key', stringOf), required(found, 'cert', stringOf)];
     if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) throw new Error('Not its key');
     return { key, cert };
   } catch {

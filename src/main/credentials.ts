@@ -4,6 +4,7 @@ import type { Credentials } from '../objects/credentials.ts';
 import type { Verifier } from '../pool/proof.ts';
 import type { Clock, Random } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
+import { jsonIn, membersOf } from '../std/reader.ts';
 import { sourceOf } from '../std/source.ts';
 import { UnusableError } from '../std/unusable.ts';
 import { type Attempt, attemptsOf, rememberedPasswords } from './remembered-passwords.ts';
@@ -77,12 +78,7 @@ const parse = (text: string, file: string): Map<string, Kept> => {
     new UnusableError(
       `${file} ${what}. Restore it from a backup, or remove it to start again with a new password for root.`,
     );
-  let users: unknown;
-  try {
-    users = (JSON.parse(text) as { users?: unknown } | null)?.users;
-  } catch {
-    throw unusable('is not JSON');
-  }
+  const { users } = membersOf(jsonIn(text));
   if (typeof users !== 'object' || users === null) throw unusable('holds no users');
   const entries = Object.entries(users);
   if (!entries.every(([, kept]) => isKept(kept))) throw unusable('holds a user without a usable password');

@@ -16,6 +16,7 @@ import { hostsOf, peerOf } from '../pool/ground.ts';
 import { leaveMessage } from '../rules/messages.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
+import { jsonOf } from '../std/reader.ts';
 import { machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
 import { atTheMachine } from './users.ts';
@@ -163,7 +164,7 @@ const alertPriority = 2n;
 export const engineRequests =
   (engine: Engine, audit: Audit) =>
   async (body: string): Promise<string> => {
-    const command = JSON.parse(body) as EngineCommand;
+    const command = jsonOf(body, 'the command') as EngineCommand;
     const { act, ...args } = command;
     const note = (outcome: string): void => {
       if (act === 'status') return;

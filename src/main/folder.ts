@@ -3,6 +3,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openStateFile, type PoolState, type StateFile } from '../pool/state.ts';
+import { jsonOf } from '../std/reader.ts';
 import { UnusableError } from '../std/unusable.ts';
 import type { Examined } from '../store/examine.ts';
 import { headerBytes, headerFault } from '../store/lmdb-header.ts';
@@ -113,7 +114,7 @@ const readThrough = async (
     timeoutMs: examineMsMax,
     outputMax: outputBytesMax,
   });
-  if (code === 0) return JSON.parse(stdout) as Examined;
+  if (code === 0) return jsonOf(stdout, 'what was examined') as Examined;
   const [said = ''] = stderr
     .replaceAll(/[^\x20-\x7e\n]/g, '')
     .trim()

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Handled, Inspection } from '../pool/inspection.ts';
+import { jsonOf } from '../std/reader.ts';
 import { askHost } from './ask-host.ts';
 import { credentialsFor, hostCommand, hostFlags } from './host-command.ts';
 import { inspectionText, messagesText } from './inspect-text.ts';
@@ -49,7 +50,7 @@ export const inspectCommand = async (
   if (every !== undefined && !(every > 0)) throw new UsageError('--every must be a number of seconds');
   const again = every ?? (process.stdout.isTTY ? everySecondsDefault : undefined);
   for (;;) {
-    const seen: unknown = JSON.parse(await look());
+    const seen = jsonOf(await look(), 'the answer of the host');
     const text =
       given.actor === undefined ? inspectionText(seen as Inspection[]) : messagesText(seen as Handled[]);
     if (again === undefined) return write(text);

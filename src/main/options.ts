@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { tokenOf } from '../pool/invitations.ts';
 import { fingerprintOf } from '../pool/join.ts';
 import { own } from '../std/own.ts';
+import { jsonOf } from '../std/reader.ts';
 
 /** One flag of `xenact up`: also an environment variable (`XENACT_HTTP_PORT`) and a key of the config file. */
 interface Flag {
@@ -116,13 +117,16 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const fromEnvironment = (environment: Environment, flag: string): string | undefined =>
   own(environment, `XENACT_${flag.toUpperCase().replaceAll('-', '_')}`);
 
-const fromFile = (text: string, file: string): Readonly<Record<string, string>> => {
-  let parsed: unknown;
+const parsedFile = (text: string, file: string): unknown => {
   try {
-    parsed = JSON.parse(text);
+    return jsonOf(text);
   } catch (error) {
     throw new UsageError(`The config file ${file} is not JSON: ${(error as Error).message}`);
   }
+};
+
+const fromFile = (text: string, file: string): Readonly<Record<string, string>> => {
+  const parsed = parsedFile(text, file);
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new UsageError(`The config file ${file} must hold one JSON object, such as {"http-port": 80}`);
   }

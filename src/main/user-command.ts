@@ -5,6 +5,7 @@ import { listedRoles } from '../objects/roles.ts';
 import { openStateFile } from '../pool/state.ts';
 import { Fault } from '../std/fault.ts';
 import { own } from '../std/own.ts';
+import { itemsOf, optional, required, stringOf } from '../std/reader.ts';
 import { askSocket } from './ask-socket.ts';
 import { fileCredentials, madeUpPassword } from './credentials.ts';
 import { FolderTaken, lockFolder } from './lock.ts';
@@ -142,11 +143,16 @@ const whileStopped = async (command: UserCommand, paths: Paths): Promise<readonl
 
 const askHost = async (command: UserCommand, paths: Paths): Promise<readonly ListedUser[]> => {
   try {
-    const { users } = await askSocket(paths, usersPath, command, askMsMax);
-    return users as readonly ListedUser[];
+    const answer = await askSocket(paths, usersPath, command, askMsMax);
+    return required(answer, 'users', (users) => itemsOf(users, listedUserOf, 'users'));
   } catch (error) {
     throw error instanceof StartFailure ? refused(error.message) : error;
   }
 };
+
+const listedUserOf = (value: unknown): ListedUser => ({
+  name: required(value, 'name', stringOf),
+  role: optional(value, 'role', stringOf),
+});
 
 export const usersPath = '/users';

@@ -15,6 +15,7 @@ import {
   superuser,
 } from '../rules/local-users.ts';
 import { asFault, Fault } from '../std/fault.ts';
+import { jsonOf, member, oneOf, required, stringOf, textsOf } from '../std/reader.ts';
 import type { OpenedCredentials } from './credentials.ts';
 
 /** What can be done about the users of a pool. */
@@ -99,17 +100,13 @@ export const runningUsers = (services: Services, credentials: OpenedCredentials)
   };
 };
 
-/** Roles given while the host was stopped: its rows are not to be touched then. */
-interface LaterRoles {
-  readonly roles: Readonly<Record<string, string>>;
-}
-
 const laterBytesMax = 1 << 20;
 
+/** Roles given while the host was stopped: its rows are not to be touched then. */
 const readLater = async (disk: Disk, file: string): Promise<ReadonlyMap<string, string>> => {
   if (!(await disk.exists(file))) return new Map();
-  const { roles } = JSON.parse(await disk.readText(file, laterBytesMax)) as LaterRoles;
-  return new Map(Object.entries(roles));
+  const later = jsonOf(await disk.readText(file, laterBytesMax), file);
+  return textsOf(member(later, 'roles'), `roles in ${file}`);
 };
 
 /** Users of a host that is stopped. Their roles take effect with its next start. */
@@ -152,11 +149,30 @@ export const takeLaterRoles = async (disk: Disk, file: string, services: Service
   await disk.remove(file);
 };
 
+/** A command that came by the socket. Throws `DecodeFailure`. */
+const commandOf = (body: string): UserCommand => {
+  const said = jsonOf(body, 'the command');
+  const act = oneOf(member(said, 'act'), ['list', 'add', 'role', 'password', 'remove'], 'act');
+  const text = (name: string): string => required(said, name, stringOf);
+  switch (act) {
+    case 'list':
+      return { act };
+    case 'add':
+      return { act, name: text('name'), role: text('role'), password: text('password') };
+    case 'role':
+      return { act, name: text('name'), role: text('role') };
+    case 'password':
+      return { act, name: text('name'), password: text('password') };
+    case 'remove':
+      return { act, name: text('name') };
+  }
+};
+
 /** What the program that runs answers `xenact user`: JSON with the users, or with why it did nothing. */
 export const userRequests =
   (users: Users, audit: Audit) =>
   async (body: string): Promise<string> => {
-    const command = JSON.parse(body) as UserCommand;
+    const command = commandOf(body);
     const { act, ...about } = command;
     const args = { ...about, ...('password' in about && { password: '(hidden)' }) };
     const note = (outcome: string): void => {

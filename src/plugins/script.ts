@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { own } from '../std/own.ts';
+import { jsonIn } from '../std/reader.ts';
 import type { OwnFolders } from '../std/repository-folder.ts';
 
 // One SMAPIv3 call: the script's own name is the method, its arguments are a JSON object on standard
@@ -66,13 +67,8 @@ const input = async (): Promise<string> => {
 };
 
 const readArgs = (text: string): Args => {
-  let args: unknown;
-  try {
-    args = JSON.parse(text);
-  } catch (error) {
-    throw failure('The arguments are not JSON', String(error));
-  }
-  if (!isObject(args)) throw failure('The arguments are not an object');
+  const args = jsonIn(text);
+  if (!isObject(args)) throw failure('The arguments are not an object of JSON');
   return args;
 };
 

@@ -1,3 +1,4 @@
+import { FrameFailure } from '../mesh/failure.ts';
 import { decodeValue } from '../mesh/value.ts';
 import type { Role } from '../model/class.ts';
 import { permits } from '../model/derive.ts';
@@ -134,7 +135,8 @@ const answer = async (make: () => Promise<object>): Promise<Uint8Array> => {
     return sayable(await make());
   } catch (error) {
     // Anybody may send anything here.
-    const fault = error instanceof ProtocolError ? new Fault('JOINING_HOST_SERVICE_FAILED') : error;
+    const isOdd = error instanceof ProtocolError || error instanceof FrameFailure;
+    const fault = isOdd ? new Fault('JOINING_HOST_SERVICE_FAILED') : error;
     if (!(fault instanceof Fault)) throw fault;
     return sayable({ fault: fault.code, params: fault.params });
   }

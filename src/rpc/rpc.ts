@@ -1,7 +1,7 @@
-import { DecodeFailure } from '../codec/limits.ts';
 import { readXmlRpcResponse } from '../codec/xmlrpc-reader.ts';
 import { xmlCall } from '../codec/xmlrpc-writer.ts';
 import { type Endpoint, type Network, NetworkFailure } from '../drivers/network.ts';
+import { DecodeFailure } from '../std/decode-failure.ts';
 import type { Struct, Value } from '../std/value.ts';
 
 /**

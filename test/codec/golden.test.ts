@@ -4,10 +4,10 @@
 import { describe, expect, test } from 'vitest';
 import { readJsonRpcCall, readJsonRpcResponse } from '../../src/codec/jsonrpc-reader.ts';
 import { jsonFailure, jsonSuccess, jsonValue } from '../../src/codec/jsonrpc-writer.ts';
-import { DecodeFailure } from '../../src/codec/limits.ts';
 import { errorOf } from '../../src/codec/rpclib.ts';
 import { readXmlRpcCall, readXmlRpcResponse, readXmlRpcValue } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlFailure, xmlSuccess, xmlText, xmlValue } from '../../src/codec/xmlrpc-writer.ts';
+import { DecodeFailure } from '../../src/std/decode-failure.ts';
 import { isDateTime, isStruct, type Value } from '../../src/std/value.ts';
 import { referenceText } from '../reference.ts';
 

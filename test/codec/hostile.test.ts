@@ -7,9 +7,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readJson, readJsonRpcCall, readJsonRpcResponse } from '../../src/codec/jsonrpc-reader.ts';
 import { jsonSuccess, jsonValue } from '../../src/codec/jsonrpc-writer.ts';
-import { DecodeFailure } from '../../src/codec/limits.ts';
 import { readXmlRpcCall, readXmlRpcResponse, readXmlRpcValue } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall, xmlSuccess, xmlValue } from '../../src/codec/xmlrpc-writer.ts';
+import { DecodeFailure } from '../../src/std/decode-failure.ts';
 import { value } from './values.ts';
 
 const size = 256 * 1024;

@@ -15,7 +15,8 @@ import {
   jsonSuccessParts,
   jsonValue,
 } from '../../src/codec/jsonrpc-writer.ts';
-import { DecodeFailure, decodeLimits } from '../../src/codec/limits.ts';
+import { decodeLimits } from '../../src/codec/limits.ts';
+import { DecodeFailure } from '../../src/std/decode-failure.ts';
 import { isDateTime, type Value } from '../../src/std/value.ts';
 import { int64, mapLeaves, value } from './values.ts';
 

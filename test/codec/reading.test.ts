@@ -4,10 +4,11 @@
 import { describe, expect, test } from 'vitest';
 import { readingJsonRpcCall } from '../../src/codec/jsonrpc-reader.ts';
 import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
-import { DecodeFailure, decodeLimits } from '../../src/codec/limits.ts';
+import { decodeLimits } from '../../src/codec/limits.ts';
 import { pieceUnits, type Reading } from '../../src/codec/reading.ts';
 import { readingXmlRpcCall, readXmlRpcCall } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
+import { DecodeFailure } from '../../src/std/decode-failure.ts';
 import type { Value } from '../../src/std/value.ts';
 
 interface Read<T> {

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DecodeFailure, decodeLimits } from '../../src/codec/limits.ts';
+import { decodeLimits } from '../../src/codec/limits.ts';
 import { readXmlRpcCall, readXmlRpcResponse, readXmlRpcValue } from '../../src/codec/xmlrpc-reader.ts';
 import {
   xmlCall,
@@ -15,6 +15,7 @@ import {
   xmlText,
   xmlValue,
 } from '../../src/codec/xmlrpc-writer.ts';
+import { DecodeFailure } from '../../src/std/decode-failure.ts';
 import type { Value } from '../../src/std/value.ts';
 import { mapLeaves, text, value } from './values.ts';
 

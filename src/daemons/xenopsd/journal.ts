@@ -1,5 +1,6 @@
 import type { Disk, OpenFile } from '../../drivers/disk.ts';
 import type { Log } from '../../std/log.ts';
+import { jsonIn } from '../../std/reader.ts';
 
 /**
  * What a daemon must know again after a restart: a text for each key, as lines of one file in which the
@@ -105,11 +106,8 @@ const readLines = (text: string, path: string, log: Log): Map<string, string> =>
 };
 
 const readLine = (text: string): { key: string; value: string | null } | undefined => {
-  try {
-    const [key, value] = JSON.parse(text) as readonly unknown[];
-    if (typeof key !== 'string' || !(typeof value === 'string' || value === null)) return undefined;
-    return { key, value };
-  } catch {
-    return undefined;
-  }
+  const pair = jsonIn(text);
+  const [key, value] = Array.isArray(pair) ? pair : [];
+  if (typeof key !== 'string' || !(typeof value === 'string' || value === null)) return undefined;
+  return { key, value };
 };

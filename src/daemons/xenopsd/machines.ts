@@ -1,9 +1,9 @@
 import { readJson } from '../../codec/jsonrpc-reader.ts';
-import { member, stringOf } from '../../codec/rpclib.ts';
 import type { DeviceId, Vbd, Vif, Vm, VmState, XenopsMetadata } from '../../drivers/hypervisor/hypervisor.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { metadataOf, metadataText } from '../../rpc/xenops/types.ts';
 import type { Log } from '../../std/log.ts';
+import { boolOf, countOf, itemsOf, jsonOf, member, optional, required, stringOf } from '../../std/reader.ts';
 import type { Guest } from './backend.ts';
 import type { Journal } from './journal.ts';
 import type { Datapath } from './storage.ts';
@@ -90,7 +90,7 @@ export const openMachines = (journal: Journal, log: Log): Machines => {
   for (const [key, text] of journal.entries) {
     if (key === DOMID_KEY) continue;
     try {
-      machines.set(key, machineOfNote(JSON.parse(text) as Note));
+      machines.set(key, machineOfNote(readNote(text)));
     } catch (error) {
       log.error({ vm: key, error }, 'what was kept about a VM cannot be read; it has to be imported again');
     }
@@ -200,6 +200,34 @@ const noteOf = (machine: Machine): Note => ({
   datapaths: [...machine.datapaths.values()],
   ...(machine.arriving === undefined ? {} : { arriving: machine.arriving.token }),
   ...(machine.departing === undefined ? {} : { departing: machine.departing }),
+});
+
+const readNote = (text: string): Note => {
+  const note = jsonOf(text, 'the note');
+  const domid = optional(note, 'domid', countOf);
+  const arriving = optional(note, 'arriving', stringOf);
+  const departing = optional(note, 'departing', readDeparting);
+  return {
+    metadata: required(note, 'metadata', stringOf),
+    ...(domid !== undefined && { domid }),
+    built: required(note, 'built', boolOf),
+    datapaths: itemsOf(member(note, 'datapaths'), readDatapath, 'datapaths'),
+    ...(arriving !== undefined && { arriving }),
+    ...(departing !== undefined && { departing }),
+  };
+};
+
+const readDatapath = (value: unknown): Datapath => ({
+  name: required(value, 'name', stringOf),
+  sr: required(value, 'sr', stringOf),
+  vdi: required(value, 'vdi', stringOf),
+  domain: required(value, 'domain', stringOf),
+});
+
+const readDeparting = (value: unknown): Departing => ({
+  token: required(value, 'token', stringOf),
+  url: required(value, 'url', stringOf),
+  asked: required(value, 'asked', boolOf),
 });
 
 /** The guest itself is for the backend to find again: only that it was built is known. */

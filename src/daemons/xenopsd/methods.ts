@@ -1,4 +1,3 @@
-import { boolOf, floatOf, intOf, listOf, member, optionalMember, stringOf } from '../../codec/rpclib.ts';
 import { capabilitiesValue } from '../../drivers/capabilities.ts';
 import { type DeviceId, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import {
@@ -15,6 +14,7 @@ import { taskValue, updatesValue } from '../../rpc/xenops/tasks.ts';
 import { metadataOf, metadataText, vmOf, vmStateValue, vmValue } from '../../rpc/xenops/types.ts';
 import { deviceIdOf, diskOf, mapOf, numberOf } from '../../rpc/xenops/values.ts';
 import { sleep } from '../../std/clock.ts';
+import { boolOf, floatOf, intOf, listOf, member, optionalMember, stringOf } from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 import { announceAll, announceGone, announceVm, badPowerState, type Core, type Method } from './core.ts';
 import * as devices from './devices.ts';

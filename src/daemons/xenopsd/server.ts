@@ -1,5 +1,3 @@
-import { DecodeFailure } from '../../codec/limits.ts';
-import { optionalMember, stringOf, structOf } from '../../codec/rpclib.ts';
 import { readXmlRpcCall } from '../../codec/xmlrpc-reader.ts';
 import { xmlFailureValue, xmlSuccess, xmlValue } from '../../codec/xmlrpc-writer.ts';
 import type { Disk } from '../../drivers/disk.ts';
@@ -7,7 +5,9 @@ import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Endpoint, Network, PostHandler } from '../../drivers/network.ts';
 import { errorValue } from '../../rpc/xenops/tasks.ts';
 import type { Clock, Random } from '../../std/clock.ts';
+import { DecodeFailure } from '../../std/decode-failure.ts';
 import type { Log } from '../../std/log.ts';
+import { optionalMember, stringOf, structOf } from '../../std/reader.ts';
 import { struct } from '../../std/value.ts';
 import type { Backend } from './backend.ts';
 import type { Core, Method, RestartDelay } from './core.ts';

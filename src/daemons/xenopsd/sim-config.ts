@@ -1,8 +1,8 @@
 import { readJson } from '../../codec/jsonrpc-reader.ts';
-import { DecodeFailure } from '../../codec/limits.ts';
-import { floatOf, intOf, listOf, member, optionalMember, stringOf, structOf } from '../../codec/rpclib.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { xenopsErrorOf } from '../../rpc/xenops/tasks.ts';
+import { DecodeFailure } from '../../std/decode-failure.ts';
+import { floatOf, intOf, listOf, member, optionalMember, stringOf, structOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 
 /**

@@ -2,6 +2,17 @@ import type { Disk } from '../../drivers/disk.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Network, Serving } from '../../drivers/network.ts';
 import type { Log } from '../../std/log.ts';
+import {
+  countOf,
+  floatOf,
+  itemsOf,
+  jsonOf,
+  member,
+  naturalOf,
+  oneOf,
+  required,
+  stringOf,
+} from '../../std/reader.ts';
 import type { Guest } from './backend.ts';
 import { openJournal } from './journal.ts';
 import { simConsole } from './sim-console.ts';
@@ -30,6 +41,22 @@ export interface SimGuests {
   remove(vm: string): Promise<void>;
   close(): Promise<void>;
 }
+
+const guestStates = ['running', 'paused'] as const satisfies readonly Guest['state'][];
+
+const readGuest = (text: string): SimGuest => {
+  const guest = jsonOf(text, 'a simulated guest');
+  return {
+    vm: required(guest, 'vm', stringOf),
+    name: required(guest, 'name', stringOf),
+    domid: required(guest, 'domid', countOf),
+    startTime: required(guest, 'startTime', floatOf),
+    memory: String(required(guest, 'memory', naturalOf)),
+    state: oneOf(member(guest, 'state'), guestStates, 'state'),
+    disks: itemsOf(member(guest, 'disks'), stringOf, 'disks'),
+    vifs: itemsOf(member(guest, 'vifs'), stringOf, 'vifs'),
+  };
+};
 
 /** Each console is a listening socket; guests beyond this many have none. */
 const CONSOLES_MAX = 64;
@@ -78,7 +105,7 @@ export const openSimGuests = async (given: {
     get: (vm) => guests.get(vm),
     load: async () => {
       for (const text of journal.entries.values()) {
-        const guest = JSON.parse(text) as SimGuest;
+        const guest = readGuest(text);
         guests.set(guest.vm, guest);
         await openConsole(guest);
       }

@@ -1,9 +1,10 @@
-import { DecodeFailure } from '../../codec/limits.ts';
-import { listOf, member, optionalMember, stringOf, variantOf } from '../../codec/rpclib.ts';
+import { variantOf } from '../../codec/rpclib.ts';
 import { backingOf, type DiskImage } from '../../drivers/disk-image.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { type Endpoint, type Network, NetworkFailure } from '../../drivers/network.ts';
 import { RpcRefusal, xmlRpc } from '../../rpc/rpc.ts';
+import { DecodeFailure } from '../../std/decode-failure.ts';
+import { listOf, member, optionalMember, stringOf } from '../../std/reader.ts';
 import { struct, type Value } from '../../std/value.ts';
 
 /** A disk of the storage layer as one guest uses it. */

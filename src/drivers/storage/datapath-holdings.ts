@@ -1,5 +1,17 @@
+import { DecodeFailure } from '../../std/decode-failure.ts';
 import type { Log } from '../../std/log.ts';
-import { isStruct, type Struct, struct, type Value } from '../../std/value.ts';
+import {
+  itemsOf,
+  member,
+  oneOf,
+  optional,
+  optionalMember,
+  required,
+  stringOf,
+  structOf,
+  tupleOf,
+} from '../../std/reader.ts';
+import { type Struct, struct, type Value } from '../../std/value.ts';
 import {
   type Access,
   accessOf,
@@ -183,18 +195,33 @@ const writeHolding = ({ attachment, states, leaked }: Holding): Struct =>
   });
 
 const readHolding = (name: string, state: Struct): Holding => {
-  const slash = name.indexOf('/');
-  const attachment = state.get('attachment');
-  const states = state.get('states');
-  const leaked = state.get('leaked');
-  if (slash < 0 || !isStruct(states) || !Array.isArray(leaked)) {
-    throw new Error(`The state of volume ${name} is not what this version writes; remove its state file`);
+  try {
+    const slash = name.indexOf('/');
+    const attachment = optional(state, 'attachment', readAttachment);
+    const states = [...structOf(member(state, 'states'), 'states')];
+    return {
+      sr: name.slice(0, slash),
+      key: name.slice(slash + 1),
+      attachment,
+      states: new Map(states.map(([datapath, one]) => [datapath, readState(one, datapath)])),
+      leaked: new Set(itemsOf(member(state, 'leaked'), stringOf, 'leaked')),
+    };
+  } catch (error) {
+    if (!(error instanceof DecodeFailure)) throw error;
+    throw new Error(
+      `The state of volume ${name} is not what this version writes (${error.message}); remove its state file`,
+    );
   }
-  return {
-    sr: name.slice(0, slash),
-    key: name.slice(slash + 1),
-    attachment: isStruct(attachment) ? (Object.fromEntries(attachment) as unknown as Attachment) : undefined,
-    states: states as DatapathStates as Map<string, DatapathState>,
-    leaked: new Set(leaked as string[]),
-  };
 };
+
+const readState = (value: unknown, what: string): DatapathState => {
+  if (value === 'Detached') return value;
+  const [how, access] = tupleOf(value, 2, what);
+  return [oneOf(how, ['Attached', 'Activated'], what), oneOf(access, ['RO', 'RW'], what)];
+};
+
+const readAttachment = (value: unknown): Attachment => ({
+  uri: required(value, 'uri', stringOf),
+  domain: required(value, 'domain', stringOf),
+  backend: optionalMember(value, 'backend') ?? null,
+});

@@ -1,14 +1,16 @@
-import { DecodeFailure } from '../../codec/limits.ts';
+import { variantOf } from '../../codec/rpclib.ts';
+import { DecodeFailure } from '../../std/decode-failure.ts';
 import {
   boolOf,
-  intOf,
-  listOf,
+  itemsOf,
   member,
+  naturalOf,
   optionalMember,
+  required,
   stringOf,
   structOf,
-  variantOf,
-} from '../../codec/rpclib.ts';
+  textsOf,
+} from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import type { Probed, SrStat, StoragePlugin, Volume } from './storage.ts';
 
@@ -28,45 +30,24 @@ export interface ScriptVolume extends Volume {
 
 export const readNothing = (): void => {};
 
-export const readText = (value: Value, what = 'the text', max = TEXT_MAX): string => {
-  const text = stringOf(value, what);
-  if (text.length > max) throw new DecodeFailure(`Expected ${what} to have at most ${max} characters`);
-  return text;
-};
+export const readText = (value: unknown, what = 'the text'): string => stringOf(value, what, TEXT_MAX);
 
-const textIn = (value: Value, name: string): string => readText(member(value, name), name);
+const textIn = (value: unknown, name: string): string => required(value, name, readText);
 
-const optional = (value: Value, name: string): Value | undefined => optionalMember(value, name) ?? undefined;
+/** A member that is missing or null. */
+const absent = (value: unknown, name: string): Value | undefined => optionalMember(value, name) ?? undefined;
 
-const textOr = (value: Value, name: string, other: string): string => {
-  const found = optional(value, name);
-  return found === undefined ? other : readText(found, name);
-};
+const textOr = (value: unknown, name: string, other: string): string =>
+  readText(absent(value, name) ?? other, name);
 
-const bytesIn = (value: Value, name: string): bigint => {
-  const bytes = intOf(member(value, name), name);
-  if (bytes < 0n) throw new DecodeFailure(`Expected ${name} not to be negative, got ${bytes}`);
-  return bytes;
-};
+export const readTextMap = (value: unknown, what = 'the configuration'): ReadonlyMap<string, string> =>
+  textsOf(value, what, LIST_MAX, TEXT_MAX);
 
-const listIn = <T>(value: Value, max: number, what: string, read: (item: Value) => T): readonly T[] => {
-  const items = listOf(value, what);
-  if (items.length > max) throw new DecodeFailure(`Expected at most ${max} ${what}, got ${items.length}`);
-  return items.map(read);
-};
+const textMapOr = (value: unknown, name: string): ReadonlyMap<string, string> =>
+  readTextMap(absent(value, name) ?? new Map(), name);
 
-export const readTextMap = (value: Value, what = 'the configuration'): ReadonlyMap<string, string> => {
-  const members = structOf(value, what);
-  if (members.size > LIST_MAX)
-    throw new DecodeFailure(`Expected ${what} to have at most ${LIST_MAX} members`);
-  return new Map([...members].map(([name, item]) => [readText(name), readText(item, `${what}.${name}`)]));
-};
-
-const textMapOr = (value: Value, name: string): ReadonlyMap<string, string> =>
-  readTextMap(optional(value, name) ?? new Map(), name);
-
-const textsOr = (value: Value, name: string): readonly string[] =>
-  listIn(optional(value, name) ?? [], LIST_MAX, name, (item) => readText(item, name));
+const textListOr = (value: unknown, name: string): readonly string[] =>
+  itemsOf(absent(value, name) ?? [], readText, name, LIST_MAX);
 
 /** Without what the folder tells: `type`, `driverFilename`, and the features that scripts imply. */
 export const readPlugin = (value: Value) => {
@@ -83,9 +64,9 @@ export const readPlugin = (value: Value) => {
     copyright: textIn(value, 'copyright'),
     version: textIn(value, 'version'),
     requiredApiVersion,
-    features: textsOr(value, 'features'),
+    features: textListOr(value, 'features'),
     configuration: textMapOr(value, 'configuration'),
-    requiredClusterStack: textsOr(value, 'required_cluster_stack'),
+    requiredClusterStack: textListOr(value, 'required_cluster_stack'),
   } satisfies Omit<StoragePlugin, 'type' | 'driverFilename' | 'features'> & { features: readonly string[] };
 };
 
@@ -96,15 +77,15 @@ export const readSrStat = (value: Value): SrStat => {
   return {
     name: textIn(value, 'name'),
     description: textIn(value, 'description'),
-    freeBytes: bytesIn(value, 'free_space'),
-    totalBytes: bytesIn(value, 'total_space'),
-    clustered: boolOf(member(value, 'clustered'), 'clustered'),
+    freeBytes: required(value, 'free_space', naturalOf),
+    totalBytes: required(value, 'total_space', naturalOf),
+    clustered: required(value, 'clustered', boolOf),
     health,
   };
 };
 
 export const readVolume = (value: Value): ScriptVolume => {
-  const key = readText(member(value, 'key'), 'key', KEY_MAX);
+  const key = stringOf(member(value, 'key'), 'key', KEY_MAX);
   if (key === '') throw new DecodeFailure('Expected the key of a volume not to be empty');
   const uuid = textOr(value, 'uuid', '');
   return {
@@ -112,36 +93,46 @@ export const readVolume = (value: Value): ScriptVolume => {
     uuid: uuid === '' ? undefined : uuid,
     name: textIn(value, 'name'),
     description: textIn(value, 'description'),
-    readWrite: boolOf(member(value, 'read_write'), 'read_write'),
-    sharable: boolOf(optional(value, 'sharable') ?? false, 'sharable'),
-    virtualSizeBytes: bytesIn(value, 'virtual_size'),
-    physicalUtilisationBytes: bytesIn(value, 'physical_utilisation'),
+    readWrite: required(value, 'read_write', boolOf),
+    sharable: boolOf(absent(value, 'sharable') ?? false, 'sharable'),
+    virtualSizeBytes: required(value, 'virtual_size', naturalOf),
+    physicalUtilisationBytes: required(value, 'physical_utilisation', naturalOf),
     keys: textMapOr(value, 'keys'),
-    uris: textsOr(value, 'uri'),
+    uris: textListOr(value, 'uri'),
   };
 };
 
 export const readVolumes = (value: Value): readonly ScriptVolume[] =>
-  listIn(value, VOLUMES_MAX, 'volumes', readVolume);
+  itemsOf(value, readVolume, 'volumes', VOLUMES_MAX);
 
 export const readProbed = (value: Value): readonly Probed[] =>
-  listIn(value, LIST_MAX, 'probe results', (item) => {
-    const sr = optional(item, 'sr');
-    const uuid = sr === undefined ? '' : textOr(sr, 'uuid', '');
-    return {
-      configuration: textMapOr(item, 'configuration'),
-      complete: boolOf(member(item, 'complete'), 'complete'),
-      extraInfo: textMapOr(item, 'extra_info'),
-      ...(uuid !== '' && { uuid }),
-      ...(sr !== undefined && { stat: readSrStat(sr) }),
-    };
-  });
+  itemsOf(
+    value,
+    (item) => {
+      const sr = absent(item, 'sr');
+      const uuid = sr === undefined ? '' : textOr(sr, 'uuid', '');
+      return {
+        configuration: textMapOr(item, 'configuration'),
+        complete: required(item, 'complete', boolOf),
+        extraInfo: textMapOr(item, 'extra_info'),
+        ...(uuid !== '' && { uuid }),
+        ...(sr !== undefined && { stat: readSrStat(sr) }),
+      };
+    },
+    'probe results',
+    LIST_MAX,
+  );
 
 /** Where a volume's bytes are: `[["XenDisk", {params, extra, backend_type}], ["File", {path}], ...]`. */
 export const readBackend = (value: Value): Value => {
-  listIn(member(value, 'implementations'), LIST_MAX, 'implementations', (item) => {
-    const { tag, payload } = variantOf(item, 'an implementation');
-    return structOf(payload ?? null, `what ${tag} says`);
-  });
+  itemsOf(
+    member(value, 'implementations'),
+    (item) => {
+      const { tag, payload } = variantOf(item, 'an implementation');
+      return structOf(payload ?? null, `what ${tag} says`);
+    },
+    'implementations',
+    LIST_MAX,
+  );
   return value;
 };

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { readJson } from '../../codec/jsonrpc-reader.ts';
 import { jsonValue } from '../../codec/jsonrpc-writer.ts';
-import { DecodeFailure } from '../../codec/limits.ts';
-import { listOf, member, stringOf } from '../../codec/rpclib.ts';
+import { DecodeFailure } from '../../std/decode-failure.ts';
+import { listOf, member, stringOf } from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 import type { Disk } from '../disk.ts';
 import { type Processes, ProcessFailure } from '../processes.ts';

@@ -1,5 +1,6 @@
 import { basename, dirname, isAbsolute } from 'node:path';
-import { listOf, member, optionalMember, stringOf, variantOf } from '../../codec/rpclib.ts';
+import { variantOf } from '../../codec/rpclib.ts';
+import { listOf, member, optionalMember, stringOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import { backingOf, type DiskImage } from '../disk-image.ts';
 import type { Endpoint } from '../network.ts';

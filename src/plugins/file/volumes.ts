@@ -1,5 +1,6 @@
 import { basename, join } from 'node:path';
 import type { Disk } from '../../drivers/disk.ts';
+import { jsonIn } from '../../std/reader.ts';
 import { failure, isObject, Refusal } from '../script.ts';
 import { isImage } from './chain.ts';
 
@@ -93,12 +94,8 @@ const noteText = async (disk: Disk, folder: string, path: string): Promise<strin
 };
 
 const parsed = (text: string): Readonly<Record<string, unknown>> | undefined => {
-  try {
-    const note: unknown = JSON.parse(text);
-    return isObject(note) ? note : undefined;
-  } catch {
-    return undefined;
-  }
+  const note = jsonIn(text);
+  return isObject(note) ? note : undefined;
 };
 
 type Note = Readonly<Record<string, unknown>> | undefined;

@@ -1,12 +1,13 @@
-import { DecodeFailure } from '../../codec/limits.ts';
-import { boolOf, member, stringOf, variant } from '../../codec/rpclib.ts';
+import { variant } from '../../codec/rpclib.ts';
 import { readXmlRpcCall, type XmlRpcCall } from '../../codec/xmlrpc-reader.ts';
 import { xmlFailureValue, xmlSuccess, xmlValue } from '../../codec/xmlrpc-writer.ts';
 import type { Endpoint, Network, Serving } from '../../drivers/network.ts';
 import type { DatapathUse, VolumeName } from '../../drivers/storage/datapath-holdings.ts';
 import type { ScriptStorage } from '../../drivers/storage/script-storage.ts';
 import { type StorageCall, StorageError } from '../../drivers/storage/storage.ts';
+import { DecodeFailure } from '../../std/decode-failure.ts';
 import type { Log } from '../../std/log.ts';
+import { boolOf, member, stringOf } from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 import { srInfo, storageErrorValue, vdiInfo } from './values.ts';
 

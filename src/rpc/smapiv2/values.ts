@@ -1,7 +1,7 @@
-import { DecodeFailure } from '../../codec/limits.ts';
 import { variant } from '../../codec/rpclib.ts';
 import { IllegalTransition } from '../../drivers/storage/datapath-state.ts';
 import { type SrStat, StorageError, type Volume } from '../../drivers/storage/storage.ts';
+import { DecodeFailure } from '../../std/decode-failure.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 
 // Records and errors of SMAPIv2 as rpclib spells them.

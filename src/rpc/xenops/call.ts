@@ -1,6 +1,6 @@
-import { DecodeFailure } from '../../codec/limits.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { NetworkFailure } from '../../drivers/network.ts';
+import { DecodeFailure } from '../../std/decode-failure.ts';
 import { struct, type Value } from '../../std/value.ts';
 import { type Rpc, type RpcOptions, RpcRefusal } from '../rpc.ts';
 import { xenopsErrorOf } from './tasks.ts';

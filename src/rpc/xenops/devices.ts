@@ -1,19 +1,10 @@
 // Vbd.t and Vif.t as rpclib writes them, both ways; `xenops-types.ts` says what readers take.
 
-import { boolOf, listOf, member, stringOf, tupleOf, variant, variantOf } from '../../codec/rpclib.ts';
+import { variant, variantOf } from '../../codec/rpclib.ts';
 import type { Vbd, Vif } from '../../drivers/hypervisor/hypervisor.ts';
+import { boolOf, listOf, member, optional, required, stringOf, tupleOf } from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
-import {
-  deviceIdOf,
-  diskOf,
-  diskValue,
-  mapOf,
-  nameOf,
-  numberOf,
-  optional,
-  present,
-  required,
-} from './values.ts';
+import { deviceIdOf, diskOf, diskValue, mapOf, nameOf, numberOf, present } from './values.ts';
 
 /** How many disks of an HVM guest are on its IDE bus, where a BIOS finds them. */
 const IDE_DISKS_MAX = 4;

@@ -1,6 +1,6 @@
-import { stringOf } from '../../codec/rpclib.ts';
 import { XenopsError, type XenopsWork } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Log } from '../../std/log.ts';
+import { stringOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import { isLost, isMissing, lost, type XenopsCall } from './call.ts';
 import { taskOf } from './tasks.ts';

@@ -1,5 +1,8 @@
 // Tasks, updates and errors as rpclib writes them, both ways; `xenops-types.ts` says what readers take.
 
+import { variantOf } from '../../codec/rpclib.ts';
+import { type DeviceId, XenopsError, type XenopsTag } from '../../drivers/hypervisor/hypervisor.ts';
+import { own } from '../../std/own.ts';
 import {
   boolOf,
   floatOf,
@@ -7,14 +10,12 @@ import {
   listOf,
   member,
   optionalMember,
+  required,
   stringOf,
   tupleOf,
-  variantOf,
-} from '../../codec/rpclib.ts';
-import { type DeviceId, XenopsError, type XenopsTag } from '../../drivers/hypervisor/hypervisor.ts';
-import { own } from '../../std/own.ts';
+} from '../../std/reader.ts';
 import { isStruct, type Struct, struct, type Value } from '../../std/value.ts';
-import { deviceIdOf, numberOf, required } from './values.ts';
+import { deviceIdOf, numberOf } from './values.ts';
 
 /** Every error of the interface and its arguments: s string, i integer, f float, l list of strings. */
 const errorArguments: Readonly<Record<XenopsTag, string>> = {

@@ -4,18 +4,7 @@
 
 import { readJson } from '../../codec/jsonrpc-reader.ts';
 import { jsonValue } from '../../codec/jsonrpc-writer.ts';
-import {
-  boolOf,
-  floatOf,
-  intOf,
-  listOf,
-  member,
-  optionalMember,
-  stringOf,
-  tupleOf,
-  variant,
-  variantOf,
-} from '../../codec/rpclib.ts';
+import { variant, variantOf } from '../../codec/rpclib.ts';
 import type {
   OnExit,
   Vm,
@@ -24,9 +13,21 @@ import type {
   XenopsConsole,
   XenopsMetadata,
 } from '../../drivers/hypervisor/hypervisor.ts';
+import {
+  boolOf,
+  floatOf,
+  intOf,
+  listOf,
+  member,
+  optional,
+  optionalMember,
+  required,
+  stringOf,
+  tupleOf,
+} from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 import { vbdOf, vbdValue, vifOf, vifValue } from './devices.ts';
-import { diskOf, diskValue, mapOf, nameOf, nameOr, numberOf, optional, present, required } from './values.ts';
+import { diskOf, diskValue, mapOf, nameOf, nameOr, numberOf, present } from './values.ts';
 
 // Vm.t
 

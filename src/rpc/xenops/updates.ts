@@ -1,4 +1,4 @@
-import { intOf, member, stringOf } from '../../codec/rpclib.ts';
+import { intOf, member, stringOf } from '../../std/reader.ts';
 import { lost, type XenopsCall } from './call.ts';
 import { type XenopsUpdates, xenopsUpdatesOf } from './tasks.ts';
 

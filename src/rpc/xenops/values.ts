@@ -1,9 +1,10 @@
 // What the codings of all xenopsd types share. Names match in any case; integers may come as strings, as
 // the XML flavour has them; readers throw a `DecodeFailure` that says what was expected.
 
-import { DecodeFailure } from '../../codec/limits.ts';
-import { intOf, member, optionalMember, stringOf, structOf, tupleOf, variantOf } from '../../codec/rpclib.ts';
+import { variantOf } from '../../codec/rpclib.ts';
 import type { DeviceId, XenopsDisk } from '../../drivers/hypervisor/hypervisor.ts';
+import { DecodeFailure } from '../../std/decode-failure.ts';
+import { intOf, stringOf, textsOf, tupleOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 
 /** One of `names`, which are compared in any case. */
@@ -23,24 +24,10 @@ export const nameOr = <T extends string>(value: Value | undefined, names: readon
   return names.find((name) => name.toLowerCase() === tag.toLowerCase()) ?? otherwise;
 };
 
-export const numberOf = (value: Value, what: string): number => Number(intOf(value, what));
+export const numberOf = (value: unknown, what: string): number => Number(intOf(value, what));
 
 export const mapOf = (value: Value | undefined, what: string): ReadonlyMap<string, string> =>
-  value === undefined
-    ? new Map()
-    : new Map([...structOf(value, what)].map(([key, item]) => [key, stringOf(item, `${what} ${key}`)]));
-
-export const optional = <T>(
-  value: Value,
-  name: string,
-  read: (value: Value, what: string) => T,
-): T | undefined => {
-  const found = optionalMember(value, name);
-  return found === undefined ? undefined : read(found, name);
-};
-
-export const required = <T>(value: Value, name: string, read: (value: Value, what: string) => T): T =>
-  read(member(value, name), name);
+  textsOf(value ?? new Map(), what);
 
 /** A record without the members that are undefined, which is how optional ones are told. */
 export const present = <T extends object>(record: T): { [K in keyof T]: Exclude<T[K], undefined> } =>

@@ -1,4 +1,3 @@
-import { listOf, member, optionalMember, stringOf, tupleOf } from '../../codec/rpclib.ts';
 import { capabilitiesOf } from '../../drivers/capabilities.ts';
 import type {
   DeviceId,
@@ -10,6 +9,7 @@ import type {
 import type { Endpoint, Network } from '../../drivers/network.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
+import { listOf, member, optionalMember, stringOf, tupleOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import { xmlRpc } from '../rpc.ts';
 import { isMissing, type XenopsCall, xenopsCall } from './call.ts';

@@ -3,13 +3,13 @@
 // Method: a daemon with simulated guests over its socket, killed and started again; a disk that fails.
 import { readFile, writeFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { member } from '../../../src/codec/rpclib.ts';
 import { epochOf, openEpochs } from '../../../src/daemons/xenopsd/epochs.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import { nodeDisk } from '../../../src/drivers/node/disk.ts';
 import { nodeNetwork } from '../../../src/drivers/node/network.ts';
 import { xenopsdHypervisor } from '../../../src/rpc/xenops/xenopsd.ts';
 import { silentLog } from '../../../src/std/log.ts';
+import { member } from '../../../src/std/reader.ts';
 import { struct } from '../../../src/std/value.ts';
 import {
   connectClient,

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterEach, beforeEach } from 'vitest';
-import { member, optionalMember, stringOf } from '../../../src/codec/rpclib.ts';
 import { readXmlRpcCall } from '../../../src/codec/xmlrpc-reader.ts';
 import { xmlFailureValue, xmlSuccess, xmlValue } from '../../../src/codec/xmlrpc-writer.ts';
 import type { Backend } from '../../../src/daemons/xenopsd/backend.ts';
@@ -31,6 +30,7 @@ import { type Rpc, xmlRpc } from '../../../src/rpc/rpc.ts';
 import { xenopsdHypervisor } from '../../../src/rpc/xenops/xenopsd.ts';
 import type { Clock } from '../../../src/std/clock.ts';
 import { type Log, silentLog } from '../../../src/std/log.ts';
+import { member, optionalMember, stringOf } from '../../../src/std/reader.ts';
 import { struct, type Value } from '../../../src/std/value.ts';
 
 /** A folder for one test and what has to be ended after it, newest first. */

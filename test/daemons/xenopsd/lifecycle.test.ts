@@ -3,8 +3,9 @@
 // Method: the client and the daemon with simulated guests over a Unix socket, and storage that keeps a list.
 import { readFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { member, variantOf } from '../../../src/codec/rpclib.ts';
+import { variantOf } from '../../../src/codec/rpclib.ts';
 import type { Hypervisor } from '../../../src/drivers/hypervisor/hypervisor.ts';
+import { member } from '../../../src/std/reader.ts';
 import { struct, type Value } from '../../../src/std/value.ts';
 import {
   cardOf,

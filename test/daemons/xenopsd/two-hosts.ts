@@ -2,7 +2,6 @@
 import { mkdir } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { member, optionalMember, stringOf } from '../../../src/codec/rpclib.ts';
 import { readXmlRpcCall } from '../../../src/codec/xmlrpc-reader.ts';
 import { xmlFailureValue, xmlSuccess, xmlValue } from '../../../src/codec/xmlrpc-writer.ts';
 import type { Backend } from '../../../src/daemons/xenopsd/backend.ts';
@@ -10,6 +9,7 @@ import type { SimConfig } from '../../../src/daemons/xenopsd/sim-config.ts';
 import type { Hypervisor } from '../../../src/drivers/hypervisor/hypervisor.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import { nodeNetwork } from '../../../src/drivers/node/network.ts';
+import { member, optionalMember, stringOf } from '../../../src/std/reader.ts';
 import { struct, type Value } from '../../../src/std/value.ts';
 import { type Bench, connectClient, type Machinery, type Running, startDaemon } from './harness.ts';
 

@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readJson } from '../../../src/codec/jsonrpc-reader.ts';
-import { structOf } from '../../../src/codec/rpclib.ts';
 import { nodeDisk } from '../../../src/drivers/node/disk.ts';
 import { nodeProcesses } from '../../../src/drivers/node/processes.ts';
 import { featuresOf } from '../../../src/drivers/storage/script-plugins.ts';
@@ -23,6 +22,7 @@ import {
   readVolumes,
 } from '../../../src/drivers/storage/script-values.ts';
 import { findScripts, type ScriptFolder, scriptLimits } from '../../../src/drivers/storage/scripts.ts';
+import { structOf } from '../../../src/std/reader.ts';
 import type { Value } from '../../../src/std/value.ts';
 import { referencePath } from '../../reference.ts';
 import { call, type Host, startHost } from './host.ts';

@@ -5,13 +5,13 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readJsonRpcCall } from '../../../src/codec/jsonrpc-reader.ts';
-import { member, structOf } from '../../../src/codec/rpclib.ts';
 import { readXmlRpcResponse } from '../../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../../src/codec/xmlrpc-writer.ts';
 import type { Serving } from '../../../src/drivers/network.ts';
 import { nodeNetwork } from '../../../src/drivers/node/network.ts';
 import { serveSmapiv2 } from '../../../src/rpc/smapiv2/server.ts';
 import { silentLog } from '../../../src/std/log.ts';
+import { member, structOf } from '../../../src/std/reader.ts';
 import { isStruct, struct, type Value } from '../../../src/std/value.ts';
 import { call, type Host, startHost } from '../../drivers/storage/host.ts';
 import { type BuiltPlugins, buildPlugins } from '../../plugins/built-plugins.ts';

@@ -5,7 +5,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readJson } from '../../../src/codec/jsonrpc-reader.ts';
 import { jsonValue } from '../../../src/codec/jsonrpc-writer.ts';
-import { member, tupleOf } from '../../../src/codec/rpclib.ts';
 import { readXmlRpcValue } from '../../../src/codec/xmlrpc-reader.ts';
 import { xmlValue } from '../../../src/codec/xmlrpc-writer.ts';
 import { type Vbd, type Vif, type Vm, XenopsError } from '../../../src/drivers/hypervisor/hypervisor.ts';
@@ -27,6 +26,7 @@ import {
   vmValue,
 } from '../../../src/rpc/xenops/types.ts';
 import { present } from '../../../src/rpc/xenops/values.ts';
+import { member, tupleOf } from '../../../src/std/reader.ts';
 import { struct, type Value } from '../../../src/std/value.ts';
 import { referenceText } from '../../reference.ts';
 

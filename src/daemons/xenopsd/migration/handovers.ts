@@ -1,6 +1,8 @@
 import type { Disk } from '../../../drivers/disk.ts';
 import { XenopsError } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { Random } from '../../../std/clock.ts';
+import { DecodeFailure } from '../../../std/decode-failure.ts';
+import { itemsOf, jsonOf, member, required, stringOf } from '../../../std/reader.ts';
 
 /**
  * Which guests were handed over to this daemon. It is the destination that decides: the guest is its own
@@ -72,9 +74,16 @@ export const openHandovers = async (
 
 const load = async (disk: Disk, random: Random, path: string): Promise<Kept> => {
   if (await disk.exists(path)) {
-    const kept = JSON.parse(await disk.readText(path, FILE_MAX)) as Kept;
-    if (typeof kept.place === 'string' && Array.isArray(kept.taken)) return kept;
-    throw new Error(`${path} does not say which guests were handed over to this host`);
+    try {
+      const kept = jsonOf(await disk.readText(path, FILE_MAX));
+      return {
+        place: required(kept, 'place', stringOf),
+        taken: itemsOf(member(kept, 'taken'), stringOf, 'taken'),
+      };
+    } catch (error) {
+      if (!(error instanceof DecodeFailure)) throw error;
+      throw new Error(`${path} does not say which guests were handed over to this host: ${error.message}`);
+    }
   }
   const fresh: Kept = { place: random.uuid(), taken: [] };
   await disk.replaceText(path, JSON.stringify(fresh));

@@ -1,10 +1,10 @@
 // The calls of migration: the one of the toolstack, and those of another daemon. Of what comes from there
 // nothing is trusted: it can make this daemon take a guest, or not, and nothing else.
 import type { Duplex } from 'node:stream';
-import { boolOf, member, optionalMember, stringOf, structOf } from '../../../codec/rpclib.ts';
 import { XenopsError } from '../../../drivers/hypervisor/hypervisor.ts';
 import { bridgeOf } from '../../../rpc/xenops/devices.ts';
 import { mapOf } from '../../../rpc/xenops/values.ts';
+import { boolOf, member, optionalMember, stringOf, structOf } from '../../../std/reader.ts';
 import type { Struct } from '../../../std/value.ts';
 import type { Core, Method } from '../core.ts';
 import { abandon, begin, commit, receiveMemory } from './arrival.ts';

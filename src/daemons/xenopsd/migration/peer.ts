@@ -1,10 +1,10 @@
 // The other daemon, as the source of a migration speaks with it: one socket, on which whatever carries
 // bytes may stand between the two.
 import type { Duplex } from 'node:stream';
-import { stringOf } from '../../../codec/rpclib.ts';
 import type { Network } from '../../../drivers/network.ts';
 import { xmlRpc } from '../../../rpc/rpc.ts';
 import { lost, xenopsCall } from '../../../rpc/xenops/call.ts';
+import { stringOf } from '../../../std/reader.ts';
 import type { Value } from '../../../std/value.ts';
 
 /** Whose the guest is now, for good. */

@@ -1,5 +1,5 @@
-// The arguments of an emulator. Those with more than one setting are lists with commas between, so each value in
-// them is written in one way only.
+// The arguments of an emulator. Those with more than one setting are lists with commas between, so each value
+// in them is written in one way only.
 import type { Allowed, Said, Spelt } from '../../../std/allowed.ts';
 
 declare const mark: unique symbol;

@@ -1,13 +1,14 @@
 // What the machine offers for guests: which QEMU, whether KVM works, whether it can lock itself in,
 // and where UEFI is. Asked once, of the emulator itself, because permissions alone do not tell.
+
 import type { Disk, Owner } from '../../../drivers/disk.ts';
 import { type Processes, ProcessFailure } from '../../../drivers/processes.ts';
 import { type Allowed, isAllowed } from '../../../std/allowed.ts';
 import type { Log } from '../../../std/log.ts';
+import { jsonIn, jsonOf, membersOf } from '../../../std/reader.ts';
 import { notSupported } from '../refusal.ts';
 import { type Argument, fixed } from './arguments.ts';
 import { type GuestUsers, userOf } from './guest-users.ts';
-import { asObject } from './qmp.ts';
 
 export interface Emulator {
   readonly file: string;
@@ -97,17 +98,17 @@ const probe = async (
   if (found.code !== 0)
     return { complaint: found.stderr.trim() || `it ended with ${found.code ?? found.signal}` };
   const lines = found.stdout.split('\n').filter((line) => line.trim() !== '');
-  const messages = lines.map((line) => asObject(JSON.parse(line)));
+  const messages = lines.map((line) => membersOf(jsonOf(line, 'an answer of the emulator')));
   return { answers: messages.filter((one) => 'return' in one).map((one) => one['return']), complaint: '' };
 };
 
 const versionOf = (answer: unknown): { major: number; minor: number; text: string } => {
-  const { major, minor, micro } = asObject(asObject(answer)['qemu']);
+  const { major, minor, micro } = membersOf(membersOf(answer)['qemu']);
   return { major: Number(major), minor: Number(minor), text: `${major}.${minor}.${micro}` };
 };
 
 const machineOf = (answer: unknown): Allowed => {
-  const machines = Array.isArray(answer) ? answer.map(asObject) : [];
+  const machines = Array.isArray(answer) ? answer.map(membersOf) : [];
   const name = machines.find((one) => one['alias'] === 'pc')?.['name'];
   if (typeof name !== 'string' || !isAllowed('name', name))
     throw new Error('this QEMU has no machine called pc: install qemu-system-x86');
@@ -129,7 +130,7 @@ export const findFirmware = async (disk: Disk): Promise<Firmware> => {
     if (!(await disk.exists(folder))) continue;
     const names = (await disk.list(folder)).map((one) => one.name).filter((name) => name.endsWith('.json'));
     for (const name of names.sort()) {
-      const found = fitting(JSON.parse(await disk.readText(`${folder}/${name}`, DESCRIPTION_MAX)));
+      const found = fitting(jsonIn(await disk.readText(`${folder}/${name}`, DESCRIPTION_MAX)));
       if (found && (await disk.exists(found.code)) && (await disk.exists(found.variables))) return found;
     }
   }
@@ -142,14 +143,14 @@ export const findFirmware = async (disk: Disk): Promise<Firmware> => {
 
 /** Secure Boot is left out: it needs a machine with SMM, and keys of which the guest's are not kept. */
 const fitting = (description: unknown): Firmware | undefined => {
-  const { 'interface-types': kinds, mapping, targets, features } = asObject(description);
+  const { 'interface-types': kinds, mapping, targets, features } = membersOf(description);
   const listed = (list: unknown, item: string) => Array.isArray(list) && list.includes(item);
   const fits = (Array.isArray(targets) ? targets : [])
-    .map(asObject)
+    .map(membersOf)
     .some((one) => one['architecture'] === 'x86_64' && listed(one['machines'], 'pc-i440fx-*'));
   if (!fits || !listed(kinds, 'uefi') || listed(features, 'requires-smm')) return undefined;
-  const { device, executable, 'nvram-template': template } = asObject(mapping);
-  const [code, variables] = [executable, template].map(asObject);
+  const { device, executable, 'nvram-template': template } = membersOf(mapping);
+  const [code, variables] = [executable, template].map(membersOf);
   const isRaw = code?.['format'] === 'raw' && variables?.['format'] === 'raw';
   if (device !== 'flash' || !isRaw) return undefined;
   const [inCode, inVariables] = [String(code['filename']), String(variables['filename'])];

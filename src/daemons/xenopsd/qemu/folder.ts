@@ -1,11 +1,13 @@
 // A guest's folder: the sockets of its emulator, what it printed, and a record of what runs, from which
 // the next daemon knows it again.
+
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Disk, Owner } from '../../../drivers/disk.ts';
 import type { Processes } from '../../../drivers/processes.ts';
 import type { Allowed } from '../../../std/allowed.ts';
 import { type Clock, sleep } from '../../../std/clock.ts';
+import { jsonIn, membersOf } from '../../../std/reader.ts';
 import type { Device, Flavour } from './devices.ts';
 import type { FileSet, Lent } from './guest-users.ts';
 
@@ -91,13 +93,11 @@ export const writeRecord = (disk: Disk, folder: Folder, record: GuestRecord): Pr
 /** Undefined when there is none, or none that this version understands. */
 export const readRecord = async (disk: Disk, folder: Folder): Promise<GuestRecord | undefined> => {
   if (!(await disk.exists(folder.file('record')))) return undefined;
-  const text = await disk.readText(folder.file('record'), RECORD_MAX);
-  try {
-    const record = JSON.parse(text) as GuestRecord | null;
-    return record?.format === 1 && typeof record.vm === 'string' ? record : undefined;
-  } catch {
-    return undefined;
-  }
+  const record = jsonIn(await disk.readText(folder.file('record'), RECORD_MAX));
+  const { format, vm, name, devices } = membersOf(record);
+  const isWhole =
+    format === 1 && [vm, name].every((one) => typeof one === 'string') && Array.isArray(devices);
+  return isWhole ? (record as GuestRecord) : undefined;
 };
 
 /** Whether this process is the emulator called `name`. False once it ended, even if it was not collected. */

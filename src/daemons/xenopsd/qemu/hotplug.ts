@@ -1,7 +1,9 @@
 // Devices that come and go while the guest runs. To give a device up is the guest's decision; by force
 // its backend is taken away, and the dead device stays until the guest lets go or ends.
+
 import type { DeviceId, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
 import { type Allowed, isAllowed, type Said, said } from '../../../std/allowed.ts';
+import { membersOf } from '../../../std/reader.ts';
 import type { GuestDisk } from '../backend.ts';
 import { notReleased, notSupported } from '../refusal.ts';
 import {
@@ -21,7 +23,7 @@ import {
 import { lendDisk, lending, reachedBy, takeBack } from './guest-users.ts';
 import { type Host, type LiveGuest, note } from './live.ts';
 import { byKey } from './machine.ts';
-import { asObject, nextEvent, type Qmp, QmpFailure } from './qmp.ts';
+import { nextEvent, type Qmp, QmpFailure } from './qmp.ts';
 import {
   assertLockable,
   connectTap,
@@ -208,9 +210,9 @@ export const changeMedium = async (
 const mediumOf = async (qmp: Qmp, drive: Device): Promise<Allowed | undefined> => {
   const drives = await qmp.execute('query-block');
   const found = (Array.isArray(drives) ? drives : [])
-    .map(asObject)
+    .map(membersOf)
     .find((one) => String(one['qdev']).split('/').includes(drive.id));
-  const node = asObject(found?.['inserted'])['node-name'];
+  const node = membersOf(found?.['inserted'])['node-name'];
   return typeof node === 'string' && isAllowed('text', node) ? node : undefined;
 };
 

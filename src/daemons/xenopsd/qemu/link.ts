@@ -1,12 +1,14 @@
 // The daemon's hold on one running emulator: its control connection, made again when it breaks, and what
 // became of the guest, told once.
+
 import type { Disk } from '../../../drivers/disk.ts';
 import type { Network } from '../../../drivers/network.ts';
 import type { Clock } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
 import { own } from '../../../std/own.ts';
+import { membersOf } from '../../../std/reader.ts';
 import { emptyFile, type Folder, isEmulator, tailOf } from './folder.ts';
-import { asObject, connectQmp, eventsIn, type Qmp, type QmpEvent, QmpFailure } from './qmp.ts';
+import { connectQmp, eventsIn, type Qmp, type QmpEvent, QmpFailure } from './qmp.ts';
 
 /** How a guest ended without being told to. */
 export type Ending = 'poweroff' | 'reboot' | 'crash';
@@ -91,7 +93,7 @@ export const linkTo = (options: LinkOptions): Link => {
       found.onEvent((event) => {
         onEvent(found, event).catch((error) => log.debug({ error }, 'the guest ended while asked about'));
       });
-      const answer = asObject(await found.execute('query-name'))['name'];
+      const answer = membersOf(await found.execute('query-name'))['name'];
       if (answer !== name) throw new QmpFailure('closed', `another emulator answers at ${socketPath}`);
       const status = await statusOf(found);
       if (status === 'shutdown') end((await endingInLog(disk, folder)) ?? 'poweroff');
@@ -127,7 +129,7 @@ export const linkTo = (options: LinkOptions): Link => {
 };
 
 export const statusOf = async (qmp: Qmp): Promise<string> =>
-  String(asObject(await qmp.execute('query-status'))['status']);
+  String(membersOf(await qmp.execute('query-status'))['status']);
 
 /** A reset ends the emulator's guest as a power-off does; only the reason tells them apart. */
 const endingOf = ({ name, data }: QmpEvent): Ending | undefined => {

@@ -120,7 +120,9 @@ const base = ({ spec, emulator, nowMs, firmware }: Machine): readonly Argument[]
   ];
 };
 
-/** The guest's clock is UTC, moved by as many seconds as its time offset says, in the years that QEMU knows. */
+/**
+ * The guest's clock is UTC, moved by as many seconds as its time offset says, in the years that QEMU knows.
+ */
 const clockBase = (boot: Vm['boot'], nowMs: number): Argument => {
   const offset = boot.type === 'HVM' ? Number(boot.timeoffset) : 0;
   if (!Number.isSafeInteger(offset) || offset === 0) return option`utc`;

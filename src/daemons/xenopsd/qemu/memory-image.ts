@@ -1,10 +1,11 @@
 // A suspended guest on storage: one block that says what follows, then what QEMU streams when it
 // migrates a guest. The block is written last, so that whatever has one is whole.
+
 import type { Duplex } from 'node:stream';
 import type { Disk, OpenFile } from '../../../drivers/disk.ts';
+import { jsonIn, membersOf } from '../../../std/reader.ts';
 import { notSupported } from '../refusal.ts';
 import { type Origin, originOf } from './origin.ts';
-import { asObject } from './qmp.ts';
 import { written } from './transfer.ts';
 
 /** The guest fits only the machine it was saved from. */
@@ -99,7 +100,7 @@ const readHeader = async (file: OpenFile, path: string): Promise<ImageHeader> =>
   const block = Buffer.alloc(HEADER_BYTES);
   const count = await file.read(block, 0n);
   const end = block.indexOf(0);
-  const header = parse(block.toString('utf8', 0, end < 0 ? count : Math.min(end, count)));
+  const header = membersOf(jsonIn(block.toString('utf8', 0, end < 0 ? count : Math.min(end, count))));
   if (header['is'] !== MAGIC) throw new Error(`${path} holds no suspended guest`);
   if (header['format'] !== FORMAT) throw new Error(`${path} was written by another version of this program`);
   const { lengthBytes } = header;
@@ -107,12 +108,4 @@ const readHeader = async (file: OpenFile, path: string): Promise<ImageHeader> =>
     throw new Error(`${path} holds a suspended guest whose description is damaged`);
   }
   return { ...originOf(header), lengthBytes: lengthBytes as number };
-};
-
-const parse = (text: string): Readonly<Record<string, unknown>> => {
-  try {
-    return asObject(JSON.parse(text));
-  } catch {
-    return {};
-  }
 };

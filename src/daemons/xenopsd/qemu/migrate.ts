@@ -1,13 +1,15 @@
 // Guests on their way between two hosts: a line that says what emulator the guest needs, then what QEMU
 // streams while the guest runs on. QEMU itself lets go of the disk images when it stops the guest, and the
 // other one takes them only with the command that makes it run: its locks and ours change hands together.
+
 import type { Duplex } from 'node:stream';
+import { jsonIn, membersOf } from '../../../std/reader.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { stillHeld } from './devices.ts';
 import { END_MS_MAX, waitForEnd } from './folder.ts';
 import { type Host, type LiveGuest, note } from './live.ts';
 import { type Origin, originOf } from './origin.ts';
-import { asObject, QmpFailure } from './qmp.ts';
+import { QmpFailure } from './qmp.ts';
 import { migrateIn, migrateOut, written } from './transfer.ts';
 
 /** A guest that writes faster than its memory travels is stopped by then, so that it arrives at all. */
@@ -103,11 +105,7 @@ const readOrigin = async (
 };
 
 const parsed = (text: string): Readonly<Record<string, unknown>> => {
-  try {
-    const said = asObject(JSON.parse(text));
-    if (said['format'] === FORMAT) return said;
-  } catch {
-    // Said below.
-  }
+  const said = membersOf(jsonIn(text));
+  if (said['format'] === FORMAT) return said;
   throw new Error('the guest comes from another version of this program');
 };

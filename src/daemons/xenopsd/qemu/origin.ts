@@ -1,6 +1,6 @@
 import { type Allowed, isAllowed } from '../../../std/allowed.ts';
+import { membersOf } from '../../../std/reader.ts';
 import { bridge, controller, type Device, type DeviceName } from './devices.ts';
-import { asObject } from './qmp.ts';
 
 /** What a guest's emulator was, which the one that it goes on in has to be as well. */
 export interface Origin {
@@ -12,7 +12,9 @@ export interface Origin {
 
 const DEVICES_MAX = 300;
 
-/** Checked value by value: it comes from another host or out of storage, and becomes part of a command line. */
+/**
+ * Checked value by value: it comes from another host or out of storage, and becomes part of a command line.
+ */
 export const originOf = ({ machine, accelerator, devices }: Readonly<Record<string, unknown>>): Origin => {
   const listed =
     Array.isArray(devices) && devices.length <= DEVICES_MAX ? devices.map(deviceOf) : [undefined];
@@ -29,7 +31,7 @@ export const originOf = ({ machine, accelerator, devices }: Readonly<Record<stri
 const PLACES_MAX = 256;
 
 const deviceOf = (value: unknown): Device | undefined => {
-  const { key, id, kind, bus: on, place } = asObject(value);
+  const { key, id, kind, bus: on, place } = membersOf(value);
   const bus = [bridge, controller].find((one) => one.id === id);
   if (bus !== undefined) return bus;
   const name = nameOf(id);

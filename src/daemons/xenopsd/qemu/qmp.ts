@@ -1,9 +1,11 @@
 // QMP, the control protocol of QEMU: lines of JSON over a stream. The emulator greets, then takes
 // commands and answers each by its id; events come in between at any time.
+
 import type { Duplex } from 'node:stream';
 import type { Network } from '../../../drivers/network.ts';
 import { type Said, type Spelt, said } from '../../../std/allowed.ts';
 import type { Clock } from '../../../std/clock.ts';
+import { jsonIn, membersOf, noMembers } from '../../../std/reader.ts';
 
 export interface Qmp {
   /** Answers what the command returned; rejects with `QmpFailure`. */
@@ -125,7 +127,7 @@ const qmpSession = (stream: Duplex, options: QmpOptions, limits: QmpLimits) => {
     if (!message) lost('it sent a line that is not a JSON object');
     else if ('QMP' in message) settle(GREETING, (one) => one.resolve(undefined));
     else if (typeof message['event'] === 'string') {
-      const event = { name: message['event'], data: asObject(message['data']) };
+      const event = { name: message['event'], data: membersOf(message['data']) };
       for (const listener of [...listeners]) listener(event);
     } else if (typeof message['id'] === 'number') answered(message['id'], message);
   };
@@ -134,7 +136,7 @@ const qmpSession = (stream: Duplex, options: QmpOptions, limits: QmpLimits) => {
       settle(id, (one) => one.resolve(message['return']));
       return;
     }
-    const { class: kind, desc } = asObject(message['error']);
+    const { class: kind, desc } = membersOf(message['error']);
     const reason = kind === 'DeviceNotFound' ? 'absent' : 'refused';
     settle(id, (one) => one.reject(new QmpFailure(reason, String(desc ?? 'no reason given'))));
   };
@@ -203,25 +205,14 @@ export const eventsIn = (text: string): QmpEvent[] =>
   text.split('\n').flatMap((line) => {
     const message = parseMessage(line);
     return typeof message?.['event'] === 'string'
-      ? [{ name: message['event'], data: asObject(message['data']) }]
+      ? [{ name: message['event'], data: membersOf(message['data']) }]
       : [];
   });
 
-/** An answer of the emulator read as an object, whose members are then checked one by one. */
-export const asObject = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : {};
-
+/** Undefined for what is no object of JSON. */
 const parseMessage = (line: string): Readonly<Record<string, unknown>> | undefined => {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+  const message = membersOf(jsonIn(line));
+  return message === noMembers ? undefined : message;
 };
 
 const NEWLINE = 0x0a;

@@ -1,10 +1,12 @@
 // A guest's memory and state on their way out of an emulator or into one: QEMU's own migration. The
 // emulator talks to a Unix socket of the daemon, so that no program and no file descriptor has to be handed
 // over, and the daemon takes the bytes to storage or to another host.
+
 import type { Duplex } from 'node:stream';
 import type { Serving } from '../../../drivers/network.ts';
 import { said } from '../../../std/allowed.ts';
 import { sleep } from '../../../std/clock.ts';
+import { membersOf } from '../../../std/reader.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import type { Emulator } from './emulator.ts';
 import { fileNames, isEmulator, removeFile } from './folder.ts';
@@ -12,7 +14,7 @@ import { sealFolder } from './guest-users.ts';
 import { lastWords, launch } from './launch.ts';
 import { type Host, type LiveGuest, release, removeRemains } from './live.ts';
 import type { Origin } from './origin.ts';
-import { asObject, type Qmp } from './qmp.ts';
+import type { Qmp } from './qmp.ts';
 
 const POLL_MS = 50;
 /** How long an emulator that closed its socket may take to end. */
@@ -89,13 +91,13 @@ const migrated = async (
 ): Promise<void> => {
   for (;;) {
     signal.throwIfAborted();
-    const answer = asObject(await qmp.execute('query-migrate'));
+    const answer = membersOf(await qmp.execute('query-migrate'));
     const { status, ram, 'error-desc': why } = answer;
     if (status === 'completed') return;
     if (status === 'failed' || status === 'cancelled') {
       throw new Error(`the emulator gave up: ${why ?? status}`);
     }
-    const { total, remaining } = asObject(ram);
+    const { total, remaining } = membersOf(ram);
     if (Number(total) > 0) progress(1 - Number(remaining) / Number(total));
     await sleep(clock, POLL_MS, signal);
   }
