@@ -49,7 +49,7 @@ const forgetWork = (tx: Tx, host: Ref<'host'>, services: Working<'host'>['servic
 export const declareDead = async (working: Working<'host'>): Promise<void> => {
   const { self, view, services, call } = working;
   assertDead(view, self);
-  services.membership?.setAside(self);
+  await services.membership?.setAside(self);
   const left = [...atOf(view, self)];
   const next = async (): Promise<void> => {
     for (let vm = left.shift(); vm !== undefined; vm = left.shift())

@@ -71,10 +71,10 @@ export const membership = {
     },
   },
   emergency_transition_to_master: {
-    work: async ({ view, services }) => {
+    work: async ({ view, services }, { force }) => {
       assertMember(services);
       assertNoHa(view);
-      await membershipOf(services).takeOver();
+      await membershipOf(services).takeOver(force);
     },
   },
   emergency_reset_master: {

@@ -4,11 +4,12 @@ import { autoStart } from '../../actors/vm/auto-start.ts';
 import type { Ref } from '../model/types.ts';
 import { deriveInPlace } from '../objects/derive-all.ts';
 import { storeRules } from '../objects/derive-rows.ts';
+import { peerRef } from '../pool/context.ts';
 import { openDiskOn } from '../pool/disks.ts';
-import { peerRef } from '../pool/ground.ts';
 import { inspectorOf } from '../pool/inspection.ts';
 import type { SharedCredentials } from '../pool/membership.ts';
 import { internalClasses } from '../pool/rows.ts';
+import { leaveMessage } from '../rules/messages.ts';
 import { type OpenedStore, openStore } from '../store/store.ts';
 import { type Assembled, assemble } from './assemble.ts';
 import type { Closing } from './closing.ts';
@@ -80,6 +81,7 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
         await poolRows(aroundOf(parts), assembled);
         await parts.told?.leads?.(assembled);
       },
+      alert: async (name, body) => assembled && alertOf(assembled, name, body),
       onDead: (dead) => endPendingTasks(store, parts.clock.now(), (one) => one === dead),
     },
     opened,
@@ -88,12 +90,21 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
   assembled = made;
   database.serve(made);
   opened.add({ close: async () => made.objects.stop() });
-  const { ground, pool, membership, takingIn, announce } = place;
-  const inspector = inspectorOf(ground, pool, made.objects);
+  const { context, pool, membership, takingIn, announce } = place;
+  const inspector = inspectorOf(context, pool, made.objects);
   const { authorityOf } = served;
-  const host = { ...made, ground, pool, membership, takingIn, inspector, authorityOf };
+  const host = { ...made, context, pool, membership, takingIn, inspector, authorityOf };
   return { host, derived, announce, servedOn: served.on };
 };
+
+/** People have to know of it. */
+const alertPriority = 2n;
+
+const alertOf = ({ store, services }: Assembled, name: string, body: string): Promise<unknown> =>
+  store.commit((tx) => {
+    const obj_uuid = tx.get('host', services.host)?.uuid ?? '';
+    leaveMessage(tx, services, { name, priority: alertPriority, cls: 'Host', obj_uuid, body });
+  });
 
 const aroundOf = (parts: HostParts): Around => ({ ...parts, name: parts.poolName });
 
@@ -119,6 +130,7 @@ const openDatabase = async (parts: HostParts, opened: Closing): Promise<Database
     log,
     ...storeRules(catalog),
     onStaged: (changes) => assembled?.objects.staged(changes),
+    setAside: (diverged) => parts.diverged.keep(diverged),
   });
   opened.add(replica);
   if (state.current?.change === 'joins') {
@@ -149,7 +161,7 @@ const openObjects = (
 ): Assembled => {
   const { catalog, clock, random, log, makers, waitMs, guestKernels } = parts;
   const { hypervisor, storage, credentials, facts, restart } = parts;
-  const { store, host, pool, membership, migrationTo, authority, ground } = on;
+  const { store, host, pool, membership, migrationTo, authority, context } = on;
   return (makers?.objects ?? assemble)({
     catalog,
     places: pool.places,
@@ -159,7 +171,7 @@ const openObjects = (
       ...(guestKernels !== undefined && { guestKernels }),
       standing: pool.standing,
       onStanding: pool.onStanding,
-      diskOn: (to, wanted, signal) => openDiskOn(ground, to, wanted, signal),
+      diskOn: (to, wanted, signal) => openDiskOn(context, to, wanted, signal),
     },
     ...(waitMs !== undefined && { waitMs }),
   });

@@ -5,21 +5,23 @@ import type { MeshAddress, MeshCertificate, MeshNetwork } from '../drivers/mesh-
 import type { Network } from '../drivers/network.ts';
 import type { PoolDoor } from '../drivers/pool-door.ts';
 import type { Storage } from '../drivers/storage/storage.ts';
+import type { DivergedFiles } from '../log/diverged.ts';
 import type { Mesh, MeshOptions } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import type { Credentials } from '../objects/credentials.ts';
 import type { HostFacts } from '../objects/host-facts.ts';
 import type { Membership, TakingIn } from '../objects/membership.ts';
-import type { Ground, PoolLimits } from '../pool/ground.ts';
+import type { PoolContext, PoolLimits } from '../pool/context.ts';
 import type { Inspector } from '../pool/inspection.ts';
 import type { SharedCredentials } from '../pool/membership.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { StateFile } from '../pool/state.ts';
 import type { TunnelOptions } from '../pool/tunnel.ts';
 import type { Clock, Random } from '../std/clock.ts';
-import type { Log } from '../std/log.ts';
+import type { Log as Logger } from '../std/log.ts';
 import type { Durable } from '../store/durable.ts';
+import type { Log } from '../store/log.ts';
 import type { OpenedStore, StoreOptions } from '../store/store.ts';
 import type { Assembled, Parts } from './assemble.ts';
 
@@ -30,7 +32,7 @@ import type { Assembled, Parts } from './assemble.ts';
 export interface HostParts<D extends Doors = Doors> {
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Log;
+  readonly log: Logger;
   readonly network: Network;
   readonly catalog: Catalog;
   /** Of Xenact itself. */
@@ -45,6 +47,8 @@ export interface HostParts<D extends Doors = Doors> {
   /** The hypervisor daemon of this host obeys no epoch below this one. */
   readonly epochMin: number;
   readonly database: DatabaseParts;
+  /** Where it is kept what this host had answered and its pool lacks. */
+  readonly diverged: DivergedFiles;
   readonly mesh: MeshParts;
   /** How the hypervisor daemons of two hosts reach each other. */
   readonly tunnel: Omit<TunnelOptions, 'network'>;
@@ -99,6 +103,8 @@ export interface PoolParts {
   readonly replicas: number;
   /** A member serves clients as the coordinator does. */
   readonly serves: boolean;
+  /** Makes the engine of the pool's log. Absent: the coordinator's disk is the log. */
+  readonly engine?: (context: PoolContext) => Log;
   readonly limits?: Partial<PoolLimits>;
 }
 
@@ -131,13 +137,14 @@ export interface HostEvents {
 export interface Makers {
   store(options: StoreOptions): OpenedStore;
   mesh(options: MeshOptions): Mesh;
+  commits(made: Log): Log;
   objects(parts: Parts): Assembled;
 }
 
 /** A host that was put together. */
 export interface Host extends Assembled {
   /** Its place among the others: links, rows and what is known of it beside them. */
-  readonly ground: Ground;
+  readonly context: PoolContext;
   readonly pool: Pool;
   readonly membership: Membership;
   readonly takingIn: TakingIn;

@@ -1,15 +1,19 @@
+import { primaryLog } from '../log/primary/primary.ts';
 import { type Mesh, meshOf } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
 import type { Membership, TakingIn } from '../objects/membership.ts';
 import type { WayToDaemon } from '../objects/services.ts';
 import { serveConsoles } from '../pool/consoles.ts';
+import { linkedHosts, type PoolContext, poolLimits } from '../pool/context.ts';
 import { serveDisks } from '../pool/disks.ts';
-import { type Ground, linkedHosts, poolLimits } from '../pool/ground.ts';
 import { adoptUsers, membershipOf, type SharedCredentials } from '../pool/membership.ts';
-import { announce, linkPeers, type OwnPeer, sayGoodbye } from '../pool/peers.ts';
+import { announce, linkPeers, type OwnPeer } from '../pool/peers.ts';
 import { type Pool, type PoolOptions, poolOf } from '../pool/pool.ts';
+import { protocolVersions } from '../pool/protocol.ts';
 import { takingInOf } from '../pool/taking-in.ts';
 import { openTunnel, serveTunnels } from '../pool/tunnel.ts';
+import type { Log as Logger } from '../std/log.ts';
+import type { Log } from '../store/log.ts';
 import type { OpenedStore } from '../store/store.ts';
 import type { Closing } from './closing.ts';
 import type { HostParts } from './parts.ts';
@@ -18,11 +22,13 @@ import type { HostParts } from './parts.ts';
 export interface Placed extends Pick<PoolOptions, 'addressOf' | 'cancel' | 'onLead' | 'onDead'>, OpenedStore {
   readonly host: Ref<'host'>;
   readonly credentials: SharedCredentials;
+  /** Leaves a message for people. */
+  readonly alert: (name: string, text: string) => Promise<unknown>;
 }
 
 /** This host among the others: its links, its part, and what it can do about it. */
 export interface HostPool {
-  readonly ground: Ground;
+  readonly context: PoolContext;
   readonly pool: Pool;
   readonly membership: Membership;
   readonly takingIn: TakingIn;
@@ -30,9 +36,6 @@ export interface HostPool {
   /** Tells the others how this host is reached, now that its ports are known. */
   announce(httpsPort: number): Promise<void>;
 }
-
-/** A member that stops waits this long to be heard. */
-const goodbyeMsMax = 2_000;
 
 export const openPool = async (parts: HostParts, on: Placed, opened: Closing): Promise<HostPool> => {
   const { log, fingerprint, restart } = parts;
@@ -43,36 +46,65 @@ export const openPool = async (parts: HostParts, on: Placed, opened: Closing): P
   const { port } = await mesh.listen(parts.mesh.listen);
   const { clock, random, state } = parts;
   const limits = { ...poolLimits, ...parts.pool.limits };
-  const ground: Ground = {
+  const context: PoolContext = {
     ...{ clock, random, log, state, limits, store, replica, mesh, host: on.host },
     isUp: linkedHosts(mesh),
   };
   const own = ownPeerOf(parts, port);
-  const made = poolOf(ground, {
+  const made = poolOf(context, {
     ...on,
-    ...parts.pool,
-    onFollow: (leader) => adoptUsers(ground, credentials, leader),
+    commits: commitsOf(parts, on, context),
+    serves: parts.pool.serves,
+    onFollow: async (leader) => {
+      await adoptUsers(context, credentials, leader);
+      await tellOfDiverged(parts, on, log);
+    },
   });
   pool = made;
-  opened.add({ close: () => leave(ground, made) });
-  opened.add(serveOthers(parts, ground));
-  const among = { ground, pool: made, credentials, own: own.peer, fingerprint };
+  opened.add({ close: made.stop });
+  opened.add(serveOthers(parts, context));
+  const among = { context, pool: made, credentials, own: own.peer, fingerprint };
   return {
-    ...{ ground, pool: made },
+    ...{ context, pool: made },
     takingIn: takingInOf(among),
     membership: membershipOf({
       ...{ ...among, restart, door: parts.poolDoor(own.httpsPort) },
       nextCertificate: () => nextCertificate(parts, mesh, own),
     }),
     migrationTo: async (to) => {
-      const { socketPath, close } = await openTunnel(ground, tunnelOf(parts), to);
+      const { socketPath, close } = await openTunnel(context, tunnelOf(parts), to);
       return { url: `http+unix://${encodeURIComponent(socketPath)}/`, close };
     },
     announce: async (httpsPort) => {
       own.servedOn(httpsPort);
-      await announce(ground, own.peer());
+      await announce(context, own.peer());
     },
   };
+};
+
+/** The engine of the pool's log. */
+const commitsOf = (parts: HostParts, { alert }: Placed, context: PoolContext): Log => {
+  const { replicas, engine } = parts.pool;
+  const forced = (text: string): Promise<unknown> => alert('COORDINATOR_FORCED', text);
+  const made = engine?.(context) ?? primaryLog(context, { replicas, alert: forced });
+  return parts.makers?.commits?.(made) ?? made;
+};
+
+/** What this host had answered and the pool lacks is told to people once. */
+const tellOfDiverged = async ({ diverged }: HostParts, { alert }: Placed, log: Logger): Promise<void> => {
+  try {
+    for (const { name, told, rows, from, to, epoch } of await diverged.list()) {
+      if (told) continue;
+      await alert(
+        'CHANGES_SET_ASIDE',
+        `${rows.length} rows that this host had changed in generations ${from} to ${to} of epoch ${epoch} are not in ` +
+          `the pool. They are kept in the file ${name} of this host: xenact diverged lists them.`,
+      );
+      await diverged.tell(name);
+    }
+  } catch (error) {
+    log.warn({ error: String(error) }, 'Clients were not told yet of changes that the pool lacks');
+  }
 };
 
 const openMesh = (parts: HostParts, host: Ref<'host'>, onEpoch: (epoch: number) => Promise<void>): Mesh => {
@@ -81,6 +113,7 @@ const openMesh = (parts: HostParts, host: Ref<'host'>, onEpoch: (epoch: number) 
   return (makers?.mesh ?? meshOf)({
     ...{ clock, random, log, network, onEpoch, certificate: own.certificate },
     self: host,
+    versions: protocolVersions,
     software: `xenact ${version}`,
     epoch: () => state.current?.epoch ?? 0,
   });
@@ -124,13 +157,13 @@ const nextCertificate = async ({ mesh: { next } }: HostParts, mesh: Mesh, own: O
 const tunnelOf = ({ network, tunnel }: HostParts) => ({ ...tunnel, network });
 
 /** What others reach here beside calls: guests on their way, consoles and disks. */
-const serveOthers = (parts: HostParts, ground: Ground): { close(): Promise<void> } => {
-  const { store } = ground;
-  const links = linkPeers(ground);
+const serveOthers = (parts: HostParts, context: PoolContext): { close(): Promise<void> } => {
+  const { store } = context;
+  const links = linkPeers(context);
   const stops = [
-    serveTunnels(ground, tunnelOf(parts)),
-    serveConsoles(ground, { ...parts, store }),
-    serveDisks(ground, { ...parts, store }),
+    serveTunnels(context, tunnelOf(parts)),
+    serveConsoles(context, { ...parts, store }),
+    serveDisks(context, { ...parts, store }),
   ];
   return {
     close: async () => {
@@ -138,15 +171,4 @@ const serveOthers = (parts: HostParts, ground: Ground): { close(): Promise<void>
       for (const stop of stops) stop();
     },
   };
-};
-
-/** A member that stops in order says so, so that the others need not wait for it. */
-const leave = async (ground: Ground, pool: Pool): Promise<void> => {
-  if (pool.role.kind === 'follows' && pool.role.synced && ground.state.current?.change === undefined) {
-    await Promise.race([
-      sayGoodbye(ground).catch(() => {}),
-      new Promise<void>((resolve) => ground.clock.after(goodbyeMsMax, resolve)),
-    ]);
-  }
-  await pool.stop();
 };

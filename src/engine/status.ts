@@ -93,7 +93,7 @@ export const statusOf = async (ground: EngineGround, hosts: Hosts): Promise<Engi
     engine: use,
     ...(move && { move: { to: move.to, step: move.step } }),
     ...{ cluster, hosts: rows },
-    advice: [...moveAdvice(move, use), ...adviceOf(cluster, rows, failed.why, ground.limits.quotaBytes)],
+    advice: [...moveAdvice(move, use), ...adviceOf(cluster, rows, failed.why)],
   };
 };
 
@@ -181,7 +181,6 @@ const adviceOf = (
   cluster: ClusterStatus | undefined,
   hosts: readonly HostStatus[],
   failed: string | undefined,
-  quotaBytes: number,
 ): readonly string[] => {
   if (cluster === undefined) return [];
   const advice: string[] = [];
@@ -199,7 +198,7 @@ const adviceOf = (
             `${cluster.needed} are.`,
     );
   for (const { name, address, member, disk } of hosts)
-    if (member !== undefined) advice.push(...memberAdvice(`${name} (${address})`, member, disk, quotaBytes));
+    if (member !== undefined) advice.push(...memberAdvice(`${name} (${address})`, member, disk));
   const old = hosts.filter(({ member }) => member?.version && isOlder(member.version, versionWanted));
   if (old.length > 0)
     advice.push(
@@ -219,12 +218,11 @@ const memberAdvice = (
   name: string,
   member: MemberStatusRow,
   disk: HostReport['disk'] | undefined,
-  quotaBytes: number,
 ): readonly string[] => {
   const advice = member.alarms.map((kind) => alarmAdvice(kind, name));
-  if (member.dbSizeBytes > quotaBytes * quotaToldAt)
+  if (member.dbSizeBytes > quotaBytesMax * quotaToldAt)
     advice.push(
-      `${name}: the database has ${percent(member.dbSizeBytes, quotaBytes)} of its quota. Delete ` +
+      `${name}: the database has ${percent(member.dbSizeBytes, quotaBytesMax)} of its quota. Delete ` +
         `what is not needed: ` +
         'old messages, tasks, blobs.',
     );

@@ -12,7 +12,7 @@ import type { Credentials, EngineStore } from '../engine/settings.ts';
 import type { EngineStatus } from '../engine/status.ts';
 import { endLog, isLogEnded } from '../log/etcd/ending.ts';
 import type { Ref } from '../model/types.ts';
-import { hostsOf, peerOf } from '../pool/ground.ts';
+import { hostsOf, peerOf } from '../pool/context.ts';
 import { leaveMessage } from '../rules/messages.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
@@ -43,12 +43,12 @@ export const openEngine = async (
   options: UpOptions,
   { store, log, host, restart }: EngineParts,
 ): Promise<Engine> => {
-  const { ground } = host;
+  const { context } = host;
   const base = memberGround(options, store, log);
   const parts: EngineGround = {
     ...base,
-    mesh: ground.mesh,
-    host: ground.host,
+    mesh: context.mesh,
+    host: context.host,
     process: memberProcess(base),
     pool: poolView(host),
     certify: {
@@ -57,7 +57,7 @@ export const openEngine = async (
         signedCertificate(authority, { commonName, names: [address], days: certificateDays }),
     },
     connect: lazyCluster,
-    clusterLog: clusterLogOf(store, ground.host),
+    clusterLog: clusterLogOf(store, context.host),
     // The answer goes out first.
     restart: () => void machine.clock.after(answerMs, restart),
   };
@@ -94,12 +94,7 @@ const lazyCluster = (endpoints: readonly string[], credentials: Credentials): Et
     status: async (endpoint) => (await loading).status(endpoint),
     defragment: async (endpoint) => (await loading).defragment(endpoint),
     snapshot: async (endpoint, take) => (await loading).snapshot(endpoint, take),
-    // Whoever asked has heard why it cannot be loaded.
-    close: () =>
-      void loading.then(
-        (cluster) => cluster.close(),
-        () => {},
-      ),
+    close: () => void loading.then((cluster) => cluster.close()),
   };
 };
 
@@ -123,9 +118,9 @@ const connectedEtcd = async (store: EngineStore): Promise<Etcd> => {
   return connectEtcd({ endpoints: store.current.cluster?.endpoints ?? [], tls: { ca, cert, key } });
 };
 
-const poolView = ({ ground, pool, services }: Host): PoolView => {
-  const { store } = ground;
-  const { state } = ground;
+const poolView = ({ context, pool, services }: Host): PoolView => {
+  const { store } = context;
+  const { state } = context;
   return {
     uuid: () => store.latest.only('pool')[1].uuid,
     leads: () => pool.role.kind === 'leads',
@@ -135,12 +130,12 @@ const poolView = ({ ground, pool, services }: Host): PoolView => {
       return state.current?.role === 'member' ? state.current.coordinator?.host : undefined;
     },
     hosts: () =>
-      hostsOf(ground).map((ref): PoolHost => {
+      hostsOf(context).map((ref): PoolHost => {
         const row = store.committed.get('host', ref);
-        const address = peerOf(ground, ref)?.address ?? row?.address ?? '';
+        const address = peerOf(context, ref)?.address ?? row?.address ?? '';
         return { ref, name: row?.name_label ?? '', address };
       }),
-    isUp: ground.isUp,
+    isUp: context.isUp,
     assertLeads: () => {
       if (pool.role.kind !== 'leads')
         throw new Fault('HOST_IS_SLAVE', [pool.standing().coordinator ?? 'the coordinator of this pool']);

@@ -22,7 +22,7 @@ export interface DataFolder {
   seal(): Promise<void>;
 }
 
-type Ground = Pick<Machine, 'disk' | 'processes' | 'clock'>;
+type Uses = Pick<Machine, 'disk' | 'processes' | 'clock'>;
 
 /** A database of this machine's largest pools is read in a tenth of it. */
 const examineMsMax = 600_000;
@@ -37,43 +37,43 @@ const shownMax = 120;
  * cannot is set aside, and so is what no longer fits. Throws UnusableError.
  */
 export const openFolder = async (
-  ground: Ground,
+  uses: Uses,
   paths: Paths,
   { rebuild, print }: { readonly rebuild: boolean; readonly print: (line: string) => void },
 ): Promise<DataFolder> => {
-  const daemonEpoch = await readDaemonEpoch(ground, paths);
-  const seal = (): Promise<void> => writeSeal(ground, paths);
+  const daemonEpoch = await readDaemonEpoch(uses, paths);
+  const seal = (): Promise<void> => writeSeal(uses, paths);
   try {
-    const state = await openStateFile(ground.disk, paths.pool);
-    if (await ground.disk.exists(paths.meshCertificate))
-      await readCertificate(ground.disk, paths.meshCertificate, meshCertificateLost);
-    const found = await examined(ground, paths, state.current);
+    const state = await openStateFile(uses.disk, paths.pool);
+    if (await uses.disk.exists(paths.meshCertificate))
+      await readCertificate(uses.disk, paths.meshCertificate, meshCertificateLost);
+    const found = await examined(uses, paths, state.current);
     return { state, seal, epochMin: Math.max(found?.epoch ?? 0, daemonEpoch) };
   } catch (error) {
     if (!rebuild || !(error instanceof UnusableError)) throw error;
     print(error.message);
-    await setAside(ground, paths, print);
-    return { state: await openStateFile(ground.disk, paths.pool), seal, epochMin: daemonEpoch };
+    await setAside(uses, paths, print);
+    return { state: await openStateFile(uses.disk, paths.pool), seal, epochMin: daemonEpoch };
   }
 };
 
 /** Undefined where there is no database yet, or one that is as it was sealed. */
 const examined = async (
-  ground: Ground,
+  uses: Uses,
   paths: Paths,
   state: PoolState | undefined,
 ): Promise<Examined | undefined> => {
   const file = join(paths.store, 'data.mdb');
-  const sealed = await takeSeal(ground, paths);
-  if (!(await ground.disk.exists(file)) || (await sizeOf(ground, file)) === 0n) {
+  const sealed = await takeSeal(uses, paths);
+  if (!(await uses.disk.exists(file)) || (await sizeOf(uses, file)) === 0n) {
     if (state === undefined || canBeCopied(state) || state.change === 'ejected') return undefined;
     throw damaged(paths, state, 'is missing');
   }
-  const fault = await headerOf(ground, file);
+  const fault = await headerOf(uses, file);
   if (fault !== undefined) throw damaged(paths, state, `cannot be used: ${fault}`);
-  if (state !== undefined && sealed !== undefined && sealed === (await digestOf(ground, file)))
+  if (state !== undefined && sealed !== undefined && sealed === (await digestOf(uses, file)))
     return undefined;
-  const found = await readThrough(ground, paths, state);
+  const found = await readThrough(uses, paths, state);
   if (state === undefined && found.hosts > 1) {
     throw new UnusableError(
       `${paths.pool} is missing, and the database is of a pool of ${found.hosts} hosts, in which another may coordinate by now. ` +
@@ -105,7 +105,7 @@ const damaged = (paths: Paths, state: PoolState | undefined, what: string): Unus
 const disksStay = (paths: Paths): string => `Disks in ${paths.defaultSr} are left alone.`;
 
 const readThrough = async (
-  { processes }: Ground,
+  { processes }: Uses,
   paths: Paths,
   state: PoolState | undefined,
 ): Promise<Examined> => {
@@ -123,13 +123,13 @@ const readThrough = async (
   throw damaged(paths, state, `cannot be read: ${why}`);
 };
 
-const sizeOf = async ({ disk }: Ground, path: string): Promise<bigint> => {
+const sizeOf = async ({ disk }: Uses, path: string): Promise<bigint> => {
   const file = await disk.open(path, 'read');
   await file.close();
   return file.sizeBytes;
 };
 
-const headerOf = async ({ disk }: Ground, path: string): Promise<string | undefined> => {
+const headerOf = async ({ disk }: Uses, path: string): Promise<string | undefined> => {
   const file = await disk.open(path, 'read');
   try {
     const head = Buffer.alloc(headerBytes);
@@ -140,7 +140,7 @@ const headerOf = async ({ disk }: Ground, path: string): Promise<string | undefi
   }
 };
 
-const digestOf = async ({ disk }: Ground, path: string): Promise<string> => {
+const digestOf = async ({ disk }: Uses, path: string): Promise<string> => {
   const file = await disk.open(path, 'read');
   try {
     const hash = createHash('sha256');
@@ -157,17 +157,17 @@ const digestOf = async ({ disk }: Ground, path: string): Promise<string> => {
 };
 
 /** A seal is for one start: from then on the database changes. */
-const takeSeal = async ({ disk }: Ground, { storeSeal }: Paths): Promise<string | undefined> => {
+const takeSeal = async ({ disk }: Uses, { storeSeal }: Paths): Promise<string | undefined> => {
   if (!(await disk.exists(storeSeal))) return undefined;
   const text = await disk.readText(storeSeal, sealBytesMax).catch(() => undefined);
   await disk.remove(storeSeal);
   return text?.trim();
 };
 
-const writeSeal = async (ground: Ground, paths: Paths): Promise<void> =>
-  ground.disk.replaceText(paths.storeSeal, `${await digestOf(ground, join(paths.store, 'data.mdb'))}\n`);
+const writeSeal = async (uses: Uses, paths: Paths): Promise<void> =>
+  uses.disk.replaceText(paths.storeSeal, `${await digestOf(uses, join(paths.store, 'data.mdb'))}\n`);
 
-const readDaemonEpoch = async ({ disk }: Ground, { xenopsdEpoch }: Paths): Promise<number> => {
+const readDaemonEpoch = async ({ disk }: Uses, { xenopsdEpoch }: Paths): Promise<number> => {
   if (!(await disk.exists(xenopsdEpoch))) return 0;
   const epoch = Number(await disk.readText(xenopsdEpoch, epochBytesMax).catch(() => ''));
   return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
@@ -175,7 +175,7 @@ const readDaemonEpoch = async ({ disk }: Ground, { xenopsdEpoch }: Paths): Promi
 
 /** Nothing is removed: what was damaged stands beside the folder's new files under a name of its own. */
 const setAside = async (
-  { disk, clock }: Ground,
+  { disk, clock }: Uses,
   paths: Paths,
   print: (line: string) => void,
 ): Promise<void> => {

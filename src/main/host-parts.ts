@@ -10,6 +10,7 @@ import { makeCertificate } from '../drivers/node/certificate.ts';
 import { nodeMeshNetwork } from '../drivers/node/mesh-wire.ts';
 import { nodePoolDoor } from '../drivers/node/pool-door.ts';
 import type { ScriptStorage } from '../drivers/storage/script-storage.ts';
+import { divergedFiles } from '../log/diverged.ts';
 import { catalogOf } from '../objects/catalog.ts';
 import type { Log } from '../std/log.ts';
 import { lmdbDurable } from '../store/lmdb.ts';
@@ -57,6 +58,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
     address: ownAddress(options),
     httpsPort: Number(options['https-port']),
     database: databaseIn(paths, given.forgetEngine),
+    diverged: divergedFiles({ disk: machine.disk, folder: paths.diverged, now: machine.clock.now }),
     mesh: await meshParts(options, paths),
     tunnel: { xenopsdSocket: paths.xenopsdSocket, runFolder: paths.run },
     ...(daemon !== undefined && { revive: daemon.ensure }),

@@ -56,7 +56,7 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
         ...{ ...machine, store: host.store, hypervisor: host.services.hypervisor, log },
         others: {
           self: host.services.host,
-          open: (other, name) => openConsole(host.ground, other, name),
+          open: (other, name) => openConsole(host.context, other, name),
         },
       }),
     ],

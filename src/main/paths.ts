@@ -5,6 +5,8 @@ import { join, resolve } from 'node:path';
 /** Where everything of one host is. */
 export interface Paths {
   readonly data: string;
+  /** What this host had answered and its pool lacks. */
+  readonly diverged: string;
   readonly store: string;
   /** What the database was like when it was closed in order. */
   readonly storeSeal: string;
@@ -53,6 +55,7 @@ export const pathsOf = (dataFolder: string): Paths & { readonly run: string } =>
   return {
     data,
     run,
+    diverged: join(data, 'diverged'),
     store: join(data, 'store'),
     storeSeal: join(data, 'store.seal'),
     credentials: join(data, 'credentials.json'),

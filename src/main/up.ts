@@ -132,11 +132,11 @@ const clientCertificate = (options: UpOptions, { certificate }: Paths): Promise<
   );
 
 /** Only the host that is a pool by itself joins another; at later starts it is a member. Answers whether it did. */
-const joinAtFirstStart = async (options: UpOptions, { services, store, ground }: Host): Promise<boolean> => {
+const joinAtFirstStart = async (options: UpOptions, { services, store, context }: Host): Promise<boolean> => {
   const { join: address, 'join-user': user = 'root', 'join-fingerprint': fingerprint } = options;
   const password = options['join-token'] ?? options['join-password'] ?? '';
   const alone = [...store.latest.all('host')].length === 1;
-  if (address === undefined || !alone || ground.state.current?.role !== 'coordinator') return false;
+  if (address === undefined || !alone || context.state.current?.role !== 'coordinator') return false;
   try {
     const known = fingerprint === undefined ? address : `${address}#${fingerprint}`;
     await services.membership?.join({ address: known, user, password, force: false });

@@ -8,14 +8,14 @@ export interface Membership {
   eject(host: Ref<'host'>): Promise<void>;
   /** Makes another host the coordinator while this one still is. */
   designate(host: Ref<'host'>): Promise<void>;
-  /** Makes this host the coordinator when the old one is gone. */
-  takeOver(): Promise<void>;
+  /** Makes this host the coordinator when the old one is gone. `force`: also where changes may be missing here. */
+  takeOver(force: boolean): Promise<void>;
   /** Tells this host where its coordinator is now. */
   lookFor(address: string): Promise<void>;
   /** Asks all other hosts to follow this one, and answers those that do. */
   recover(): Promise<readonly Ref<'host'>[]>;
-  /** Goes on without the consent of a host that is dead for sure. */
-  setAside(host: Ref<'host'>): void;
+  /** A host is dead for sure: nobody waits for its word. */
+  setAside(host: Ref<'host'>): Promise<void>;
   /** Gives every host a new certificate for the mesh; the old one is trusted until all have the new. */
   rotate(): Promise<void>;
   /** Tells all hosts of new passwords. */

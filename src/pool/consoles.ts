@@ -3,7 +3,7 @@ import { MeshFailure } from '../mesh/failure.ts';
 import type { Ref } from '../model/types.ts';
 import { type ConsoleWays, connectConsole } from '../rules/consoles.ts';
 import { Fault } from '../std/fault.ts';
-import type { Ground } from './ground.ts';
+import type { PoolContext } from './context.ts';
 import { joined } from './joined.ts';
 import { fieldsOf, textOf } from './protocol.ts';
 
@@ -12,7 +12,7 @@ const streamName = 'console';
 const openMs = 10_000;
 
 export const openConsole = async (
-  { mesh, isUp }: Ground,
+  { mesh, isUp }: PoolContext,
   host: Ref<'host'>,
   name: string,
 ): Promise<Duplex> => {
@@ -25,7 +25,7 @@ export const openConsole = async (
 };
 
 /** Shows other hosts the consoles of guests that are here. Who may look was decided where the client is. */
-export const serveConsoles = ({ mesh }: Ground, ways: ConsoleWays): (() => void) =>
+export const serveConsoles = ({ mesh }: PoolContext, ways: ConsoleWays): (() => void) =>
   mesh.serveStream(streamName, async (payload) => {
     const near = await connectConsole(ways, textOf(fieldsOf(payload)['name']));
     return (far) => void joined(near, far);

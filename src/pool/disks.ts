@@ -6,7 +6,7 @@ import { faultOf } from '../objects/driver-faults.ts';
 import { type Here, openDiskHere } from '../rules/open-disk.ts';
 import { Fault } from '../std/fault.ts';
 import { byteReader } from './byte-reader.ts';
-import type { Ground } from './ground.ts';
+import type { PoolContext } from './context.ts';
 import { fieldsOf, ProtocolError, textOf } from './protocol.ts';
 
 // The bytes of a disk that another host has, over a stream of the mesh: a request, then its answer, one at a time.
@@ -62,7 +62,7 @@ const written = (to: Duplex, bytes: Uint8Array): Promise<void> =>
 
 /** A disk on another host. */
 export const openDiskOn = async (
-  { mesh, isUp }: Ground,
+  { mesh, isUp }: PoolContext,
   host: Ref<'host'>,
   { vdi, how, operation }: DiskWanted,
   signal: AbortSignal,
@@ -155,9 +155,9 @@ export const openDiskOn = async (
 };
 
 /** Lets other hosts have the bytes of disks that this host reaches. */
-export const serveDisks = (ground: Ground, here: Here): (() => void) => {
+export const serveDisks = (context: PoolContext, here: Here): (() => void) => {
   let open = 0;
-  return ground.mesh.serveStream(streamName, (payload) => {
+  return context.mesh.serveStream(streamName, (payload) => {
     const fields = fieldsOf(payload);
     const how = textOf(fields['how']);
     if (how !== 'read' && how !== 'write') throw new ProtocolError(`A disk is not opened to ${how}`);
@@ -167,7 +167,7 @@ export const serveDisks = (ground: Ground, here: Here): (() => void) => {
     return (far) => {
       serve(far, here, wanted)
         .catch((error: unknown) =>
-          ground.log.info({ error, vdi: wanted.vdi }, 'A disk of another host was cut'),
+          context.log.info({ error, vdi: wanted.vdi }, 'A disk of another host was cut'),
         )
         .finally(() => {
           open -= 1;

@@ -4,7 +4,7 @@ import type { Invoker } from '../objects/invoke.ts';
 import { type Carried, Moved, type Places } from '../objects/places.ts';
 import { sleep } from '../std/clock.ts';
 import { asFault, Fault } from '../std/fault.ts';
-import type { Ground } from './ground.ts';
+import type { PoolContext } from './context.ts';
 import { carriedOf, countOf, fieldsOf, flagOf, listOf, textOf } from './protocol.ts';
 
 /** Work may take this long; whoever waits for it has given up by then. */
@@ -19,7 +19,7 @@ type Answer =
   | { readonly moved: string; readonly placed: boolean; readonly generation: number };
 
 /** Calls to objects that live on other hosts. */
-export const forwarding = (ground: Ground, coordinator: () => Ref<'host'>): Places => {
+export const forwarding = (context: PoolContext, coordinator: () => Ref<'host'>): Places => {
   const sent = new Map<Ref<'task'>, Set<AbortController>>();
   return {
     coordinator,
@@ -28,7 +28,7 @@ export const forwarding = (ground: Ground, coordinator: () => Ref<'host'>): Plac
       const ofTask = sent.get(call.task) ?? new Set();
       sent.set(call.task, ofTask.add(controller));
       try {
-        return await outcome(ground, host, await carry(ground, host, call, controller.signal));
+        return await outcome(context, host, await carry(context, host, call, controller.signal));
       } finally {
         ofTask.delete(controller);
         if (ofTask.size === 0) sent.delete(call.task);
@@ -47,13 +47,13 @@ export const forwarding = (ground: Ground, coordinator: () => Ref<'host'>): Plac
  * does not come back in time is given up.
  */
 const carry = async (
-  ground: Ground,
+  context: PoolContext,
   host: Ref<'host'>,
   call: Carried,
   signal: AbortSignal,
 ): Promise<unknown> => {
-  const { mesh, store, clock, random, limits } = ground;
-  if (!ground.isUp(host)) throw new Fault('HOST_OFFLINE', [host]);
+  const { mesh, store, clock, random, limits } = context;
+  if (!context.isUp(host)) throw new Fault('HOST_OFFLINE', [host]);
   const requestId = random.uuid();
   const firstMs = clock.monotonicMs();
   let lostMs: number | undefined;
@@ -77,7 +77,7 @@ const refused = (error: MeshFailure, host: Ref<'host'>): Fault =>
   error.reason === 'busy' ? new Fault('TOO_MANY_PENDING_TASKS') : new Fault('CANNOT_CONTACT_HOST', [host]);
 
 /** Once this host has seen what the answer is founded on, so that what it reads next is not older. */
-const outcome = async ({ store }: Ground, host: Ref<'host'>, answer: unknown): Promise<unknown> => {
+const outcome = async ({ store }: PoolContext, host: Ref<'host'>, answer: unknown): Promise<unknown> => {
   const fields = fieldsOf(answer);
   await store.reached(countOf(fields['generation']));
   if (fields['moved'] !== undefined)
@@ -94,12 +94,12 @@ const outcome = async ({ store }: Ground, host: Ref<'host'>, answer: unknown): P
  * as soon as there is a link.
  */
 export const serveCarried = (
-  ground: Ground,
+  context: PoolContext,
   invoker: Invoker,
   cancel: (task: Ref<'task'>) => boolean,
   prepared: Promise<void>,
 ): void => {
-  const { mesh, store, clock, log, limits } = ground;
+  const { mesh, store, clock, log, limits } = context;
   const startedMs = clock.monotonicMs();
   mesh.serve('carry', async (payload, { signal }): Promise<Answer> => {
     const { call, generation, agoMs } = fieldsOf(payload);

@@ -4,7 +4,7 @@ import type { ActorState, Objects } from '../objects/runtime.ts';
 import { Fault } from '../std/fault.ts';
 import type { Position } from '../store/epochs.ts';
 import type { Store } from '../store/store.ts';
-import { type Ground, hostsOf } from './ground.ts';
+import { hostsOf, type PoolContext } from './context.ts';
 import type { Pool } from './pool.ts';
 import { fieldsOf, textOf } from './protocol.ts';
 
@@ -104,12 +104,12 @@ export interface OwnInspector {
   messages(ref: string): readonly Handled[];
 }
 
-type OwnGround = Pick<Ground, 'clock' | 'store' | 'replica' | 'host'>;
+type OwnContext = Pick<PoolContext, 'clock' | 'store' | 'replica' | 'host'>;
 
-export const ownInspectorOf = (ground: OwnGround, place: () => Place, objects: Objects): OwnInspector => {
-  const observation = observationOf(ground, objects);
+export const ownInspectorOf = (context: OwnContext, place: () => Place, objects: Objects): OwnInspector => {
+  const observation = observationOf(context, objects);
   return {
-    inspect: () => inspectionOf(ground, place(), objects, observation.look()),
+    inspect: () => inspectionOf(context, place(), objects, observation.look()),
     messages: observation.messages,
   };
 };
@@ -123,23 +123,29 @@ export const hostMeant = (store: Store, wanted: string, self: Ref<'host'>): Ref<
   throw new Fault('HANDLE_INVALID', ['host', wanted]);
 };
 
-const roles = { leads: 'coordinator', follows: 'member', seeks: 'seeking' } as const;
+const roles = {
+  starts: 'seeking',
+  seeks: 'seeking',
+  follows: 'member',
+  leads: 'coordinator',
+  stopped: 'seeking',
+} as const;
 
-export const inspectorOf = (ground: Ground, pool: Pool, objects: Objects): Inspector => {
-  const { mesh, host, store, state } = ground;
+export const inspectorOf = (context: PoolContext, pool: Pool, objects: Objects): Inspector => {
+  const { mesh, host, store, state } = context;
   const place = (): Place => ({
     role: roles[pool.role.kind],
     leader: pool.places.coordinator(),
     epoch: state.current?.epoch ?? 0,
     links: mesh.peers(),
   });
-  const own = ownInspectorOf(ground, place, objects);
+  const own = ownInspectorOf(context, place, objects);
   mesh.serve('inspect', async () => own.inspect());
   mesh.serve('messages', async (payload) => own.messages(textOf(fieldsOf(payload)['ref'])));
 
   const find = (wanted: string): Ref<'host'> => hostMeant(store, wanted, host);
   const ask = async (to: Ref<'host'>, name: string, payload: unknown): Promise<unknown> => {
-    if (!ground.isUp(to)) throw new Fault('HOST_OFFLINE', [to]);
+    if (!context.isUp(to)) throw new Fault('HOST_OFFLINE', [to]);
     return mesh.call(to, name, payload, { timeoutMs: askMs });
   };
   const inspect = async (wanted: string): Promise<Inspection> => {
@@ -153,7 +159,7 @@ export const inspectorOf = (ground: Ground, pool: Pool, objects: Objects): Inspe
       return to === host ? own.messages(ref) : ((await ask(to, 'messages', { ref })) as readonly Handled[]);
     },
     all: async () => {
-      const reachable = hostsOf(ground).filter((one) => one === host || ground.isUp(one));
+      const reachable = hostsOf(context).filter((one) => one === host || context.isUp(one));
       const asked = await Promise.all(reachable.map((one) => inspect(one).catch(() => undefined)));
       return asked.flatMap((one) => one ?? []);
     },
@@ -166,7 +172,7 @@ interface Observation {
 }
 
 /** Counts messages while somebody looks. */
-const observationOf = ({ clock }: OwnGround, objects: Objects): Observation => {
+const observationOf = ({ clock }: OwnContext, objects: Objects): Observation => {
   const counted = new Map<string, Counted>();
   let sinceMs: number | undefined;
   let cancel = (): void => {};
@@ -218,12 +224,12 @@ const what = (message: unknown): string => {
 };
 
 const inspectionOf = (
-  ground: OwnGround,
+  context: OwnContext,
   { role, leader, epoch, links }: Place,
   objects: Objects,
   look: ReturnType<Observation['look']>,
 ): Inspection => {
-  const { store, host } = ground;
+  const { store, host } = context;
   const row = store.committed.get('host', host);
   const named = (ref: string): string => store.committed.get('host', ref as Ref<'host'>)?.name_label ?? ref;
   let rows = 0;
@@ -233,18 +239,18 @@ const inspectionOf = (
     role,
     leader: named(leader),
     epoch,
-    store: { ...ground.replica.position, horizon: store.horizon, rows },
+    store: { ...context.replica.position, horizon: store.horizon, rows },
     actors: objects
       .look()
       .slice(0, actorsShownMax)
-      .map((actor) => actorView(ground, actor, look)),
+      .map((actor) => actorView(context, actor, look)),
     links: links.map((peer) => linkView(peer, named(peer.host))),
-    tasks: tasksOf(ground, named),
+    tasks: tasksOf(context, named),
   };
 };
 
 const actorView = (
-  { store }: OwnGround,
+  { store }: OwnContext,
   { key, running, waiting, queued }: ActorState,
   { seconds, of }: ReturnType<Observation['look']>,
 ): ActorView => {
@@ -279,7 +285,7 @@ const linkView = (peer: PeerState, name: string): LinkView => ({
   framesOut: peer.traffic.out.frames,
 });
 
-const tasksOf = ({ store }: OwnGround, named: (ref: string) => string): readonly TaskView[] =>
+const tasksOf = ({ store }: OwnContext, named: (ref: string) => string): readonly TaskView[] =>
   [...store.committed.all('task')]
     .filter(([, { status }]) => status === 'pending' || status === 'cancelling')
     .slice(0, tasksShownMax)

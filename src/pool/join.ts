@@ -2,7 +2,7 @@ import type { OpenDoor, PoolDoor, Posted } from '../drivers/pool-door.ts';
 import { encodeValue } from '../mesh/value.ts';
 import { type JoinTarget, joinPaths } from '../objects/membership.ts';
 import { Fault } from '../std/fault.ts';
-import { type Ground, hostsOf } from './ground.ts';
+import { hostsOf, type PoolContext } from './context.ts';
 import { type Token, tokenOf } from './invitations.ts';
 import { assertCanJoin, joinAnswerOf, joinsItself, rowsToBring } from './joining.ts';
 import type { OwnPeer } from './peers.ts';
@@ -10,7 +10,7 @@ import { challengeOf, clientProof, isSame, saltedPassword, serverSignature } fro
 import { fieldsOf, ProtocolError, protocolVersions, saidOf, sayable, textOf } from './protocol.ts';
 
 export interface JoinParts {
-  readonly ground: Ground;
+  readonly context: PoolContext;
   readonly door: PoolDoor;
   readonly own: () => OwnPeer;
   /** SHA-256 of the certificate that this host's own clients see. */
@@ -27,20 +27,20 @@ const joinMsMax = 120_000;
  * fingerprint that was given, by a token, or, on this machine, by the proof that it knows the password too.
  */
 export const join = async (parts: JoinParts, target: JoinTarget): Promise<void> => {
-  const { ground, door } = parts;
+  const { context, door } = parts;
   const { address, pin } = placeOf(target.address);
   const token = tokenOf(target.password);
   const opened = await door.open(address, openMs).catch((error: unknown) => {
-    throw notReached(ground, address, error);
+    throw notReached(context, address, error);
   });
   try {
-    if (opened.fingerprint === parts.fingerprint) throw joinsItself(hostsOf(ground).length);
+    if (opened.fingerprint === parts.fingerprint) throw joinsItself(hostsOf(context).length);
     assertKnown(opened, address, [pin, token?.fingerprint]);
-    assertCanJoin(ground.store.latest, ground.host);
+    assertCanJoin(context.store.latest, context.host);
     await handOver(parts, opened, target, token);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    ground.log.warn(
+    context.log.warn(
       { error, address },
       'What answers for the pool to join speaks otherwise than a coordinator',
     );
@@ -84,20 +84,20 @@ const assertKnown = (
   ]);
 };
 
-const notReached = ({ log }: Ground, address: string, error: unknown): Fault => {
+const notReached = ({ log }: PoolContext, address: string, error: unknown): Fault => {
   log.warn({ error: String(error), address }, 'The coordinator of the pool to join was not reached');
   return new Fault('JOINING_HOST_CONNECTION_FAILED');
 };
 
 const handOver = async (
-  { ground, own, credentials }: JoinParts,
+  { context, own, credentials }: JoinParts,
   door: OpenDoor,
   { user, password, force }: JoinTarget,
   token: Token | undefined,
 ): Promise<void> => {
-  const { store, host, state } = ground;
-  const ask = asking(ground, door);
-  const invitation = token?.secret ?? (await prove(ground, door, user, password));
+  const { store, host, state } = context;
+  const ask = asking(context, door);
+  const invitation = token?.secret ?? (await prove(context, door, user, password));
   const request = { host, versions: protocolVersions, peer: own(), force, rows: rowsToBring(store) };
   const answer = joinAnswerOf(
     await ask(joinPaths.takeIn, encodeValue(request), { timeoutMs: joinMsMax, invitation }),
@@ -113,10 +113,10 @@ type Ask = (path: string, said: Uint8Array, options: Parameters<OpenDoor['post']
 
 /** The fault that the other side answers is thrown. */
 const asking =
-  (ground: Ground, door: OpenDoor): Ask =>
+  (context: PoolContext, door: OpenDoor): Ask =>
   async (path, said, options) => {
     const { status, body }: Posted = await door.post(path, said, options).catch((error: unknown) => {
-      throw notReached(ground, path, error);
+      throw notReached(context, path, error);
     });
     if (status !== 200) throw new Fault('JOINING_HOST_SERVICE_FAILED');
     const answer = fieldsOf(saidOf(body));
@@ -127,9 +127,14 @@ const asking =
   };
 
 /** Shows that this host knows the password, and sees that the other side does. Answers its invitation. */
-const prove = async (ground: Ground, door: OpenDoor, user: string, password: string): Promise<string> => {
-  const ask = asking(ground, door);
-  const clientNonce = Buffer.from(ground.random.bytes(24)).toString('base64url');
+const prove = async (
+  context: PoolContext,
+  door: OpenDoor,
+  user: string,
+  password: string,
+): Promise<string> => {
+  const ask = asking(context, door);
+  const clientNonce = Buffer.from(context.random.bytes(24)).toString('base64url');
   const { fingerprint } = door;
   const challenge = challengeOf(
     await ask(joinPaths.hello, sayable({ user, nonce: clientNonce }), { timeoutMs: proveMs }),

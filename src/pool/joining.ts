@@ -5,7 +5,7 @@ import { Fault } from '../std/fault.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Tx, View } from '../store/view.ts';
-import { peerRef } from './ground.ts';
+import { peerRef } from './context.ts';
 import type { OwnPeer } from './peers.ts';
 import { countOf, fieldsOf, flagOf, listOf, ProtocolError, protocolVersions, textOf } from './protocol.ts';
 import type { PeerAddress } from './state.ts';
@@ -156,7 +156,7 @@ export const admit = (store: Store, request: JoinRequest, hostsMax: number): Pro
     }
     const own = peerRef(host);
     if (tx.get('xenact_peer', own) === undefined) tx.create('xenact_peer', own, { host, ...peer });
-    else tx.patch('xenact_peer', own, { ...peer, away: false });
+    else tx.patch('xenact_peer', own, { ...peer, dead: false });
   });
 
 /** Networks of the host that are the pool's too, since they are behind bridges of the same name. */

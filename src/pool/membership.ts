@@ -3,7 +3,7 @@ import type { Ref } from '../model/types.ts';
 import type { Membership } from '../objects/membership.ts';
 import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
-import { type Ground, hostsOf, peerRef } from './ground.ts';
+import { hostsOf, type PoolContext, peerRef } from './context.ts';
 import { join } from './join.ts';
 import { removeHost } from './joining.ts';
 import type { OwnPeer } from './peers.ts';
@@ -20,7 +20,7 @@ export interface SharedCredentials {
 }
 
 export interface MembershipParts {
-  readonly ground: Ground;
+  readonly context: PoolContext;
   readonly pool: Pool;
   readonly door: PoolDoor;
   readonly credentials: SharedCredentials;
@@ -40,7 +40,7 @@ const rotateMsMax = 30_000;
 
 /** A member's users are those of the pool, also after passwords changed while it was away. */
 export const adoptUsers = async (
-  { mesh, log }: Ground,
+  { mesh, log }: PoolContext,
   credentials: SharedCredentials,
   leader: Ref<'host'>,
 ): Promise<void> => {
@@ -54,8 +54,8 @@ export const adoptUsers = async (
 };
 
 export const membershipOf = (parts: MembershipParts): Membership => {
-  const { ground, pool, restart } = parts;
-  const { store, mesh, clock, host, state, isUp } = ground;
+  const { context, pool, restart } = parts;
+  const { store, mesh, clock, host, state, isUp } = context;
   const again = (): void => void clock.after(answerMs, restart);
 
   mesh.serve('ejected', async (_, { from }) => {
@@ -102,21 +102,17 @@ export const membershipOf = (parts: MembershipParts): Membership => {
       while (!(pool.role.kind === 'follows' && pool.role.synced)) {
         if (pool.role.kind === 'leads') throw new Fault('HOST_ITS_OWN_SLAVE');
         if (clock.monotonicMs() > untilMs) throw new Fault('HOST_MASTER_CANNOT_TALK_BACK', ['']);
-        await sleep(clock, ground.limits.seekMs);
+        await sleep(clock, context.limits.seekMs);
       }
     },
     recover: pool.recover,
-    setAside: (one) => {
-      pool.setAside(one);
-      void store
-        .commit((tx) => {
-          if (tx.get('xenact_peer', peerRef(one)) !== undefined)
-            tx.patch('xenact_peer', peerRef(one), { away: true });
-        })
-        .catch(() => {});
-    },
+    setAside: (one) =>
+      store.commit((tx) => {
+        if (tx.get('xenact_peer', peerRef(one)) !== undefined)
+          tx.patch('xenact_peer', peerRef(one), { dead: true });
+      }),
     rotate: async () => {
-      const others = hostsOf(ground).filter((one) => one !== host);
+      const others = hostsOf(context).filter((one) => one !== host);
       const missing = others.find((one) => !isUp(one));
       // A host that is away would not know the new certificates, and could never come back.
       if (missing !== undefined) throw new Fault('HOST_OFFLINE', [missing]);
@@ -127,7 +123,7 @@ export const membershipOf = (parts: MembershipParts): Membership => {
     shareCredentials: async () => {
       const credentials = parts.credentials.exported();
       await Promise.all(
-        hostsOf(ground)
+        hostsOf(context)
           .filter((one) => one !== host && isUp(one))
           .map((one) => mesh.call(one, 'newCredentials', { credentials }, { timeoutMs: followMsMax })),
       );
@@ -136,15 +132,15 @@ export const membershipOf = (parts: MembershipParts): Membership => {
 };
 
 /** The new certificate is used once every host trusts it, and the old one forgotten once nobody uses it. */
-const rotateOwn = async ({ ground, nextCertificate }: MembershipParts): Promise<void> => {
-  const { store, mesh, host } = ground;
+const rotateOwn = async ({ context, nextCertificate }: MembershipParts): Promise<void> => {
+  const { store, mesh, host } = context;
   const own = peerRef(host);
   const { pin, use } = await nextCertificate();
   await store.commit((tx) =>
     tx.patch('xenact_peer', own, { pins: [...tx.require('xenact_peer', own).pins, pin] }),
   );
   const { generation } = store;
-  for (const one of hostsOf(ground)) {
+  for (const one of hostsOf(context)) {
     if (one !== host) await mesh.call(one, 'reached', { generation }, { timeoutMs: rotateMsMax });
   }
   await use();

@@ -1,10 +1,10 @@
 import type { PeerRow } from '../mesh/peer.ts';
 import type { Change } from '../store/version.ts';
-import { type Ground, peerRef } from './ground.ts';
+import { type PoolContext, peerRef } from './context.ts';
 import type { Peer } from './rows.ts';
 
 /** Keeps the links of the mesh in line with the rows, and with what a new member was told before it had any. */
-export const linkPeers = ({ store, mesh, state, host }: Ground): { stop(): void } => {
+export const linkPeers = ({ store, mesh, state, host }: PoolContext): { stop(): void } => {
   const update = (): void => {
     const rows = new Map<string, PeerRow>();
     const told = state.current?.coordinator;
@@ -35,17 +35,10 @@ const isMove = ({ entry, changed }: Change): boolean =>
 export type OwnPeer = Pick<Peer, 'address' | 'port' | 'pins' | 'apiPort'>;
 
 /** Tells the other hosts how this one is reached. */
-export const announce = async ({ store, host }: Ground, own: OwnPeer): Promise<void> => {
+export const announce = async ({ store, host }: PoolContext, own: OwnPeer): Promise<void> => {
   const ref = peerRef(host);
   await store.commit((tx) => {
     if (tx.get('xenact_peer', ref) === undefined) tx.create('xenact_peer', ref, { host, ...own });
-    else tx.patch('xenact_peer', ref, { ...own, away: false });
+    else tx.patch('xenact_peer', ref, { ...own, dead: false });
   });
 };
-
-/** A member says that it will be away, so that nobody waits for its consent. */
-export const sayGoodbye = ({ store, host }: Ground): Promise<void> =>
-  store.commit((tx) => {
-    const ref = peerRef(host);
-    if (tx.get('xenact_peer', ref) !== undefined) tx.patch('xenact_peer', ref, { away: true });
-  });

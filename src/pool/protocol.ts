@@ -4,7 +4,7 @@ import type { Position } from '../store/epochs.ts';
 // What hosts of a pool ask each other. Whatever arrives is read by its reader here before it is used.
 
 /** Version of all that is said among hosts, the lowest that is still spoken and the newest. */
-export const protocolVersions = [1, 1] as const;
+export const protocolVersions = [2, 2] as const;
 
 /** A message of a peer that is not what it should be. */
 export class ProtocolError extends Error {
@@ -57,28 +57,9 @@ export const positionOf = (value: unknown): Position => {
   return cold === true ? { ...position, cold } : position;
 };
 
-/** Further along the one log of the pool. */
+/** Further along the log of the pool. */
 export const isAhead = (a: Position, b: Position): boolean =>
   a.epoch !== b.epoch ? a.epoch > b.epoch : a.generation > b.generation;
-
-/** What a host says of itself to whoever asks. */
-export interface Who {
-  readonly epoch: number;
-  readonly leads: boolean;
-  /** Whom it follows, or ''. */
-  readonly leader: string;
-  readonly position: Position;
-}
-
-export const whoOf = (value: unknown): Who => {
-  const { epoch, leads, leader, position } = fieldsOf(value);
-  return {
-    epoch: countOf(epoch),
-    leads: flagOf(leads),
-    leader: textOf(leader),
-    position: positionOf(position),
-  };
-};
 
 export const carriedOf = (value: unknown): Carried => {
   const { method, args, caller, task, watched, placed } = fieldsOf(value);

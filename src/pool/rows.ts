@@ -19,7 +19,7 @@ export const xenact_peer = defineClass('xenact_peer', {
     ),
     apiPort: dyn(int, 'Port of its HTTPS'),
     proposal: dyn(string, 'Its last change that was decided, so that none is decided twice'),
-    away: dyn(bool, 'It said goodbye or was declared dead: nobody waits for its consent until it is back'),
+    dead: dyn(bool, 'It was declared dead: nobody waits for its word until it is back'),
   },
   messages: {},
 });

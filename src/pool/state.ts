@@ -10,12 +10,23 @@ export interface PoolState {
   readonly epoch: number;
   /** The last epoch in which it led itself; 0: it never did. */
   readonly led: number;
-  /** The last epoch that this host has consented to, and whose it is: at most one host's. */
-  readonly consent?: { readonly epoch: number; readonly host: Ref<'host'> };
+  /**
+   * The leader stopped, and answered nothing beyond this. Who has that much has everything, for as long as nobody
+   * has led since: whoever asks whether it may lead is answered only once this is forgotten.
+   */
+  readonly complete?: Complete;
+  /** What an order may have lost, until it is written into an alert. */
+  readonly alert?: string;
   /** Where a member finds its pool when its rows do not tell, as right after it joined. */
   readonly coordinator?: PeerAddress;
   /** What the next start has to do first: forget the database of before, for another pool or for none. */
   readonly change?: 'joins' | 'ejected';
+}
+
+export interface Complete {
+  readonly host: Ref<'host'>;
+  readonly epoch: number;
+  readonly generation: number;
 }
 
 export interface PeerAddress {
@@ -73,9 +84,9 @@ const isAddress = (value: unknown): value is PeerAddress => {
   );
 };
 
-const isConsent = (value: unknown): boolean => {
-  const { epoch, host } = (value ?? {}) as Record<string, unknown>;
-  return Number.isSafeInteger(epoch) && typeof host === 'string';
+const isComplete = (value: unknown): boolean => {
+  const { epoch, generation, host } = (value ?? {}) as Record<string, unknown>;
+  return Number.isSafeInteger(epoch) && Number.isSafeInteger(generation) && typeof host === 'string';
 };
 
 const parse = (text: string, file: string): PoolState => {
@@ -85,15 +96,18 @@ const parse = (text: string, file: string): PoolState => {
   } catch {
     throw unusable(file);
   }
-  const { host, role, epoch, led, consent, coordinator, change } = state;
+  // Version 0.2.0 also kept a `consent`, of which nothing follows any more.
+  const { consent: _, ...known } = state;
+  const { host, role, epoch, led, complete, alert, coordinator, change } = known;
   const whole =
     typeof host === 'string' &&
     (role === 'coordinator' || role === 'member') &&
     Number.isSafeInteger(epoch) &&
     Number.isSafeInteger(led) &&
-    (consent === undefined || isConsent(consent)) &&
+    (complete === undefined || isComplete(complete)) &&
+    (alert === undefined || typeof alert === 'string') &&
     (coordinator === undefined || isAddress(coordinator)) &&
     (change === undefined || change === 'joins' || change === 'ejected');
   if (!whole) throw unusable(file);
-  return state as unknown as PoolState;
+  return known as unknown as PoolState;
 };

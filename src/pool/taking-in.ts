@@ -7,7 +7,7 @@ import { rolesOfSubject, subjectOfUser, superuser } from '../rules/local-users.t
 import { type Clock, sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import type { View } from '../store/view.ts';
-import type { Ground } from './ground.ts';
+import type { PoolContext } from './context.ts';
 import { invitationsOf, tokenText } from './invitations.ts';
 import { admit, joinRequestOf, joinsItself } from './joining.ts';
 import type { SharedCredentials } from './membership.ts';
@@ -17,7 +17,7 @@ import { type Exchange, isProof, nonceOf, noncesOf, serverSignature } from './pr
 import { fieldsOf, ProtocolError, saidOf, sayable, textOf } from './protocol.ts';
 
 export interface TakingInParts {
-  readonly ground: Ground;
+  readonly context: PoolContext;
   readonly pool: Pool;
   readonly credentials: Pick<SharedCredentials, 'exported' | 'verifier'>;
   readonly own: () => OwnPeer;
@@ -39,10 +39,10 @@ export const wrongProofsOfAllMax = 256;
 
 /** Takes hosts in: first they show that they were asked to come, then what they bring is read. */
 export const takingInOf = (parts: TakingInParts): TakingIn => {
-  const { ground, credentials, fingerprint, pool } = parts;
-  const invitations = invitationsOf(ground);
-  const nonces = noncesOf(ground);
-  const late = latenessOf(ground.clock);
+  const { context, credentials, fingerprint, pool } = parts;
+  const invitations = invitationsOf(context);
+  const nonces = noncesOf(context);
+  const late = latenessOf(context.clock);
   const assertLeads = (): void => {
     if (pool.role.kind !== 'leads') throw new Fault('HOST_IS_SLAVE', [pool.standing().coordinator ?? '']);
   };
@@ -61,7 +61,7 @@ export const takingInOf = (parts: TakingInParts): TakingIn => {
       await late.wait(address);
       throw new Fault('SESSION_AUTHENTICATION_FAILED', [user, 'The user name or the password is wrong']);
     }
-    if (!mayAddHosts(ground.store.committed, user)) {
+    if (!mayAddHosts(context.store.committed, user)) {
       throw new Fault('RBAC_PERMISSION_DENIED', ['pool.join', `Adding a host takes the role ${roleNeeded}`]);
     }
     return { signature: serverSignature(salted, exchange), invitation: invitations.issue(proofMsMax) };
@@ -112,11 +112,11 @@ const userOf = (value: unknown): string => {
 };
 
 const admitted = async (
-  { ground, own, credentials }: TakingInParts,
+  { context, own, credentials }: TakingInParts,
   assertLeads: () => void,
   said: Uint8Array,
 ): Promise<object> => {
-  const { store, state, host, limits } = ground;
+  const { store, state, host, limits } = context;
   const request = joinRequestOf(decodeValue(said));
   if (request.host === host) throw joinsItself(1);
   assertLeads();

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Network } from '../drivers/network.ts';
 import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
-import type { Ground } from './ground.ts';
+import type { PoolContext } from './context.ts';
 import { joined } from './joined.ts';
 
 /** Daemons of two hosts speak to each other through the mesh: neither listens to anybody but its own machine. */
@@ -28,7 +28,7 @@ export interface Tunnel {
 
 /** Opens a socket on this host behind which the daemon of another host answers. */
 export const openTunnel = async (
-  { mesh, random, log, isUp }: Ground,
+  { mesh, random, log, isUp }: PoolContext,
   { network, runFolder }: TunnelOptions,
   host: Ref<'host'>,
 ): Promise<Tunnel> => {
@@ -51,7 +51,10 @@ export const openTunnel = async (
 };
 
 /** Lets the daemons of other hosts speak to this host's. */
-export const serveTunnels = ({ mesh }: Ground, { network, xenopsdSocket }: TunnelOptions): (() => void) =>
+export const serveTunnels = (
+  { mesh }: PoolContext,
+  { network, xenopsdSocket }: TunnelOptions,
+): (() => void) =>
   mesh.serveStream(streamName, async () => {
     const near = await network.connect({ socketPath: xenopsdSocket }, { timeoutMs: connectMs });
     return (far) => void joined(near, far);

@@ -17,6 +17,8 @@ export interface MemoryDurable {
   forget(life: Life): void;
   /** From now on every write fails; undefined: no more. `full`: as on a disk without room. */
   refuseWrites(why: 'full' | 'broken' | undefined): void;
+  /** From now on a group takes as long as this to be on disk; undefined: as long as it did at first. */
+  takeLonger(writeMs: readonly [least: number, most: number] | undefined): void;
   /** How many groups were written so far. */
   readonly written: number;
 }
@@ -31,14 +33,12 @@ export interface MemoryDurableOptions {
  * Groups as wholes: a process that ends while one is being written leaves all of it or nothing, as the seed
  * says, and nobody was told that it is there.
  */
-export const memoryDurable = ({
-  random,
-  writeMs: [leastMs, mostMs] = [0, 0],
-}: MemoryDurableOptions): MemoryDurable => {
+export const memoryDurable = ({ random, writeMs = [0, 0] }: MemoryDurableOptions): MemoryDurable => {
   const rows = new Map<string, StoredRow>();
   let tombstones: readonly Tombstone[] = [];
   let last: WriteGroup | undefined;
   let written = 0;
+  let [leastMs, mostMs] = writeMs;
   let refusal: 'full' | 'broken' | undefined;
 
   const apply = (group: WriteGroup): void => {
@@ -82,6 +82,9 @@ export const memoryDurable = ({
   return {
     get written() {
       return written;
+    },
+    takeLonger: (longer) => {
+      [leastMs, mostMs] = longer ?? writeMs;
     },
     refuseWrites: (why) => {
       refusal = why;

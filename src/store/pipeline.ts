@@ -246,9 +246,11 @@ const fail = (pipeline: Pipeline, group: readonly Staged[], error: unknown): voi
   pipeline.staged = pipeline.written;
   pipeline.stagedEpochs = pipeline.epochs;
   for (const { received } of lost) pipeline.unacknowledged.unshift(...(received?.replaced ?? []));
+  // What lives in memory only was there before, or was not.
+  const first = lost.find(({ received }) => received !== undefined)?.received;
+  if (first !== undefined) pipeline.cold = first.cold;
   const written = unpublished(pipeline);
-  for (const { changes, received } of lost) {
-    if (received?.afresh !== undefined) pipeline.cold = true;
+  for (const { changes } of lost) {
     for (const { entry } of changes) {
       const owner = pipeline.tables.get(entry.cls);
       owner?.revert(entry, written.has(entry) ? written.get(entry) : entry.committed);
@@ -263,6 +265,7 @@ const fail = (pipeline: Pipeline, group: readonly Staged[], error: unknown): voi
 };
 
 const writeFault = (error: unknown): Fault => {
+  // The log says itself why it takes nothing.
   if (error instanceof Fault) return error;
   if (error instanceof DiskFull) {
     return new Fault('OUT_OF_SPACE', ['the data folder: free some space on its disk, then repeat the call']);

@@ -1,7 +1,7 @@
 import type { Batch, CopyPiece } from './batch.ts';
 import { newestEpoch, type Position } from './epochs.ts';
 import { acknowledge } from './pipeline.ts';
-import { applyBatch, catchUp, copyOf, positionOf, replaceAll } from './replication.ts';
+import { applyBatch, catchUp, copyOf, positionOf, replaceAll, type SetAside } from './replication.ts';
 import type { Roles } from './roles.ts';
 import type { Pipeline } from './state.ts';
 import type { Change } from './version.ts';
@@ -34,12 +34,16 @@ export interface Replica extends Pick<Roles, 'decide' | 'lead' | 'follow' | 'rec
 interface ReplicaParts {
   readonly roles: Roles;
   readonly onStaged: ((changes: readonly Change[]) => void) | undefined;
+  readonly setAside: SetAside | undefined;
   /** Throws once the store is closed. */
   readonly open: () => void;
   readonly close: () => Promise<void>;
 }
 
-export const replicaOf = (pipeline: Pipeline, { roles, onStaged, open, close }: ReplicaParts): Replica => ({
+export const replicaOf = (
+  pipeline: Pipeline,
+  { roles, onStaged, setAside, open, close }: ReplicaParts,
+): Replica => ({
   get position() {
     return positionOf(pipeline);
   },
@@ -56,7 +60,7 @@ export const replicaOf = (pipeline: Pipeline, { roles, onStaged, open, close }: 
     return positionOf(pipeline);
   },
   replace: async (pieces) => {
-    await replaceAll(pipeline, pieces, onStaged);
+    await replaceAll(pipeline, pieces, { onStaged, setAside });
     return positionOf(pipeline);
   },
   acknowledge: (generation) => {

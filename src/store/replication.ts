@@ -8,6 +8,7 @@ import {
   type LogMark,
   type RowChange,
 } from './batch.ts';
+import { type Diverged, divergedFrom } from './diverged.ts';
 import { isPrefix, newestEpoch, type Position } from './epochs.ts';
 import { acknowledge, idle, schedule } from './pipeline.ts';
 import type { AnyRecord, Schema } from './schema.ts';
@@ -176,7 +177,6 @@ export const applyBatch = (pipeline: Pipeline, batch: Batch, onStaged: OnStaged)
   }
   checkKnown(pipeline.tables, batch.changes);
   const changes = batch.changes.flatMap((one) => takeChange(pipeline.tables, one) ?? []);
-  pipeline.cold = false;
   return stageReceived(pipeline, changes, batch, { afresh: batch.warms ? 'memory' : undefined }, onStaged);
 };
 
@@ -229,7 +229,9 @@ const stageReceived = (
 ): Promise<void> => {
   pipeline.staged = generation;
   pipeline.stagedEpochs = epochs;
-  const received = { epochs, horizon, generationMax, ...how };
+  const { cold } = pipeline;
+  pipeline.cold = false;
+  const received = { epochs, horizon, generationMax, cold, ...how };
   const durable = how.afresh === 'rows' || changes.some(({ disk }) => disk);
   const applied = new Promise<void>((done, failed) => {
     pipeline.queue.push({ generation, changes, durable, received, done, failed });
@@ -271,11 +273,14 @@ const collect = async (
   throw new BatchRefused('The copy ended before its last piece');
 };
 
+/** Keeps what this host has and the pool lacks, before it is replaced. */
+export type SetAside = (diverged: Diverged) => Promise<void>;
+
 /** Makes this host's rows those of the copy, as one write: a crash leaves what was, or what is to be. */
 export const replaceAll = async (
   pipeline: Pipeline,
   pieces: Iterable<CopyPiece> | AsyncIterable<CopyPiece>,
-  onStaged: OnStaged,
+  { onStaged, setAside }: { readonly onStaged: OnStaged; readonly setAside?: SetAside | undefined },
 ): Promise<void> => {
   const { mark, rows } = await collect(pieces);
   await idle(pipeline);
@@ -283,11 +288,15 @@ export const replaceAll = async (
   if (mark.epoch < newestEpoch(pipeline.epochs)) {
     throw new BatchRefused(`The copy is of epoch ${mark.epoch}; this host knows a later one`);
   }
+  const diverged = divergedFrom(pipeline, mark.epochs);
+  if (diverged !== undefined) {
+    await setAside?.(diverged);
+    if (!pipeline.follows) throw new BatchRefused('This host has begun to decide, and takes no copy');
+  }
   const changes: Change[] = [];
   for (const owner of pipeline.tables.values()) {
     replaceTable(owner, rows.get(owner.schema.cls.name) ?? new Map(), mark.generation, changes);
   }
-  pipeline.cold = false;
   const replaced = pipeline.unacknowledged.splice(0);
   // Whoever heard of this host's own changes must read everything again.
   const how = { afresh: 'rows', replaced } as const;

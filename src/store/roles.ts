@@ -170,9 +170,12 @@ export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
       try {
         await idle(pipeline);
         await takeLead(pipeline, epoch, { follows: before.follows, log });
+        if (mode !== 'paused') throw new Error('Another host began to lead meanwhile');
       } catch (error) {
-        mode = before.mode;
-        pipeline.follows = before.follows;
+        if (mode === 'paused') {
+          mode = before.mode;
+          pipeline.follows = before.follows;
+        }
         release();
         throw error;
       }

@@ -69,6 +69,8 @@ export interface Received {
   readonly generationMax: number;
   /** `rows`: takes the place of everything; `memory`: brings what lives in memory only to a host that just started. */
   readonly afresh?: 'rows' | 'memory' | undefined;
+  /** The host had just started, and had nothing yet of what lives in memory only. */
+  readonly cold: boolean;
   /** What waited to be acknowledged when a copy came, which may not have it. It fails once the copy is written. */
   readonly replaced?: readonly (readonly Staged[])[];
 }

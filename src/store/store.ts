@@ -7,6 +7,7 @@ import { drain } from './pipeline.ts';
 import { reached } from './reached.ts';
 import { pointersOf, type Spare } from './references.ts';
 import { type Replica, replicaOf } from './replica.ts';
+import type { SetAside } from './replication.ts';
 import { type Roles, rolesOf } from './roles.ts';
 import { type AnyRecord, type Schema, schemasOf } from './schema.ts';
 import { openPipeline, type Pipeline } from './state.ts';
@@ -54,6 +55,8 @@ export interface StoreOptions {
   readonly spare?: Spare;
   /** Told of rows that a staged commit changed, before it is durable. */
   readonly onStaged?: (changes: readonly Change[]) => void;
+  /** Keeps what this host had and the pool lacks, before a copy takes its place. Rejecting keeps what is there. */
+  readonly setAside?: SetAside;
   readonly tombstonesMax?: number;
 }
 
@@ -76,7 +79,7 @@ export const openStore = (options: StoreOptions): OpenedStore => {
     { tables, durable, log, tombstonesMax: options.tombstonesMax ?? tombstonesMax },
     loaded,
   );
-  const { derive, onStaged, spare = () => false } = options;
+  const { derive, onStaged, setAside, spare = () => false } = options;
   const settling = { tables, pointers: pointersOf(schemas), spare };
   const roles = rolesOf(pipeline, { schemas, settling, derive, onStaged });
   let closed = false;
@@ -115,7 +118,7 @@ export const openStore = (options: StoreOptions): OpenedStore => {
     amend: (cls, ref, fields) => amend(pipeline, tables.get(cls) as Table, ref, fields),
     reached: (generation, signal) => reached(pipeline, generation, signal),
   };
-  return { store, replica: replicaOf(pipeline, { roles, onStaged, open, close }) };
+  return { store, replica: replicaOf(pipeline, { roles, onStaged, setAside, open, close }) };
 };
 
 const amend = (pipeline: Pipeline, owner: Table, ref: string, fields: AnyRecord): void => {

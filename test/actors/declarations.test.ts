@@ -84,10 +84,19 @@ interface Reference {
 
 const dataModel = referenceJson<Reference>('datamodel.json');
 
+/** Parameters of Xenact's own: the last of their message, and clients of the XenAPI leave them out. */
+const ownParams: Readonly<Record<string, ReferenceParam>> = {
+  'pool.emergency_transition_to_master': { name: 'force', type: 'bool', default: false },
+};
+
 const referenceClass = (cls: AnyClass): ReferenceClass => {
   const found = dataModel.classes.find((candidate) => candidate.name === cls.name);
   if (found === undefined) throw new Error(`The XenAPI has no class ${cls.name}`);
-  return found;
+  const messages = found.messages.map((message) => {
+    const own = ownParams[`${cls.name}.${message.name}`];
+    return own === undefined ? message : { ...message, params: [...message.params, own] };
+  });
+  return { ...found, messages };
 };
 
 const declared: readonly (readonly [string, AnyClass])[] = classes.map((cls) => [cls.name, cls]);

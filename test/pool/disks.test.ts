@@ -4,8 +4,8 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Ref } from '../../src/model/types.ts';
 import type { DiskWanted, OpenDisk } from '../../src/objects/disk.ts';
+import type { PoolContext } from '../../src/pool/context.ts';
 import { disksOpenMax, openDiskOn, pieceBytesMax, serveDisks } from '../../src/pool/disks.ts';
-import type { Ground } from '../../src/pool/ground.ts';
 import { seededRandom } from '../../src/simulation/random.ts';
 import { type HostVolumes, simulatedVolumes } from '../../src/simulation/volumes.ts';
 import { silentLog } from '../../src/std/log.ts';
@@ -19,7 +19,7 @@ let host: World;
 let volumes: HostVolumes;
 let key: string;
 let links: Duplex[];
-let ground: Ground;
+let context: PoolContext;
 let up: boolean;
 
 beforeEach(async () => {
@@ -39,7 +39,7 @@ beforeEach(async () => {
     },
   });
   let handle: (payload: unknown) => (stream: Duplex) => void = () => () => {};
-  ground = {
+  context = {
     isUp: () => up,
     log: silentLog,
     mesh: {
@@ -62,13 +62,13 @@ beforeEach(async () => {
         return near;
       },
     },
-  } as unknown as Ground;
-  serveDisks(ground, { storage: volumes, store: host.store, random });
+  } as unknown as PoolContext;
+  serveDisks(context, { storage: volumes, store: host.store, random });
 });
 afterEach(() => host.close());
 
 const open = (how: DiskWanted['how'] = 'write'): Promise<OpenDisk> =>
-  openDiskOn(ground, there, { vdi, how, operation: 'copy' }, new AbortController().signal);
+  openDiskOn(context, there, { vdi, how, operation: 'copy' }, new AbortController().signal);
 const codeOf = (done: Promise<unknown>): Promise<string> => done.then(String, (error) => error.code);
 const closed = async (): Promise<void> => {
   while (volumes.datapaths('sr', key).length > 0) await new Promise(setImmediate);
@@ -119,7 +119,7 @@ describe('a disk of another host', () => {
 
   test('is not opened for somebody who has given up', async () => {
     const given = AbortSignal.abort(new Error('given up'));
-    const asked = openDiskOn(ground, there, { vdi, how: 'write', operation: 'copy' }, given);
+    const asked = openDiskOn(context, there, { vdi, how: 'write', operation: 'copy' }, given);
     await expect(asked).rejects.toThrow('given up');
     await closed();
   });

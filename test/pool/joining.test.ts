@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OpenDoor, PoolDoor } from '../../src/drivers/pool-door.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { joinPaths, type TakingIn } from '../../src/objects/membership.ts';
-import { type Ground, poolLimits } from '../../src/pool/ground.ts';
+import { type PoolContext, poolLimits } from '../../src/pool/context.ts';
 import { invitationsMax, tokenOf } from '../../src/pool/invitations.ts';
 import { type JoinParts, join } from '../../src/pool/join.ts';
 import type { Pool } from '../../src/pool/pool.ts';
@@ -46,7 +46,7 @@ const stateOf = () => ({
   },
 });
 
-const groundOf = (of: World, host: string): Ground =>
+const groundOf = (of: World, host: string): PoolContext =>
   ({
     ...of.services,
     store: of.store,
@@ -54,7 +54,7 @@ const groundOf = (of: World, host: string): Ground =>
     clock,
     state: stateOf(),
     limits: poolLimits,
-  }) as unknown as Ground;
+  }) as unknown as PoolContext;
 
 beforeEach(async () => {
   clock = manualClock();
@@ -64,7 +64,7 @@ beforeEach(async () => {
   alone = await world();
   const part = () => (role === 'leads' ? { kind: 'leads' } : { kind: 'follows' });
   takingIn = takingInOf({
-    ground: groundOf(pool, pool.host),
+    context: groundOf(pool, pool.host),
     pool: {
       get role() {
         return part();
@@ -112,7 +112,7 @@ const coordinator = ({ path, body, invitation = '' }: Said): Promise<Uint8Array>
 };
 
 const partsOf = (door: PoolDoor, more: Partial<JoinParts> = {}): JoinParts => ({
-  ground: groundOf(alone, alone.host),
+  context: groundOf(alone, alone.host),
   door,
   own: () => ({ address: '10.0.0.2', port: 8444n, pins: ['own'], apiPort: 8443n }),
   fingerprint: joinerPin,
@@ -248,7 +248,7 @@ describe('a host that joins', () => {
     expect(await faultOf(joining(door, right))).toEqual(itself);
     expect(heard).toEqual([]);
     // Where the certificate is everybody's, the coordinator knows its own host.
-    const parts = { ...partsOf(doorTo(coordinator).door), ground: groundOf(alone, pool.host) };
+    const parts = { ...partsOf(doorTo(coordinator).door), context: groundOf(alone, pool.host) };
     await alone.store.commit((tx) => tx.create('host', pool.host, { uuid: 'same' }));
     await alone.store.commit((tx) => tx.delete('host', 'OpaqueRef:joiner' as Ref<'host'>));
     const target = { address: '10.0.0.1', user: 'root', password: right, force: false };
@@ -292,7 +292,7 @@ describe('a coordinator', () => {
       tx.create('host', own, { ...tx.require('host', alone.host), uuid: 'joiner' });
       tx.delete('host', alone.host);
     });
-    await join(partsOf(door, { ground: groundOf(alone, own) }), {
+    await join(partsOf(door, { context: groundOf(alone, own) }), {
       ...{ address: '10.0.0.1', user: 'root', password: right, force: true },
     });
     await clock.advance(5_000);

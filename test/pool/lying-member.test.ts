@@ -2,8 +2,9 @@
 // it take a new certificate or makes it lead, and nobody says of another host how it is known.
 // Method: what a host serves to the others is called as each of them, in each part that the host may play.
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { primaryLog } from '../../src/log/primary/primary.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { type Ground, poolLimits } from '../../src/pool/ground.ts';
+import { type PoolContext, poolLimits } from '../../src/pool/context.ts';
 import { membershipOf } from '../../src/pool/membership.ts';
 import { assertOwnPeer, type Pool, poolOf } from '../../src/pool/pool.ts';
 import type { PoolState } from '../../src/pool/state.ts';
@@ -29,7 +30,10 @@ beforeEach(async () => {
   done = [];
   state = { host: w.host, role: 'member', epoch: 3, led: 0 };
   const mesh = {
-    serve: (name: string, handle: Serve) => void served.set(name, handle),
+    serve: (name: string, handle: Serve) => {
+      served.set(name, handle);
+      return () => {};
+    },
     onPeer: () => () => {},
     call: async (_host: string, name: string) => {
       if (name === 'follow') return { copy: false, generation: w.store.generation };
@@ -45,18 +49,19 @@ beforeEach(async () => {
     },
   };
   const store = Object.create(w.store, {
-    follow: { value: async () => {} },
     reached: { value: async () => {} },
   });
-  const ground = {
-    ...{ ...w.services, store, mesh, state: stateFile, host: w.host, clock, limits: poolLimits },
+  const replica = { position: { epoch: 3, generation: 1 }, follow: async () => {}, pause: async () => {} };
+  const context = {
+    ...{ ...w.services, store, replica, mesh, state: stateFile, host: w.host, clock, limits: poolLimits },
     isUp: () => true,
-  } as unknown as Ground;
-  pool = poolOf(ground, {
-    ...{ replicas: 0, serves: false, addressOf: () => '', cancel: () => false, onLead: async () => {} },
+  } as unknown as PoolContext;
+  pool = poolOf(context, {
+    ...{ serves: false, addressOf: () => '', cancel: () => false, onLead: async () => {} },
+    commits: primaryLog(context, { replicas: 0, alert: async () => {} }),
   });
   membershipOf({
-    ...{ ground, pool, own: () => ({ address: '', port: 1n, pins: [], apiPort: 1n }), fingerprint: '' },
+    ...{ context, pool, own: () => ({ address: '', port: 1n, pins: [], apiPort: 1n }), fingerprint: '' },
     door: { open: async () => Promise.reject(new Error('nobody joins')) },
     credentials: {
       exported: () => 'the hashes of all passwords',
@@ -69,6 +74,7 @@ beforeEach(async () => {
     },
     restart: () => void done.push('restart'),
   });
+  void pool.start({} as never);
 });
 afterEach(async () => {
   await pool.stop();

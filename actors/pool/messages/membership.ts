@@ -61,8 +61,11 @@ export const membership = {
     hidden: true,
   },
   emergency_transition_to_master: {
-    doc: 'Make this member the coordinator, when the old one is gone for good.',
+    doc:
+      'Make this member the coordinator, when the old one is gone for good. Refused, with what may be lost, where it ' +
+      'cannot know that it has every change.',
     role: 'pool-operator',
+    params: { force: [bool, 'Lead all the same, and lose what this member lacks.', false] },
     emergency: true,
     onMember: true,
   },

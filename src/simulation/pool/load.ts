@@ -17,6 +17,8 @@ export interface Told {
   /** Clients that have not come to their end. */
   active: number;
   stopped: boolean;
+  /** Keys that a client was shown, as `<VM>/<key>`. */
+  readonly shown: Set<string>;
   /** The first thing that a client saw and must not see. */
   seen: string | undefined;
 }
@@ -27,13 +29,15 @@ export interface Expected {
   readonly key: string;
   readonly present: boolean;
   readonly open: boolean;
+  /** Somebody has asked for it to be removed. */
+  readonly removing?: true;
 }
 
 /** A client gives a call up after this time, and then knows nothing of it. */
 const patienceMs = 90_000;
 
 export const newTold = (): Told => ({
-  ...{ keys: new Map(), tasks: new Set(), acknowledged: 0, asked: 0 },
+  ...{ keys: new Map(), tasks: new Set(), shown: new Set(), acknowledged: 0, asked: 0 },
   ...{ active: 0, stopped: false, seen: undefined },
 });
 
@@ -180,11 +184,18 @@ const loads: Readonly<Record<Load, (client: Client, host: Host) => Promise<unkno
     const expected = client.own.pop();
     if (expected === undefined) return;
     const { vm, key } = expected;
+    settle(client, { ...expected, removing: true });
     const outcome = await call(client, host, 'VM.remove_from_other_config', vm, key);
     if (succeeded(outcome)) {
-      settle(client, { ...expected, present: false });
+      settle(client, { ...expected, present: false, removing: true });
       look(client, host, { ...expected, present: false });
-    } else if (isOpen(outcome)) settle(client, { ...expected, open: true });
+    } else if (isOpen(outcome)) settle(client, { ...expected, open: true, removing: true });
+  },
+  read: async (client, host) => {
+    const { ref: vm } = anyVm(client);
+    const outcome = await call(client, host, 'VM.get_other_config', vm);
+    if (outcome === 'unknown' || 'fault' in outcome) return;
+    for (const key of outcome.result.keys()) client.told.shown.add(`${vm}/${key}`);
   },
   rename: (client, host) => call(client, host, 'VM.set_name_label', anyVm(client).ref, `by ${client.name}`),
   start: (client, host) => call(client, host, 'VM.start', anyVm(client).ref, false, false),

@@ -48,10 +48,32 @@ export type Trouble =
   | 'designate'
   /** And several in quick succession. */
   | 'designate again and again'
-  /** An operator has a member take over from a coordinator that is dead or cut off. */
-  | 'take over';
+  /** An operator orders a member to lead, whether or not there is need to. */
+  | 'take over'
+  /** And insists, whatever may be lost. */
+  | 'insist'
+  /** A host is stopped in order, and says goodbye. */
+  | 'stop'
+  | 'stop the coordinator'
+  /** An operator declares dead what is off. */
+  | 'declare dead'
+  /** The disk under one host's database takes very long, or takes nothing. */
+  | 'slow disk'
+  | 'failing disk'
+  | 'full disk'
+  /** The files beside it, such as the one that says where the host stands in its pool. */
+  | 'files that cannot be written';
 
-export type Load = 'append' | 'remove' | 'rename' | 'start' | 'shutdown' | 'migrate' | 'task' | 'churn';
+export type Load =
+  | 'append'
+  | 'remove'
+  | 'read'
+  | 'rename'
+  | 'start'
+  | 'shutdown'
+  | 'migrate'
+  | 'task'
+  | 'churn';
 
 const quiet: Readonly<Record<Trouble, number>> = {
   crash: 0,
@@ -67,11 +89,20 @@ const quiet: Readonly<Record<Trouble, number>> = {
   designate: 0,
   'designate again and again': 0,
   'take over': 0,
+  insist: 0,
+  stop: 0,
+  'stop the coordinator': 0,
+  'declare dead': 0,
+  'slow disk': 0,
+  'failing disk': 0,
+  'full disk': 0,
+  'files that cannot be written': 0,
 };
 
 const loads: Readonly<Record<Load, number>> = {
   append: 8,
   remove: 2,
+  read: 3,
   rename: 2,
   start: 3,
   shutdown: 2,
@@ -82,12 +113,13 @@ const loads: Readonly<Record<Load, number>> = {
 
 /** Some seeds have all troubles, others only a few, so that these are seen by themselves. */
 export const optionsOf = (random: SeededRandom): SimulationOptions => {
-  const hosts = random.pick([2, 3, 3, 3, 3, 3, 3, 4, 5]);
+  const hosts = random.pick([2, 2, 2, 3, 3, 3, 3, 4, 5]);
   const most = random.pick([1, 5, 20]);
   const troubles = Object.fromEntries(
     Object.keys(quiet).map((name) => [name, random.chance(0.5) ? random.between(1, 4) : 0]),
   ) as Record<Trouble, number>;
-  troubles['take over'] += 2;
+  // Half of the pools have nobody who insists: nothing at all may be lost there.
+  if (random.chance(0.5)) troubles.insist = 0;
   return {
     hosts,
     vms: 4,

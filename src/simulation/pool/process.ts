@@ -5,15 +5,17 @@ import type { Doors, HostParts, Makers, OwnCertificate } from '../../assembly/pa
 import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
 import type { MeshNetwork } from '../../drivers/mesh-wire.ts';
 import type { Network } from '../../drivers/network.ts';
+import { divergedFiles } from '../../log/diverged.ts';
 import { type Mesh, type MeshOptions, meshOf } from '../../mesh/mesh.ts';
 import type { Ref } from '../../model/types.ts';
 import { hostCaller, type Invoker } from '../../objects/invoke.ts';
-import type { Ground, PoolLimits } from '../../pool/ground.ts';
+import type { PoolContext, PoolLimits } from '../../pool/context.ts';
 import type { Pool } from '../../pool/pool.ts';
 import { openStateFile, type StateFile } from '../../pool/state.ts';
 import { Fault } from '../../std/fault.ts';
 import type { Log } from '../../std/log.ts';
 import type { Durable } from '../../store/durable.ts';
+import type { Log as CommitLog } from '../../store/log.ts';
 import type { Replica } from '../../store/replica.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import type { Life } from '../life.ts';
@@ -42,6 +44,7 @@ export interface Sabotage {
   readonly store?: (store: Store, life: Life) => Store;
   readonly replica?: (replica: Replica, life: Life) => Replica;
   readonly mesh?: (mesh: Mesh, life: Life) => Mesh;
+  readonly commits?: (commits: CommitLog, life: Life) => CommitLog;
   readonly meshOptions?: (options: MeshOptions) => MeshOptions;
   readonly limits?: Partial<PoolLimits>;
   readonly hypervisor?: (hypervisor: Hypervisor) => Hypervisor;
@@ -56,7 +59,7 @@ export interface Process {
   readonly replica: Replica;
   readonly pool: Pool;
   readonly mesh: Mesh;
-  readonly ground: Ground;
+  readonly context: PoolContext;
   /** A call as a client makes it, by wire name. Refused as the edge refuses while the host cannot serve. */
   call(method: string, ...args: readonly unknown[]): Promise<any>;
   callAsync(method: string, ...args: readonly unknown[]): Promise<Ref<'task'>>;
@@ -81,6 +84,7 @@ export interface ProcessOptions {
 }
 
 export const stateFolder = '/var/xenact';
+export const divergedFolder = `${stateFolder}/diverged`;
 export const stateFile = `${stateFolder}/pool.json`;
 
 const same = <T>(part: T): T => part;
@@ -98,11 +102,11 @@ export const startProcess = async (
     {
       ...partsOf(options, state),
       doors: async (host): Promise<Doors> => {
-        const { store, pool, ground, objects, invoker } = host;
-        const { mesh, replica } = ground;
+        const { store, pool, context, objects, invoker } = host;
+        const { mesh, replica } = context;
         life.onEnd(() => objects.stop());
         const calls = callsOf(invoker, pool);
-        born({ ...calls, ...{ life, store, replica, pool, ground, mesh }, stop: () => opened.close() });
+        born({ ...calls, ...{ life, store, replica, pool, context, mesh }, stop: () => opened.close() });
         return { httpsPort, open: () => {}, close: async () => {} };
       },
     },
@@ -123,6 +127,9 @@ export const partsOf = (options: ProcessOptions, state: StateFile): Omit<HostPar
     poolName: 'pool',
     address: name,
     epochMin: 0,
+    diverged: divergedFiles({
+      ...{ disk: machine.disk.of(life), folder: divergedFolder, now: () => life.now() },
+    }),
     database: {
       durable: () => (sabotage.durable ?? same)(machine.durable.of(life), life),
       forget: async () => machine.durable.forget(life),
@@ -159,6 +166,7 @@ const makersOf = ({ sabotage, life, machineOf }: ProcessOptions): Makers => ({
     };
   },
   mesh: (options) => (sabotage.mesh ?? same)(meshOf((sabotage.meshOptions ?? same)(options)), life),
+  commits: (made) => (sabotage.commits ?? same)(made, life),
   objects: (parts): Assembled => {
     const migrationTo = async (to: Ref<'host'>) => ({ url: urlOf(machineOf(to)), close: async () => {} });
     return assemble((sabotage.objects ?? same)({ ...parts, services: { ...parts.services, migrationTo } }));

@@ -1,7 +1,7 @@
 import type { Turns } from '../../drivers/turns.ts';
 import { seededRandom } from '../random.ts';
 import { type Trace, traceOf } from '../trace.ts';
-import { alwaysOf, Broken, checkEnd, unrest } from './invariants.ts';
+import { alwaysOf, Broken, checkEnd, setAsideOf, unrest } from './invariants.ts';
 import { newTold, startLoad } from './load.ts';
 import { optionsOf, type SimulationOptions } from './options.ts';
 import type { Sabotage } from './process.ts';
@@ -63,7 +63,7 @@ export const simulate = async (seed: number, given: SimulateOptions): Promise<Si
     await world.loop.run({ check: always, until: troubles.over });
     told.stopped = true;
     await rest(world, always, () => unrest(world, told));
-    checkEnd(world, told);
+    checkEnd(world, told, await world.loop.finish(setAsideOf(world)));
   } catch (error) {
     const invariant = error instanceof Broken ? error.invariant : 'the simulation goes on';
     failure = { invariant, detail: (error as Error).message };

@@ -1,4 +1,3 @@
-import { hostsOf } from '../../pool/ground.ts';
 import type { SeededRandom } from '../random.ts';
 import { anyReady, ask, weighted } from './load.ts';
 import type { Trouble } from './options.ts';
@@ -37,6 +36,9 @@ const mend = (world: World): void => {
   mesh.paths.setAll(options.network);
   for (const host of world.hosts) {
     host.process?.life.resume();
+    host.machine.durable.refuseWrites(undefined);
+    host.machine.durable.takeLonger(undefined);
+    host.machine.disk.refuseWrites(undefined);
     world.powerOn(host);
     world.start(host);
   }
@@ -87,28 +89,12 @@ const between = (making: Making, ways: 1 | 2): void => {
   });
 };
 
-/** In a pool of two nobody can tell a dead coordinator from one that is cut off, so an operator has to know. */
-const mayTakeOver = (world: World, host: Host): boolean => {
-  const { process } = host;
-  const role = process?.pool?.role;
-  if (process === undefined || role === undefined || role.kind === 'leads') return false;
-  const leader = role.kind === 'follows' ? role.leader : role.last;
-  const coordinator = world.hosts.find(({ ref }) => ref === leader);
-  const gone = coordinator === undefined || coordinator.process === undefined;
-  if (hostsOf(process.ground).length > 2) return gone || !process.ground.isUp(coordinator.ref);
-  return false;
-};
-
-/** Who asks twice for a take-over means it whatever the others say, and operators here never do. */
-const insistMs = 300_000;
-
 const operate = ({ world }: Making, host: Host, method: string, ...args: readonly unknown[]): void => {
   const { process } = host;
   if (process === undefined) return;
   world.trace.note(world.clock.monotonicMs(), 'operator asks', host.name, method, args.map(String).join(' '));
   void ask(world, host, async () => process.call(method, ...args)).then((outcome) => {
     const text = outcome === 'unknown' ? outcome : 'fault' in outcome ? outcome.fault : 'done';
-    if (text === 'done') host.askedMs = undefined;
     world.trace.note(world.clock.monotonicMs(), 'operator heard', host.name, method, text);
   });
 };
@@ -155,18 +141,48 @@ const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
       world.clock.after(random.fraction() * 400, () => designate(making));
     }
   },
-  'take over': (making) => {
+  'take over': (making) => order(making, false),
+  insist: (making) => order(making, true),
+  stop: (making) => stop(making, anyHost(making)),
+  'stop the coordinator': (making) => stop(making, leaders(making.world)[0]),
+  'declare dead': (making) => {
     const { world, random } = making;
-    const nowMs = world.clock.monotonicMs();
-    const able = world.hosts.filter(
-      (host) =>
-        host.ready &&
-        nowMs - (host.askedMs ?? Number.NEGATIVE_INFINITY) > insistMs &&
-        mayTakeOver(world, host),
-    );
-    if (able.length === 0) return;
-    const host = random.pick(able);
-    host.askedMs = nowMs;
-    operate(making, host, 'pool.emergency_transition_to_master');
+    const off = world.hosts.filter(({ process }) => process === undefined);
+    const at = leaders(world)[0];
+    if (at !== undefined && off.length > 0) operate(making, at, 'host.declare_dead', random.pick(off).ref);
   },
+  'slow disk': (making) => {
+    const { durable } = anyHost(making).machine;
+    durable.takeLonger([400, 1_500]);
+    lasts(making, () => durable.takeLonger(undefined));
+  },
+  'failing disk': (making) => refuseWrites(making, 'broken'),
+  'full disk': (making) => refuseWrites(making, 'full'),
+  'files that cannot be written': (making) => {
+    const { disk } = anyHost(making).machine;
+    disk.refuseWrites('EIO');
+    lasts(making, () => disk.refuseWrites(undefined));
+  },
+};
+
+const refuseWrites = (making: Making, why: 'broken' | 'full'): void => {
+  const { durable } = anyHost(making).machine;
+  durable.refuseWrites(why);
+  lasts(making, () => durable.refuseWrites(undefined));
+};
+
+const stop = (making: Making, host: Host | undefined): void => {
+  if (host?.process === undefined) return;
+  const { world, random } = making;
+  world.stop(host, random.fraction() * world.options.lastsMs[1]);
+};
+
+/** Operators err: they order also where there is no need to. */
+const order = (making: Making, force: boolean): void => {
+  const { world, random } = making;
+  const able = world.hosts.filter(({ ready, process }) => ready && process?.pool.role.kind !== 'leads');
+  if (able.length === 0) return;
+  const host = random.pick(able);
+  if (force) world.forced = true;
+  operate(making, host, 'pool.emergency_transition_to_master', force);
 };

@@ -38,8 +38,6 @@ export interface Host {
   boots: boolean;
   /** How often the program was started. */
   runs: number;
-  /** When an operator last had it take over. */
-  askedMs: number | undefined;
 }
 
 /** Machines, the ways between them, and time. */
@@ -57,10 +55,14 @@ export interface World {
   start(host: Host): void;
   /** Ends the process at once, as a signal that nobody can catch does. */
   kill(host: Host): void;
+  /** Ends it in order, as a signal that can be caught does, and starts it again after a while. */
+  stop(host: Host, downMs: number): void;
   powerOff(host: Host): void;
   powerOn(host: Host): void;
   /** Told by whoever watches all processes as they come. */
   onProcess(run: (host: Host, process: Process) => void): void;
+  /** An operator has insisted that a host lead, so what others had answered may be set aside. */
+  forced: boolean;
   /** What went wrong that nobody may ever see, such as a bug that was logged. */
   readonly bugs: string[];
 }
@@ -78,6 +80,9 @@ export interface WorldOptions {
 
 /** Whoever supervises the program starts it again after this time. */
 const restartMs = 1_000;
+
+/** A stop that takes longer is ended. */
+const stopMsMax = 30_000;
 
 export const openWorld = async (given: WorldOptions): Promise<World> => {
   const { options, random, turns, trace, events, sabotage } = given;
@@ -117,7 +122,6 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
       power: 'on',
       boots: true,
       runs: 0,
-      askedMs: undefined,
     });
   }
   const machineOf = (ref: Ref<'host'>): string => hosts.find((host) => host.ref === ref)?.name ?? '';
@@ -173,7 +177,21 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     process.life.end();
   };
   return {
-    ...{ options, random, clock, loop, trace, mesh, metals, past, hosts, start, kill, bugs },
+    ...{ options, random, clock, loop, trace, mesh, metals, past, hosts, start, kill, bugs, forced: false },
+    stop: (host, downMs) => {
+      const { process } = host;
+      if (process === undefined) return;
+      trace.note(clock.monotonicMs(), host.name, 'is stopped');
+      host.ready = false;
+      const end = (): void => {
+        if (host.process !== process) return;
+        kill(host);
+        clock.after(downMs, () => start(host));
+      };
+      if (process.stop === undefined) return end();
+      clock.after(stopMsMax, end);
+      void process.stop().finally(end);
+    },
     powerOff: (host) => {
       host.power = 'off';
       mesh.paths.setPower(host.name, false);

@@ -1,5 +1,5 @@
-import type { CopyPiece } from '../store/batch.ts';
-import type { Replica } from '../store/replica.ts';
+import type { CopyPiece } from '../../store/batch.ts';
+import type { Replica } from '../../store/replica.ts';
 
 /** Whole copies that are under way, one for each host; a host that begins anew gives up the one before. */
 export const copiesOf = (replica: Replica): { next(host: string, begin: boolean): CopyPiece | undefined } => {

@@ -2,10 +2,9 @@ import { MeshFailure } from '../mesh/failure.ts';
 import type { Ref } from '../model/types.ts';
 import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
-import type { Position } from '../store/epochs.ts';
 import type { Authority, Proposal, Verdict } from '../store/proposal.ts';
-import { type Ground, peerOf, peerRef } from './ground.ts';
-import { countOf, fieldsOf, flagOf } from './protocol.ts';
+import { type PoolContext, peerOf, peerRef } from './context.ts';
+import { countOf, fieldsOf } from './protocol.ts';
 
 const callMs = 30_000;
 
@@ -14,11 +13,11 @@ const callMs = 30_000;
  * so that one whose answer was lost is found again in the rows, also when another coordinator has taken over.
  */
 export const authorityOf = (
-  ground: Ground,
+  context: PoolContext,
   leader: () => Ref<'host'> | undefined,
   leads: () => boolean,
 ): Authority => {
-  const { store, mesh, clock, random, host, limits } = ground;
+  const { store, mesh, clock, random, host, limits } = context;
   const incarnation = random.uuid();
   let last = 0;
 
@@ -45,19 +44,19 @@ export const authorityOf = (
     propose: async (proposal) => {
       last += 1;
       const id = `${incarnation}:${last}`;
-      const numbered = peerOf(ground, host) === undefined ? proposal : noting(proposal, peerRef(host), id);
+      const numbered = peerOf(context, host) === undefined ? proposal : noting(proposal, peerRef(host), id);
       const startMs = clock.monotonicMs();
       for (let asked = false, refused = 0; ; ) {
-        if (leads()) return foundHere(ground, id);
+        if (leads()) return foundHere(context, id);
         const to = leader();
         if (to !== undefined) {
           // A change that only makes something new would be refused the second time, and not be called stale.
-          if (asked && isDecided(ground, id)) return { generation: store.generation };
+          if (asked && isDecided(context, id)) return { generation: store.generation };
           // Answers are remembered by request: one that was refused may be put to the same host again once it decides.
           const verdict = await ask(to, numbered, `${id}:${refused}`);
           if (verdict === 'not here') refused += 1;
           else if (verdict !== undefined) {
-            return asked && 'stale' in verdict ? await unlessDecided(ground, id, verdict) : verdict;
+            return asked && 'stale' in verdict ? await unlessDecided(context, id, verdict) : verdict;
           }
           asked = true;
         }
@@ -71,19 +70,20 @@ export const authorityOf = (
 
 /** What is stale may be so by this very change, which was decided when its answer was lost. */
 const unlessDecided = async (
-  ground: Ground,
+  context: PoolContext,
   id: string,
   verdict: { readonly stale: number },
 ): Promise<Verdict> => {
-  const { store } = ground;
+  const { store } = context;
   await store.reached(verdict.stale);
-  return isDecided(ground, id) ? { generation: store.generation } : verdict;
+  return isDecided(context, id) ? { generation: store.generation } : verdict;
 };
 
-const isDecided = (ground: Ground, id: string): boolean => peerOf(ground, ground.host)?.proposal === id;
+const isDecided = (context: PoolContext, id: string): boolean =>
+  peerOf(context, context.host)?.proposal === id;
 
 /** This host took over before it was answered: its rows tell whether the change is among them, or is to be made anew. */
-const foundHere = ({ store, replica, host }: Ground, id: string): Verdict =>
+const foundHere = ({ store, replica, host }: PoolContext, id: string): Verdict =>
   store.latest.get('xenact_peer', peerRef(host))?.proposal === id
     ? { generation: replica.position.generation }
     : { stale: store.generation };
@@ -93,32 +93,3 @@ const noting = (proposal: Proposal, own: Ref<'xenact_peer'>, id: string): Propos
   ...proposal,
   changes: [...proposal.changes, { op: 'patch', cls: 'xenact_peer', ref: own, fields: { proposal: id } }],
 });
-
-/** Brings this host's rows up to those of the leader, which from then on sends what follows. */
-export const catchUp = async (
-  ground: Ground,
-  leader: Ref<'host'>,
-  signal: AbortSignal,
-): Promise<Position> => {
-  const { store, replica, mesh, limits } = ground;
-  const call = (name: string, payload: unknown): Promise<unknown> =>
-    mesh.call(leader, name, payload, { timeoutMs: limits.applyMsMax, signal });
-  for (;;) {
-    const answer = fieldsOf(await call('follow', { position: replica.position }));
-    if (flagOf(answer['copy'])) {
-      await replica.replace(piecesOf(call));
-      continue;
-    }
-    await store.reached(countOf(answer['generation']), signal);
-    return replica.position;
-  }
-};
-
-/** A whole copy, piece after piece. */
-export async function* piecesOf(call: (name: string, payload: unknown) => Promise<unknown>) {
-  for (let begin = true; ; begin = false) {
-    const { piece } = fieldsOf(await call('copy', { begin }));
-    if (piece === undefined || piece === null) return;
-    yield piece as never;
-  }
-}

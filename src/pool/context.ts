@@ -8,7 +8,7 @@ import type { Peer } from './rows.ts';
 import type { StateFile } from './state.ts';
 
 /** What every part of a host's place in its pool stands on. */
-export interface Ground {
+export interface PoolContext {
   readonly store: Store;
   /** The same rows as the pool's log knows them. */
   readonly replica: Replica;
@@ -41,20 +41,18 @@ export interface PoolLimits {
   readonly seekMs: number;
   /** And says so to clients when it has found none for this long. */
   readonly emergencyMs: number;
-  /** Others have this long to say who leads, or to consent to a new coordinator. */
+  /** Others have this long to say who leads. */
   readonly answerMsMax: number;
-  /** A coordinator that was deposed, and hears of no other for this long, asks to lead again. */
-  readonly reclaimMs: number;
   /** A piece of the log must be taken within this time. */
   readonly applyMsMax: number;
   /** A change of a member waits this long for a coordinator. */
   readonly proposalMsMax: number;
   /** A coordinator that stops to be one has this long to write down what it has decided. */
   readonly pauseMsMax: number;
+  /** Members that are linked have this long to follow a new coordinator. */
+  readonly recoverMsMax: number;
   /** Work that was given to a host that went away is given up when it is not back by then. */
   readonly returnMsMax: number;
-  /** Whoever asks twice within this time to lead without the others means it. */
-  readonly insistMs: number;
   /** Groups of commits that wait for one member; one that is further behind asks for what it lacks. */
   readonly batchesWaitingMax: number;
   readonly hostsMax: number;
@@ -65,29 +63,21 @@ export const poolLimits: PoolLimits = {
   seekMs: 250,
   emergencyMs: 3_000,
   answerMsMax: 3_000,
-  reclaimMs: 2_000,
   applyMsMax: 30_000,
   proposalMsMax: 3_600_000,
   pauseMsMax: 1_000,
+  recoverMsMax: 5_000,
   returnMsMax: 10_000,
-  insistMs: 300_000,
   batchesWaitingMax: 1_024,
   hostsMax: 64,
 };
 
 /** All hosts of the pool, this one among them. */
-export const hostsOf = ({ store }: Pick<Ground, 'store'>): readonly Ref<'host'>[] =>
+export const hostsOf = ({ store }: Pick<PoolContext, 'store'>): readonly Ref<'host'>[] =>
   [...store.committed.all('host')].map(([host]) => host);
-
-/** Those whose consent counts: all but those that said goodbye or were declared dead. */
-export const votersOf = ({ store, host }: Pick<Ground, 'store' | 'host'>): readonly Ref<'host'>[] =>
-  hostsOf({ store }).filter((one) => one === host || peerOf({ store }, one)?.away !== true);
-
-/** Two of a pair cannot outvote each other, so a pool of two goes on with one. */
-export const votesNeeded = (voters: number): number => (voters < 3 ? 1 : Math.floor(voters / 2) + 1);
 
 /** A host's row among the peers is under the host's own reference. */
 export const peerRef = (host: Ref<'host'>): Ref<'xenact_peer'> => host as Ref as Ref<'xenact_peer'>;
 
-export const peerOf = ({ store }: Pick<Ground, 'store'>, host: Ref<'host'>): Peer | undefined =>
+export const peerOf = ({ store }: Pick<PoolContext, 'store'>, host: Ref<'host'>): Peer | undefined =>
   store.committed.get('xenact_peer', peerRef(host));
