@@ -220,6 +220,8 @@ const statuses: Readonly<Record<string, number>> = {
   HANDLE_INVALID: 404,
   UUID_INVALID: 404,
   TOO_MANY_PENDING_TASKS: 503,
+  // Misdirected: what else it says is where to go.
+  HOST_IS_SLAVE: 421,
 };
 
 const refusalOf = (error: unknown, head: HttpHead, log: Log): Refusal => {
