@@ -85,7 +85,11 @@ export const checkedMember = (member: Member): Member => {
 };
 
 /** The command line of a member. */
-export const etcdFlags = (given: Member, files: MemberFiles): readonly string[] => {
+export const etcdFlags = (
+  given: Member,
+  files: MemberFiles,
+  quotaBytes: number = quotaBytesMax,
+): readonly string[] => {
   const member = checkedMember(given);
   const { name, token, initial, joins } = member;
   return [
@@ -105,7 +109,7 @@ export const etcdFlags = (given: Member, files: MemberFiles): readonly string[] 
     ...['--pre-vote', '--strict-reconfig-check'],
     ...['--heartbeat-interval', '100', '--election-timeout', '1000'],
     ...['--max-txn-ops', `${operationsMax}`, '--max-request-bytes', `${requestBytesMax}`],
-    ...['--quota-backend-bytes', `${quotaBytesMax}`],
+    ...['--quota-backend-bytes', `${quotaBytes}`],
     ...['--auto-compaction-mode', 'periodic', '--auto-compaction-retention', '10m'],
     // Version 3.4 keeps ten times as many large groups in memory by default.
     ...['--snapshot-count', '10000'],

@@ -4,7 +4,7 @@ import { type Clock, sleep } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import { jsonIn, membersOf } from '../std/reader.ts';
 import { keepBallast } from './ballast.ts';
-import { etcdFlags } from './etcd-flags.ts';
+import { etcdFlags, quotaBytesMax } from './etcd-flags.ts';
 import { refusal } from './refusal.ts';
 import type { EngineStore, OwnMember } from './settings.ts';
 
@@ -52,6 +52,8 @@ export interface MemberLimits {
   readonly stopMsMax: number;
   readonly logBytesMax: number;
   readonly ballastBytes: number;
+  /** At this size of its database the cluster takes no more. */
+  readonly quotaBytes: number;
 }
 
 export const memberLimits: MemberLimits = {
@@ -62,6 +64,7 @@ export const memberLimits: MemberLimits = {
   stopMsMax: 10_000,
   logBytesMax: 16 * 1_048_576,
   ballastBytes: 512 * 1_048_576,
+  quotaBytes: quotaBytesMax,
 };
 
 interface Watch {
@@ -147,7 +150,10 @@ const look = async (ground: MemberGround, watch: Watch): Promise<void> => {
   watch.running = true;
 };
 
-const begin = async ({ disk, processes, store, etcd }: MemberGround, member: OwnMember): Promise<void> => {
+const begin = async (
+  { disk, processes, store, etcd, limits }: MemberGround,
+  member: OwnMember,
+): Promise<void> => {
   const { files } = store;
   if (member.started && !(await disk.exists(`${files.data}/member/wal`))) {
     throw refusal(
@@ -157,7 +163,7 @@ const begin = async ({ disk, processes, store, etcd }: MemberGround, member: Own
     );
   }
   await disk.makeFolder(files.data, 0o700);
-  const pid = await processes.detach(etcd, etcdFlags(member, files), {
+  const pid = await processes.detach(etcd, etcdFlags(member, files, limits.quotaBytes), {
     logFile: files.log,
     cwd: files.folder,
   });

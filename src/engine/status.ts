@@ -93,7 +93,7 @@ export const statusOf = async (ground: EngineGround, hosts: Hosts): Promise<Engi
     engine: use,
     ...(move && { move: { to: move.to, step: move.step } }),
     ...{ cluster, hosts: rows },
-    advice: [...moveAdvice(move, use), ...adviceOf(cluster, rows, failed.why)],
+    advice: [...moveAdvice(move, use), ...adviceOf(cluster, rows, failed.why, ground.limits.quotaBytes)],
   };
 };
 
@@ -181,6 +181,7 @@ const adviceOf = (
   cluster: ClusterStatus | undefined,
   hosts: readonly HostStatus[],
   failed: string | undefined,
+  quotaBytes: number,
 ): readonly string[] => {
   if (cluster === undefined) return [];
   const advice: string[] = [];
@@ -198,7 +199,7 @@ const adviceOf = (
             `${cluster.needed} are.`,
     );
   for (const { name, address, member, disk } of hosts)
-    if (member !== undefined) advice.push(...memberAdvice(`${name} (${address})`, member, disk));
+    if (member !== undefined) advice.push(...memberAdvice(`${name} (${address})`, member, disk, quotaBytes));
   const old = hosts.filter(({ member }) => member?.version && isOlder(member.version, versionWanted));
   if (old.length > 0)
     advice.push(
@@ -218,11 +219,12 @@ const memberAdvice = (
   name: string,
   member: MemberStatusRow,
   disk: HostReport['disk'] | undefined,
+  quotaBytes: number,
 ): readonly string[] => {
   const advice = member.alarms.map((kind) => alarmAdvice(kind, name));
-  if (member.dbSizeBytes > quotaBytesMax * quotaToldAt)
+  if (member.dbSizeBytes > quotaBytes * quotaToldAt)
     advice.push(
-      `${name}: the database has ${percent(member.dbSizeBytes, quotaBytesMax)} of its quota. Delete ` +
+      `${name}: the database has ${percent(member.dbSizeBytes, quotaBytes)} of its quota. Delete ` +
         `what is not needed: ` +
         'old messages, tasks, blobs.',
     );

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { EtcdCluster } from '../drivers/etcd-cluster.ts';
+import type { EtcdAlarm, EtcdCluster } from '../drivers/etcd-cluster.ts';
 import { sleep } from '../std/clock.ts';
 import { endpointsOf, nameOf, share } from './changes.ts';
 import { clientUrlOf, endpointOf } from './etcd-flags.ts';
@@ -15,16 +15,35 @@ import { type ClusterView, isSound, type MemberView, viewOf, withCluster } from 
 
 const compactBytesMin = 64 * 1_048_576;
 
+/**
+ * A file is told to be wasteful by how much larger it is than what is in it; where the cluster is full,
+ * sooner.
+ */
+const wastefulFactor = 2;
+const wastefulFactorFull = 1.1;
+/** Of the quota: below this much a cluster that was full takes changes again. */
+const roomAgainAt = 0.9;
+
+type Sizes = Pick<ClusterView, 'members' | 'alarms'>;
+
 /** The member that gives room back next, the leader last; undefined where none has enough of it. */
-export const nextToDefragment = ({ members }: Pick<ClusterView, 'members'>): MemberView | undefined => {
+export const nextToDefragment = ({ members, alarms }: Sizes): MemberView | undefined => {
+  const full = alarms.some(({ kind }) => kind === 'NOSPACE');
+  const factor = full ? wastefulFactorFull : wastefulFactor;
   const wasteful = members.filter(
     ({ status }) =>
       status !== undefined &&
-      status.dbSizeBytes > compactBytesMin &&
-      status.dbSizeBytes > 2 * status.dbInUseBytes,
+      (full || status.dbSizeBytes > compactBytesMin) &&
+      status.dbSizeBytes > factor * status.dbInUseBytes,
   );
   return wasteful.find((one) => !isLeader(one)) ?? wasteful[0];
 };
+
+/** Alarms of a cluster that was full and has room again. */
+export const alarmsOver = ({ members, alarms }: Sizes, quotaBytes: number): readonly EtcdAlarm[] =>
+  members.every(({ status }) => status !== undefined && status.dbSizeBytes < quotaBytes * roomAgainAt)
+    ? alarms.filter(({ kind }) => kind === 'NOSPACE')
+    : [];
 
 const isLeader = ({ id, status }: MemberView): boolean => status?.leader === id;
 
@@ -65,7 +84,7 @@ const round = async (ground: EngineGround, hosts: Hosts, told: Set<string>): Pro
     const view = await viewOf(cluster);
     await share(ground, hosts, endpointsOf(view));
     await dismissLeft(ground, hosts, view);
-    await defragment(ground, cluster, view);
+    await makeRoom(ground, cluster, view);
   });
 };
 
@@ -96,12 +115,20 @@ const dismissLeft = async (ground: EngineGround, hosts: Hosts, view: ClusterView
   await share(ground, hosts, endpointsOf(view));
 };
 
-const defragment = async ({ log }: EngineGround, cluster: EtcdCluster, view: ClusterView): Promise<void> => {
+/** Members that do not answer while they do it must not be missed, so all others must be there. */
+const makeRoom = async (
+  { log, limits }: EngineGround,
+  cluster: EtcdCluster,
+  view: ClusterView,
+): Promise<void> => {
+  if (!view.members.every(isSound)) return;
   const next = nextToDefragment(view);
-  // Members that do not answer while they do it must not be missed.
-  if (next === undefined || !view.members.every(isSound)) return;
-  log.info({ member: next.endpoint }, 'A member of the cluster gives room back');
-  await cluster.defragment(next.endpoint);
+  if (next !== undefined) {
+    log.info({ member: next.endpoint }, 'A member of the cluster gives room back');
+    await cluster.defragment(next.endpoint);
+    return;
+  }
+  for (const alarm of alarmsOver(view, limits.quotaBytes)) await cluster.disarm(alarm);
 };
 
 const nameRule = /^\d{8}T\d{9}Z$/;

@@ -220,6 +220,28 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
     expect(await get(third)).toBe('the others go on');
   });
 
+  test('a cluster that has reached its quota takes changes again once history was dropped', {
+    timeout: 90_000,
+  }, async () => {
+    const pool = await etcdPool(3, { limits: { quotaBytes: 24 << 20 } });
+    const { coordinator } = pool;
+    await init(pool);
+    const etcd = await clientOf(coordinator);
+    const large = 'x'.repeat(1 << 20);
+    await vi.waitFor(() => expect(put(coordinator, large)).rejects.toThrow('space exceeded'), {
+      ...patience,
+      interval: 1,
+    });
+    await vi.waitFor(() => expect(pool.alerts.join()).toContain('NOSPACE'), patience);
+    const { hosts } = await coordinator.engine.status();
+    expect(hosts.flatMap(({ member }) => member?.alarms ?? [])).toContain('NOSPACE');
+    await expect(put(coordinator, 'small')).rejects.toThrow('space exceeded');
+    const { header } = await etcd.range({ key });
+    await etcd.compact(header.revision);
+    await vi.waitFor(() => put(coordinator, 'small'), patience);
+    expect((await coordinator.engine.status()).advice.join()).not.toContain('NOSPACE');
+  });
+
   test('members keep a bounded number of snapshots', { timeout: 60_000 }, async () => {
     const pool = await etcdPool(3, { limits: { snapshotMs: 200, snapshotsMax: 2 } });
     await init(pool);

@@ -113,7 +113,7 @@ const away = (id: bigint): MemberView => ({ ...viewed(id), status: undefined });
 const wasteful = { dbSizeBytes: 200 * MiB, dbInUseBytes: 90 * MiB };
 
 test('members give room back one at a time, the leader last, where there is much of it', () => {
-  const next = (...members: MemberView[]) => nextToDefragment({ members })?.id;
+  const next = (...members: MemberView[]) => nextToDefragment({ members, alarms: [] })?.id;
   expect(next(viewed(1n), viewed(2n))).toBeUndefined();
   expect(next(viewed(1n, wasteful), viewed(2n, wasteful), viewed(3n))).toBe(2n);
   expect(next(viewed(1n, wasteful), viewed(2n))).toBe(1n);

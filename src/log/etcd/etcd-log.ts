@@ -40,7 +40,7 @@ export const etcdLog = (options: EtcdLogOptions): Log => {
   const listeners = new Set<(now: Leadership) => void>();
   let election: Election | undefined;
   let following: Promise<void> = Promise.resolve();
-  let closed = false;
+  const life = new AbortController();
   const begin = (): Election => {
     election ??= electionOf(ground, options, (now) => {
       for (const told of [...listeners]) told(now);
@@ -56,7 +56,9 @@ export const etcdLog = (options: EtcdLogOptions): Log => {
     follow: async (_leader, _replica, synced, signal) => {
       // One at a time: what the one before took must be on disk before the next looks where the replica is.
       const before = following;
-      const done = before.then(() => tail(ground, { signal, synced }));
+      const done = before.then(() =>
+        tail(ground, { signal: AbortSignal.any([signal, life.signal]), synced }),
+      );
       following = done.catch(() => undefined);
       await done;
     },
@@ -73,8 +75,8 @@ export const etcdLog = (options: EtcdLogOptions): Log => {
     handOver: (to) => handOver(ground, election, to),
     status: () => ({ engine: 'etcd', text: statusOf(ground, election) }),
     close: async () => {
-      if (closed) return;
-      closed = true;
+      if (life.signal.aborted) return;
+      life.abort();
       unrepeat();
       await election?.stop();
       await following;

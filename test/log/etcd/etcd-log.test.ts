@@ -2,7 +2,7 @@
 // on every host, whatever happens to hosts, cluster, watches and leases.
 // Method: hosts over a simulated cluster on a virtual clock; each trouble by itself, and then many by seeds.
 import { describe, expect, test } from 'vitest';
-import { booksOf, digest, type PoolHost, poolOf, uuid, type WrittenBook } from './pool.ts';
+import { booksOf, digest, poolOf, type SimulatedHost, uuid, type WrittenBook } from './pool.ts';
 
 type Pool = ReturnType<typeof poolOf>;
 
@@ -15,7 +15,7 @@ const begun = async (seed: string, options: Parameters<typeof poolOf>[1]): Promi
   return pool;
 };
 
-const others = (pool: Pool): PoolHost[] =>
+const others = (pool: Pool): SimulatedHost[] =>
   [...pool.running.values()].filter((host) => host !== pool.leader());
 
 const keyOf = (name: string): Uint8Array => Buffer.from(`/xenact/${uuid}/${name}`);
@@ -24,7 +24,7 @@ const settled = (pool: Pool, book: WrittenBook): Promise<void> =>
   pool.until(`${book.name} is over`, () => book.outcome !== undefined);
 
 const writeOne = async (pool: Pool): Promise<WrittenBook> => {
-  const book = pool.write(pool.leader() as PoolHost);
+  const book = pool.write(pool.leader() as SimulatedHost);
   await settled(pool, book);
   return book;
 };
@@ -53,7 +53,7 @@ describe('a pool', () => {
     const pool = await begun('delete', { hosts: 2 });
     const book = await writeOne(pool);
     await everywhere(pool, book);
-    const { store } = pool.leader() as PoolHost;
+    const { store } = pool.leader() as SimulatedHost;
     await pool.loop.finish(store.commit((tx) => tx.delete('book' as never, book.name as never)));
     await pool.until('it is gone', () => others(pool).every((host) => !booksOf(host).has(book.name)));
     await alike(pool);
@@ -62,11 +62,11 @@ describe('a pool', () => {
   test('has a new leader when the one it had dies, and nothing acknowledged is lost', async () => {
     const pool = await begun('die', { hosts: 3 });
     const book = await writeOne(pool);
-    const first = pool.leader() as PoolHost;
+    const first = pool.leader() as SimulatedHost;
     const { epoch } = first.now as { epoch: number };
     pool.kill(first.name);
     await pool.until('another leads', () => pool.leader() !== undefined, 15_000);
-    const second = pool.leader() as PoolHost;
+    const second = pool.leader() as SimulatedHost;
     expect((second.now as { epoch: number }).epoch).toBeGreaterThan(epoch);
     expect(booksOf(second).has(book.name)).toBe(true);
     expect((await writeOne(pool)).outcome).toBe('acknowledged');
@@ -77,7 +77,7 @@ describe('a pool', () => {
 
   test('has its leader back at once when that one is started again before its lease is over', async () => {
     const pool = await begun('back', { hosts: 2, limits: { leaseSeconds: 60 } });
-    const first = pool.leader() as PoolHost;
+    const first = pool.leader() as SimulatedHost;
     pool.kill(first.name);
     pool.start(first.name);
     await pool.until('somebody leads', () => pool.leader() !== undefined, 5_000);
@@ -85,22 +85,22 @@ describe('a pool', () => {
 
   test('is handed over to the host that was chosen', async () => {
     const pool = await begun('hand', { hosts: 4 });
-    const first = pool.leader() as PoolHost;
+    const first = pool.leader() as SimulatedHost;
     await pool.loop.finish(first.log.handOver('h3' as never));
     await pool.until('the chosen one leads', () => pool.leader()?.name === 'h3', 5_000);
-    expect(booksOf(pool.leader() as PoolHost)).toEqual(booksOf(first));
+    expect(booksOf(pool.leader() as SimulatedHost)).toEqual(booksOf(first));
   });
 
   test('goes on when the chosen host is not there', async () => {
     const pool = await begun('hand-nobody', { hosts: 3 });
     pool.kill('h2');
-    await pool.loop.finish((pool.leader() as PoolHost).log.handOver('h2' as never));
+    await pool.loop.finish((pool.leader() as SimulatedHost).log.handOver('h2' as never));
     await pool.until('somebody leads', () => pool.leader() !== undefined, 20_000);
   });
 
   test('says whom to ask when an operator orders a host to lead while another does', async () => {
     const pool = await begun('promote', { hosts: 2 });
-    const { log } = others(pool)[0] as PoolHost;
+    const { log } = others(pool)[0] as SimulatedHost;
     await expect(pool.loop.finish(log.promote({ insist: true }))).rejects.toMatchObject({
       params: [expect.stringContaining('pool.designate_new_master')],
     });
@@ -110,7 +110,7 @@ describe('a pool', () => {
 describe('a leader', () => {
   test('that cannot reach the cluster stops before another may lead', async () => {
     const pool = await begun('isolated', { hosts: 3 });
-    const first = pool.leader() as PoolHost;
+    const first = pool.leader() as SimulatedHost;
     const before = pool.clock.monotonicMs();
     pool.cluster.cut(first.name, true);
     await pool.until('it stops', () => !first.leads);
@@ -125,7 +125,7 @@ describe('a leader', () => {
 
   test('that stood still does nothing when it wakes', async () => {
     const pool = await begun('still', { hosts: 3 });
-    const first = pool.leader() as PoolHost;
+    const first = pool.leader() as SimulatedHost;
     first.life.pause();
     await pool.until(
       'another leads',
@@ -144,11 +144,11 @@ describe('a leader', () => {
   test('whose answers are lost finds out what was done', async () => {
     const pool = await begun('lost', { hosts: 3 });
     pool.cluster.loseAnswers(0.7);
-    const books = Array.from({ length: 20 }, () => pool.write(pool.leader() as PoolHost));
+    const books = Array.from({ length: 20 }, () => pool.write(pool.leader() as SimulatedHost));
     await pool.until('all are over', () => books.every(({ outcome }) => outcome !== undefined));
     pool.cluster.loseAnswers(0);
     await pool.until('somebody leads', () => pool.leader() !== undefined);
-    const seen = booksOf(pool.leader() as PoolHost);
+    const seen = booksOf(pool.leader() as SimulatedHost);
     expect(books.filter(({ outcome }) => outcome === 'acknowledged').length).toBeGreaterThan(0);
     for (const { name, outcome } of books) {
       if (outcome === 'acknowledged') expect(seen).toContain(name);
@@ -158,13 +158,13 @@ describe('a leader', () => {
 
   test('whose disk refuses gives way, and what the cluster has is not lost', async () => {
     const pool = await begun('disk', { hosts: 3 });
-    const first = pool.leader() as PoolHost;
+    const first = pool.leader() as SimulatedHost;
     pool.disks.get(first.name)?.refuseWrites('full');
     const book = pool.write(first);
     await settled(pool, book);
     expect(book.outcome).toBe('unknown');
     await pool.until('another leads', () => pool.leader() !== undefined && pool.leader() !== first, 30_000);
-    expect(booksOf(pool.leader() as PoolHost)).toContain(book.name);
+    expect(booksOf(pool.leader() as SimulatedHost)).toContain(book.name);
     pool.disks.get(first.name)?.refuseWrites(undefined);
     await everywhere(pool, book);
     await alike(pool);
@@ -175,7 +175,7 @@ describe('a leader', () => {
     ['did not write the newest group', 'gen'],
   ])('that %s commits nothing', async (_, key) => {
     const pool = await begun(`fence ${key}`, { hosts: 2 });
-    const first = pool.leader() as PoolHost;
+    const first = pool.leader() as SimulatedHost;
     const [there] = pool.cluster.history.range({ key: keyOf(key) }).kvs;
     // As the same value by another hand: only revisions tell.
     const put = { key: keyOf(key), value: there?.value as Uint8Array };
@@ -185,12 +185,12 @@ describe('a leader', () => {
     await settled(pool, book);
     expect(book.outcome).toBe('refused');
     await pool.until('somebody leads', () => pool.leader() !== undefined, 20_000);
-    expect(booksOf(pool.leader() as PoolHost)).not.toContain(book.name);
+    expect(booksOf(pool.leader() as SimulatedHost)).not.toContain(book.name);
   });
 
   test('cuts what waits to what the cluster takes at once', async () => {
     const pool = await begun('large', { hosts: 2 });
-    const { store } = pool.leader() as PoolHost;
+    const { store } = pool.leader() as SimulatedHost;
     const write = (name: string, rows: number, text: string) =>
       store.commit((tx) => {
         for (let row = 0; row < rows; row += 1) {
@@ -206,7 +206,7 @@ describe('a leader', () => {
       params: [expect.stringContaining('do it in parts')],
     });
     expect((await writeOne(pool)).outcome).toBe('acknowledged');
-    await pool.until('all is there', () => booksOf(others(pool)[0] as PoolHost).size === 201);
+    await pool.until('all is there', () => booksOf(others(pool)[0] as SimulatedHost).size === 201);
     await alike(pool);
   });
 });
@@ -245,7 +245,7 @@ describe('a follower', () => {
   test('that was killed while it took the log has all of it after its start', async () => {
     const pool = await begun('killed', { hosts: 2 });
     for (let count = 0; count < 10; count += 1) {
-      pool.write(pool.leader() as PoolHost);
+      pool.write(pool.leader() as SimulatedHost);
       await pool.loop.step();
       await pool.loop.step();
     }
@@ -260,7 +260,7 @@ describe('a follower', () => {
     const pool = await begun('differs', { hosts: 2, limits: { hashMs: 10_000 } });
     const book = await writeOne(pool);
     await everywhere(pool, book);
-    const follower = others(pool)[0] as PoolHost;
+    const follower = others(pool)[0] as SimulatedHost;
     const entry = follower.store.tables.get('book')?.entries.get(book.name);
     Object.assign(entry?.latest?.record ?? {}, { uuid: 'flipped' });
     await pool.loop.run({ untilMs: pool.clock.monotonicMs() + 11_000 });
@@ -275,7 +275,7 @@ describe('a cluster', () => {
   test('that loses its quorum and has it back goes on, with everything that it acknowledged', async () => {
     const pool = await begun('quorum', { hosts: 3 });
     const before = await writeOne(pool);
-    const first = pool.leader() as PoolHost;
+    const first = pool.leader() as SimulatedHost;
     pool.cluster.setQuorum(false);
     const during = pool.write(first);
     await settled(pool, during);
@@ -283,7 +283,7 @@ describe('a cluster', () => {
     await pool.until('nobody leads', () => pool.leader() === undefined);
     pool.cluster.setQuorum(true);
     await pool.until('somebody leads', () => pool.leader() !== undefined, 15_000);
-    expect(booksOf(pool.leader() as PoolHost)).toContain(before.name);
+    expect(booksOf(pool.leader() as SimulatedHost)).toContain(before.name);
     await everywhere(pool, await writeOne(pool));
     await alike(pool);
   });

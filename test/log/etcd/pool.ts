@@ -31,7 +31,7 @@ export interface Bugs {
 
 export interface PoolHost {
   readonly name: string;
-  readonly life: Life;
+  readonly life: Pick<Life, 'state' | 'after'>;
   readonly store: Store;
   readonly replica: Replica;
   readonly log: Log;
@@ -39,6 +39,13 @@ export interface PoolHost {
   readonly now: Leadership;
   readonly leads: boolean;
   readonly follows: boolean;
+  /** Told whenever the part that it plays may have changed. */
+  readonly onRole: (told: () => void) => () => void;
+}
+
+/** One whose process can be held up and ended. */
+export interface SimulatedHost extends PoolHost {
+  readonly life: Life;
 }
 
 export type Outcome = 'acknowledged' | 'refused' | 'unknown';
@@ -70,11 +77,11 @@ export const poolOf = (seed: string, { hosts: count, bugs = {}, limits, operatio
   const disks = new Map(
     names.map((name) => [name, memoryDurable({ random: random.split(name), writeMs: [0.1, 5] })]),
   );
-  const running = new Map<string, PoolHost>();
+  const running = new Map<string, SimulatedHost>();
   const books: WrittenBook[] = [];
   let starts = 0;
 
-  const start = (name: string, mayBegin = name === 'h0'): PoolHost => {
+  const start = (name: string, mayBegin = name === 'h0'): SimulatedHost => {
     starts += 1;
     const life = lifeNamed(name);
     const durable = (disks.get(name) as ReturnType<typeof memoryDurable>).of(life) as Durable;
@@ -105,7 +112,7 @@ export const poolOf = (seed: string, { hosts: count, bugs = {}, limits, operatio
   };
 
   /** Writes a book on a host, if it leads, and notes how that came out. A shelf comes with it, and one of before goes. */
-  const write = (host: PoolHost, name = `book ${books.length}`): WrittenBook => {
+  const write = (host: SimulatedHost, name = `book ${books.length}`): WrittenBook => {
     const book: WrittenBook = { name, outcome: undefined, why: '' };
     books.push(book);
     const done = (outcome: Outcome, why = ''): void => {
@@ -144,20 +151,27 @@ export const poolOf = (seed: string, { hosts: count, bugs = {}, limits, operatio
 const same = <T>(one: T): T => one;
 
 /** Does what the log says. */
-const playing = (parts: Pick<PoolHost, 'name' | 'life' | 'store' | 'replica' | 'log'>): PoolHost => {
+export const playing = <L extends PoolHost['life']>(
+  parts: Pick<PoolHost, 'name' | 'store' | 'replica' | 'log'> & { readonly life: L },
+): PoolHost & { readonly life: L } => {
   const { life, replica, log } = parts;
   let now: Leadership = { kind: 'none' };
   let role: 'leads' | 'follows' | 'neither' = 'neither';
+  const listeners = new Set<() => void>();
+  const plays = (next: typeof role): void => {
+    role = next;
+    for (const told of listeners) told();
+  };
   let turn = new AbortController();
   const play = async (word: Leadership, signal: AbortSignal): Promise<void> => {
     if (word.kind === 'here') {
       await replica.lead(word.epoch, log);
-      if (!signal.aborted) role = 'leads';
+      if (!signal.aborted) plays('leads');
     } else if (word.kind === 'other') {
       await replica.follow({ propose: () => Promise.reject(new Error('Nothing is proposed here')) });
       if (signal.aborted) return;
       const synced = (): void => {
-        if (!signal.aborted) role = 'follows';
+        if (!signal.aborted) plays('follows');
       };
       await log.follow(word, replica, synced, signal);
     } else await replica.pause();
@@ -165,7 +179,7 @@ const playing = (parts: Pick<PoolHost, 'name' | 'life' | 'store' | 'replica' | '
   let before: Promise<unknown> = Promise.resolve();
   const take = (word: Leadership): void => {
     now = word;
-    role = 'neither';
+    plays('neither');
     turn.abort();
     turn = new AbortController();
     const { signal } = turn;
@@ -185,6 +199,10 @@ const playing = (parts: Pick<PoolHost, 'name' | 'life' | 'store' | 'replica' | '
   log.leadership(take);
   return {
     ...parts,
+    onRole: (told) => {
+      listeners.add(told);
+      return () => listeners.delete(told);
+    },
     get now() {
       return now;
     },

@@ -1,4 +1,4 @@
-import { type Bugs, booksOf, digest, type PoolHost, poolOf } from './pool.ts';
+import { type Bugs, booksOf, digest, poolOf, type SimulatedHost } from './pool.ts';
 
 // One life of a pool in which anything may go wrong, and what must be so whatever went wrong.
 
@@ -31,7 +31,7 @@ export const liveThrough = async (seed: number, bugs: Bugs = {}): Promise<void> 
     .catch(() => fail('nobody ever led'));
   for (const name of pool.names.slice(1)) pool.start(name);
 
-  const seen = new Map<PoolHost, number>();
+  const seen = new Map<SimulatedHost, number>();
   const woken: Woken = new Map();
   const check = (): void => {
     // One that stood still has heard of nothing in the very moment in which it wakes.
@@ -63,16 +63,16 @@ export const liveThrough = async (seed: number, bugs: Bugs = {}): Promise<void> 
 };
 
 /** When a process that stood still was let go on. */
-type Woken = Map<PoolHost['life'], number>;
+type Woken = Map<SimulatedHost['life'], number>;
 
-const wake = ({ clock }: Pool, { life }: PoolHost, woken: Woken): void => {
+const wake = ({ clock }: Pool, { life }: SimulatedHost, woken: Woken): void => {
   woken.set(life, clock.monotonicMs());
   life.resume();
 };
 
 const trouble = (pool: Pool, chance: Pool['random'], woken: Woken): void => {
   const { cluster, running, names } = pool;
-  const hold = (host: PoolHost): void => {
+  const hold = (host: SimulatedHost): void => {
     if (host.life.state === 'paused') wake(pool, host, woken);
     else if (chance.chance(0.5)) host.life.pause();
   };
