@@ -1,5 +1,9 @@
-// A CommonJS module, whose names Node does not see.
 import protobuf from 'protobufjs/minimal.js';
+
+// Of a module in the old form Node knows one name only.
+const { Reader, Writer } = protobuf;
+type Reader = protobuf.Reader;
+type Writer = protobuf.Writer;
 
 /**
  * Messages of protocol buffers (version 3) as tables of their fields. Integers are numbers and must be exact;
@@ -63,7 +67,7 @@ export class NotProtobuf extends Error {
 }
 
 export const encode = <M extends Message>(message: M, value: Encodable<M>): Buffer => {
-  const writer = protobuf.Writer.create();
+  const writer = Writer.create();
   writeMessage(writer, message, value);
   // On Node the library's writer makes buffers.
   return writer.finish() as Buffer;
@@ -85,7 +89,7 @@ const VARINT = 0;
 const BYTES = 2;
 const GROUP = 3;
 
-const writeMessage = (writer: protobuf.Writer, message: Message, value: Encodable<Message>): void => {
+const writeMessage = (writer: Writer, message: Message, value: Encodable<Message>): void => {
   for (const name in message) {
     const field = message[name] as Field;
     const { type } = field;
@@ -102,23 +106,23 @@ const writeMessage = (writer: protobuf.Writer, message: Message, value: Encodabl
 };
 
 const write = {
-  int: (writer: protobuf.Writer, value: number): void => {
+  int: (writer: Writer, value: number): void => {
     if (!Number.isSafeInteger(value)) throw new NotProtobuf(`${value} is no exact integer`);
     writer.int64(value);
   },
-  id: (writer: protobuf.Writer, value: bigint): void => {
+  id: (writer: Writer, value: bigint): void => {
     const low = Number(BigInt.asIntN(32, value));
     const high = Number(BigInt.asIntN(32, value >> 32n));
     writer.int64({ low, high, unsigned: false } as never);
   },
-  bool: (writer: protobuf.Writer, value: boolean): void => void writer.bool(value),
-  bytes: (writer: protobuf.Writer, value: Uint8Array): void => void writer.bytes(value),
-  text: (writer: protobuf.Writer, value: string): void => void writer.string(value),
+  bool: (writer: Writer, value: boolean): void => void writer.bool(value),
+  bytes: (writer: Writer, value: Uint8Array): void => void writer.bytes(value),
+  text: (writer: Writer, value: string): void => void writer.string(value),
 };
 
 /** Bytes of the result are parts of the input. Throws `NotProtobuf`. */
 export const decode = <M extends Message>(message: M, bytes: Uint8Array): Decoded<M> => {
-  const reader = protobuf.Reader.create(bytes);
+  const reader = Reader.create(bytes);
   try {
     return readMessage(reader, reader.len, message, 0) as Decoded<M>;
   } catch (error) {
@@ -149,7 +153,7 @@ const empty = (message: Message): Record<string, unknown> => {
 };
 
 const readMessage = (
-  reader: protobuf.Reader,
+  reader: Reader,
   end: number,
   message: Message,
   depth: number,
@@ -175,24 +179,24 @@ const readMessage = (
   return value;
 };
 
-const skip = (reader: protobuf.Reader, wireType: number): void => {
+const skip = (reader: Reader, wireType: number): void => {
   if (wireType === GROUP) throw new NotProtobuf('Groups are of an older protocol');
   reader.skipType(wireType);
 };
 
-const readField = (reader: protobuf.Reader, end: number, type: Field['type'], depth: number): unknown => {
+const readField = (reader: Reader, end: number, type: Field['type'], depth: number): unknown => {
   if (typeof type === 'string') return read[type](reader);
   const length = reader.uint32();
   if (length > end - reader.pos) throw new NotProtobuf('A message ends within a field');
   return readMessage(reader, reader.pos + length, type, depth + 1);
 };
 
-const idOf = (reader: protobuf.Reader): bigint => {
+const idOf = (reader: Reader): bigint => {
   const whole = reader.int64() as number | { readonly low: number; readonly high: number };
   return typeof whole === 'number' ? BigInt(whole) : (BigInt(whole.high) << 32n) | BigInt(whole.low >>> 0);
 };
 
-const read: Record<Scalar, (reader: protobuf.Reader) => unknown> = {
+const read: Record<Scalar, (reader: Reader) => unknown> = {
   int: (reader) => {
     const whole = idOf(reader);
     const plain = Number(whole);
