@@ -150,7 +150,7 @@ const hostOf = ({ options, index, store: shared, catalog, places }: HostParts): 
       throw new Error('The test has no facts of a machine');
     },
     authority: () => `127.0.0.${index + 1}`,
-    standing: () => (leads() ? {} : { coordinator: '127.0.0.1' }),
+    availability: () => (leads() ? {} : { coordinator: '127.0.0.1' }),
     restart: () => {},
     ...options.services,
     ...own,

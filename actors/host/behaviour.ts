@@ -50,7 +50,7 @@ export default implement(
   {
     get_servertime: { at: 'home', read: ({ services }) => dateTimeOf(services.clock.now()) },
     get_server_localtime: { at: 'home', read: ({ services }) => localTime(services.clock.now()) },
-    is_in_emergency_mode: { read: ({ services }) => services.standing().emergency !== undefined },
+    is_in_emergency_mode: { read: ({ services }) => services.availability().emergency !== undefined },
     compute_free_memory: { read: ({ view, self: ref }) => freeMemory(view, ref as Ref<'host'>) },
     compute_memory_overhead: {
       read: ({ view, self: ref }) => view.require('host', ref as Ref<'host'>).memory_overhead,

@@ -37,7 +37,7 @@ const assertNoHa = (view: View): void => {
 };
 
 const assertMember = (services: Services): void => {
-  if (services.standing().member !== true) throw new Fault('NOT_IN_EMERGENCY_MODE');
+  if (services.availability().member !== true) throw new Fault('NOT_IN_EMERGENCY_MODE');
 };
 
 const eject = async ({ view, services }: Working<'pool'>, host: Ref<'host'>): Promise<void> => {
@@ -57,7 +57,7 @@ export const membership = {
     read: ({ view, services }, { host }) => {
       view.require('host', host);
       // Rows may be behind, but of itself a host knows.
-      if (host === services.host) return services.standing().member === true;
+      if (host === services.host) return services.availability().member === true;
       return view.only('pool')[1].master !== host;
     },
   },

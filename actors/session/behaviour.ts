@@ -60,7 +60,7 @@ export default implement(
   {
     login_with_password: {
       work: (working, { uname, pwd, originator }) => {
-        const { coordinator } = working.services.standing();
+        const { coordinator } = working.services.availability();
         if (coordinator !== undefined) throw new Fault('HOST_IS_SLAVE', [coordinator]);
         return login(working, uname, pwd, originator);
       },

@@ -32,7 +32,7 @@ export class Unauthorised extends Error {
 }
 
 /** Where sessions are looked up. */
-export type Sessions = Pick<Services, 'store' | 'clock' | 'localSessions' | 'host' | 'standing'>;
+export type Sessions = Pick<Services, 'store' | 'clock' | 'localSessions' | 'host' | 'availability'>;
 
 /** Who calls with a session, which is used by that. Throws SESSION_INVALID. */
 export const sessionCaller = (sessions: Sessions, session: string): Caller => {
@@ -47,9 +47,9 @@ export const sessionCaller = (sessions: Sessions, session: string): Caller => {
  */
 export const callingCaller = (sessions: Sessions, session: string): Caller => {
   const caller = sessionOwner(sessions, session);
-  const { store, host, standing } = sessions;
+  const { store, host, availability } = sessions;
   const openedHere = store.committed.get('session', caller.session)?.this_host === host;
-  const { coordinator, serves } = standing();
+  const { coordinator, serves } = availability();
   if (openedHere && coordinator !== undefined && serves !== true)
     throw new Fault('SESSION_INVALID', [session]);
   return caller;

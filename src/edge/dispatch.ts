@@ -135,7 +135,7 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
 
   return async (method, params, request) => {
     try {
-      const { emergency } = services.standing();
+      const { emergency } = services.availability();
       if (emergency !== undefined && !forEmergencies.has(method))
         return { ...failure(emergency), early: true };
       const unreadable = request.garbled === true ? params.find(isGarbled) : undefined;
@@ -223,7 +223,7 @@ const assertCoordinator = (
   message: WireMessage,
   { session }: Caller,
 ): void => {
-  const { coordinator } = services.standing();
+  const { coordinator } = services.availability();
   if (coordinator === undefined || message.declared?.onMember === true) return;
   if (store.committed.get('session', session)?.pool !== true) throw new Fault('HOST_IS_SLAVE', [coordinator]);
 };
@@ -231,7 +231,7 @@ const assertCoordinator = (
 /** Throws what the same call would be answered with if it came now. */
 const assertStill = (options: DispatcherOptions, { message, args, caller }: Admitted): void => {
   const { catalog, store, services } = options;
-  const { emergency, serves } = services.standing();
+  const { emergency, serves } = services.availability();
   const now = callingCaller(services, caller.session);
   // A member that serves clients does so again once it has found its coordinator.
   if (serves !== true) {

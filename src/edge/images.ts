@@ -194,8 +194,8 @@ async function* unlessAborted<T>(items: AsyncIterable<T>, signal: AbortSignal): 
       if (signal.aborted) return abort();
       // One listener for each item: one promise for all of them would remember every item that raced it.
       signal.addEventListener('abort', abort, { once: true });
-      const settle = (): void => signal.removeEventListener('abort', abort);
-      iterator.next().then(resolve, reject).finally(settle);
+      const release = (): void => signal.removeEventListener('abort', abort);
+      iterator.next().then(resolve, reject).finally(release);
     });
   try {
     for (let item = await next(); item.done !== true; item = await next()) yield item.value;
@@ -257,7 +257,7 @@ const tracked = async (
   run: (use: DiskUse) => Promise<void>,
 ): Promise<void> => {
   const task = queryTaskOf(by.store, caller, request.query);
-  const settle = async (final: (tx: Tx, task: Ref<'task'>) => void): Promise<void> => {
+  const endTask = async (final: (tx: Tx, task: Ref<'task'>) => void): Promise<void> => {
     if (task !== undefined) await by.store.commit((tx) => final(tx, task));
   };
   const { store, objects, services } = by;
@@ -270,8 +270,8 @@ const tracked = async (
       vmOf: (uuid: string) => uuid,
     };
     const fault = faultOf(error, about);
-    await settle((tx, named) => failTask(tx, named, services, fault));
+    await endTask((tx, named) => failTask(tx, named, services, fault));
     throw fault;
   }
-  await settle((tx, named) => succeedTask(tx, named, services, ''));
+  await endTask((tx, named) => succeedTask(tx, named, services, ''));
 };

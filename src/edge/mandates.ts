@@ -29,8 +29,8 @@ export interface Mandates {
 export const mandatesOf = ({
   store,
   localSessions,
-  onStanding,
-}: Pick<Services, 'store' | 'localSessions' | 'onStanding'>): Mandates => {
+  onAvailability,
+}: Pick<Services, 'store' | 'localSessions' | 'onAvailability'>): Mandates => {
   const bySession = new Map<string, Set<Mandate>>();
   let size = 0;
 
@@ -62,7 +62,7 @@ export const mandatesOf = ({
       if (changes.some(({ entry }) => entry.cls === 'subject' || entry.cls === 'role')) reviewAll();
     }),
     localSessions.onEnd(review),
-    onStanding?.(reviewAll) ?? (() => {}),
+    onAvailability?.(reviewAll) ?? (() => {}),
   ];
 
   return {

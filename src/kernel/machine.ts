@@ -4,4 +4,4 @@
  */
 export type Step<S, Fx> = readonly [next: S, ...effects: Fx[]];
 
-export type Machine<S, M, Fx> = (state: S, message: M) => Step<S, Fx>;
+export type StateMachine<S, M, Fx> = (state: S, message: M) => Step<S, Fx>;

@@ -1,5 +1,5 @@
 import * as nact from 'nact';
-import type { Machine } from './machine.ts';
+import type { StateMachine } from './machine.ts';
 
 /** A running actor. Typed, unlike the library's own reference, and with a mailbox that has an end. */
 export interface Local<M> {
@@ -38,7 +38,7 @@ export interface ActorSpec<S, M, Fx> {
   /** What observers know it by, where that is not its name. */
   readonly label?: string;
   readonly initial: S;
-  readonly machine: Machine<S, M, Fx>;
+  readonly machine: StateMachine<S, M, Fx>;
   /** Does one effect. What it answers is told to the actor itself, ahead of everything that waits. */
   readonly perform: (effect: Fx) => M | undefined;
   /** After each message, when its effects are done. */

@@ -143,7 +143,7 @@ const poolView = ({ context, pool, services }: Host): PoolView => {
     isUp: context.isUp,
     assertLeads: () => {
       if (pool.role.kind !== 'leads')
-        throw new Fault('HOST_IS_SLAVE', [pool.standing().coordinator ?? 'the coordinator of this pool']);
+        throw new Fault('HOST_IS_SLAVE', [pool.availability().coordinator ?? 'the coordinator of this pool']);
     },
     assertLeader: pool.assertLeader,
     alert: (name, body) => {

@@ -69,9 +69,9 @@ const unfit = (name: string, why: string): Fault => new Fault('INVALID_VALUE', [
 
 /** Users of a pool that runs. Only its coordinator changes them. */
 export const runningUsers = (services: Services, credentials: OpenedCredentials): Users => {
-  const { store, localSessions, membership, standing } = services;
+  const { store, localSessions, membership, availability } = services;
   const assertLeads = (): void => {
-    const { member, coordinator } = standing();
+    const { member, coordinator } = availability();
     if (member === true) throw new Fault('HOST_IS_SLAVE', [coordinator ?? 'the coordinator of this pool']);
   };
   const change = async (user: string, make: () => Promise<void>): Promise<void> => {

@@ -1,3 +1,15 @@
+// One host of the pool as another sees it, and the one link between the two:
+//
+//            dial, or be dialled         both have said hello
+//   down ─────────────────────────► greeting ─────────────────► up
+//    ▲   ◄───────────────────────────┘                          │
+//    │      refused, timed out, or the other dial is kept       │
+//    └──────────────────────────────────────────────────────────┘
+//       silence, an error, a certificate that is pinned no more
+//
+// While it is down this side dials again, after waits that grow. Of two dials that cross, the one of the host
+// with the lower reference is kept.
+
 import type { MeshAddress, Wire, WireEvents } from '../drivers/mesh-wire.ts';
 import { type DiallingContext, diallingOf } from './dialling.ts';
 import type { Hello } from './frame.ts';

@@ -36,12 +36,12 @@ export const requestsOf = (clock: Clock, limits: MeshLimits): Requests => {
       if (known !== undefined) return known;
       const execution = begin();
       running.set(id, execution);
-      const settle = (): void => {
+      const remember = (): void => {
         running.delete(id);
         settled.set(id, { execution, atMs: clock.monotonicMs() });
         forget();
       };
-      Promise.resolve(execution.outcome).then(settle, settle);
+      Promise.resolve(execution.outcome).then(remember, remember);
       return execution;
     },
   };

@@ -1,4 +1,4 @@
-import type { Machine, Step } from '../kernel/machine.ts';
+import type { StateMachine, Step } from '../kernel/machine.ts';
 import { Fault } from '../std/fault.ts';
 
 /** One piece of work that somebody asked an object for. */
@@ -46,7 +46,7 @@ const busy = (fault: Fault): boolean => fault.code === 'OTHER_OPERATION_IN_PROGR
  * wait behind others. Every other refusal is an answer at once.
  */
 export const admission =
-  (refusal: Refusal): Machine<Underway, AdmissionMsg, AdmissionFx> =>
+  (refusal: Refusal): StateMachine<Underway, AdmissionMsg, AdmissionFx> =>
   (state, message) => {
     if (message.type === 'ask') return ask(state, message.asked, refusal);
     if (message.type === 'ended') return ended(state, message.id);

@@ -8,7 +8,10 @@ export interface Membership {
   eject(host: Ref<'host'>): Promise<void>;
   /** Makes another host the coordinator while this one still is. */
   designate(host: Ref<'host'>): Promise<void>;
-  /** Makes this host the coordinator when the old one is gone. `force`: also where changes may be missing here. */
+  /**
+   * Makes this host the coordinator when the old one is gone. `force`: also where changes may be missing
+   * here.
+   */
   takeOver(force: boolean): Promise<void>;
   /** Tells this host where its coordinator is now. */
   lookFor(address: string): Promise<void>;

@@ -5,12 +5,12 @@ import type { Ref } from '../model/types.ts';
 import type { Clock, Random } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
+import type { Availability } from './availability.ts';
 import type { Credentials } from './credentials.ts';
 import type { DiskOpener } from './disk.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { LocalSessions } from './local-sessions.ts';
 import type { Membership } from './membership.ts';
-import type { Standing } from './standing.ts';
 
 export interface WayToDaemon {
   readonly url: string;
@@ -38,10 +38,10 @@ export interface Services {
    * Where this host's HTTPS is reached, as in a URL: `10.0.0.5`, or `127.0.0.1:8443` with a port of its own.
    */
   readonly authority: () => string;
-  /** How this host stands in its pool at this moment. */
-  readonly standing: () => Standing;
+  /** Whether this host can serve clients at this moment. */
+  readonly availability: () => Availability;
   /** Told of each change of that, until the returned function is called. Absent: it never changes. */
-  readonly onStanding?: (told: () => void) => () => void;
+  readonly onAvailability?: (told: () => void) => () => void;
   /** What this host can do about its place in the pool. Absent: it cannot be in a pool with others. */
   readonly membership?: Membership;
   /**

@@ -70,7 +70,7 @@ export const membershipOf = (parts: MembershipParts): Membership => {
     return {};
   });
   mesh.serve('credentials', async () => {
-    if (pool.role.kind !== 'leads') throw new Fault('HOST_IS_SLAVE', [pool.standing().coordinator ?? '']);
+    if (pool.role.kind !== 'leads') throw new Fault('HOST_IS_SLAVE', [pool.availability().coordinator ?? '']);
     return { credentials: parts.credentials.exported() };
   });
   mesh.serve('newCredentials', async (payload, { from }) => {

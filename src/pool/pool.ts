@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Ref } from '../model/types.ts';
+import type { Availability } from '../objects/availability.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import type { Places } from '../objects/places.ts';
-import type { Standing } from '../objects/standing.ts';
 import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import type { Leader, Log } from '../store/log.ts';
@@ -19,9 +19,9 @@ import { type Role, type RoleEffect, type RoleMessage, roleMachine } from './rol
 export interface Pool {
   readonly role: Role;
   readonly places: Places;
-  readonly standing: () => Standing;
+  readonly availability: () => Availability;
   /** Told of each change of that, until the returned function is called. */
-  readonly onStanding: (told: () => void) => () => void;
+  readonly onAvailability: (told: () => void) => () => void;
   /**
    * Takes up the part that the log gives this host. Resolves once it leads, follows, or knows what it waits for. What
    * others ask of the objects that live here waits until this host is prepared for it.
@@ -93,8 +93,8 @@ export const poolOf = (context: PoolContext, options: PoolOptions): Pool => {
       return shell.role;
     },
     places: forwarding(context, () => coordinatorOf(shell)),
-    standing: () => standingOf(shell),
-    onStanding: (told) => {
+    availability: () => availabilityOf(shell),
+    onAvailability: (told) => {
       shell.listeners.add(told);
       return () => shell.listeners.delete(told);
     },
@@ -156,9 +156,9 @@ const coordinatorOf = ({ context, role }: Shell): Ref<'host'> => {
   return (role.kind === 'seeks' ? role.last : undefined) ?? context.host;
 };
 
-const standingOf = ({ context, options, role, sinceMs }: Shell): Standing => {
+const availabilityOf = ({ context, options, role, sinceMs }: Shell): Availability => {
   if (isLeading(role)) return {};
-  const member: Standing = { member: true, ...(options.serves && { serves: true as const }) };
+  const member: Availability = { member: true, ...(options.serves && { serves: true as const }) };
   if (role.kind === 'follows' && role.synced) {
     return { ...member, ...(!options.serves && { coordinator: options.addressOf(role.leader) }) };
   }

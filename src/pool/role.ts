@@ -1,4 +1,4 @@
-import type { Machine, Step } from '../kernel/machine.ts';
+import type { StateMachine, Step } from '../kernel/machine.ts';
 import type { Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
 import type { Leader, Leadership } from '../store/log.ts';
@@ -165,7 +165,7 @@ const table: { readonly [K in Role['kind']]: Rules<Extract<Role, { kind: K }>> }
 };
 
 /** The table's rows and columns agree with the kinds of role and message by their types. */
-export const roleMachine: Machine<Role, RoleMessage, RoleEffect> = (role, message) => {
+export const roleMachine: StateMachine<Role, RoleMessage, RoleEffect> = (role, message) => {
   const rule = table[role.kind][message.kind] as (role: Role, message: RoleMessage) => Next;
   return rule(role, message);
 };

@@ -7,15 +7,15 @@ import subject from '../../actors/subject/behaviour.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import type { Route } from '../../src/edge/route.ts';
 import type { Ref } from '../../src/model/types.ts';
+import type { Availability } from '../../src/objects/availability.ts';
 import { roleRef } from '../../src/objects/roles.ts';
-import type { Standing } from '../../src/objects/standing.ts';
 import { asFault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { type Served, served } from './served.ts';
 
 let host: Served;
 let root: Ref<'session'>;
-let standing: Standing;
+let availability: Availability;
 let changed = (): void => {};
 /** How handlers of this test ended: with the code of what their signal said. */
 let ended: string[];
@@ -76,13 +76,13 @@ const routes: readonly Route[] = [
 beforeEach(async () => {
   ended = [];
   begun = [];
-  standing = {};
+  availability = {};
   host = await served({
     routes,
     behaviours: [subject],
     services: {
-      standing: () => standing,
-      onStanding: (told) => {
+      availability: () => availability,
+      onAvailability: (told) => {
         changed = told;
         return () => {};
       },
@@ -177,7 +177,7 @@ describe.each(Object.keys(open))('%s', (kind) => {
   test('goes on when the host no longer leads: its session lives on in the pool', async () => {
     const session = await host.session({ this_host: host.world.host });
     const { over } = await begin(session);
-    standing = { member: true, coordinator: '10.0.0.1' };
+    availability = { member: true, coordinator: '10.0.0.1' };
     changed();
     expect(ended).toEqual([]);
     await commit((tx) => tx.delete('session', session));
@@ -228,9 +228,9 @@ describe('a wait for events', () => {
       [here, 'SESSION_INVALID'],
       [there, 'HOST_IS_SLAVE'],
     ] as const) {
-      standing = {};
+      availability = {};
       const { over } = await wait(session);
-      standing = { member: true, coordinator: '10.0.0.1' };
+      availability = { member: true, coordinator: '10.0.0.1' };
       changed();
       expect(await over).toBe(code);
       expect(await host.json('VM.get_all', session)).toMatchObject({ error: [code, expect.any(String)] });
@@ -240,7 +240,7 @@ describe('a wait for events', () => {
 
   test('goes on where members serve clients', async () => {
     const { over } = await wait(await host.session({ this_host: host.world.host }));
-    standing = { member: true, serves: true, coordinator: '10.0.0.1' };
+    availability = { member: true, serves: true, coordinator: '10.0.0.1' };
     changed();
     await commit((tx) => tx.create('VM', 'OpaqueRef:vm' as Ref<'VM'>, { uuid: 'u' }));
     expect(await over).toContain('OpaqueRef:vm');

@@ -69,7 +69,7 @@ beforeEach(async () => {
       get role() {
         return part();
       },
-      standing: () => ({ coordinator: '10.0.0.1' }),
+      availability: () => ({ coordinator: '10.0.0.1' }),
     } as unknown as Pool,
     credentials: { exported: () => 'users of the pool', verifier: () => verifier },
     own: () => ({ address: '10.0.0.1', port: 8444n, pins: ['pin'], apiPort: 8443n }),

@@ -5,18 +5,18 @@ import type { Log } from '../../std/log.ts';
 import type { Struct, Value } from '../../std/value.ts';
 import type { Backend } from './backend.ts';
 import type { Epochs } from './epochs.ts';
-import { type Machine, type Machines, powerStateOf } from './machines.ts';
 import type { Handovers } from './migration/handovers.ts';
 import type { Queues } from './queues.ts';
 import type { DiskStorage } from './storage.ts';
 import type { Work } from './tasks.ts';
 import type { Updates } from './updates.ts';
+import { powerStateOf, type VmEntries, type VmEntry } from './vm-entries.ts';
 
 /** What every operation of the daemon works with. */
 export interface Core {
   readonly backend: Backend;
   readonly storage: DiskStorage;
-  readonly machines: Machines;
+  readonly entries: VmEntries;
   readonly queues: Queues;
   readonly updates: Updates;
   readonly clock: Clock;
@@ -38,23 +38,23 @@ export interface RestartDelay {
 }
 
 /** What a client is told when the VM is not in the state that an operation needs. */
-export const badPowerState = (machine: Machine, expected: string): XenopsError =>
-  new XenopsError('Bad_power_state', [powerStateOf(machine), expected]);
+export const badPowerState = (entry: VmEntry, expected: string): XenopsError =>
+  new XenopsError('Bad_power_state', [powerStateOf(entry), expected]);
 
-export const announceVm = (core: Core, machine: Machine): void => core.updates.add(['Vm', machine.id]);
+export const announceVm = (core: Core, entry: VmEntry): void => core.updates.add(['Vm', entry.id]);
 
 /** The VM and all its devices. */
-export const announceAll = (core: Core, machine: Machine): void => {
-  for (const device of machine.vbds.keys()) core.updates.add(['Vbd', [machine.id, device]]);
-  for (const device of machine.vifs.keys()) core.updates.add(['Vif', [machine.id, device]]);
-  announceVm(core, machine);
+export const announceAll = (core: Core, entry: VmEntry): void => {
+  for (const device of entry.vbds.keys()) core.updates.add(['Vbd', [entry.id, device]]);
+  for (const device of entry.vifs.keys()) core.updates.add(['Vif', [entry.id, device]]);
+  announceVm(core, entry);
 };
 
 /** The VM is no more: watchers hear of it, and find nothing when they look. */
-export const announceGone = (core: Core, machine: Machine): void => {
-  for (const device of machine.vbds.keys()) core.updates.drop(['Vbd', [machine.id, device]]);
-  for (const device of machine.vifs.keys()) core.updates.drop(['Vif', [machine.id, device]]);
-  core.updates.gone(['Vm', machine.id]);
+export const announceGone = (core: Core, entry: VmEntry): void => {
+  for (const device of entry.vbds.keys()) core.updates.drop(['Vbd', [entry.id, device]]);
+  for (const device of entry.vifs.keys()) core.updates.drop(['Vif', [entry.id, device]]);
+  core.updates.gone(['Vm', entry.id]);
 };
 
 /** The work of something that no client asked for: it has no task and is never cancelled. */

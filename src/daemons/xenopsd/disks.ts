@@ -1,10 +1,10 @@
 import { type Vbd, type XenopsDisk, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import type { GuestDisk } from './backend.ts';
 import type { Core } from './core.ts';
-import type { Machine } from './machines.ts';
 import type { Datapath, DiskPlace } from './storage.ts';
+import type { VmEntry } from './vm-entries.ts';
 
-// A disk is held by a datapath. Every datapath is noted in the machine and saved before storage hears of
+// A disk is held by a datapath. Every datapath is noted in the entry and saved before storage hears of
 // it, so that a daemon which is killed in between knows afterwards what to give back.
 
 /** The storage disk behind `disk`; a path of the host needs none. */
@@ -27,32 +27,32 @@ const guestPath = (vbd: Vbd, domid: number): Datapath | undefined => {
 const vbdDatapathName = (domid: number, device: string): string => `vbd/${domid}/${device}`;
 
 /** Notes every disk that a guest will get, in one save. */
-export const noteDisks = async (core: Core, machine: Machine, domid: number): Promise<void> => {
-  for (const vbd of machine.vbds.values()) {
+export const noteDisks = async (core: Core, entry: VmEntry, domid: number): Promise<void> => {
+  for (const vbd of entry.vbds.values()) {
     const path = guestPath(vbd, domid);
-    if (path !== undefined) machine.datapaths.set(path.name, path);
+    if (path !== undefined) entry.datapaths.set(path.name, path);
   }
-  await core.machines.save(machine);
+  await core.entries.save(entry);
 };
 
 /** Attaches and activates what is behind `vbd`. On failure nothing of it stays attached. */
 export const openDisk = async (
   core: Core,
-  machine: Machine,
+  entry: VmEntry,
   vbd: Vbd,
   domid: number,
   debugInfo: string,
 ): Promise<GuestDisk> => {
   const path = guestPath(vbd, domid);
   if (vbd.backend === undefined) return { vbd, path: undefined, format: 'raw' };
-  const place = await hold(core, machine, vbd.backend, path, vbd.mode === 'ReadWrite', debugInfo);
+  const place = await hold(core, entry, vbd.backend, path, vbd.mode === 'ReadWrite', debugInfo);
   return { vbd, ...place };
 };
 
 /** Like `openDisk`, without activating it: another host may still write to it. */
 export const attachDisk = async (
   core: Core,
-  _machine: Machine,
+  _machine: VmEntry,
   vbd: Vbd,
   domid: number,
   debugInfo: string,
@@ -63,53 +63,53 @@ export const attachDisk = async (
 };
 
 /** What the present domain holds. A path of an earlier one may be left, which storage did not take back. */
-const currentPaths = (machine: Machine): readonly Datapath[] => {
-  const prefix = vbdDatapathName(machine.domid ?? 0, '');
-  return [...machine.datapaths.values()].filter(({ name }) => name.startsWith(prefix));
+const currentPaths = (entry: VmEntry): readonly Datapath[] => {
+  const prefix = vbdDatapathName(entry.domid ?? 0, '');
+  return [...entry.datapaths.values()].filter(({ name }) => name.startsWith(prefix));
 };
 
 /** All disks of a guest that was moved to here and whose other host has let go of them. */
-export const activateDisks = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
-  for (const path of currentPaths(machine)) await core.storage.activate(path, debugInfo);
+export const activateDisks = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  for (const path of currentPaths(entry)) await core.storage.activate(path, debugInfo);
 };
 
 /** Lets go of all disks, so that another host may write to them, and keeps what leads back to them. */
-export const deactivateDisks = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
-  for (const path of machine.datapaths.values()) await core.storage.deactivate(path, debugInfo);
+export const deactivateDisks = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  for (const path of entry.datapaths.values()) await core.storage.deactivate(path, debugInfo);
 };
 
 /** The way back from `deactivateDisks`, also for a daemon that does not know how far it got. */
-export const reopenDisks = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
-  for (const path of currentPaths(machine)) {
-    const device = path.name.slice(vbdDatapathName(machine.domid ?? 0, '').length);
-    await core.storage.attach(path, machine.vbds.get(device)?.mode === 'ReadWrite', debugInfo);
+export const reopenDisks = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  for (const path of currentPaths(entry)) {
+    const device = path.name.slice(vbdDatapathName(entry.domid ?? 0, '').length);
+    await core.storage.attach(path, entry.vbds.get(device)?.mode === 'ReadWrite', debugInfo);
     await core.storage.activate(path, debugInfo);
   }
 };
 
 export const closeDisk = async (
   core: Core,
-  machine: Machine,
+  entry: VmEntry,
   device: string,
   debugInfo: string,
 ): Promise<void> => {
-  const name = vbdDatapathName(machine.domid ?? 0, device);
-  const path = machine.datapaths.get(name);
-  if (path !== undefined) await release(core, machine, path, debugInfo);
-  await core.machines.save(machine);
+  const name = vbdDatapathName(entry.domid ?? 0, device);
+  const path = entry.datapaths.get(name);
+  if (path !== undefined) await release(core, entry, path, debugInfo);
+  await core.entries.save(entry);
 };
 
 /** Lends `use` the path of a disk that this host itself reads or writes, such as a guest's saved memory. */
 export const withHostDisk = async <T>(
   core: Core,
-  machine: Machine,
+  entry: VmEntry,
   disk: XenopsDisk,
   readWrite: boolean,
   debugInfo: string,
   use: (path: string) => Promise<T>,
 ): Promise<T> => {
-  const path = datapathOf(disk, `xenopsd/${machine.id}`, '0');
-  const { path: file, format } = await hold(core, machine, disk, path, readWrite, debugInfo);
+  const path = datapathOf(disk, `xenopsd/${entry.id}`, '0');
+  const { path: file, format } = await hold(core, entry, disk, path, readWrite, debugInfo);
   try {
     if (format !== 'raw') {
       throw new XenopsError('Internal_error', [
@@ -118,67 +118,67 @@ export const withHostDisk = async <T>(
     }
     return await use(file);
   } finally {
-    if (path !== undefined) await release(core, machine, path, debugInfo);
+    if (path !== undefined) await release(core, entry, path, debugInfo);
   }
 };
 
 const hold = async (
   core: Core,
-  machine: Machine,
+  entry: VmEntry,
   disk: XenopsDisk,
   path: Datapath | undefined,
   readWrite: boolean,
   debugInfo: string,
 ): Promise<DiskPlace> => {
   if (path === undefined) return { path: disk[1], format: 'raw' };
-  if (!machine.datapaths.has(path.name)) {
-    machine.datapaths.set(path.name, path);
-    await core.machines.save(machine);
+  if (!entry.datapaths.has(path.name)) {
+    entry.datapaths.set(path.name, path);
+    await core.entries.save(entry);
   }
   try {
     const place = await core.storage.attach(path, readWrite, debugInfo);
     await core.storage.activate(path, debugInfo);
     return place;
   } catch (error) {
-    await release(core, machine, path, debugInfo);
+    await release(core, entry, path, debugInfo);
     throw error;
   }
 };
 
 /** Storage that refuses to take a disk back is asked again at the VM's next start or removal. */
-const release = async (core: Core, machine: Machine, path: Datapath, debugInfo: string): Promise<void> => {
+const release = async (core: Core, entry: VmEntry, path: Datapath, debugInfo: string): Promise<void> => {
   try {
     await core.storage.deactivate(path, debugInfo);
     await core.storage.detach(path, debugInfo);
-    machine.datapaths.delete(path.name);
+    entry.datapaths.delete(path.name);
   } catch (error) {
-    core.log.error({ vm: machine.id, path, error }, 'storage did not take a disk back');
+    core.log.error({ vm: entry.id, path, error }, 'storage did not take a disk back');
   }
 };
 
 /** Gives back everything that storage holds for the VM, the last disk first. Does not save. */
-export const releaseAll = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
-  for (const path of [...machine.datapaths.values()].reverse()) await release(core, machine, path, debugInfo);
+export const releaseAll = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  for (const path of [...entry.datapaths.values()].reverse()) await release(core, entry, path, debugInfo);
 };
 
 /**
  * Disks whose writes last for one power cycle only. For the others storage would start a plugin for nothing.
  */
-const resetDisks = (machine: Machine): readonly Datapath[] =>
-  [...machine.vbds.values()].flatMap(({ id, backend, persistent }) => {
+const resetDisks = (entry: VmEntry): readonly Datapath[] =>
+  [...entry.vbds.values()].flatMap(({ id, backend, persistent }) => {
     const path = persistent || backend === undefined ? undefined : datapathOf(backend, id[1], '0');
     return path === undefined ? [] : [path];
   });
 
-export const beginEpochs = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
-  for (const path of resetDisks(machine)) await core.storage.beginEpoch(path, debugInfo);
+export const beginEpochs = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  for (const path of resetDisks(entry)) await core.storage.beginEpoch(path, debugInfo);
 };
 
 /** What fails is left to the next beginning, which forgets what it finds. */
-export const endEpochs = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
-  for (const path of resetDisks(machine)) {
+export const endEpochs = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  for (const path of resetDisks(entry)) {
     await core.storage
       .endEpoch(path, debugInfo)
-      .catch((error: unknown) => core.log.warn({ vm: machine.id, path, error }, 'an epoch did not end'));
+      .catch((error: unknown) => core.log.warn({ vm: entry.id, path, error }, 'an epoch did not end'));
   }
 };

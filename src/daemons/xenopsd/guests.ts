@@ -2,10 +2,10 @@ import type { Guest, Report } from './backend.ts';
 import { announceAll, announceVm, type Core, ownWork } from './core.ts';
 import { releaseAll } from './disks.ts';
 import { dealWithExit } from './lifecycle.ts';
-import { type Exit, goneGuest, liveGuest, type Machine } from './machines.ts';
 import { recoverArrival } from './migration/arrival.ts';
 import type { Doubts } from './migration/doubts.ts';
 import { takeTurn } from './queues.ts';
+import { type Exit, goneGuest, liveGuest, type VmEntry } from './vm-entries.ts';
 
 /** What guests do by themselves, while the daemon is there and while it is not. */
 export interface Guests {
@@ -19,81 +19,81 @@ export const followGuests = (core: Core, doubts: Doubts): Guests => {
   const running = new Set<Promise<void>>();
   const timers = new Set<() => void>();
 
-  const inQueue = (machine: Machine, job: () => Promise<void>): void => {
-    const done = takeTurn(core.queues, machine.id, undefined, job)
+  const inQueue = (entry: VmEntry, job: () => Promise<void>): void => {
+    const done = takeTurn(core.queues, entry.id, undefined, job)
       .catch((error: unknown) =>
-        core.log.error({ vm: machine.id, error }, 'what a guest did by itself could not be followed'),
+        core.log.error({ vm: entry.id, error }, 'what a guest did by itself could not be followed'),
       )
       .finally(() => running.delete(done));
     running.add(done);
   };
-  const dealNow = (machine: Machine): void =>
-    inQueue(machine, () => dealWithExit(core, machine, ownWork(`${machine.vm.name} ended by itself`)));
+  const dealNow = (entry: VmEntry): void =>
+    inQueue(entry, () => dealWithExit(core, entry, ownWork(`${entry.vm.name} ended by itself`)));
   /** The wait is outside the queue, so that whoever wants to end the VM need not wait as well. */
-  const deal = (machine: Machine): void => {
-    const delayMs = restartDelayMs(core, machine);
+  const deal = (entry: VmEntry): void => {
+    const delayMs = restartDelayMs(core, entry);
     if (delayMs > 0) {
-      core.log.warn({ vm: machine.id, delayMs }, 'a guest restarts again and again: it has to wait');
+      core.log.warn({ vm: entry.id, delayMs }, 'a guest restarts again and again: it has to wait');
       const cancel = core.clock.after(delayMs, () => {
         timers.delete(cancel);
-        dealNow(machine);
+        dealNow(entry);
       });
       timers.add(cancel);
-    } else dealNow(machine);
+    } else dealNow(entry);
   };
   const report: Report = (vm, what) => {
-    const machine = core.machines.getAny(vm);
-    if (machine === undefined || machine.domid === undefined) return;
+    const entry = core.entries.getAny(vm);
+    if (entry === undefined || entry.domid === undefined) return;
     if (typeof what === 'object') {
-      machine.guestAgent = new Map([...(core.backend.guestFeatures ?? []), ...what.guestAgent]);
-      if (machine.arriving === undefined) announceVm(core, machine);
-    } else if (machine.arriving !== undefined) {
+      entry.guestAgent = new Map([...(core.backend.guestFeatures ?? []), ...what.guestAgent]);
+      if (entry.arriving === undefined) announceVm(core, entry);
+    } else if (entry.arriving !== undefined) {
       // Whoever lets it in looks at this.
-      machine.exited ??= what;
-    } else if (machine.exited === undefined) {
-      machine.exited = what;
+      entry.exited ??= what;
+    } else if (entry.exited === undefined) {
+      entry.exited = what;
       core.log.info({ vm, what }, 'a guest ended by itself');
-      for (const watcher of [...machine.exitWatchers]) watcher();
-      deal(machine);
+      for (const watcher of [...entry.exitWatchers]) watcher();
+      deal(entry);
     }
   };
-  const recoverOne = (machine: Machine, guest: Guest | undefined): void => {
-    if (machine.arriving !== undefined) {
-      const { token } = machine.arriving;
-      inQueue(machine, () => recoverArrival(core, machine, token, guest));
+  const recoverOne = (entry: VmEntry, guest: Guest | undefined): void => {
+    if (entry.arriving !== undefined) {
+      const { token } = entry.arriving;
+      inQueue(entry, () => recoverArrival(core, entry, token, guest));
       return;
     }
-    if (machine.domid === undefined) {
+    if (entry.domid === undefined) {
       // Its start was cut short: that it failed is what its client was told.
-      if (guest !== undefined || machine.datapaths.size > 0) {
-        inQueue(machine, async () => {
-          if (machine.guest !== undefined) return;
-          if (guest !== undefined) await core.backend.destroy(machine.id);
-          await releaseAll(core, machine, 'recovery');
-          await core.machines.save(machine);
+      if (guest !== undefined || entry.datapaths.size > 0) {
+        inQueue(entry, async () => {
+          if (entry.guest !== undefined) return;
+          if (guest !== undefined) await core.backend.destroy(entry.id);
+          await releaseAll(core, entry, 'recovery');
+          await core.entries.save(entry);
         });
       }
       return;
     }
-    machine.guest = guest === undefined ? goneGuest() : liveGuest(guest);
-    machine.guestAgent = new Map(core.backend.guestFeatures);
+    entry.guest = guest === undefined ? goneGuest() : liveGuest(guest);
+    entry.guestAgent = new Map(core.backend.guestFeatures);
     // Whatever ended it, nobody was there to see it.
-    if (guest === undefined) machine.exited ??= 'poweroff';
-    if (machine.exited !== undefined) deal(machine);
-    doubts.watch(machine);
+    if (guest === undefined) entry.exited ??= 'poweroff';
+    if (entry.exited !== undefined) deal(entry);
+    doubts.watch(entry);
   };
 
   return {
     recover: async () => {
-      const machines = core.machines.allAny();
+      const entries = core.entries.allAny();
       const guests = await core.backend.recover(
-        machines.map(({ vm }) => vm),
+        entries.map(({ vm }) => vm),
         report,
       );
       const found = new Map(guests.map((guest) => [guest.vm, guest]));
-      for (const machine of machines) {
-        recoverOne(machine, found.get(machine.id));
-        if (machine.arriving === undefined) announceAll(core, machine);
+      for (const entry of entries) {
+        recoverOne(entry, found.get(entry.id));
+        if (entry.arriving === undefined) announceAll(core, entry);
       }
     },
     close: async () => {
@@ -106,10 +106,10 @@ export const followGuests = (core: Core, doubts: Doubts): Guests => {
 const restarting: readonly Exit[] = ['reboot', 'crash'];
 
 /** The first quick restart is let through: people do that. A second one in a row is a loop. */
-const restartDelayMs = (core: Core, machine: Machine): number => {
-  if (machine.guest === undefined || machine.exited === undefined) return 0;
-  const ranMs = core.clock.now() - 1000 * machine.guest.startTime;
-  const quick = restarting.includes(machine.exited) && ranMs < core.restarts.ranMsMin;
-  machine.quickRestarts = quick ? machine.quickRestarts + 1 : 0;
-  return machine.quickRestarts > 1 ? core.restarts.delayMs : 0;
+const restartDelayMs = (core: Core, entry: VmEntry): number => {
+  if (entry.guest === undefined || entry.exited === undefined) return 0;
+  const ranMs = core.clock.now() - 1000 * entry.guest.startTime;
+  const quick = restarting.includes(entry.exited) && ranMs < core.restarts.ranMsMin;
+  entry.quickRestarts = quick ? entry.quickRestarts + 1 : 0;
+  return entry.quickRestarts > 1 ? core.restarts.delayMs : 0;
 };

@@ -71,14 +71,14 @@ const readArguments = (): Arguments => {
 
 const backendOf = async (given: Arguments, log: Log): Promise<Backend> => {
   const { backend: kind, state, config } = given;
-  const machine = { disk: nodeDisk, network: nodeNetwork, clock: nodeClock, log };
+  const entry = { disk: nodeDisk, network: nodeNetwork, clock: nodeClock, log };
   if (kind === 'qemu') {
     const folder = `${state}/qemu`;
     await nodeDisk.makeFolder(folder);
     const kernels = guestKernelsIn(nodeDisk, given.guestKernels);
     const { diskFolders, guestUsers } = given;
     return qemuBackend({
-      ...machine,
+      ...entry,
       ...{ state: folder, processes: nodeProcesses, random: nodeRandom, kernels, diskFolders },
       // Only root may become others.
       ...(guestUsers !== undefined && process.getuid?.() === 0 && { firstUser: Number(guestUsers) }),
@@ -86,7 +86,7 @@ const backendOf = async (given: Arguments, log: Log): Promise<Backend> => {
   }
   if (kind !== 'sim') throw new Error(`--backend is qemu or sim, not ${kind}`);
   const rules = config === undefined ? {} : readSimConfig(await nodeDisk.readText(config, CONFIG_MAX));
-  return simBackend({ ...machine, state: `${state}/sim`, config: rules });
+  return simBackend({ ...entry, state: `${state}/sim`, config: rules });
 };
 
 /** Simulated guests may restart as often as a test likes. */

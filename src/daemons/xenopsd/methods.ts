@@ -20,20 +20,13 @@ import { announceAll, announceGone, announceVm, badPowerState, type Core, type M
 import * as devices from './devices.ts';
 import { releaseAll } from './disks.ts';
 import * as lifecycle from './lifecycle.ts';
-import {
-  type Machine,
-  metadataOfMachine,
-  stateOf,
-  tokenOfNote,
-  vbdOfMachine,
-  vifOfMachine,
-} from './machines.ts';
 import { dismiss, expectArrival } from './migration/arrival.ts';
-import { migrate, settle } from './migration/departure.ts';
+import { migrate, resolveDoubt } from './migration/departure.ts';
 import type { Doubts } from './migration/doubts.ts';
 import { journeyOf, migrationMethods } from './migration/methods.ts';
 import { takeTurn } from './queues.ts';
 import type { Tasks, Work } from './tasks.ts';
+import { metadataOfEntry, stateOf, tokenOfNote, type VmEntry, vbdOfEntry, vifOfEntry } from './vm-entries.ts';
 
 /** Who answers besides the core. */
 export interface MethodsOptions {
@@ -70,46 +63,46 @@ const inQueue = <T>(
   core: Core,
   vm: string,
   signal: AbortSignal,
-  run: (machine: Machine) => Promise<T>,
-): Promise<T> => takeTurn(core.queues, vm, signal, () => run(core.machines.find(vm)));
+  run: (entry: VmEntry) => Promise<T>,
+): Promise<T> => takeTurn(core.queues, vm, signal, () => run(core.entries.find(vm)));
 
 /** Answers a task's id; its work runs in the queue of the VM. One for an unknown VM is refused at once. */
 const asTask =
   (
     { core, tasks }: MethodsOptions,
     vmOfArgs: (args: Struct) => string,
-    prepare: (args: Struct) => (machine: Machine, work: Work) => Promise<void>,
+    prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>,
   ): Method =>
   (args, debugInfo) => {
     const vm = vmOfArgs(args);
     const run = prepare(args);
-    core.machines.find(vm);
+    core.entries.find(vm);
     return tasks.create(debugInfo, async (work) => {
-      await inQueue(core, vm, work.signal, async (machine) => {
+      await inQueue(core, vm, work.signal, async (entry) => {
         core.epochs.check(debugInfo);
-        await certainly(core, machine, debugInfo);
-        await run(machine, work);
+        await certainly(core, entry, debugInfo);
+        await run(entry, work);
       });
       return undefined;
     });
   };
 
 /** A VM that may have moved away is not worked on before that is known. */
-const certainly = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
-  if ((await settle(core, machine, debugInfo)) === 'gone') {
-    throw new XenopsError('Does_not_exist', ['VM', machine.id]);
+const certainly = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  if ((await resolveDoubt(core, entry, debugInfo)) === 'gone') {
+    throw new XenopsError('Does_not_exist', ['VM', entry.id]);
   }
 };
 
 /** Power is cut whatever state the VM is in, on its way to here or from here as well. */
 const cutPower = ({ core, tasks }: MethodsOptions, vm: string, debugInfo: string): string => {
-  const machine = core.machines.getAny(vm) ?? core.machines.find(vm);
+  const entry = core.entries.getAny(vm) ?? core.entries.find(vm);
   const cancelled = new XenopsError('Cancelled', [`the migration of ${vm}, which was shut down`]);
   return tasks.create(debugInfo, async (work) => {
-    machine.cut?.abort(cancelled);
+    entry.cut?.abort(cancelled);
     await takeTurn(core.queues, vm, work.signal, async () => {
       core.epochs.check(debugInfo);
-      const there = core.machines.getAny(vm);
+      const there = core.entries.getAny(vm);
       if (there?.arriving !== undefined) await dismiss(core, there, debugInfo);
       else if (there !== undefined) await lifecycle.shutdown(core, there, undefined, work);
     });
@@ -129,7 +122,7 @@ const daemonMethods = ({ core, tasks, instanceId, stop }: MethodsOptions): Metho
     }),
   get_diagnostics: () =>
     JSON.stringify({
-      vms: core.machines.all().length,
+      vms: core.entries.all().length,
       tasks: tasks.list().length,
       updates: core.updates.lastId(),
     }),
@@ -194,16 +187,16 @@ const updateMethods = ({ core }: MethodsOptions): Methods => ({
     return null;
   },
   'UPDATES.refresh_vm': (args) => {
-    announceAll(core, core.machines.find(idOf(args)));
+    announceAll(core, core.entries.find(idOf(args)));
     return null;
   },
 });
 
-const statValue = (machine: Machine): Value => [vmValue(machine.vm), vmStateValue(stateOf(machine))];
+const statValue = (entry: VmEntry): Value => [vmValue(entry.vm), vmStateValue(stateOf(entry))];
 
 const vmMethods = (options: MethodsOptions): Methods => {
   const { core, tasks } = options;
-  const { machines } = core;
+  const { entries } = core;
   const importMetadata = async (text: string, debugInfo: string, signal: AbortSignal): Promise<string> => {
     const metadata = metadataOf(text);
     const { id } = metadata.vm;
@@ -214,21 +207,21 @@ const vmMethods = (options: MethodsOptions): Methods => {
     }
     await takeTurn(core.queues, id, signal, async () => {
       core.epochs.check(debugInfo);
-      const coming = machines.getAny(id);
+      const coming = entries.getAny(id);
       if (coming?.arriving !== undefined) {
         throw new XenopsError('Internal_error', [`VM ${id} is on its way to this host`]);
       }
-      const machine = machines.put(metadata);
-      await machines.save(machine);
-      announceAll(core, machine);
+      const entry = entries.put(metadata);
+      await entries.save(entry);
+      announceAll(core, entry);
     });
     return id;
   };
   return {
     'VM.add': async (args, debugInfo, signal) => {
       const vm = vmOf(member(args, 'vm'));
-      const known = machines.get(vm.id);
-      const metadata = known === undefined ? { vbds: [], vifs: [] } : metadataOfMachine(known);
+      const known = entries.get(vm.id);
+      const metadata = known === undefined ? { vbds: [], vifs: [] } : metadataOfEntry(known);
       return importMetadata(metadataText({ ...metadata, vm }), debugInfo, signal);
     },
     'VM.import_metadata': (args, debugInfo, signal) =>
@@ -237,16 +230,16 @@ const vmMethods = (options: MethodsOptions): Methods => {
       tasks.create(debugInfo, (work) =>
         importMetadata(stringOf(member(args, 'metadata')), debugInfo, work.signal),
       ),
-    'VM.export_metadata': (args) => metadataText(metadataOfMachine(machines.find(idOf(args)))),
-    'VM.exists': (args) => machines.get(idOf(args)) !== undefined,
-    'VM.stat': (args) => statValue(machines.find(idOf(args))),
-    'VM.list': () => machines.all().map(statValue),
+    'VM.export_metadata': (args) => metadataText(metadataOfEntry(entries.find(idOf(args)))),
+    'VM.exists': (args) => entries.get(idOf(args)) !== undefined,
+    'VM.stat': (args) => statValue(entries.find(idOf(args))),
+    'VM.list': () => entries.all().map(statValue),
     'VM.remove': async (args, debugInfo, signal) => {
-      await inQueue(core, idOf(args), signal, async (machine) => {
-        if (machine.guest !== undefined) throw badPowerState(machine, 'Halted');
-        await releaseAll(core, machine, debugInfo);
-        await machines.remove(machine.id);
-        announceGone(core, machine);
+      await inQueue(core, idOf(args), signal, async (entry) => {
+        if (entry.guest !== undefined) throw badPowerState(entry, 'Halted');
+        await releaseAll(core, entry, debugInfo);
+        await entries.remove(entry.id);
+        announceGone(core, entry);
       });
       return null;
     },
@@ -256,7 +249,7 @@ const vmMethods = (options: MethodsOptions): Methods => {
 /** Calls about a VM that answer a task. */
 const vmWork = (options: MethodsOptions): Methods => {
   const { core } = options;
-  const work = (prepare: (args: Struct) => (machine: Machine, work: Work) => Promise<void>): Method =>
+  const work = (prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>): Method =>
     asTask(options, idOf, prepare);
   const delayOf = (args: Struct): number | undefined => {
     const delay = optionalMember(args, 'delay');
@@ -264,36 +257,36 @@ const vmWork = (options: MethodsOptions): Methods => {
   };
   const askToShutDown = work((args) => {
     const delayS = delayOf(args);
-    return (machine, how) => lifecycle.shutdown(core, machine, delayS, how);
+    return (entry, how) => lifecycle.shutdown(core, entry, delayS, how);
   });
   const diskArg = (args: Struct): ReturnType<typeof diskOf> => diskOf(member(args, 'suspend_vdi'));
   return {
-    'VM.start': work(() => (machine, how) => lifecycle.start(core, machine, how)),
-    'VM.unpause': work(() => (machine, how) => lifecycle.unpause(core, machine, how)),
-    'VM.pause': work(() => (machine, how) => lifecycle.pause(core, machine, how)),
+    'VM.start': work(() => (entry, how) => lifecycle.start(core, entry, how)),
+    'VM.unpause': work(() => (entry, how) => lifecycle.unpause(core, entry, how)),
+    'VM.pause': work(() => (entry, how) => lifecycle.pause(core, entry, how)),
     'VM.shutdown': (args, debugInfo, signal) =>
       delayOf(args) === undefined
         ? cutPower(options, idOf(args), debugInfo)
         : askToShutDown(args, debugInfo, signal),
     'VM.reboot': work((args) => {
       const delayS = delayOf(args);
-      return (machine, how) => lifecycle.reboot(core, machine, delayS, how);
+      return (entry, how) => lifecycle.reboot(core, entry, delayS, how);
     }),
     'VM.suspend': work((args) => {
       const disk = diskArg(args);
-      return (machine, how) => lifecycle.suspend(core, machine, disk, how);
+      return (entry, how) => lifecycle.suspend(core, entry, disk, how);
     }),
     'VM.resume': work((args) => {
       const disk = diskArg(args);
-      return (machine, how) => lifecycle.resume(core, machine, disk, how);
+      return (entry, how) => lifecycle.resume(core, entry, disk, how);
     }),
     'VM.migrate': (args, debugInfo) => {
       const journey = journeyOf(args);
-      const { id } = core.machines.find(idOf(args));
+      const { id } = core.entries.find(idOf(args));
       return options.tasks.create(debugInfo, async (how) => {
-        await inQueue(core, id, how.signal, async (machine) => {
+        await inQueue(core, id, how.signal, async (entry) => {
           core.epochs.check(debugInfo);
-          await migrate(core, machine, journey, how).finally(() => options.doubts.watch(machine));
+          await migrate(core, entry, journey, how).finally(() => options.doubts.watch(entry));
         });
         return undefined;
       });
@@ -304,19 +297,19 @@ const vmWork = (options: MethodsOptions): Methods => {
     }),
     'VM.set_vcpus': work((args) => {
       const count = numberOf(member(args, 'vcpus'), 'vcpus');
-      return (machine, how) => devices.setVcpus(core, machine, count, how);
+      return (entry, how) => devices.setVcpus(core, entry, count, how);
     }),
     'VM.set_memory_dynamic_range': work((args) => {
       const minimum = intOf(member(args, 'minimum'), 'minimum');
       const maximum = intOf(member(args, 'maximum'), 'maximum');
-      return (machine, how) => devices.setMemory(core, machine, minimum, maximum, how);
+      return (entry, how) => devices.setMemory(core, entry, minimum, maximum, how);
     }),
     'VM.set_xsdata': work((args) => {
       const xsdata = mapOf(member(args, 'xsdata'), 'xsdata');
-      return async (machine) => {
-        machine.vm = { ...machine.vm, xsdata };
-        await core.machines.save(machine);
-        announceVm(core, machine);
+      return async (entry) => {
+        entry.vm = { ...entry.vm, xsdata };
+        await core.entries.save(entry);
+        announceVm(core, entry);
       };
     }),
   };
@@ -324,100 +317,97 @@ const vmWork = (options: MethodsOptions): Methods => {
 
 const vbdMethods = (options: MethodsOptions): Methods => {
   const { core } = options;
-  const work = (prepare: (args: Struct) => (machine: Machine, work: Work) => Promise<void>): Method =>
+  const work = (prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>): Method =>
     asTask(options, (args) => deviceOf(args)[0], prepare);
-  const statOf = (machine: Machine, device: string): Value => {
-    const vbd = vbdOfMachine(machine, [machine.id, device]);
-    return [
-      vbdValue(vbd, machine.vm.boot.type === 'HVM'),
-      vbdStateValue(devices.vbdState(machine, device), vbd),
-    ];
+  const statOf = (entry: VmEntry, device: string): Value => {
+    const vbd = vbdOfEntry(entry, [entry.id, device]);
+    return [vbdValue(vbd, entry.vm.boot.type === 'HVM'), vbdStateValue(devices.vbdState(entry, device), vbd)];
   };
   return {
     'VBD.add': async (args, _debugInfo, signal) => {
       const vbd = vbdOf(member(args, 'vbd'));
-      await inQueue(core, vbd.id[0], signal, (machine) => devices.addVbd(core, machine, vbd));
+      await inQueue(core, vbd.id[0], signal, (entry) => devices.addVbd(core, entry, vbd));
       return vbd.id;
     },
     'VBD.remove': async (args, _debugInfo, signal) => {
       const id = deviceOf(args);
-      await inQueue(core, id[0], signal, (machine) => devices.removeVbd(core, machine, id));
+      await inQueue(core, id[0], signal, (entry) => devices.removeVbd(core, entry, id));
       return null;
     },
     'VBD.stat': (args) => {
       const [vm, device] = deviceOf(args);
-      return statOf(core.machines.find(vm), device);
+      return statOf(core.entries.find(vm), device);
     },
     'VBD.list': (args) => {
-      const machine = core.machines.find(idOf(args));
-      return [...machine.vbds.keys()].map((device) => statOf(machine, device));
+      const entry = core.entries.find(idOf(args));
+      return [...entry.vbds.keys()].map((device) => statOf(entry, device));
     },
     'VBD.plug': work((args) => {
       const id = deviceOf(args);
-      return (machine, how) => devices.plugVbd(core, machine, id, how);
+      return (entry, how) => devices.plugVbd(core, entry, id, how);
     }),
     'VBD.unplug': work((args) => {
       const id = deviceOf(args);
       const force = boolOf(member(args, 'force'), 'force');
-      return (machine, how) => devices.unplugVbd(core, machine, id, force, how);
+      return (entry, how) => devices.unplugVbd(core, entry, id, force, how);
     }),
     'VBD.insert': work((args) => {
       const id = deviceOf(args);
       const disk = diskOf(member(args, 'disk'));
-      return (machine, how) => devices.insertVbd(core, machine, id, disk, how);
+      return (entry, how) => devices.insertVbd(core, entry, id, disk, how);
     }),
     'VBD.eject': work((args) => {
       const id = deviceOf(args);
-      return (machine, how) => devices.ejectVbd(core, machine, id, how);
+      return (entry, how) => devices.ejectVbd(core, entry, id, how);
     }),
   };
 };
 
 const vifMethods = (options: MethodsOptions): Methods => {
   const { core } = options;
-  const work = (prepare: (args: Struct) => (machine: Machine, work: Work) => Promise<void>): Method =>
+  const work = (prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>): Method =>
     asTask(options, (args) => deviceOf(args)[0], prepare);
-  const statOf = (machine: Machine, device: string): Value => {
-    const vif = vifOfMachine(machine, [machine.id, device]);
-    return [vifValue(vif), vifStateValue(devices.vifState(machine, device), vif)];
+  const statOf = (entry: VmEntry, device: string): Value => {
+    const vif = vifOfEntry(entry, [entry.id, device]);
+    return [vifValue(vif), vifStateValue(devices.vifState(entry, device), vif)];
   };
   return {
     'VIF.add': async (args, _debugInfo, signal) => {
       const vif = vifOf(member(args, 'vif'));
-      await inQueue(core, vif.id[0], signal, (machine) => devices.addVif(core, machine, vif));
+      await inQueue(core, vif.id[0], signal, (entry) => devices.addVif(core, entry, vif));
       return vif.id;
     },
     'VIF.remove': async (args, _debugInfo, signal) => {
       const id = deviceOf(args);
-      await inQueue(core, id[0], signal, (machine) => devices.removeVif(core, machine, id));
+      await inQueue(core, id[0], signal, (entry) => devices.removeVif(core, entry, id));
       return null;
     },
     'VIF.stat': (args) => {
       const [vm, device] = deviceOf(args);
-      return statOf(core.machines.find(vm), device);
+      return statOf(core.entries.find(vm), device);
     },
     'VIF.list': (args) => {
-      const machine = core.machines.find(idOf(args));
-      return [...machine.vifs.keys()].map((device) => statOf(machine, device));
+      const entry = core.entries.find(idOf(args));
+      return [...entry.vifs.keys()].map((device) => statOf(entry, device));
     },
     'VIF.plug': work((args) => {
       const id = deviceOf(args);
-      return (machine, how) => devices.plugVif(core, machine, id, how);
+      return (entry, how) => devices.plugVif(core, entry, id, how);
     }),
     'VIF.unplug': work((args) => {
       const id = deviceOf(args);
       const force = boolOf(member(args, 'force'), 'force');
-      return (machine, how) => devices.unplugVif(core, machine, id, force, how);
+      return (entry, how) => devices.unplugVif(core, entry, id, force, how);
     }),
     'VIF.move': work((args) => {
       const id = deviceOf(args);
       const bridge = bridgeOf(member(args, 'network'));
-      return (machine, how) => devices.moveVif(core, machine, id, bridge, how);
+      return (entry, how) => devices.moveVif(core, entry, id, bridge, how);
     }),
     'VIF.set_locking_mode': work((args) => {
       const id = deviceOf(args);
       const mode = lockingOf(member(args, 'locking_mode'));
-      return (machine, how) => devices.lockVif(core, machine, id, mode, how);
+      return (entry, how) => devices.lockVif(core, entry, id, mode, how);
     }),
   };
 };

@@ -14,7 +14,6 @@ import type { Core, Method, RestartDelay } from './core.ts';
 import { openEpochs } from './epochs.ts';
 import { followGuests } from './guests.ts';
 import { openJournal } from './journal.ts';
-import { openMachines } from './machines.ts';
 import { methodTable } from './methods.ts';
 import { followDoubts } from './migration/doubts.ts';
 import { openHandovers } from './migration/handovers.ts';
@@ -23,6 +22,7 @@ import { vmQueues } from './queues.ts';
 import { diskStorage } from './storage.ts';
 import { taskTable } from './tasks.ts';
 import { updatesLog } from './updates.ts';
+import { openVmEntries } from './vm-entries.ts';
 
 export interface DaemonOptions {
   readonly backend: Backend;
@@ -68,7 +68,7 @@ export const xenopsDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   const core: Core = {
     backend,
     storage: diskStorage(network, options.storage),
-    machines: openMachines(journal, log),
+    entries: openVmEntries(journal, log),
     queues: vmQueues(WAITING_MAX),
     updates,
     clock,

@@ -45,7 +45,7 @@ export const bodyBytes = (exchange: Exchange, limits: BodyLimits, rules: BodyRul
     const body = gathering();
     let timers: readonly NodeJS.Timeout[] = [];
     let settled = false;
-    const settle = (error: unknown): void => {
+    const finish = (error: unknown): void => {
       if (settled) return;
       settled = true;
       for (const timer of timers) clearTimeout(timer);
@@ -56,10 +56,10 @@ export const bodyBytes = (exchange: Exchange, limits: BodyLimits, rules: BodyRul
         reject(error);
       }
     };
-    const refuse = (): void => settle(signal?.reason);
+    const refuse = (): void => finish(signal?.reason);
     signal?.addEventListener('abort', refuse, { once: true });
     const look = (): void => {
-      if (!isArriving(exchange)) settle(isWhole(exchange) ? undefined : broken(exchange));
+      if (!isArriving(exchange)) finish(isWhole(exchange) ? undefined : broken(exchange));
     };
     exchange.wake = look;
     source.on('end', look);
@@ -68,11 +68,11 @@ export const bodyBytes = (exchange: Exchange, limits: BodyLimits, rules: BodyRul
       if (settled) return;
       body.add(chunk);
       timers[0]?.refresh();
-      if (body.sizeBytes > bytesMax) return settle(new BodyTooLarge(bytesMax));
+      if (body.sizeBytes > bytesMax) return finish(new BodyTooLarge(bytesMax));
       try {
         grown?.(body.sizeBytes, body.whole);
       } catch (error) {
-        settle(error);
+        finish(error);
       }
     });
     rules.invite();
@@ -81,7 +81,7 @@ export const bodyBytes = (exchange: Exchange, limits: BodyLimits, rules: BodyRul
       if (settled || body.sizeBytes === announced) return;
       timers = [
         setTimeout(fallSilent, rules.idleMs, exchange, rules.idleMs),
-        setTimeout(() => settle(new BodyLate(withinMs)), withinMs),
+        setTimeout(() => finish(new BodyLate(withinMs)), withinMs),
       ];
     });
   });

@@ -72,18 +72,18 @@ export const taskFollower = (call: XenopsCall, order: XenopsCall, log: Log): Tas
 
   const finished = (id: string, work: XenopsWork): Promise<Outcome> =>
     new Promise((resolve) => {
-      const settle = (outcome: Outcome): void => {
+      const finish = (outcome: Outcome): void => {
         waiters.delete(id);
         work.signal.removeEventListener('abort', cancel);
         resolve(outcome);
       };
-      const fail = (error: unknown): void => settle({ kind: 'lost', error });
+      const fail = (error: unknown): void => finish({ kind: 'lost', error });
       const cancel = (): void => {
         call('Task.cancel', work.debugInfo, { id }, () => {}).catch((error: unknown) =>
           log.warn({ task: id, error }, 'a task could not be cancelled'),
         );
       };
-      const notice = taskWatch(call, id, work, settle);
+      const notice = taskWatch(call, id, work, finish);
       waiters.set(id, { notice, fail });
       work.signal.addEventListener('abort', cancel, { once: true });
       if (work.signal.aborted) cancel();
@@ -130,7 +130,7 @@ const taskWatch = (
   call: XenopsCall,
   id: string,
   work: XenopsWork,
-  settle: (outcome: Outcome) => void,
+  finish: (outcome: Outcome) => void,
 ): (() => void) => {
   let looking = false;
   let again = false;
@@ -146,9 +146,9 @@ const taskWatch = (
         work.cancellable?.(task.cancellable);
         return;
       case 'Completed':
-        return settle({ kind: 'completed', result: task.state.result });
+        return finish({ kind: 'completed', result: task.state.result });
       case 'Failed':
-        return settle({ kind: 'failed', error: task.state.error });
+        return finish({ kind: 'failed', error: task.state.error });
     }
   };
   const lookUntilSeen = async (): Promise<void> => {
@@ -159,7 +159,7 @@ const taskWatch = (
         await look();
       }
     } catch (error) {
-      settle({ kind: 'lost', error: isMissing(error) ? lost(`the daemon forgot task ${id}`) : error });
+      finish({ kind: 'lost', error: isMissing(error) ? lost(`the daemon forgot task ${id}`) : error });
     }
     looking = false;
   };

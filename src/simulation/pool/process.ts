@@ -222,7 +222,7 @@ const callsOf = (invoker: Invoker, pool: Pool): Pick<Process, 'call' | 'callAsyn
   const invocation = (method: string, args: readonly unknown[]) => {
     const message = catalog.find(method);
     if (message === undefined) throw new Error(`Nothing answers ${method}`);
-    const { emergency, coordinator } = pool.standing();
+    const { emergency, coordinator } = pool.availability();
     if (message.declared?.onMember !== true) {
       if (emergency !== undefined) throw emergency;
       if (coordinator !== undefined) throw new Fault('HOST_IS_SLAVE', [coordinator]);

@@ -70,7 +70,7 @@ export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
     host: host.ref,
     facts: async () => facts,
     authority: world.authority,
-    standing: () => (places.coordinator() === host.ref ? {} : { member: true }),
+    availability: () => (places.coordinator() === host.ref ? {} : { member: true }),
     diskOn: world.diskOn,
     migrationTo: async (other) => ({ url: urlOf(other), close: async () => {} }),
     // Its program is this one, so that only what is read at a start is read anew.

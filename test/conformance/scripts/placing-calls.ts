@@ -1,7 +1,7 @@
 import { classes } from '../../../actors/index.ts';
 import { epoch, type Type } from '../../../src/model/types.ts';
+import type { Availability } from '../../../src/objects/availability.ts';
 import { catalogOf } from '../../../src/objects/catalog.ts';
-import type { Standing } from '../../../src/objects/standing.ts';
 import { Fault, type FaultCode } from '../../../src/std/fault.ts';
 import type { Value } from '../../../src/std/value.ts';
 import { type Adapter, against } from '../subject.ts';
@@ -20,7 +20,7 @@ const argumentsOf = (method: string): readonly Value[] =>
   (catalog.find(method)?.params ?? []).map(({ type }) => anything(type));
 
 /** What a host that stands so in its pool answers a call of the superuser. */
-const answering = (standing: Standing, then: unknown): Adapter =>
+const answering = (availability: Availability, then: unknown): Adapter =>
   live(
     async ({ host, root }, { when }) => {
       const method: string = when['call'];
@@ -28,7 +28,7 @@ const answering = (standing: Standing, then: unknown): Adapter =>
       const args = argumentsOf(method);
       return against(await host.json(method, ...(sessionless ? args : [root, ...args])), then);
     },
-    { services: { standing: () => standing } },
+    { services: { availability: () => availability } },
   );
 
 const coordinator = '192.0.2.7';

@@ -141,7 +141,7 @@ export const startDaemon = async (
   };
 };
 
-/** Machine adapters of a process that can be killed inside this one. */
+/** Adapters of a process that can be killed inside this one. */
 const mortal = (): Pick<Machinery, 'network' | 'disk' | 'processes'> & {
   readonly kill: () => Promise<void>;
 } => {

@@ -8,9 +8,9 @@ import type { Guest } from '../backend.ts';
 import { announceAll, badPowerState, type Core, ownWork } from '../core.ts';
 import { activateDisks, attachDisk, noteDisks, releaseAll } from '../disks.ts';
 import { dealWithExit, openDisks } from '../lifecycle.ts';
-import { goneGuest, liveGuest, type Machine, newArrival } from '../machines.ts';
 import { takeTurn } from '../queues.ts';
 import { failureOf, type Work } from '../tasks.ts';
+import { goneGuest, liveGuest, newArrival, type VmEntry } from '../vm-entries.ts';
 import { answerFailed, answerLoaded, memoryPieces } from './memory-stream.ts';
 import type { Outcome } from './peer.ts';
 
@@ -22,15 +22,15 @@ const DEBUG_INFO = 'migration';
 
 /** Answers the token of a migration to here, unless the VM is here or too many are coming. */
 export const begin = (core: Core, vm: string): string => {
-  refuseKnown(core.machines.getAny(vm));
-  const arriving = core.machines.allAny().filter((machine) => machine.arriving !== undefined);
+  refuseKnown(core.entries.getAny(vm));
+  const arriving = core.entries.allAny().filter((entry) => entry.arriving !== undefined);
   if (arriving.length < ARRIVING_MAX) return core.handovers.newToken();
   throw new XenopsError('Internal_error', [`${ARRIVING_MAX} VMs are on their way to this host; try later`]);
 };
 
-const refuseKnown = (machine: Machine | undefined): void => {
-  if (machine === undefined || machine.arriving !== undefined) return;
-  if (machine.guest !== undefined || machine.domid !== undefined) throw badPowerState(machine, 'Halted');
+const refuseKnown = (entry: VmEntry | undefined): void => {
+  if (entry === undefined || entry.arriving !== undefined) return;
+  if (entry.guest !== undefined || entry.domid !== undefined) throw badPowerState(entry, 'Halted');
 };
 
 /**
@@ -45,27 +45,27 @@ export const expectArrival = async (
 ): Promise<void> => {
   core.handovers.check(token);
   const { id } = metadata.vm;
-  const earlier = core.machines.getAny(id);
+  const earlier = core.entries.getAny(id);
   if (earlier?.arriving !== undefined) earlier.cut?.abort(lost('the VM is migrated to here once more'));
   await takeTurn(core.queues, id, signal, async () => {
-    const known = core.machines.getAny(id);
+    const known = core.entries.getAny(id);
     refuseKnown(known);
     if (core.handovers.has(token)) throw new XenopsError('Already_exists', ['migration', token]);
     if (known !== undefined) await releaseAll(core, known, debugInfo);
-    const machine = core.machines.put(metadata);
-    machine.arriving = newArrival(token);
-    machine.cut = endable(core, machine, token);
-    await core.machines.save(machine);
-    hurry(core, machine.cut);
+    const entry = core.entries.put(metadata);
+    entry.arriving = newArrival(token);
+    entry.cut = endable(core, entry, token);
+    await core.entries.save(entry);
+    hurry(core, entry.cut);
   });
 };
 
-const endable = (core: Core, machine: Machine, token: string): AbortController => {
+const endable = (core: Core, entry: VmEntry, token: string): AbortController => {
   const cut = new AbortController();
   const end = (): void => {
-    core.log.info({ vm: machine.id, reason: cut.signal.reason }, 'a VM does not come after all');
-    abandon(core, machine.id, token, DEBUG_INFO).catch((error: unknown) =>
-      core.log.error({ vm: machine.id, error }, 'what came of a VM could not be removed'),
+    core.log.info({ vm: entry.id, reason: cut.signal.reason }, 'a VM does not come after all');
+    abandon(core, entry.id, token, DEBUG_INFO).catch((error: unknown) =>
+      core.log.error({ vm: entry.id, error }, 'what came of a VM could not be removed'),
     );
   };
   cut.signal.addEventListener('abort', end, { once: true });
@@ -79,18 +79,18 @@ const hurry = (core: Core, cut: AbortController): (() => void) => {
   return cancel;
 };
 
-const arrivingWith = (core: Core, vm: string, token: string): Machine | undefined => {
-  const machine = core.machines.getAny(vm);
-  return machine?.arriving?.token === token ? machine : undefined;
+const arrivingWith = (core: Core, vm: string, token: string): VmEntry | undefined => {
+  const entry = core.entries.getAny(vm);
+  return entry?.arriving?.token === token ? entry : undefined;
 };
 
 /**
  * Takes the memory and answers on the stream, which stays open: once it is cut nobody waits for the guest.
  */
 export const receiveMemory = async (core: Core, vm: string, token: string, stream: Duplex): Promise<void> => {
-  const machine = arrivingWith(core, vm, token);
-  const { arriving, cut } = machine ?? {};
-  if (machine === undefined || arriving === undefined || cut === undefined || arriving.begun) {
+  const entry = arrivingWith(core, vm, token);
+  const { arriving, cut } = entry ?? {};
+  if (entry === undefined || arriving === undefined || cut === undefined || arriving.begun) {
     answerFailed(stream, core.clock, lost(`no VM ${vm} is awaited here by this migration`));
     return;
   }
@@ -99,8 +99,8 @@ export const receiveMemory = async (core: Core, vm: string, token: string, strea
   const work = { ...ownWork(DEBUG_INFO), signal: cut.signal, check: () => cut.signal.throwIfAborted() };
   try {
     await takeTurn(core.queues, vm, cut.signal, async () => {
-      arriving.guest = await load(core, machine, stream, work).catch(async (error) => {
-        await dismiss(core, machine, DEBUG_INFO);
+      arriving.guest = await load(core, entry, stream, work).catch(async (error) => {
+        await dismiss(core, entry, DEBUG_INFO);
         throw error;
       });
     });
@@ -116,30 +116,30 @@ export const receiveMemory = async (core: Core, vm: string, token: string, strea
   answerLoaded(stream);
 };
 
-const load = async (core: Core, machine: Machine, stream: Duplex, work: Work): Promise<Guest> => {
+const load = async (core: Core, entry: VmEntry, stream: Duplex, work: Work): Promise<Guest> => {
   work.check();
-  const domid = core.machines.nextDomid();
-  machine.domid = domid;
-  machine.exited = undefined;
-  machine.guestAgent = new Map(core.backend.guestFeatures);
-  await noteDisks(core, machine, domid);
-  const disks = await openDisks(core, machine, domid, work, attachDisk);
-  const vifs = [...machine.vifs.values()];
+  const domid = core.entries.nextDomid();
+  entry.domid = domid;
+  entry.exited = undefined;
+  entry.guestAgent = new Map(core.backend.guestFeatures);
+  await noteDisks(core, entry, domid);
+  const disks = await openDisks(core, entry, domid, work, attachDisk);
+  const vifs = [...entry.vifs.values()];
   const pieces = memoryPieces(stream, core.clock);
-  const guest = await core.backend.receive({ domid, vm: machine.vm, disks, vifs }, pieces, work);
+  const guest = await core.backend.receive({ domid, vm: entry.vm, disks, vifs }, pieces, work);
   work.check();
   return guest;
 };
 
 /** Removes what came. A disk that storage does not take back keeps it known, and hidden, for another try. */
-export const dismiss = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
-  machine.cut = undefined;
-  await core.backend.destroy(machine.id);
-  await releaseAll(core, machine, debugInfo);
-  machine.domid = undefined;
-  if (machine.arriving !== undefined) machine.arriving.guest = undefined;
-  if (machine.datapaths.size > 0) await core.machines.save(machine);
-  else await core.machines.remove(machine.id);
+export const dismiss = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  entry.cut = undefined;
+  await core.backend.destroy(entry.id);
+  await releaseAll(core, entry, debugInfo);
+  entry.domid = undefined;
+  if (entry.arriving !== undefined) entry.arriving.guest = undefined;
+  if (entry.datapaths.size > 0) await core.entries.save(entry);
+  else await core.entries.remove(entry.id);
 };
 
 /**
@@ -149,12 +149,12 @@ export const commit = (core: Core, vm: string, token: string, debugInfo: string)
   core.handovers.check(token);
   return takeTurn(core.queues, vm, undefined, async () => {
     if (core.handovers.has(token)) return 'committed';
-    const machine = arrivingWith(core, vm, token);
-    const guest = machine?.arriving?.guest;
-    if (machine === undefined || guest === undefined) return 'abandoned';
+    const entry = arrivingWith(core, vm, token);
+    const guest = entry?.arriving?.guest;
+    if (entry === undefined || guest === undefined) return 'abandoned';
     try {
-      await activateDisks(core, machine, debugInfo);
-      machine.cut?.signal.throwIfAborted();
+      await activateDisks(core, entry, debugInfo);
+      entry.cut?.signal.throwIfAborted();
       await core.handovers.add(token);
       await core.backend.arrive(vm).catch(async (error) => {
         // It has not run, and in this turn of the queue nobody was told that it is ours.
@@ -162,24 +162,24 @@ export const commit = (core: Core, vm: string, token: string, debugInfo: string)
         throw error;
       });
     } catch (error) {
-      await dismiss(core, machine, debugInfo);
+      await dismiss(core, entry, debugInfo);
       throw error;
     }
-    await settleIn(core, machine, { ...liveGuest(guest), state: 'running' });
+    await settleIn(core, entry, { ...liveGuest(guest), state: 'running' });
     return 'committed';
   });
 };
 
-const settleIn = async (core: Core, machine: Machine, guest: Machine['guest']): Promise<void> => {
-  machine.guest = guest;
-  machine.arriving = undefined;
-  machine.cut = undefined;
-  await core.machines.save(machine).catch((error: unknown) => {
+const settleIn = async (core: Core, entry: VmEntry, guest: VmEntry['guest']): Promise<void> => {
+  entry.guest = guest;
+  entry.arriving = undefined;
+  entry.cut = undefined;
+  await core.entries.save(entry).catch((error: unknown) => {
     // The note of its token says the same to the next daemon.
-    core.log.error({ vm: machine.id, error }, 'a VM that came is not in the journal');
+    core.log.error({ vm: entry.id, error }, 'a VM that came is not in the journal');
   });
-  announceAll(core, machine);
-  await dealWithExit(core, machine, ownWork(`${machine.vm.name} ended when it came`));
+  announceAll(core, entry);
+  await dealWithExit(core, entry, ownWork(`${entry.vm.name} ended when it came`));
 };
 
 /** Ends a migration to here, unless it was handed over. Tokens that nobody knows were not. */
@@ -188,8 +188,8 @@ export const abandon = (core: Core, vm: string, token: string, debugInfo: string
   if (!core.handovers.has(token)) arrivingWith(core, vm, token)?.cut?.abort(lost('the source gave up'));
   return takeTurn(core.queues, vm, undefined, async () => {
     if (core.handovers.has(token)) return 'committed';
-    const machine = arrivingWith(core, vm, token);
-    if (machine !== undefined) await dismiss(core, machine, debugInfo);
+    const entry = arrivingWith(core, vm, token);
+    if (entry !== undefined) await dismiss(core, entry, debugInfo);
     return 'abandoned';
   });
 };
@@ -197,25 +197,25 @@ export const abandon = (core: Core, vm: string, token: string, debugInfo: string
 /** In the queue of the VM, whose arrival the daemon before did not live to see the end of. */
 export const recoverArrival = async (
   core: Core,
-  machine: Machine,
+  entry: VmEntry,
   token: string,
   guest: Guest | undefined,
 ): Promise<void> => {
-  if (machine.arriving?.token !== token) return;
-  if (!core.handovers.has(token)) return dismiss(core, machine, 'recovery');
-  if (guest === undefined) machine.exited ??= 'poweroff';
-  const runs = guest !== undefined && (await letRun(core, machine));
+  if (entry.arriving?.token !== token) return;
+  if (!core.handovers.has(token)) return dismiss(core, entry, 'recovery');
+  if (guest === undefined) entry.exited ??= 'poweroff';
+  const runs = guest !== undefined && (await letRun(core, entry));
   const found = guest === undefined ? goneGuest() : liveGuest(guest);
-  await settleIn(core, machine, { ...found, state: runs ? 'running' : found.state });
+  await settleIn(core, entry, { ...found, state: runs ? 'running' : found.state });
 };
 
 /** The source may know already that the guest is ours: one that cannot run stays, paused. */
-const letRun = async (core: Core, machine: Machine): Promise<boolean> => {
+const letRun = async (core: Core, entry: VmEntry): Promise<boolean> => {
   try {
-    await core.backend.arrive(machine.id);
+    await core.backend.arrive(entry.id);
     return true;
   } catch (error) {
-    core.log.error({ vm: machine.id, error }, 'a VM that came cannot go on; unpause tries again');
+    core.log.error({ vm: entry.id, error }, 'a VM that came cannot go on; unpause tries again');
     return false;
   }
 };

@@ -1,3 +1,14 @@
+// A guest leaves for another host. Who has it is decided in one place: the destination's file of handovers.
+//
+//   source                                       destination
+//   here ── prepare ───────────────────────────► arriving: no guest yet, token given out
+//   departing: memory is sent ── stream ───────► arriving: memory comes in
+//   asked: the guest stands still ── commit ───► taken: the token is in its file; the guest is its own
+//   gone: what is left of it is removed ◄─────── answer
+//
+//   departing, cut before it was asked  ───────► abandoned: both forget, the guest goes on here
+//   asked, cut before the answer: in doubt ── abandon ──► `committed`: gone; `abandoned`: here again
+
 // Guests that go to another host. The guest stops here before it may run there: its disks are let go of,
 // and only then is the destination asked to take it over, which is for the destination to decide. Until
 // then every failure brings the guest back; after that whose it is can only be learnt from there.
@@ -7,8 +18,8 @@ import { sleep } from '../../../std/clock.ts';
 import { announceGone, announceVm, badPowerState, type Core, ownWork } from '../core.ts';
 import { deactivateDisks, releaseAll, reopenDisks } from '../disks.ts';
 import { dealWithExit } from '../lifecycle.ts';
-import { type Departing, type Machine, metadataOfMachine, migratingNote } from '../machines.ts';
 import { failureOf, type Work } from '../tasks.ts';
+import { type Departing, metadataOfEntry, migratingNote, type VmEntry } from '../vm-entries.ts';
 import { answerOn, memoryWriter } from './memory-stream.ts';
 import { type Outcome, type Peer, peerAt } from './peer.ts';
 
@@ -29,26 +40,26 @@ const ASK_AGAIN_MS = 250;
 const MEMORY_SHARE = 0.95;
 
 /**
- * Leaves `machine.departing` set when it could not be found out, or not be seen to, where the guest belongs.
+ * Leaves `entry.departing` set when it could not be found out, or not be seen to, where the guest belongs.
  */
-export const migrate = async (core: Core, machine: Machine, journey: Journey, work: Work): Promise<void> => {
+export const migrate = async (core: Core, entry: VmEntry, journey: Journey, work: Work): Promise<void> => {
   work.check();
   const peer = peerAt(core.network, journey.url);
-  if ((await settle(core, machine, work.debugInfo, peer)) === 'gone') return;
-  if (machine.guest?.state !== 'running' || machine.exited !== undefined) {
-    throw badPowerState(machine, 'Running');
+  if ((await resolveDoubt(core, entry, work.debugInfo, peer)) === 'gone') return;
+  if (entry.guest?.state !== 'running' || entry.exited !== undefined) {
+    throw badPowerState(entry, 'Running');
   }
-  const token = await peer.begin(machine.id, work.debugInfo);
+  const token = await peer.begin(entry.id, work.debugInfo);
   const cut = new AbortController();
-  machine.cut = cut;
+  entry.cut = cut;
   const signal = AbortSignal.any([work.signal, cut.signal]);
   try {
-    await leave(core, machine, { peer, token, journey }, { ...work, signal });
+    await leave(core, entry, { peer, token, journey }, { ...work, signal });
   } catch (error) {
     throw failureOf(error, signal);
   } finally {
-    machine.cut = undefined;
-    if (machine.departing !== undefined) standStill(core, machine);
+    entry.cut = undefined;
+    if (entry.departing !== undefined) standStill(core, entry);
   }
 };
 
@@ -60,49 +71,49 @@ interface Trip {
 
 const leave = async (
   core: Core,
-  machine: Machine,
+  entry: VmEntry,
   { peer, token, journey }: Trip,
   work: Work,
 ): Promise<void> => {
   const { debugInfo } = work;
   const departing: Departing = { token, url: journey.url, asked: false };
-  machine.departing = departing;
+  entry.departing = departing;
   let stopped = false;
   let close = (): void => {};
   try {
-    await core.machines.save(machine);
-    await peer.importMetadata(metadataText(travelling(machine, journey, token)), debugInfo);
+    await core.entries.save(entry);
+    await peer.importMetadata(metadataText(travelling(entry, journey, token)), debugInfo);
     work.signal.throwIfAborted();
-    close = await sendMemory(core, machine, peer, token, work, () => {
+    close = await sendMemory(core, entry, peer, token, work, () => {
       stopped = true;
     });
-    if (machine.exited !== undefined) throw badPowerState(machine, 'Running');
-    await deactivateDisks(core, machine, debugInfo);
+    if (entry.exited !== undefined) throw badPowerState(entry, 'Running');
+    await deactivateDisks(core, entry, debugInfo);
     work.check();
     work.signal.throwIfAborted();
-    await core.machines.save(Object.assign(machine, { departing: { ...departing, asked: true } }));
+    await core.entries.save(Object.assign(entry, { departing: { ...departing, asked: true } }));
     work.signal.throwIfAborted();
   } catch (error) {
     close();
-    machine.departing = departing;
-    await stay(core, machine, stopped, debugInfo);
-    await peer.abandon(machine.id, token, debugInfo).catch((failure: unknown) => {
-      core.log.info({ vm: machine.id, error: failure }, 'the destination will find out by itself');
+    entry.departing = departing;
+    await stay(core, entry, stopped, debugInfo);
+    await peer.abandon(entry.id, token, debugInfo).catch((failure: unknown) => {
+      core.log.info({ vm: entry.id, error: failure }, 'the destination will find out by itself');
     });
     throw error;
   }
-  machine.cut = undefined;
+  entry.cut = undefined;
   work.setCancellable(false);
   try {
-    await handOver(core, machine, peer, work);
+    await handOver(core, entry, peer, work);
   } finally {
     close();
   }
 };
 
 /** The VM as the destination gets to know it. */
-const travelling = (machine: Machine, { vdiMap, vifMap }: Journey, token: string) => {
-  const { vm, vbds, vifs } = metadataOfMachine(machine);
+const travelling = (entry: VmEntry, { vdiMap, vifMap }: Journey, token: string) => {
+  const { vm, vbds, vifs } = metadataOfEntry(entry);
   return {
     vm,
     vbds: vbds.map((vbd) => {
@@ -119,13 +130,13 @@ const travelling = (machine: Machine, { vdiMap, vifMap }: Journey, token: string
  */
 const sendMemory = async (
   core: Core,
-  machine: Machine,
+  entry: VmEntry,
   peer: Peer,
   token: string,
   work: Work,
   onStopped: () => void,
 ): Promise<() => void> => {
-  const stream = await peer.openMemory(machine.id, token);
+  const stream = await peer.openMemory(entry.id, token);
   const refused = new AbortController();
   const answered = answerOn(stream);
   answered.catch((error: unknown) => refused.abort(error));
@@ -134,7 +145,7 @@ const sendMemory = async (
   work.signal.addEventListener('abort', abort, { once: true });
   const writer = memoryWriter(stream, core.clock);
   try {
-    await core.backend.send(machine.id, writer.write, {
+    await core.backend.send(entry.id, writer.write, {
       signal,
       progress: (fraction) => work.progress(MEMORY_SHARE * fraction),
     });
@@ -154,102 +165,102 @@ const sendMemory = async (
 };
 
 /** The destination decides. What it refuses comes back; when it cannot be asked, the guest stands still. */
-const handOver = async (core: Core, machine: Machine, peer: Peer, work: Work): Promise<void> => {
-  const { token = '' } = machine.departing ?? {};
+const handOver = async (core: Core, entry: VmEntry, peer: Peer, work: Work): Promise<void> => {
+  const { token = '' } = entry.departing ?? {};
   let failure: unknown = new XenopsError('Internal_error', ['the destination gave the migration up']);
-  const outcome = await peer.commit(machine.id, token, work.debugInfo).catch((error: unknown) => {
+  const outcome = await peer.commit(entry.id, token, work.debugInfo).catch((error: unknown) => {
     failure = error;
     return undefined;
   });
   if (outcome === 'committed') {
-    await removeLeft(core, machine, peer, work.debugInfo).catch((error: unknown) => {
-      core.log.error({ vm: machine.id, error }, 'what is left of a VM that moved could not be removed yet');
+    await removeLeft(core, entry, peer, work.debugInfo).catch((error: unknown) => {
+      core.log.error({ vm: entry.id, error }, 'what is left of a VM that moved could not be removed yet');
     });
     return;
   }
   const deadlineMs = core.clock.monotonicMs() + ASKING_MS_MAX;
   for (;;) {
-    const place = await settle(core, machine, work.debugInfo, peer).catch((error: unknown) => {
+    const place = await resolveDoubt(core, entry, work.debugInfo, peer).catch((error: unknown) => {
       failure = error;
       return undefined;
     });
     if (place === 'gone') return;
     if (place === 'here') throw failure;
-    if (core.clock.monotonicMs() >= deadlineMs) throw inDoubt(machine, failure);
+    if (core.clock.monotonicMs() >= deadlineMs) throw inDoubt(entry, failure);
     await sleep(core.clock, ASK_AGAIN_MS);
   }
 };
 
-const inDoubt = (machine: Machine, error: unknown): XenopsError =>
+const inDoubt = (entry: VmEntry, error: unknown): XenopsError =>
   new XenopsError('Failed_to_contact_remote_service', [
-    `whether the destination has VM ${machine.id} is not known, so it stands still here ` +
+    `whether the destination has VM ${entry.id} is not known, so it stands still here ` +
       `(${error instanceof Error ? error.message : error})`,
   ]);
 
-const standStill = (core: Core, machine: Machine): void => {
-  if (machine.guest === undefined || machine.guest.state === 'paused') return;
-  machine.guest.state = 'paused';
-  announceVm(core, machine);
+const standStill = (core: Core, entry: VmEntry): void => {
+  if (entry.guest === undefined || entry.guest.state === 'paused') return;
+  entry.guest.state = 'paused';
+  announceVm(core, entry);
 };
 
-const removeLeft = async (core: Core, machine: Machine, peer: Peer, debugInfo: string): Promise<void> => {
-  const { token = '' } = machine.departing ?? {};
-  await core.backend.destroy(machine.id);
-  await releaseAll(core, machine, debugInfo);
-  await core.machines.remove(machine.id);
-  machine.guest = undefined;
-  machine.domid = undefined;
-  machine.departing = undefined;
-  announceGone(core, machine);
+const removeLeft = async (core: Core, entry: VmEntry, peer: Peer, debugInfo: string): Promise<void> => {
+  const { token = '' } = entry.departing ?? {};
+  await core.backend.destroy(entry.id);
+  await releaseAll(core, entry, debugInfo);
+  await core.entries.remove(entry.id);
+  entry.guest = undefined;
+  entry.domid = undefined;
+  entry.departing = undefined;
+  announceGone(core, entry);
   // Only now: as long as this daemon knows of the migration it may have to ask again.
-  await peer.forget(machine.id, token, debugInfo).catch((error: unknown) => {
-    core.log.info({ vm: machine.id, error }, 'the destination remembers a migration that is over');
+  await peer.forget(entry.id, token, debugInfo).catch((error: unknown) => {
+    core.log.info({ vm: entry.id, error }, 'the destination remembers a migration that is over');
   });
 };
 
 /** Brings a guest back that nobody else was asked to take. */
-const stay = async (core: Core, machine: Machine, stopped: boolean, debugInfo: string): Promise<void> => {
+const stay = async (core: Core, entry: VmEntry, stopped: boolean, debugInfo: string): Promise<void> => {
   try {
-    if (stopped) await comeBack(core, machine, debugInfo);
-    machine.departing = undefined;
-    await core.machines.save(machine);
+    if (stopped) await comeBack(core, entry, debugInfo);
+    entry.departing = undefined;
+    await core.entries.save(entry);
   } catch (error) {
-    core.log.error({ vm: machine.id, error }, 'a VM that did not leave cannot go on yet');
+    core.log.error({ vm: entry.id, error }, 'a VM that did not leave cannot go on yet');
   }
 };
 
-const comeBack = async (core: Core, machine: Machine, debugInfo: string): Promise<void> => {
-  if (machine.guest === undefined || machine.exited !== undefined) return;
-  await reopenDisks(core, machine, debugInfo);
-  await core.backend.unpause(machine.id);
-  if (machine.guest.state === 'running') return;
-  machine.guest.state = 'running';
-  announceVm(core, machine);
+const comeBack = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  if (entry.guest === undefined || entry.exited !== undefined) return;
+  await reopenDisks(core, entry, debugInfo);
+  await core.backend.unpause(entry.id);
+  if (entry.guest.state === 'running') return;
+  entry.guest.state = 'running';
+  announceVm(core, entry);
 };
 
 /**
  * Finds out where a guest belongs whose migration was cut short, and sees to it. In its queue. Rejects, with
  * nothing changed, when that cannot be known or done yet.
  */
-export const settle = async (
+export const resolveDoubt = async (
   core: Core,
-  machine: Machine,
+  entry: VmEntry,
   debugInfo: string,
   other?: Peer,
 ): Promise<'here' | 'gone'> => {
-  const { departing } = machine;
+  const { departing } = entry;
   if (departing === undefined) return 'here';
   const peer = other ?? peerAt(core.network, departing.url);
   const outcome: Outcome = departing.asked
-    ? await peer.abandon(machine.id, departing.token, debugInfo)
+    ? await peer.abandon(entry.id, departing.token, debugInfo)
     : 'abandoned';
   if (outcome === 'committed') {
-    await removeLeft(core, machine, peer, debugInfo);
+    await removeLeft(core, entry, peer, debugInfo);
     return 'gone';
   }
-  await comeBack(core, machine, debugInfo);
-  machine.departing = undefined;
-  await core.machines.save(machine);
-  if (machine.exited !== undefined) await dealWithExit(core, machine, ownWork(debugInfo));
+  await comeBack(core, entry, debugInfo);
+  entry.departing = undefined;
+  await core.entries.save(entry);
+  if (entry.exited !== undefined) await dealWithExit(core, entry, ownWork(debugInfo));
   return 'here';
 };

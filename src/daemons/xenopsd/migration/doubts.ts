@@ -1,13 +1,13 @@
 import { sleep } from '../../../std/clock.ts';
 import type { Core } from '../core.ts';
-import type { Machine } from '../machines.ts';
 import { takeTurn } from '../queues.ts';
-import { settle } from './departure.ts';
+import type { VmEntry } from '../vm-entries.ts';
+import { resolveDoubt } from './departure.ts';
 
 /** Asks, for as long as it takes, what became of guests whose migration from here was cut short. */
 export interface Doubts {
   /** Does nothing for a guest that is not departing. */
-  watch(machine: Machine): void;
+  watch(entry: VmEntry): void;
   close(): Promise<void>;
 }
 
@@ -15,30 +15,30 @@ const AGAIN_MS_MIN = 100;
 const AGAIN_MS_MAX = 15_000;
 
 export const followDoubts = (core: Core): Doubts => {
-  const watched = new Map<Machine, Promise<void>>();
+  const watched = new Map<VmEntry, Promise<void>>();
   const closing = new AbortController();
 
-  const once = (machine: Machine): Promise<void> =>
-    takeTurn(core.queues, machine.id, closing.signal, async () => {
-      await settle(core, machine, 'what became of a migration').catch((error: unknown) => {
-        core.log.warn({ vm: machine.id, error }, 'what became of a migration is not known yet');
+  const once = (entry: VmEntry): Promise<void> =>
+    takeTurn(core.queues, entry.id, closing.signal, async () => {
+      await resolveDoubt(core, entry, 'what became of a migration').catch((error: unknown) => {
+        core.log.warn({ vm: entry.id, error }, 'what became of a migration is not known yet');
       });
     });
-  const follow = async (machine: Machine): Promise<void> => {
+  const follow = async (entry: VmEntry): Promise<void> => {
     try {
-      for (let delayMs = AGAIN_MS_MIN; machine.departing; delayMs = Math.min(2 * delayMs, AGAIN_MS_MAX)) {
-        await once(machine);
-        if (machine.departing) await sleep(core.clock, delayMs, closing.signal);
+      for (let delayMs = AGAIN_MS_MIN; entry.departing; delayMs = Math.min(2 * delayMs, AGAIN_MS_MAX)) {
+        await once(entry);
+        if (entry.departing) await sleep(core.clock, delayMs, closing.signal);
       }
     } catch (error) {
-      if (!closing.signal.aborted) core.log.error({ vm: machine.id, error }, 'a migration is not followed');
+      if (!closing.signal.aborted) core.log.error({ vm: entry.id, error }, 'a migration is not followed');
     } finally {
-      watched.delete(machine);
+      watched.delete(entry);
     }
   };
   return {
-    watch: (machine) => {
-      if (machine.departing !== undefined && !watched.has(machine)) watched.set(machine, follow(machine));
+    watch: (entry) => {
+      if (entry.departing !== undefined && !watched.has(entry)) watched.set(entry, follow(entry));
     },
     close: async () => {
       closing.abort();

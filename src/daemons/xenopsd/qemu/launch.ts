@@ -25,11 +25,11 @@ import { linkTo } from './link.ts';
 import { type Host, type LiveGuest, release, removeRemains } from './live.ts';
 import {
   bootsFromNetwork,
+  type CommandLine,
   commandLine,
   devicesOf,
   directBoot,
   flavourOf,
-  type Machine,
   memoryMib,
 } from './machine.ts';
 import { connectTap, hasLink, makeTap, wireFor } from './wiring.ts';
@@ -67,7 +67,7 @@ const checkFree = async (host: Host, folder: Folder): Promise<void> => {
   if (pid !== undefined) throw new Error(`guest ${record.vm} runs already, as process ${pid}`);
 };
 
-type Planned = Machine & { readonly handed: Handed | undefined };
+type Planned = CommandLine & { readonly handed: Handed | undefined };
 
 const plan = async (
   host: Host,
@@ -170,7 +170,7 @@ const make = async (
 const handFolder = async (
   { disk, processes }: Host,
   folder: Folder,
-  { wires }: Machine,
+  { wires }: CommandLine,
   user: Owner,
 ): Promise<void> => {
   for (const name of ['variables', 'kernel', 'ramdisk'] as const) {

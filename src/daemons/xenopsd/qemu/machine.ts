@@ -31,7 +31,7 @@ export const VCPUS_MAX = 255;
 /** Its firmware does not start with less. */
 export const MEMORY_MIB_MIN = 4n;
 
-export interface Machine {
+export interface CommandLine {
   readonly spec: GuestSpec;
   /** What the process is called, and known again by. */
   readonly name: Allowed;
@@ -82,7 +82,7 @@ export const memoryMib = (vm: Vm): bigint => {
   return mib;
 };
 
-export const commandLine = (machine: Machine): readonly Argument[] => [
+export const commandLine = (machine: CommandLine): readonly Argument[] => [
   ...fixed('-name'),
   alone(machine.name),
   ...fixed('-nodefaults', '-no-user-config', '-S'),
@@ -101,7 +101,7 @@ export const commandLine = (machine: Machine): readonly Argument[] => [
   ...(machine.isIncoming ? fixed('-incoming', 'defer') : []),
 ];
 
-const base = ({ spec, emulator, nowMs, firmware }: Machine): readonly Argument[] => {
+const base = ({ spec, emulator, nowMs, firmware }: CommandLine): readonly Argument[] => {
   const { boot } = spec.vm;
   const hasAcpi = boot.type !== 'HVM' || boot.acpi;
   const acpi = hasAcpi ? option`` : option`,acpi=off`;
@@ -131,7 +131,7 @@ const clockBase = (boot: Vm['boot'], nowMs: number): Argument => {
   return isAllowed('instant', instant) ? inList(instant) : option`utc`;
 };
 
-const processor = ({ spec: { vm }, emulator }: Machine): readonly Argument[] => {
+const processor = ({ spec: { vm }, emulator }: CommandLine): readonly Argument[] => {
   const { vcpus, vcpu_max: most } = vm;
   const fits = [vcpus, most].every((count) => Number.isInteger(count) && count >= 1 && count <= VCPUS_MAX);
   if (!fits || vcpus > most) throw notSupported('VCPUs_max', most, `a guest has 1 to ${VCPUS_MAX} VCPUs`);
@@ -194,7 +194,7 @@ const kernel = (vm: Vm): readonly Argument[] => {
 export const directBoot = ({ boot }: Vm) =>
   boot.type !== 'HVM' && boot.kernel.how === 'Direct' ? boot.kernel : undefined;
 
-const firmwareFlash = ({ firmware }: Machine): readonly Argument[] => {
+const firmwareFlash = ({ firmware }: CommandLine): readonly Argument[] => {
   if (!firmware) return [];
   const driver = { driver: 'raw' } as const;
   const code = { driver: 'file', filename: firmware.code } as const;
@@ -249,7 +249,7 @@ const display = ({ boot, platformdata }: Vm): readonly Argument[] => {
   ];
 };
 
-const drives = ({ spec, devices, handed }: Machine): readonly Argument[] => {
+const drives = ({ spec, devices, handed }: CommandLine): readonly Argument[] => {
   const order = bootIndexes(spec, devices);
   return spec.disks.flatMap((disk) => {
     const device = byKey(devices, 'vbd', disk.vbd.id[1]);
@@ -265,7 +265,7 @@ const drives = ({ spec, devices, handed }: Machine): readonly Argument[] => {
   });
 };
 
-const cards = ({ spec, devices, wires, flavour }: Machine): readonly Argument[] => {
+const cards = ({ spec, devices, wires, flavour }: CommandLine): readonly Argument[] => {
   const order = bootIndexes(spec, devices);
   return spec.vifs.flatMap((vif, index) => {
     const device = byKey(devices, 'vif', vif.id[1]);

@@ -113,7 +113,7 @@ const qmpSession = (stream: Duplex, options: QmpOptions, limits: QmpLimits) => {
       });
       waiting.set(id, { resolve, reject, cancelTimeout });
     });
-  const settle = (id: number, how: (one: Waiting) => void): void => {
+  const finishCall = (id: number, how: (one: Waiting) => void): void => {
     const one = waiting.get(id);
     // An answer that came after its timeout.
     if (!one) return;
@@ -125,7 +125,7 @@ const qmpSession = (stream: Duplex, options: QmpOptions, limits: QmpLimits) => {
   const receive = (line: string): void => {
     const message = parseMessage(line);
     if (!message) lost('it sent a line that is not a JSON object');
-    else if ('QMP' in message) settle(GREETING, (one) => one.resolve(undefined));
+    else if ('QMP' in message) finishCall(GREETING, (one) => one.resolve(undefined));
     else if (typeof message['event'] === 'string') {
       const event = { name: message['event'], data: membersOf(message['data']) };
       for (const listener of [...listeners]) listener(event);
@@ -133,12 +133,12 @@ const qmpSession = (stream: Duplex, options: QmpOptions, limits: QmpLimits) => {
   };
   const answered = (id: number, message: Readonly<Record<string, unknown>>): void => {
     if (!('error' in message)) {
-      settle(id, (one) => one.resolve(message['return']));
+      finishCall(id, (one) => one.resolve(message['return']));
       return;
     }
     const { class: kind, desc } = membersOf(message['error']);
     const reason = kind === 'DeviceNotFound' ? 'absent' : 'refused';
-    settle(id, (one) => one.reject(new QmpFailure(reason, String(desc ?? 'no reason given'))));
+    finishCall(id, (one) => one.reject(new QmpFailure(reason, String(desc ?? 'no reason given'))));
   };
 
   const split = splitLines(limits.lineBytesMax, receive, () => lost('a line was over the limit'));

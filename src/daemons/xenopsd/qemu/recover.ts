@@ -61,7 +61,7 @@ const takeUp = async (
   let state: Guest['state'] = record.wanted;
   try {
     await link.connect();
-    state = await settle(host, link.qmp(), record.wanted);
+    state = await resume(host, link.qmp(), record.wanted);
   } catch (error) {
     host.log.error({ error, vm: record.vm }, 'a guest runs but its emulator does not answer yet');
     link.keepTrying();
@@ -79,7 +79,7 @@ const POLL_MS = 10;
 const GIVE_UP_MS_MAX = 5_000;
 
 /** A guest that was stopped to be suspended or moved, by a daemon that then died, goes on. */
-const settle = async (
+const resume = async (
   { clock }: Host,
   qmp: ReturnType<ReturnType<typeof linkTo>['qmp']>,
   wanted: GuestRecord['wanted'],

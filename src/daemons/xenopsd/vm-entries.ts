@@ -9,7 +9,7 @@ import type { Journal } from './journal.ts';
 import type { Datapath } from './storage.ts';
 
 /** One VM as the daemon knows it. What survives a restart of the daemon is in `noteOf`. */
-export interface Machine {
+export interface VmEntry {
   readonly id: string;
   vm: Vm;
   readonly vbds: Map<string, Vbd>;
@@ -65,66 +65,66 @@ export interface LiveGuest {
   readonly vifs: Set<string>;
 }
 
-export interface Machines {
-  find(id: string): Machine;
-  get(id: string): Machine | undefined;
-  all(): readonly Machine[];
+export interface VmEntries {
+  find(id: string): VmEntry;
+  get(id: string): VmEntry | undefined;
+  all(): readonly VmEntry[];
   /** Like `get` and `all`, with those that are arriving. */
-  getAny(id: string): Machine | undefined;
-  allAny(): readonly Machine[];
+  getAny(id: string): VmEntry | undefined;
+  allAny(): readonly VmEntry[];
   /** Adds a VM or replaces what was known about it; one that is running goes on. */
-  put(metadata: XenopsMetadata): Machine;
+  put(metadata: XenopsMetadata): VmEntry;
   remove(id: string): Promise<void>;
   /** Resolves once a restarted daemon would know it. */
-  save(machine: Machine): Promise<void>;
+  save(entry: VmEntry): Promise<void>;
   /** A number that no domain had before. */
   nextDomid(): number;
 }
 
 export const VMS_MAX = 10_000;
 
-export const openMachines = (journal: Journal, log: Log): Machines => {
-  const machines = new Map<string, Machine>();
+export const openVmEntries = (journal: Journal, log: Log): VmEntries => {
+  const entries = new Map<string, VmEntry>();
   let lastDomid = Number(journal.entries.get(DOMID_KEY) ?? 0);
 
   for (const [key, text] of journal.entries) {
     if (key === DOMID_KEY) continue;
     try {
-      machines.set(key, machineOfNote(readNote(text)));
+      entries.set(key, entryOfNote(readNote(text)));
     } catch (error) {
       log.error({ vm: key, error }, 'what was kept about a VM cannot be read; it has to be imported again');
     }
   }
-  const get = (id: string): Machine | undefined => {
-    const machine = machines.get(id);
-    return machine?.arriving === undefined ? machine : undefined;
+  const get = (id: string): VmEntry | undefined => {
+    const entry = entries.get(id);
+    return entry?.arriving === undefined ? entry : undefined;
   };
   return {
     find: (id) => {
-      const machine = get(id);
-      if (machine === undefined) throw new XenopsError('Does_not_exist', ['VM', id]);
-      return machine;
+      const entry = get(id);
+      if (entry === undefined) throw new XenopsError('Does_not_exist', ['VM', id]);
+      return entry;
     },
     get,
-    all: () => [...machines.values()].filter(({ arriving }) => arriving === undefined),
-    getAny: (id) => machines.get(id),
-    allAny: () => [...machines.values()],
+    all: () => [...entries.values()].filter(({ arriving }) => arriving === undefined),
+    getAny: (id) => entries.get(id),
+    allAny: () => [...entries.values()],
     put: (metadata) => {
       const { id } = metadata.vm;
-      const known = machines.get(id);
-      if (known === undefined && machines.size >= VMS_MAX) {
+      const known = entries.get(id);
+      if (known === undefined && entries.size >= VMS_MAX) {
         throw new XenopsError('Internal_error', [`${VMS_MAX} VMs are known already; remove some`]);
       }
-      const machine = known ?? emptyMachine(metadata.vm);
-      replaceMetadata(machine, metadata);
-      machines.set(id, machine);
-      return machine;
+      const entry = known ?? newEntry(metadata.vm);
+      replaceMetadata(entry, metadata);
+      entries.set(id, entry);
+      return entry;
     },
     remove: async (id) => {
-      machines.delete(id);
+      entries.delete(id);
       await journal.put(id, undefined);
     },
-    save: (machine) => journal.put(machine.id, JSON.stringify(noteOf(machine))),
+    save: (entry) => journal.put(entry.id, JSON.stringify(noteOf(entry))),
     nextDomid: () => {
       lastDomid += 1;
       // Not awaited: it is in the file before what is saved next, which names the domain.
@@ -136,7 +136,7 @@ export const openMachines = (journal: Journal, log: Log): Machines => {
 
 const DOMID_KEY = 'last domid';
 
-const emptyMachine = (vm: Vm): Machine => ({
+const newEntry = (vm: Vm): VmEntry => ({
   id: vm.id,
   vm,
   vbds: new Map(),
@@ -155,13 +155,13 @@ const emptyMachine = (vm: Vm): Machine => ({
   cut: undefined,
 });
 
-const replaceMetadata = (machine: Machine, { vm, vbds, vifs, domains }: XenopsMetadata): void => {
-  machine.vm = vm;
-  machine.vbds.clear();
-  machine.vifs.clear();
-  for (const vbd of vbds) machine.vbds.set(vbd.id[1], vbd);
-  for (const vif of vifs) machine.vifs.set(vif.id[1], vif);
-  if (machine.domid === undefined) machine.suspended = domains === SUSPENDED;
+const replaceMetadata = (entry: VmEntry, { vm, vbds, vifs, domains }: XenopsMetadata): void => {
+  entry.vm = vm;
+  entry.vbds.clear();
+  entry.vifs.clear();
+  for (const vbd of vbds) entry.vbds.set(vbd.id[1], vbd);
+  for (const vif of vifs) entry.vifs.set(vif.id[1], vif);
+  if (entry.domid === undefined) entry.suspended = domains === SUSPENDED;
 };
 
 export const newArrival = (token: string): Arriving => ({ token, begun: false, guest: undefined });
@@ -177,11 +177,11 @@ export const tokenOfNote = (domains: string | undefined): string | undefined => 
   return stringOf(member(readJson(domains), 'migrating'), 'the token of a migration');
 };
 
-export const metadataOfMachine = (machine: Machine): XenopsMetadata => ({
-  vm: machine.vm,
-  vbds: [...machine.vbds.values()],
-  vifs: [...machine.vifs.values()],
-  ...(machine.suspended ? { domains: SUSPENDED } : {}),
+export const metadataOfEntry = (entry: VmEntry): XenopsMetadata => ({
+  vm: entry.vm,
+  vbds: [...entry.vbds.values()],
+  vifs: [...entry.vifs.values()],
+  ...(entry.suspended ? { domains: SUSPENDED } : {}),
 });
 
 interface Note {
@@ -193,13 +193,13 @@ interface Note {
   readonly departing?: Departing;
 }
 
-const noteOf = (machine: Machine): Note => ({
-  metadata: metadataText(metadataOfMachine(machine)),
-  ...(machine.domid === undefined ? {} : { domid: machine.domid }),
-  built: machine.guest !== undefined,
-  datapaths: [...machine.datapaths.values()],
-  ...(machine.arriving === undefined ? {} : { arriving: machine.arriving.token }),
-  ...(machine.departing === undefined ? {} : { departing: machine.departing }),
+const noteOf = (entry: VmEntry): Note => ({
+  metadata: metadataText(metadataOfEntry(entry)),
+  ...(entry.domid === undefined ? {} : { domid: entry.domid }),
+  built: entry.guest !== undefined,
+  datapaths: [...entry.datapaths.values()],
+  ...(entry.arriving === undefined ? {} : { arriving: entry.arriving.token }),
+  ...(entry.departing === undefined ? {} : { departing: entry.departing }),
 });
 
 const readNote = (text: string): Note => {
@@ -231,15 +231,15 @@ const readDeparting = (value: unknown): Departing => ({
 });
 
 /** The guest itself is for the backend to find again: only that it was built is known. */
-const machineOfNote = (note: Note): Machine => {
+const entryOfNote = (note: Note): VmEntry => {
   const metadata = metadataOf(note.metadata);
-  const machine = emptyMachine(metadata.vm);
-  replaceMetadata(machine, metadata);
-  machine.domid = note.built || note.arriving !== undefined ? note.domid : undefined;
-  machine.arriving = note.arriving === undefined ? undefined : newArrival(note.arriving);
-  machine.departing = note.departing;
-  for (const path of note.datapaths) machine.datapaths.set(path.name, path);
-  return machine;
+  const entry = newEntry(metadata.vm);
+  replaceMetadata(entry, metadata);
+  entry.domid = note.built || note.arriving !== undefined ? note.domid : undefined;
+  entry.arriving = note.arriving === undefined ? undefined : newArrival(note.arriving);
+  entry.departing = note.departing;
+  for (const path of note.datapaths) entry.datapaths.set(path.name, path);
+  return entry;
 };
 
 export const liveGuest = (guest: Guest): LiveGuest => ({
@@ -261,18 +261,18 @@ export const goneGuest = (): LiveGuest => ({
   vifs: new Set(),
 });
 
-export const powerStateOf = (machine: Machine): VmState['power_state'] => {
-  if (machine.rebooting) return 'Running';
-  if (machine.guest !== undefined) return machine.guest.state === 'running' ? 'Running' : 'Paused';
-  return machine.suspended ? 'Suspended' : 'Halted';
+export const powerStateOf = (entry: VmEntry): VmState['power_state'] => {
+  if (entry.rebooting) return 'Running';
+  if (entry.guest !== undefined) return entry.guest.state === 'running' ? 'Running' : 'Paused';
+  return entry.suspended ? 'Suspended' : 'Halted';
 };
 
-export const stateOf = (machine: Machine): VmState => {
-  const { vm, guest, guestAgent } = machine;
+export const stateOf = (entry: VmEntry): VmState => {
+  const { vm, guest, guestAgent } = entry;
   const hvm = vm.boot.type === 'HVM';
   return {
-    power_state: powerStateOf(machine),
-    domids: guest === undefined || machine.domid === undefined ? [] : [machine.domid],
+    power_state: powerStateOf(entry),
+    domids: guest === undefined || entry.domid === undefined ? [] : [entry.domid],
     consoles: guest?.consoles ?? [],
     memory_target: guest === undefined ? 0n : vm.memory_dynamic_max,
     memory_actual: guest?.memoryActual ?? 0n,
@@ -294,14 +294,14 @@ export const stateOf = (machine: Machine): VmState => {
 /** A guest tells that it drives paravirtual devices by this key. */
 const PV_DRIVERS = 'attr/PVAddons/MajorVersion';
 
-export const vbdOfMachine = (machine: Machine, id: DeviceId): Vbd => {
-  const vbd = machine.vbds.get(id[1]);
+export const vbdOfEntry = (entry: VmEntry, id: DeviceId): Vbd => {
+  const vbd = entry.vbds.get(id[1]);
   if (vbd === undefined) throw new XenopsError('Does_not_exist', ['VBD', `${id[0]}.${id[1]}`]);
   return vbd;
 };
 
-export const vifOfMachine = (machine: Machine, id: DeviceId): Vif => {
-  const vif = machine.vifs.get(id[1]);
+export const vifOfEntry = (entry: VmEntry, id: DeviceId): Vif => {
+  const vif = entry.vifs.get(id[1]);
   if (vif === undefined) throw new XenopsError('Does_not_exist', ['VIF', `${id[0]}.${id[1]}`]);
   return vif;
 };

@@ -1,7 +1,10 @@
 import type { Fault } from '../std/fault.ts';
 
-/** How this host stands in its pool. The only host of a pool has nothing to say here. */
-export interface Standing {
+/**
+ * Whether this host can serve clients, and where they are to go else. The only host of a pool has nothing to
+ * say.
+ */
+export interface Availability {
   /** Another host decides, or should. */
   readonly member?: true;
   /**

@@ -1,26 +1,26 @@
 // Goal: a host that cannot do its part says so to every call but those for emergencies; a member sends clients to its coordinator.
-// Method: a whole host behind the real HTTP server whose standing in its pool the test sets.
+// Method: a whole host behind the real HTTP server whose availability the test sets.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import hostBehaviour from '../../actors/host/behaviour.ts';
 import pool from '../../actors/pool/behaviour.ts';
-import type { Standing } from '../../src/objects/standing.ts';
+import type { Availability } from '../../src/objects/availability.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { conformance } from '../conformance.ts';
 import { type Served, served } from './served.ts';
 
-let standing: Standing;
+let availability: Availability;
 let host: Served;
 let root: string;
 beforeEach(async () => {
-  standing = {};
-  host = await served({ behaviours: [hostBehaviour, pool], services: { standing: () => standing } });
+  availability = {};
+  host = await served({ behaviours: [hostBehaviour, pool], services: { availability: () => availability } });
   root = await host.session();
 });
 afterEach(() => host.close());
 
 describe('in an emergency', () => {
   beforeEach(() => {
-    standing = { emergency: new Fault('HOST_STILL_BOOTING') };
+    availability = { emergency: new Fault('HOST_STILL_BOOTING') };
   });
 
   const cases = conformance('forwarding_and_emergency').filter(({ name }) =>
@@ -39,7 +39,7 @@ describe('in an emergency', () => {
       expect(await host.json(method), method).toEqual({ error: ['HOST_STILL_BOOTING'] });
     }
     expect(await host.call('host.is_in_emergency_mode', root)).toBe(true);
-    standing = {};
+    availability = {};
     expect(await host.call('host.is_in_emergency_mode', root)).toBe(false);
   });
 
@@ -57,7 +57,7 @@ describe('in an emergency', () => {
 
 describe('a member of a pool', () => {
   beforeEach(() => {
-    standing = { coordinator: '10.0.0.1' };
+    availability = { coordinator: '10.0.0.1' };
   });
   const slave = { error: ['HOST_IS_SLAVE', '10.0.0.1'] };
 
