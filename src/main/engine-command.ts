@@ -1,10 +1,9 @@
-import { parseArgs } from 'node:util';
 import { clientPortDefault, peerPortDefault } from '../engine/etcd-flags.ts';
 import type { EngineStatus } from '../engine/status.ts';
 import { askSocket } from './ask-socket.ts';
 import { type EngineCommand, enginePath } from './engine.ts';
 import { engineText } from './engine-text.ts';
-import { UsageError } from './options.ts';
+import { readFlags, UsageError } from './flags.ts';
 import { defaultDataFolder, pathsOf } from './paths.ts';
 
 const help = `Usage: xenact engine ACT [HOST] [FLAG ...]
@@ -43,7 +42,7 @@ export const engineCommand = async (
   environment: Readonly<Record<string, string | undefined>>,
   write: (text: string) => void,
 ): Promise<void> => {
-  const { values, positionals } = parsed(args);
+  const { values, positionals } = readFlags(args, engineFlags, `\n${help}`, true);
   const [act, host = '', ...more] = positionals;
   if (values.help || act === undefined) return write(help);
   if (more.length > 0) throw new UsageError(`xenact engine takes one HOST at a time.\n\n${help}`);
@@ -53,7 +52,7 @@ export const engineCommand = async (
   write(values.json ? `${JSON.stringify(status, null, 2)}\n` : engineText(status as EngineStatus));
 };
 
-type Values = ReturnType<typeof parsed>['values'];
+type Values = ReturnType<typeof readFlags<typeof engineFlags, true>>['values'];
 
 const commandOf = (act: string, host: string, values: Values): EngineCommand => {
   const takesHost = act === 'join' || act === 'leave';
@@ -78,11 +77,3 @@ const membersOf = (given = 'auto'): 'auto' | readonly string[] =>
         .split(',')
         .map((one) => one.trim())
         .filter((one) => one !== '');
-
-const parsed = (args: readonly string[]) => {
-  try {
-    return parseArgs({ args: [...args], options: engineFlags, strict: true, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${help}`);
-  }
-};

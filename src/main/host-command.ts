@@ -1,5 +1,4 @@
-import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { UsageError } from './options.ts';
+import { UsageError } from './flags.ts';
 
 /** The flags of commands that ask a running host something, on behalf of a user. */
 export const hostFlags = {
@@ -8,19 +7,6 @@ export const hostFlags = {
   password: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
-
-/** The flags of such a command as they were given. Throws a UsageError that shows `help`. */
-export const hostCommand = <T extends NonNullable<ParseArgsConfig['options']>>(
-  args: readonly string[],
-  options: T,
-  help: string,
-) => {
-  try {
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${help}`);
-  }
-};
 
 /** User and password for the host. Throws a UsageError without a password. */
 export const credentialsFor = (

@@ -2,9 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Handled, Inspection } from '../pool/inspection.ts';
 import { jsonOf } from '../std/reader.ts';
 import { askHost } from './ask-host.ts';
-import { credentialsFor, hostCommand, hostFlags } from './host-command.ts';
+import { readFlags, UsageError } from './flags.ts';
+import { credentialsFor, hostFlags } from './host-command.ts';
 import { inspectionText, messagesText } from './inspect-text.ts';
-import { UsageError } from './options.ts';
 
 const help = `Usage: xenact inspect [FLAG ...]
 
@@ -38,7 +38,7 @@ export const inspectCommand = async (
   environment: Environment,
   write: (text: string) => void,
 ): Promise<void> => {
-  const given = hostCommand(args, inspectFlags, help);
+  const given = readFlags(args, inspectFlags, `\n${help}`).values;
   if (given.help) return write(help);
   const auth = credentialsFor('inspect', given, environment);
   const url = new URL('/inspect', given.url);

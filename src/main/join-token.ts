@@ -1,6 +1,7 @@
 import { joinPaths } from '../objects/membership.ts';
 import { askHost } from './ask-host.ts';
-import { credentialsFor, hostCommand, hostFlags } from './host-command.ts';
+import { readFlags } from './flags.ts';
+import { credentialsFor, hostFlags } from './host-command.ts';
 
 const help = `Usage: xenact join-token [FLAG ...]
 
@@ -20,7 +21,7 @@ export const joinTokenCommand = async (
   environment: Readonly<Record<string, string | undefined>>,
   write: (text: string) => void,
 ): Promise<void> => {
-  const given = hostCommand(args, joinTokenFlags, help);
+  const given = readFlags(args, joinTokenFlags, `\n${help}`).values;
   if (given.help) return write(help);
   const auth = credentialsFor('join-token', given, environment);
   write(await askHost('POST', new URL(joinPaths.token, given.url), auth));

@@ -1,8 +1,8 @@
-import { parseArgs } from 'node:util';
 import { tokenOf } from '../pool/invitations.ts';
 import { fingerprintOf } from '../pool/join.ts';
 import { own } from '../std/own.ts';
 import { jsonOf } from '../std/reader.ts';
+import { readFlags, UsageError } from './flags.ts';
 
 /** One flag of `xenact up`: also an environment variable (`XENACT_HTTP_PORT`) and a key of the config file. */
 interface Flag {
@@ -88,14 +88,6 @@ export const upFlags = {
 export type UpFlag = keyof typeof upFlags;
 export type UpOptions = Readonly<Record<UpFlag, string | undefined>>;
 
-/** A command line that cannot be obeyed; the message tells what to write instead. */
-export class UsageError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'UsageError';
-  }
-}
-
 export const upHelp = (): string =>
   [
     'Usage: xenact up [FLAG ...]',
@@ -168,12 +160,8 @@ const parseFlags = (args: readonly string[]): Readonly<Record<string, string | u
       { type: flag.value === undefined ? ('boolean' as const) : ('string' as const) },
     ]),
   );
-  try {
-    const { values } = parseArgs({ args: [...args], options: spec, strict: true, allowPositionals: false });
-    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\nxenact up --help lists the flags.`);
-  }
+  const { values } = readFlags(args, spec, 'xenact up --help lists the flags.');
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
 };
 
 const readConfig = async (path: string, readFile: (path: string) => Promise<string>): Promise<string> => {

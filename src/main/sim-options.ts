@@ -1,5 +1,4 @@
-import { parseArgs } from 'node:util';
-import { UsageError } from './options.ts';
+import { readFlags, UsageError } from './flags.ts';
 
 interface Flag {
   readonly value: string;
@@ -106,12 +105,9 @@ export const readSimOptions = (
 
 const parseFlags = (args: readonly string[]): Partial<Record<SimFlag, string>> => {
   const spec = Object.fromEntries(Object.keys(simFlags).map((name) => [name, { type: 'string' as const }]));
-  try {
-    return parseArgs({ args: [...args], options: spec, strict: true, allowPositionals: false })
-      .values as Partial<Record<SimFlag, string>>;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\nxenact sim --help lists the flags.`);
-  }
+  return readFlags(args, spec, 'xenact sim --help lists the flags.').values as Partial<
+    Record<SimFlag, string>
+  >;
 };
 
 const numberOf = (flag: SimFlag, text: string, least: number, most: number): number => {

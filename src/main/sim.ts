@@ -13,8 +13,8 @@ import { readTrouble, TroubleUnusable } from '../simulation/sandbox/trouble-file
 import { Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import { type Door, doorsTo } from './doors.ts';
+import { UsageError } from './flags.ts';
 import { machine } from './machine.ts';
-import { UsageError } from './options.ts';
 import type { SimOptions } from './sim-options.ts';
 import { version } from './version.ts';
 

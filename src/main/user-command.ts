@@ -1,6 +1,5 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
-import { parseArgs } from 'node:util';
 import { listedRoles } from '../objects/roles.ts';
 import { openStateFile } from '../pool/state.ts';
 import { Fault } from '../std/fault.ts';
@@ -8,9 +7,9 @@ import { own } from '../std/own.ts';
 import { itemsOf, optional, required, stringOf } from '../std/reader.ts';
 import { askSocket } from './ask-socket.ts';
 import { fileCredentials, madeUpPassword } from './credentials.ts';
+import { readFlags, UsageError } from './flags.ts';
 import { FolderTaken, lockFolder } from './lock.ts';
 import { machine } from './machine.ts';
-import { UsageError } from './options.ts';
 import { defaultDataFolder, type Paths, pathsOf } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
 import { doUserCommand, type ListedUser, stoppedUsers, type UserCommand } from './users.ts';
@@ -49,7 +48,7 @@ export const userCommand = async (
   environment: Environment,
   write: (text: string) => void,
 ): Promise<void> => {
-  const { values, positionals } = parsed(args);
+  const { values, positionals } = readFlags(args, userFlags, `\n${help}`, true);
   const [act, name = '', ...more] = positionals;
   if (values.help || act === undefined) return write(help);
   if (!(acts as readonly string[]).includes(act) || more.length > 0 || (act === 'list') !== (name === '')) {
@@ -78,14 +77,6 @@ const done: Readonly<Record<string, (name: string, role: string | undefined) => 
   role: (name, role) => `${name} has the role ${role}`,
   password: (name) => `${name} has a new password`,
   remove: (name) => `${name} can no longer log in`,
-};
-
-const parsed = (args: readonly string[]) => {
-  try {
-    return parseArgs({ args: [...args], options: userFlags, strict: true, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${help}`);
-  }
 };
 
 /** Undefined where nobody gives one. */

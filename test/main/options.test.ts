@@ -1,7 +1,8 @@
 // Goal: what `xenact up` is told is understood in the right order, or refused with what to write instead.
 // Method: the reader of options alone, with an environment and a config file given as values.
 import { describe, expect, test } from 'vitest';
-import { readUpOptions, UsageError, upFlags, upHelp } from '../../src/main/options.ts';
+import { UsageError } from '../../src/main/flags.ts';
+import { readUpOptions, upFlags, upHelp } from '../../src/main/options.ts';
 
 const read = (args: readonly string[], environment: Record<string, string> = {}, file = '{}') =>
   readUpOptions(args, environment, async () => file);

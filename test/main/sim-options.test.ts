@@ -1,7 +1,7 @@
 // Goal: the command line of a simulated pool is read, and what cannot be obeyed is said with what to write instead.
 // Method: the reader alone.
 import { expect, test } from 'vitest';
-import { UsageError } from '../../src/main/options.ts';
+import { UsageError } from '../../src/main/flags.ts';
 import { readSimOptions, simFlags, simHelp } from '../../src/main/sim-options.ts';
 
 test('what is not given has a default', () => {
