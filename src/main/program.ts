@@ -4,10 +4,12 @@ import { nodeClock } from '../drivers/node/clock.ts';
 import { keepFilesPrivate } from '../drivers/node/owner-only.ts';
 import { keepTicksFast } from '../drivers/node/ticks.ts';
 import { UnusableError } from '../std/unusable.ts';
+import { divergedCommand } from './diverged-command.ts';
 import { engineCommand } from './engine-command.ts';
 import { UsageError } from './flags.ts';
 import { inspectCommand } from './inspect.ts';
 import { joinTokenCommand } from './join-token.ts';
+import { leadCommand } from './lead-command.ts';
 import { xenactLog } from './log.ts';
 import { readUpOptions, upHelp } from './options.ts';
 import { StartFailure } from './start-failure.ts';
@@ -20,6 +22,8 @@ const help = `Usage: xenact COMMAND [FLAG ...]
   up          start this host (xenact up --help lists its flags)
   sim         serve a simulated pool, for testing clients (xenact sim --help)
   user        say who may log in, and with which role (xenact user --help)
+  lead        make this host the coordinator of its pool (xenact lead --help)
+  diverged    changes that this host had answered and its pool lacks (xenact diverged --help)
   engine      a cluster of etcd on the pool's hosts, to survive the loss of any one (xenact engine --help)
   inspect     look inside a running host or pool (xenact inspect --help)
   join-token  let another host join this one's pool (xenact join-token --help)
@@ -93,6 +97,10 @@ const main = async (args: readonly string[]): Promise<void> => {
     await inspectCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'engine') {
     await engineCommand(rest, process.env, (text) => process.stdout.write(text));
+  } else if (command === 'lead') {
+    await leadCommand(rest, process.env, (text) => process.stdout.write(text));
+  } else if (command === 'diverged') {
+    await divergedCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'user') {
     await userCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'version' || command === '--version') {

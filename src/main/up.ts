@@ -17,6 +17,7 @@ import { enginePath, engineRequests, forgetEngine, openEngine } from './engine.t
 import { openFolder } from './folder.ts';
 import { hostParts } from './host-parts.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
+import { leadPath, leadRequests } from './lead.ts';
 import { openDoors } from './listen.ts';
 import { lockFolder } from './lock.ts';
 import { machine } from './machine.ts';
@@ -100,6 +101,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
       await answers;
       const door = await openDoors(options, { machine, tls, log, trail, host: made });
       // Also while the pool has no coordinator, which may be why somebody asks.
+      lock.serve(leadPath, leadRequests(made, door.audit));
       lock.serve(enginePath, engineRequests(engine, door.audit));
       return door;
     },

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
@@ -8,7 +9,7 @@ import { silentLog } from '../../src/std/log.ts';
 import type { Value } from '../../src/std/value.ts';
 import { call, Failure, logIn, type Session } from './client.ts';
 import { rowsOf, text } from './lab.ts';
-import { clean, newDataFolder, password, start, type Xenact } from './xenact.ts';
+import { clean, newDataFolder, password, program, start, type Xenact } from './xenact.ts';
 
 // Pools of real processes: each host has an address of its own on loopback, a data folder and a daemon, and all
 // have the same ports, as hosts of a real pool have.
@@ -24,6 +25,11 @@ export interface PoolHost {
   up(...flags: readonly string[]): Promise<void>;
   /** Ends its process; its guests go on. */
   down(signal: NodeJS.Signals): Promise<void>;
+  /** What a command of the program prints that looks after this host. */
+  command(
+    name: string,
+    ...flags: readonly string[]
+  ): { readonly status: number | null; readonly text: string };
   /** UUIDs of the guests that its daemon runs, whatever anybody believes. */
   guests(): Promise<readonly string[]>;
 }
@@ -102,6 +108,10 @@ const hostOf = (
     },
     down: async (signal) => {
       await xenact?.end(signal);
+    },
+    command: (name, ...more) => {
+      const ran = spawnSync(process.execPath, [program, name, '--data', data, ...more], { encoding: 'utf8' });
+      return { status: ran.status, text: `${ran.stdout}${ran.stderr}` };
     },
     guests: () => guestsOf(data),
   };

@@ -143,9 +143,21 @@ describe('a coordinator that dies', () => {
 
   test('is followed by the member that is told to lead, with everything that was acknowledged', async () => {
     const local = await logInHere(pool.host(1));
-    await local.call('pool.emergency_transition_to_master');
+    const refused = local.call('pool.emergency_transition_to_master');
+    await expect(refused).rejects.toMatchObject({ code: 'OPERATION_NOT_ALLOWED' });
+    await expect(refused).rejects.toThrow(
+      /up to generation \d+ of epoch \d+.*seconds ago.*xenact lead --force/,
+    );
+    const asked = pool.host(1).command('lead');
+    expect(asked).toMatchObject({ status: 1, text: expect.stringContaining('xenact lead --force') });
+    expect(await codeOf(logIn(pool.host(1).http))).toBe('HOST_STILL_BOOTING');
+    expect(pool.host(1).command('lead', '--force')).toMatchObject({ status: 0 });
     session = await leaderSession(pool.hosts.slice(1));
     expect((await leaderOf(pool.hosts.slice(1))).address).toBe(pool.host(1).address);
+    await eventually(async () => {
+      const alerts = [...(await rowsOf(session, 'message')).values()].map((row) => text(row, 'name'));
+      expect(alerts).toContain('COORDINATOR_FORCED');
+    });
     expect(await missingOf(session, onOther, kept)).toEqual([]);
     expect(await session.call('pool.recover_slaves')).toEqual(expect.arrayContaining([ref(1), ref(2)]));
     const found = await following(pool.host(2));

@@ -7,9 +7,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { divergedFlags } from '../../src/main/diverged-command.ts';
 import { engineFlags } from '../../src/main/engine-command.ts';
 import { inspectFlags } from '../../src/main/inspect.ts';
 import { joinTokenFlags } from '../../src/main/join-token.ts';
+import { leadFlags } from '../../src/main/lead-command.ts';
 import { upFlags } from '../../src/main/options.ts';
 import { simFlags } from '../../src/main/sim-options.ts';
 import { clean, has, newDataFolder, password, start, type Xenact } from './xenact.ts';
@@ -103,7 +105,15 @@ describe('the pages', () => {
   test('name flags and commands that are there', () => {
     const flags = [...readme.matchAll(/`[^`\n]*?--([a-z][a-z-]+)/g)].map(([, flag]) => flag);
     expect(flags.length).toBeGreaterThan(3);
-    const known = { ...upFlags, ...simFlags, ...inspectFlags, ...joinTokenFlags, ...engineFlags };
+    const known = {
+      ...upFlags,
+      ...simFlags,
+      ...inspectFlags,
+      ...joinTokenFlags,
+      ...engineFlags,
+      ...leadFlags,
+      ...divergedFlags,
+    };
     expect(flags.filter((flag) => flag !== 'help' && !Object.hasOwn(known, flag as string))).toEqual([]);
     const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
     const commands = [...readme.matchAll(/npm (?:run )?(start|test|[a-z]+)\b(?= |`|\n)/g)].map(
