@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Disk } from '../drivers/disk.ts';
 import type { Ref } from '../model/types.ts';
 import { jsonOf } from '../std/reader.ts';
@@ -103,6 +104,8 @@ export interface EngineStore {
   saveCredentials(credentials: Credentials): Promise<void>;
   /** Forgets how the cluster is reached, and removes what a member left here. */
   forget(): Promise<void>;
+  /** Told when the members of the cluster are others. */
+  onEndpoints(told: () => void): void;
   readonly files: EngineFiles;
 }
 
@@ -114,9 +117,13 @@ export const openEngineStore = async (disk: Disk, folder: string): Promise<Engin
   let current = (await disk.exists(files.settings))
     ? parse(await disk.readText(files.settings, fileBytesMax), files.settings)
     : {};
+  const listeners: (() => void)[] = [];
   const save = async (settings: EngineSettings): Promise<void> => {
     await disk.replaceText(files.settings, `${JSON.stringify(settings, null, 2)}\n`, 0o600);
+    const { cluster } = current;
     current = settings;
+    if (settings.cluster !== undefined && !isDeepStrictEqual(settings.cluster.endpoints, cluster?.endpoints))
+      for (const told of listeners) told();
   };
   const read = (file: string): Promise<string> => disk.readText(file, fileBytesMax);
   return {
@@ -125,6 +132,9 @@ export const openEngineStore = async (disk: Disk, folder: string): Promise<Engin
       return current;
     },
     save,
+    onEndpoints: (told) => {
+      listeners.push(told);
+    },
     credentials: async () => ({
       authority: await read(files.authority),
       certificate: await read(files.certificate),

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { clientPortDefault, peerPortDefault } from '../engine/etcd-flags.ts';
 import type { EngineStatus } from '../engine/status.ts';
 import { askSocket } from './ask-socket.ts';
@@ -5,18 +6,22 @@ import { type EngineCommand, enginePath } from './engine.ts';
 import { engineText } from './engine-text.ts';
 import { readFlags, UsageError } from './flags.ts';
 import { defaultDataFolder, pathsOf } from './paths.ts';
+import { StartFailure } from './start-failure.ts';
 
 const help = `Usage: xenact engine ACT [HOST] [FLAG ...]
 
 A cluster of etcd on the hosts of this pool, for pools that shall survive the loss of any one host. Run it on the
 coordinator, as the user that xenact runs as; status answers on every host.
 
-  init          makes the cluster on three hosts of the pool (five from eight hosts on), this one among them
+  init          makes the cluster on three hosts of the pool (five from eight hosts on), this one among them, and
+                moves the pool's log there
   join HOST     one more member: a name or address of a host
   leave HOST    one member less; also one whose host is gone
+  use ENGINE    moves the pool's log to the engine etcd, or back to primary; guests run on
   status        members, who leads them, health, sizes, and what to do
 
   --members A,B,C      with init: which hosts (default: auto)
+  --no-use             with init: makes the cluster alone
   --client-port PORT   with init and join: where members listen for hosts (default: ${clientPortDefault})
   --peer-port PORT     and for each other (default: ${peerPortDefault})
   --json               for programs
@@ -29,6 +34,7 @@ export const engineFlags = {
   members: { type: 'string' },
   'client-port': { type: 'string', default: `${clientPortDefault}` },
   'peer-port': { type: 'string', default: `${peerPortDefault}` },
+  'no-use': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   data: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
@@ -48,16 +54,41 @@ export const engineCommand = async (
   if (more.length > 0) throw new UsageError(`xenact engine takes one HOST at a time.\n\n${help}`);
   const command = commandOf(act, host, values);
   const paths = pathsOf(values.data ?? environment['XENACT_DATA'] ?? defaultDataFolder(environment));
-  const { status } = await askSocket(paths, enginePath, command, askMsMax);
-  write(values.json ? `${JSON.stringify(status, null, 2)}\n` : engineText(status as EngineStatus));
+  const ask = async (what: EngineCommand): Promise<EngineStatus> =>
+    (await askSocket(paths, enginePath, what, askMsMax))['status'] as EngineStatus;
+  let status = await ask(command);
+  if (command.act === 'init' && !values['no-use']) await ask({ act: 'use', engine: 'etcd' });
+  if (command.act === 'use' || (command.act === 'init' && !values['no-use'])) status = await moved(ask);
+  write(values.json ? `${JSON.stringify(status, null, 2)}\n` : engineText(status));
 };
+
+/** Every host starts again for it, this one first. What is not done by then goes on by itself. */
+const moved = async (ask: (command: EngineCommand) => Promise<EngineStatus>): Promise<EngineStatus> => {
+  for (let looks = 0; ; looks += 1) {
+    await pause(lookMs);
+    try {
+      const status = await ask({ act: 'status' });
+      if (status.move === undefined || looks >= looksMax) return status;
+    } catch (error) {
+      if (!(error instanceof StartFailure) || looks >= looksMax) throw error;
+    }
+  }
+};
+
+const lookMs = 500;
+const looksMax = 120;
 
 type Values = ReturnType<typeof readFlags<typeof engineFlags, true>>['values'];
 
 const commandOf = (act: string, host: string, values: Values): EngineCommand => {
+  if (act === 'use') {
+    if (host !== 'etcd' && host !== 'primary')
+      throw new UsageError('xenact engine use takes etcd or primary');
+    return { act, engine: host };
+  }
   const takesHost = act === 'join' || act === 'leave';
   if (!takesHost && act !== 'init' && act !== 'status')
-    throw new UsageError(`xenact engine does init, join, leave and status.\n\n${help}`);
+    throw new UsageError(`xenact engine does init, join, leave, use and status.\n\n${help}`);
   if (takesHost !== (host !== ''))
     throw new UsageError(
       takesHost ? `xenact engine ${act} needs a HOST` : `xenact engine ${act} takes no HOST`,

@@ -1,13 +1,14 @@
 import type { EngineStatus, HostStatus } from '../engine/status.ts';
 
 /** `xenact engine status` for people. */
-export const engineText = ({ cluster, hosts, advice }: EngineStatus): string => {
+export const engineText = ({ engine, move, cluster, hosts, advice }: EngineStatus): string => {
+  const kept = `engine ${engine}${move === undefined ? '' : `, on its way to ${move.to} (${move.step})`}`;
   const head =
     cluster === undefined
       ? 'This pool has no cluster of etcd; xenact engine init makes one.'
       : `cluster ${cluster.id || '(not known)'}: ${cluster.well} of ${cluster.voters} members well, ` +
         `${cluster.needed} needed, revision ${cluster.revision}`;
-  return `${[head, '', ...table([titles, ...hosts.map(row)]), ...advice.map((one) => `\n! ${one}`)].join('\n')}\n`;
+  return `${[kept, head, '', ...table([titles, ...hosts.map(row)]), ...advice.map((one) => `\n! ${one}`)].join('\n')}\n`;
 };
 
 const titles = [

@@ -8,7 +8,7 @@ import { type Engine, engineOf } from '../engine/engine.ts';
 import type { ClusterLog, EngineGround, PoolHost, PoolView } from '../engine/ground.ts';
 import { engineLimits } from '../engine/limits.ts';
 import { memberProcess } from '../engine/member.ts';
-import type { Credentials, EngineStore } from '../engine/settings.ts';
+import type { Credentials, EngineStore, LogEngine } from '../engine/settings.ts';
 import type { EngineStatus } from '../engine/status.ts';
 import { endLog, isLogEnded } from '../log/etcd/ending.ts';
 import type { Ref } from '../model/types.ts';
@@ -26,7 +26,8 @@ export type EngineCommand =
   | { readonly act: 'status' }
   | ({ readonly act: 'init' } & InitOrder)
   | ({ readonly act: 'join'; readonly host: string } & Ports)
-  | { readonly act: 'leave'; readonly host: string };
+  | { readonly act: 'leave'; readonly host: string }
+  | { readonly act: 'use'; readonly engine: LogEngine };
 
 export const enginePath = '/engine';
 
@@ -191,6 +192,7 @@ const obeyed = async (engine: Engine, command: EngineCommand): Promise<void> => 
   if (command.act === 'init') await engine.init(command);
   if (command.act === 'join') await engine.join(command.host, command);
   if (command.act === 'leave') await engine.leave(command.host);
+  if (command.act === 'use') await engine.use(command.engine);
 };
 
 const sentenceOf = ({ code, params, message }: Fault): string => {

@@ -10,6 +10,7 @@ import { makeCertificate } from '../drivers/node/certificate.ts';
 import { nodeMeshNetwork } from '../drivers/node/mesh-wire.ts';
 import { nodePoolDoor } from '../drivers/node/pool-door.ts';
 import type { ScriptStorage } from '../drivers/storage/script-storage.ts';
+import type { EngineStore } from '../engine/settings.ts';
 import { divergedFiles } from '../log/diverged.ts';
 import { catalogOf } from '../objects/catalog.ts';
 import type { Log } from '../std/log.ts';
@@ -20,6 +21,7 @@ import type { DataFolder } from './folder.ts';
 import { hostFacts } from './host-facts.ts';
 import type { HostHypervisor } from './hypervisor.ts';
 import type { ClientDoor } from './listen.ts';
+import { ownClusterLog } from './log-engine.ts';
 import { machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
 import type { Paths } from './paths.ts';
@@ -39,6 +41,8 @@ export interface OpenedParts {
   /** What clients of HTTPS see. */
   readonly tls: HostCertificate;
   readonly doors: (host: Host) => Promise<ClientDoor>;
+  /** What this host knows of the pool's own cluster. */
+  readonly engineStore: EngineStore;
   /** Ends a member of the pool's cluster that runs here, and forgets how the cluster is reached. */
   readonly forgetEngine: () => Promise<void>;
   readonly restart: () => void;
@@ -49,6 +53,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
   const { paths, log, folder, chosen, tls, print } = given;
   const { credentials, storage, doors, restart } = given;
   const { daemon, hypervisor } = chosen;
+  const engine = await ownClusterLog(given.engineStore);
   return {
     ...machine,
     ...{ log, version, credentials, storage, hypervisor, doors, restart },
@@ -70,6 +75,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
     pool: {
       replicas: Number(options['commit-replicas']),
       serves: options['edge-members'] === 'serve',
+      ...(engine !== undefined && { engine }),
     },
     told: {
       leads: ({ services }) => takeLaterRoles(machine.disk, paths.roles, services),

@@ -94,6 +94,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const parts = await hostParts(options, {
     ...{ paths, log, print, folder: { state, epochMin }, credentials, storage, chosen, tls },
     restart: restart.ask,
+    engineStore,
     forgetEngine: () => forgetEngine(options, engineStore, log),
     doors: async (made) => {
       const engine = await openEngine(options, { store: engineStore, log, host: made, restart: restart.ask });

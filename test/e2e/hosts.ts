@@ -157,7 +157,7 @@ export const poolOfThree = async (): Promise<{
 };
 
 /** Ports that are free on every address now, below those that the system gives to clients. */
-const freePorts = async (count: number): Promise<readonly number[]> => {
+export const freePorts = async (count: number): Promise<readonly number[]> => {
   const held: Server[] = [];
   while (held.length < count) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
