@@ -1,7 +1,6 @@
-import { parseArgs } from 'node:util';
 import { divergedFiles, type KeptDiverged } from '../log/diverged.ts';
+import { readFlags, UsageError } from './flags.ts';
 import { machine } from './machine.ts';
-import { UsageError } from './options.ts';
 import { defaultDataFolder, pathsOf } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
 
@@ -29,7 +28,7 @@ export const divergedCommand = async (
   environment: Readonly<Record<string, string | undefined>>,
   write: (text: string) => void,
 ): Promise<void> => {
-  const { values, positionals } = parsed(args);
+  const { values, positionals } = readFlags(args, divergedFlags, `\n${help}`, true);
   const [act = 'list', name = '', ...more] = positionals;
   if (values.help) return write(help);
   const takesName = act === 'show' || act === 'remove';
@@ -74,11 +73,3 @@ const rowsText = ({ rows }: KeptDiverged): string =>
         : `${generation}  ${cls} ${ref}\n    ${JSON.stringify(fields)}\n`,
     )
     .join('');
-
-const parsed = (args: readonly string[]) => {
-  try {
-    return parseArgs({ args: [...args], options: divergedFlags, strict: true, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${help}`);
-  }
-};

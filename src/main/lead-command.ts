@@ -1,5 +1,5 @@
 import { askSocket } from './ask-socket.ts';
-import { hostCommand } from './host-command.ts';
+import { readFlags } from './flags.ts';
 import { leadPath } from './lead.ts';
 import { defaultDataFolder, pathsOf } from './paths.ts';
 
@@ -28,7 +28,7 @@ export const leadCommand = async (
   environment: Readonly<Record<string, string | undefined>>,
   write: (text: string) => void,
 ): Promise<void> => {
-  const given = hostCommand(args, leadFlags, help);
+  const { values: given } = readFlags(args, leadFlags, `\n${help}`);
   if (given.help) return write(help);
   const paths = pathsOf(given.data ?? environment['XENACT_DATA'] ?? defaultDataFolder(environment));
   const { already } = await askSocket(paths, leadPath, { force: given.force }, askMsMax);

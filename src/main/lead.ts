@@ -12,7 +12,13 @@ export const leadRequests =
   async (body: string): Promise<string> => {
     const force = membersOf(jsonIn(body))['force'] === true;
     const note = (outcome: string): void =>
-      audit.add({ caller: atTheMachine('xenact lead'), from: '', method: 'pool.lead', args: { force }, outcome });
+      audit.add({
+        caller: atTheMachine('xenact lead'),
+        from: '',
+        method: 'pool.lead',
+        args: { force },
+        outcome,
+      });
     try {
       if (pool.role.kind === 'leads' && pool.role.ready) return JSON.stringify({ already: true });
       await membership.takeOver(force);
