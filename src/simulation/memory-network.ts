@@ -1,7 +1,16 @@
 import type { Duplex } from 'node:stream';
 import { type Endpoint, type Network, NetworkFailure, type Serving } from '../drivers/network.ts';
 import type { Life } from './life.ts';
-import { type Listener, placeOf, postInMemory, type Sender, type Wiring } from './memory-post.ts';
+import { askOver, serveOver, streamOver } from './memory-bridge.ts';
+import {
+  type Listener,
+  type Post,
+  type PostAnswer,
+  placeOf,
+  postInMemory,
+  type Sender,
+  type Wiring,
+} from './memory-post.ts';
 import { type StreamPair, streamPair } from './memory-stream.ts';
 import type { SeededRandom } from './random.ts';
 import { noTrace, type Trace } from './trace.ts';
@@ -97,16 +106,19 @@ export const memoryNetwork = (given: {
         streams: new Set<StreamPair>(),
       });
       return {
-        post: (to, path, body, options) => postInMemory(wiring, self, { to, path, body, options }),
+        post: (to, path, body, options) => {
+          // Whoever takes raw streams only leads elsewhere, and the call goes along as bytes.
+          const raw = listeners.get(keyOf(machine, to))?.handle === undefined;
+          return raw && listeners.has(keyOf(machine, to))
+            ? postOver(wiring, self, { to, path, body, options })
+            : postInMemory(wiring, self, { to, path, body, options });
+        },
         serve: async (on, handle, limits) => {
           const connectionsMax = Number.POSITIVE_INFINITY;
-          return listenAs(machine, on, listener({ handle, limits, onConnection: undefined, connectionsMax }));
+          const onConnection = (stream: Duplex): void => void serveOver(stream, handle, limits);
+          return listenAs(machine, on, listener({ handle, limits, onConnection, connectionsMax }));
         },
-        openStream: (to, path, { timeoutMs }) =>
-          open(wiring, self, { to, timeoutMs }, ({ limits }) => {
-            const { onStream } = limits;
-            return onStream && ((stream) => onStream(path, stream));
-          }),
+        openStream: (to, path, { timeoutMs }) => openPath(wiring, self, { to, timeoutMs }, path),
         connect: (to, { timeoutMs }) =>
           open(wiring, self, { to, timeoutMs }, ({ onConnection }) => onConnection),
         listen: async (on, onConnection, { connectionsMax }) => {
@@ -116,6 +128,46 @@ export const memoryNetwork = (given: {
       };
     },
   };
+};
+
+/** A stream at a path of a server, which may be behind whoever takes raw streams only. */
+const openPath = async (
+  wiring: Wiring,
+  self: Sender,
+  how: { readonly to: Endpoint; readonly timeoutMs: number },
+  path: string,
+): Promise<Duplex> => {
+  let raw = false;
+  const stream = await open(wiring, self, how, ({ handle, limits: { onStream }, onConnection }) => {
+    raw = handle === undefined;
+    return raw ? onConnection : onStream && ((taken) => onStream(path, taken));
+  });
+  return raw ? streamOver(stream, path) : stream;
+};
+
+/** A call over a raw stream. */
+const postOver = async (wiring: Wiring, self: Sender, post: Post): Promise<PostAnswer> => {
+  const { to, path, body, options } = post;
+  const { timeoutMs, signal } = options;
+  const stream = await open(wiring, self, { to, timeoutMs }, ({ onConnection }) => onConnection);
+  let failure = new NetworkFailure('closed', `${placeOf(to)} closed the connection`);
+  const cut = (reason: 'timeout' | 'aborted', message: string) => (): void => {
+    failure = new NetworkFailure(reason, message);
+    stream.destroy();
+  };
+  const late = cut('timeout', `${placeOf(to)} did not answer within ${timeoutMs} ms`);
+  const abort = cut('aborted', `The call to ${placeOf(to)} was aborted`);
+  const cancel = self.life.after(timeoutMs, late);
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted) abort();
+  try {
+    return await askOver(stream, path, body);
+  } catch {
+    throw failure;
+  } finally {
+    cancel();
+    signal?.removeEventListener('abort', abort);
+  }
 };
 
 /** Opens a raw stream; `taker` answers who at the listener takes the far end, if anybody does. */

@@ -46,7 +46,7 @@ export interface Post {
   readonly options: PostOptions;
 }
 
-interface Answer {
+export interface PostAnswer {
   readonly status: number;
   readonly body: string;
 }
@@ -55,7 +55,7 @@ export const placeOf = (to: Endpoint): string =>
   'socketPath' in to ? to.socketPath : `${to.host}:${to.port}`;
 
 /** One call over the network: there, its work, and back; each of them may fail. */
-export const postInMemory = (wiring: Wiring, { machine, life }: Sender, post: Post): Promise<Answer> =>
+export const postInMemory = (wiring: Wiring, { machine, life }: Sender, post: Post): Promise<PostAnswer> =>
   new Promise((resolve, reject) => {
     const { to, options } = post;
     const gone = new AbortController();
@@ -102,7 +102,7 @@ export const postInMemory = (wiring: Wiring, { machine, life }: Sender, post: Po
       serveOne(listener, { ...post, signal: gone.signal }, back, () => later(closed));
     });
     const closed = (): void => fail('closed', `${placeOf(to)} closed the connection`);
-    const back = (answer: Answer): void => {
+    const back = (answer: PostAnswer): void => {
       if (fate === 'answer-lost') return;
       if (fate === 'cut-after') {
         later(closed);
@@ -120,12 +120,12 @@ export const postInMemory = (wiring: Wiring, { machine, life }: Sender, post: Po
 const serveOne = (
   listener: Listener,
   call: { readonly path: string; readonly body: string; readonly signal: AbortSignal },
-  back: (answer: Answer) => void,
+  back: (answer: PostAnswer) => void,
   cut: () => void,
 ): void => {
   const { life, limits, exchanges, handle } = listener;
   exchanges.add(cut);
-  const done = (answer: Answer): void => {
+  const done = (answer: PostAnswer): void => {
     // A process that has ended says nothing more.
     if (exchanges.delete(cut) && life.state !== 'ended') back(answer);
   };

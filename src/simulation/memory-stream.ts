@@ -16,6 +16,8 @@ interface Side {
   lastMs: number;
   /** Takes the next piece only once this one was read: how one end holds the other up. */
   wanted: (() => void) | undefined;
+  /** Ends the write that is under way. */
+  written: ((error?: Error) => void) | undefined;
 }
 
 /**
@@ -25,7 +27,12 @@ interface Side {
 export const streamPair = (lives: readonly [Life, Life], delayMs: () => number): StreamPair => {
   const watchers: (() => void)[] = [];
   let open = 2;
-  const sides = lives.map((life) => ({ life, lastMs: 0, wanted: undefined })) as unknown as [Side, Side];
+  const sides = lives.map((life) => ({
+    life,
+    lastMs: 0,
+    wanted: undefined,
+    written: undefined,
+  })) as unknown as [Side, Side];
   const other = (side: Side): Side => (side === sides[0] ? sides[1] : sides[0]);
 
   /** Has something happen at the far end, behind all that was sent before. */
@@ -46,7 +53,13 @@ export const streamPair = (lives: readonly [Life, Life], delayMs: () => number):
         side.wanted = undefined;
         wanted?.();
       },
-      write: (chunk: Buffer, _encoding, taken) => {
+      write: (chunk: Buffer, _encoding, done) => {
+        side.written = done;
+        const taken = (): void => {
+          const { written } = side;
+          side.written = undefined;
+          written?.();
+        };
         send(side, (to) => {
           if (to.stream.destroyed) return taken();
           const free = to.stream.push(chunk);
@@ -63,6 +76,10 @@ export const streamPair = (lives: readonly [Life, Life], delayMs: () => number):
       },
       destroy: (error, done) => {
         send(side, (to) => to.stream.destroy());
+        // Whoever waits for a write hears that it came to nothing.
+        const { written } = side;
+        side.written = undefined;
+        written?.(new Error('The connection was closed'));
         done(error);
         closed();
       },

@@ -5,13 +5,10 @@ import { expect, test } from 'vitest';
 import { closing } from '../../src/assembly/closing.ts';
 import { startHost } from '../../src/assembly/host.ts';
 import type { HostParts } from '../../src/assembly/parts.ts';
-import { openStateFile } from '../../src/pool/state.ts';
-import { memoryDisk } from '../../src/simulation/memory-disk.ts';
-import { memoryDurable } from '../../src/simulation/memory-durable.ts';
-import { fingerprintOf, memoryMesh, simulatedCertificate } from '../../src/simulation/memory-mesh.ts';
+import { memoryMesh, simulatedCertificate } from '../../src/simulation/memory-mesh.ts';
 import { memoryNetwork } from '../../src/simulation/memory-network.ts';
-import { metalsOf } from '../../src/simulation/pool/metal.ts';
-import { partsOf, stateFile, stateFolder } from '../../src/simulation/pool/process.ts';
+import { openMachine } from '../../src/simulation/pool/machine.ts';
+import { openParts, stateFolder } from '../../src/simulation/pool/process.ts';
 import { simulatedVolumes } from '../../src/simulation/volumes.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { simulated } from '../simulation/simulated.ts';
@@ -25,9 +22,17 @@ const started = async (failing?: Failing) => {
   const { clock, loop, random, life: lifeNamed } = simulated('assembly');
   const life = lifeNamed('host');
   const mesh = memoryMesh({ clock, random });
-  const metal = metalsOf({ clock, random, paths: mesh.paths, operationMs: [0, 0] }).of('host');
-  const certificate = simulatedCertificate(random);
-  const disk = memoryDisk({ random });
+  const network = memoryNetwork({ random });
+  const machine = openMachine({
+    past: {
+      ...{ machine: 'host', host: '' as never, peer: undefined as never },
+      certificate: simulatedCertificate(random),
+    },
+    ...{ clock, random, network, volumes: simulatedVolumes(random), log: silentLog },
+    takes: { writeMs: [0, 0], syncMs: [0, 0], operationMs: [0, 0] },
+    changed: () => {},
+  });
+  const { disk } = machine;
   await disk.of(life).makeFolder(stateFolder);
   const seen: string[] = [];
   const open = new Set<string>();
@@ -44,22 +49,17 @@ const started = async (failing?: Failing) => {
   const failIf = (name: Failing): void => {
     if (failing === name) throw new Error(`No ${name} today`);
   };
-  const given = partsOf(
+  const opened = closing(silentLog);
+  const given = await openParts(
     {
-      machine: {
-        ...{ machine: 'host', disk, metal, certificate },
-        ...{ host: '' as never, peer: undefined as never },
-        durable: memoryDurable({ random }),
-        volumes: simulatedVolumes(random).of('host', async () => {}),
-        shown: { certificate, pin: fingerprintOf(certificate.cert) },
-      },
-      ...{ life, random, log: silentLog, machineOf: () => '', replicas: 0, sabotage: {}, boots: true },
+      ...{ machine, life, random, log: silentLog, replicas: 0, sabotage: {}, boots: true },
       mesh: mesh.of('host', life),
-      network: memoryNetwork({ random }).of('host', life),
+      network: network.of('host', life),
       restart: () => {},
     },
-    await openStateFile(disk.of(life), stateFile),
+    opened,
   );
+  await loop.finish(machine.daemon.ensure());
   const parts: HostParts = {
     ...given,
     database: {
@@ -108,19 +108,19 @@ const started = async (failing?: Failing) => {
       });
     },
   };
-  const opened = closing(silentLog);
   const starting = startHost(parts, opened);
-  return { loop, seen, open, opened, starting };
+  return { loop, seen, open, opened, starting, machine };
 };
 
 test('a host lets clients in last, and closes in the opposite order', async () => {
-  const { loop, seen, opened, starting } = await started();
+  const { loop, seen, opened, starting, machine } = await started();
   const { host } = await loop.finish(starting);
   expect(seen).toEqual(['database opens', 'mesh opens', 'doors opens', 'clients are let in']);
   expect(host.pool.role.kind).toBe('leads');
   expect([...host.store.committed.all('SR')].map(([, { type }]) => type)).toContain('iso');
   seen.length = 0;
   await loop.finish(opened.close());
+  machine.daemon.kill();
   await loop.settle();
   expect(seen).toEqual(['doors closes', 'mesh closes', 'database closes']);
   expect(await loop.run({ stepsMax })).toBe('idle');
@@ -129,9 +129,10 @@ test('a host lets clients in last, and closes in the opposite order', async () =
 test.each<Failing>(['database', 'mesh', 'facts', 'doors', 'hypervisor', 'hypervisor later'])(
   'a start that fails at the %s leaves nothing running',
   async (failing) => {
-    const { loop, open, opened, starting } = await started(failing);
+    const { loop, open, opened, starting, machine } = await started(failing);
     await expect(loop.finish(starting)).rejects.toThrow(`No ${failing} today`);
     await loop.finish(opened.close());
+    machine.daemon.kill();
     expect([...open]).toEqual([]);
     expect(await loop.run({ stepsMax })).toBe('idle');
   },

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import type { Network, PostHandler } from '../../src/drivers/network.ts';
+import { joined } from '../../src/pool/joined.ts';
 import { memoryNetwork, type NetworkConditions } from '../../src/simulation/memory-network.ts';
 import { simulated } from './simulated.ts';
 
@@ -163,11 +164,45 @@ describe('a stream', () => {
     expect(await loop.finish(reasonOf(from.connect(socket, { timeoutMs: 100 })))).toBe('refused');
   });
 
+  test('ends the write that is under way when it is cut', async () => {
+    const { at, from, loop, server } = setUp();
+    await at.listen(socket, () => {}, { connectionsMax: 1 });
+    const stream = await loop.finish(from.connect(socket, { timeoutMs: 100 }));
+    const written = new Promise<string>((resolve) => {
+      stream.write(Buffer.alloc(1 << 20), (error) => resolve(error?.message ?? 'written'));
+    });
+    server.end();
+    expect(await loop.finish(written)).toBe('The connection was closed');
+  });
+
+  test('that only leads on takes calls and streams to the server behind it', async () => {
+    const { at, from, loop } = setUp();
+    const given: string[] = [];
+    const forever: PostHandler = ({ signal }) =>
+      new Promise(() => signal.addEventListener('abort', () => given.push('the caller went away')));
+    const handle: PostHandler = (call) => (call.path === '/forever' ? forever(call) : echo(call));
+    await at.serve(socket, handle, { bodyMax: 100, onStream: (path, stream) => stream.end(path) });
+    const way = { socketPath: '/run/way' };
+    await from.listen(
+      way,
+      (near) => void from.connect(socket, { timeoutMs: 100 }).then((far) => joined(near, far)),
+      { connectionsMax: 4 },
+    );
+    const answer = await loop.finish(from.post(way, '/', 'hello', options));
+    expect(answer).toMatchObject({ status: 200, body: 'hello' });
+    expect(await loop.finish(from.post(way, '/', 'x'.repeat(101), options))).toMatchObject({ status: 413 });
+    const stream = await loop.finish(from.openStream(way, '/memory', { timeoutMs: 100 }));
+    expect(await loop.finish(text(stream))).toBe('/memory');
+    const late = from.post(way, '/forever', '', { ...options, timeoutMs: 50 });
+    expect(await loop.finish(reasonOf(late))).toBe('timeout');
+    await loop.run({});
+    expect(given).toEqual(['the caller went away']);
+  });
+
   test('of a server of calls is there where it gives some', async () => {
     const { at, from, loop } = setUp();
     await at.serve(socket, echo, { bodyMax: 1, onStream: (path, stream) => stream.end(path) });
     const stream = await loop.finish(from.openStream(socket, '/memory', { timeoutMs: 100 }));
     expect(await loop.finish(text(stream))).toBe('/memory');
-    expect(await loop.finish(reasonOf(from.connect(socket, { timeoutMs: 100 })))).toBe('refused');
   });
 });

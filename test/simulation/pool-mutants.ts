@@ -207,8 +207,21 @@ export const mutants: readonly Mutant[] = [
     seed: 15,
   },
   {
-    name: 'whoever looks what runs after a start finds nothing',
-    sabotage: { hypervisor: (one) => changed(one, { list: async () => [] }) },
-    seed: 15,
+    name: 'a guest that was sent runs on where it was',
+    sabotage: {
+      backend: (one) => ({
+        ...one,
+        send: async (vm, write, work) => {
+          await one.send(vm, write, work);
+          await one.unpause(vm);
+        },
+      }),
+    },
+    seed: 1,
+  },
+  {
+    name: 'a guest that is ended goes on',
+    sabotage: { backend: (one) => ({ ...one, destroy: async () => {} }) },
+    seed: 1,
   },
 ];

@@ -22,7 +22,7 @@ describe('a pool in virtual time', () => {
   });
 
   test('does the same again with the same seed, step by step, and something else with another', async () => {
-    const [one, again, other] = [await run(1), await run(1), await run(2)];
+    const [one, again, other] = [await run(2), await run(2), await run(1)];
     expect(again.digest).toBe(one.digest);
     expect(other.digest).not.toBe(one.digest);
     expect(one.acknowledged).toBeGreaterThan(50);

@@ -17,6 +17,7 @@ import { qemuBackend } from './qemu/backend.ts';
 import { xenopsDaemon } from './server.ts';
 import { simBackend } from './sim.ts';
 import { readSimConfig } from './sim-config.ts';
+import { openSimGuests } from './sim-guests.ts';
 
 const USAGE =
   'main.js --backend qemu|sim --socket PATH --state FOLDER --storage-socket PATH [--config FILE]' +
@@ -86,7 +87,8 @@ const backendOf = async (given: Arguments, log: Log): Promise<Backend> => {
   }
   if (kind !== 'sim') throw new Error(`--backend is qemu or sim, not ${kind}`);
   const rules = config === undefined ? {} : readSimConfig(await nodeDisk.readText(config, CONFIG_MAX));
-  return simBackend({ ...entry, state: `${state}/sim`, config: rules });
+  const guests = await openSimGuests({ ...entry, state: `${state}/sim` });
+  return simBackend({ ...entry, guests, config: rules });
 };
 
 /** Simulated guests may restart as often as a test likes. */

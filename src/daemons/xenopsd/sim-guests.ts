@@ -13,7 +13,7 @@ import {
   required,
   stringOf,
 } from '../../std/reader.ts';
-import type { Guest } from './backend.ts';
+import type { Guest, GuestDisk } from './backend.ts';
 import { openJournal } from './journal.ts';
 import { simConsole } from './sim-console.ts';
 
@@ -28,13 +28,22 @@ export interface SimGuest {
   state: Guest['state'];
   disks: readonly string[];
   vifs: readonly string[];
+  /** Paths of the disks that it writes to while it runs, by device. */
+  writes?: Readonly<Record<string, string>>;
 }
 
-/** The guests that there are, in a file that outlives the daemon. */
+export const writable = (disks: readonly GuestDisk[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    disks.flatMap(({ vbd, path }) =>
+      path === undefined || vbd.mode === 'ReadOnly' ? [] : [[vbd.id[1], path]],
+    ),
+  );
+
+/** The guests that there are, wherever they are kept. */
 export interface SimGuests {
   find(vm: string): SimGuest;
   get(vm: string): SimGuest | undefined;
-  /** All of them, as the file has them. */
+  /** All of them, also those of an earlier daemon. */
   load(): Promise<readonly Guest[]>;
   add(guest: SimGuest): Promise<Guest>;
   change(vm: string, changes: Partial<SimGuest>): Promise<void>;
@@ -58,9 +67,21 @@ const readGuest = (text: string): SimGuest => {
   };
 };
 
+export const shownGuest = (guest: SimGuest, consoles: Guest['consoles']): Guest => ({
+  vm: guest.vm,
+  domid: guest.domid,
+  state: guest.state,
+  consoles,
+  memoryActual: BigInt(guest.memory),
+  startTime: guest.startTime,
+  disks: guest.disks,
+  vifs: guest.vifs,
+});
+
 /** Each console is a listening socket; guests beyond this many have none. */
 const CONSOLES_MAX = 64;
 
+/** Guests in a file that outlives the daemon. */
 export const openSimGuests = async (given: {
   readonly state: string;
   readonly disk: Disk;
@@ -83,16 +104,11 @@ export const openSimGuests = async (given: {
       log.warn({ vm: guest.vm, error }, 'a simulated guest has no console');
     });
   };
-  const shown = (guest: SimGuest): Guest => ({
-    vm: guest.vm,
-    domid: guest.domid,
-    state: guest.state,
-    consoles: consoles.has(guest.vm) ? [{ protocol: 'Vt100', port: 0, path: consolePath(guest) }] : [],
-    memoryActual: BigInt(guest.memory),
-    startTime: guest.startTime,
-    disks: guest.disks,
-    vifs: guest.vifs,
-  });
+  const shown = (guest: SimGuest): Guest =>
+    shownGuest(
+      guest,
+      consoles.has(guest.vm) ? [{ protocol: 'Vt100', port: 0, path: consolePath(guest) }] : [],
+    );
   const find = (vm: string): SimGuest => {
     const guest = guests.get(vm);
     if (guest === undefined) throw new XenopsError('Domain_not_built', []);

@@ -1,9 +1,7 @@
 import { assumedCapabilities } from '../../drivers/capabilities.ts';
 import type { Disk } from '../../drivers/disk.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
-import type { Network } from '../../drivers/network.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
-import type { Log } from '../../std/log.ts';
 import type { Backend, Guest, GuestSpec, Report } from './backend.ts';
 import { guestAgent } from './sim-agent.ts';
 import {
@@ -14,28 +12,24 @@ import {
   simTrigger,
   takeFault,
 } from './sim-config.ts';
-import { openSimGuests, type SimGuests } from './sim-guests.ts';
+import { type SimGuest, type SimGuests, writable } from './sim-guests.ts';
 import { type HappenInSteps, simMigration } from './sim-migration.ts';
 
 export interface SimOptions {
-  /** A folder of its own, made if it is missing. */
-  readonly state: string;
+  /** Where guests are kept. */
+  readonly guests: SimGuests;
   readonly disk: Disk;
-  readonly network: Network;
   readonly clock: Clock;
-  readonly log: Log;
   readonly config?: SimConfig;
 }
 
 /**
- * Guests that are entries of a file and do nothing: what a host's hypervisor looks like, without one.
- * They outlive the daemon as real ones would. Delays, faults and what guests do by themselves come from
- * the configuration and from DEBUG.trigger.
+ * Guests that are entries and do nothing: what a host's hypervisor looks like, without one. They outlive
+ * the daemon as real ones would, where they are kept so. Delays, faults and what guests do by themselves
+ * come from the configuration and from DEBUG.trigger.
  */
-export const simBackend = async (options: SimOptions): Promise<Backend> => {
-  const { disk, clock, config } = options;
+export const simBackend = ({ guests, disk, clock, config }: SimOptions): Backend => {
   const rules: SimRules = { delaysMs: { ...config?.delaysMs }, faults: [...(config?.faults ?? [])] };
-  const guests = await openSimGuests(options);
   let report: Report = () => {};
   const acts = guestActs(clock, guests, (vm, what) => report(vm, what));
 
@@ -157,8 +151,15 @@ const simDevices = (
     await guests.change(vm, { [list]: operation === 'plug' ? [...others, device] : others });
   };
   return {
-    plugVbd: (vm, { vbd }) => replace('plug', vm, 'disks', vbd.id[1]),
-    unplugVbd: (vm, id) => replace('unplug', vm, 'disks', id[1]),
+    plugVbd: async (vm, disk) => {
+      await replace('plug', vm, 'disks', disk.vbd.id[1]);
+      await guests.change(vm, { writes: { ...guests.find(vm).writes, ...writable([disk]) } });
+    },
+    unplugVbd: async (vm, [, device]) => {
+      await replace('unplug', vm, 'disks', device);
+      const { [device]: _, ...writes } = guests.find(vm).writes ?? {};
+      await guests.change(vm, { writes });
+    },
     changeMedium: (vm) => merely('medium', vm),
     plugVif: (vm, vif) => replace('plug', vm, 'vifs', vif.id[1]),
     unplugVif: (vm, id) => replace('unplug', vm, 'vifs', id[1]),
@@ -200,7 +201,7 @@ const guestActs = (
   };
 };
 
-const newGuest = (clock: Clock, { domid, vm, disks, vifs }: GuestSpec): Parameters<SimGuests['add']>[0] => ({
+const newGuest = (clock: Clock, { domid, vm, disks, vifs }: GuestSpec): SimGuest => ({
   vm: vm.id,
   name: vm.name,
   domid,
@@ -209,6 +210,7 @@ const newGuest = (clock: Clock, { domid, vm, disks, vifs }: GuestSpec): Paramete
   state: 'paused' satisfies Guest['state'],
   disks: disks.map(({ vbd }) => vbd.id[1]),
   vifs: vifs.map(({ id }) => id[1]),
+  writes: writable(disks),
 });
 
 /** What a saved memory image begins with. */

@@ -1,7 +1,6 @@
 import { divergedFiles } from '../../log/diverged.ts';
 import { nullRef, type Ref } from '../../model/types.ts';
 import { same } from '../../store/version.ts';
-import { isLive } from '../guest-state.ts';
 import { lifeOf } from '../life.ts';
 import type { Told } from './load.ts';
 import { divergedFolder } from './process.ts';
@@ -24,9 +23,9 @@ export const alwaysOf = (world: World, told: Told, watchers: Watchers): (() => v
   const acts = actsOf(world);
   let seenChanges = -1;
   return () => {
-    if (world.metals.changes !== seenChanges) {
-      seenChanges = world.metals.changes;
-      const violation = world.metals.violation();
+    if (world.truth.changes !== seenChanges) {
+      seenChanges = world.truth.changes;
+      const violation = world.truth.violation();
       // Whoever insists answers for it that nothing runs where he does not see it.
       if (violation !== undefined && !world.forced)
         throw new Broken('a VM runs, and a disk is written to, on one host', violation);
@@ -134,10 +133,7 @@ const untrue = (world: World, leader: Host): string | undefined => {
   for (const { ref, uuid } of world.past.vms) {
     const row = view?.get('VM', ref);
     if (row === undefined) return `VM ${ref} has no row`;
-    const at = world.hosts.find(({ machine }) => {
-      const guest = machine.metal.guests.get(uuid);
-      return guest !== undefined && isLive(guest);
-    });
+    const at = world.hosts.find(({ machine }) => machine.guests.all.has(uuid));
     const said = row.power_state === 'Halted' ? nullRef : row.resident_on;
     if (said !== (at?.ref ?? nullRef))
       return `VM ${ref} runs on ${at?.name ?? 'no host'}, its row says ${row.power_state} on ${said}`;

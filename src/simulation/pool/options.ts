@@ -33,6 +33,8 @@ export type Trouble =
   | 'crash of the coordinator'
   /** The machine loses its power, and what its disk had not synced. */
   | 'power'
+  /** The hypervisor's daemon of a host ends, whatever it is doing; guests go on, and the host starts another. */
+  | 'crash of the daemon'
   /** Nothing of the process happens for a while. */
   | 'pause'
   /** One host is cut off from all others. */
@@ -79,6 +81,7 @@ const quiet: Readonly<Record<Trouble, number>> = {
   crash: 0,
   'crash of the coordinator': 0,
   power: 0,
+  'crash of the daemon': 0,
   pause: 0,
   'cut off': 0,
   'cut off the coordinator': 0,

@@ -1,10 +1,12 @@
-import { type Assembled, assemble, type Parts } from '../../assembly/assemble.ts';
-import { closing } from '../../assembly/closing.ts';
+import { assemble, type Parts } from '../../assembly/assemble.ts';
+import { type Closing, closing } from '../../assembly/closing.ts';
 import { startGuests, startHost } from '../../assembly/host.ts';
-import type { Doors, HostParts, Makers, OwnCertificate } from '../../assembly/parts.ts';
+import type { Doors, HostParts, Makers } from '../../assembly/parts.ts';
+import type { Backend } from '../../daemons/xenopsd/backend.ts';
 import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
 import type { MeshNetwork } from '../../drivers/mesh-wire.ts';
 import type { Network } from '../../drivers/network.ts';
+import type { Storage } from '../../drivers/storage/storage.ts';
 import { divergedFiles } from '../../log/diverged.ts';
 import { type Mesh, type MeshOptions, meshOf } from '../../mesh/mesh.ts';
 import type { Ref } from '../../model/types.ts';
@@ -12,6 +14,8 @@ import { hostCaller, type Invoker } from '../../objects/invoke.ts';
 import type { PoolContext, PoolLimits } from '../../pool/context.ts';
 import type { Pool } from '../../pool/pool.ts';
 import { openStateFile, type StateFile } from '../../pool/state.ts';
+import { serveSmapiv2 } from '../../rpc/smapiv2/server.ts';
+import { xenopsdHypervisor } from '../../rpc/xenops/xenopsd.ts';
 import { Fault } from '../../std/fault.ts';
 import type { Log } from '../../std/log.ts';
 import type { Durable } from '../../store/durable.ts';
@@ -19,23 +23,12 @@ import type { Log as CommitLog } from '../../store/log.ts';
 import type { Replica } from '../../store/replica.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import type { Life } from '../life.ts';
-import type { MemoryDisk } from '../memory-disk.ts';
-import type { MemoryDurable } from '../memory-durable.ts';
+import { sockets } from '../machine-daemon.ts';
 import { fingerprintOf, simulatedCertificate } from '../memory-mesh.ts';
 import type { SeededRandom } from '../random.ts';
-import type { HostVolumes } from '../volumes.ts';
-import { type Metal, urlOf } from './metal.ts';
-import { catalog, factsOf, meshPort, type PastHost } from './past.ts';
-
-/** A machine, which outlives the processes that run on it. */
-export interface Machine extends PastHost {
-  readonly disk: MemoryDisk;
-  readonly durable: MemoryDurable;
-  readonly metal: Metal;
-  readonly volumes: HostVolumes;
-  /** What it shows to the other hosts, as it is kept on its disk. */
-  shown: OwnCertificate;
-}
+import type { Machine } from './machine.ts';
+import { catalog, factsOf, meshPort } from './past.ts';
+import { processStorage } from './storage.ts';
 
 /** Changes that a simulation makes to the parts of a process, to see that it would notice. */
 export interface Sabotage {
@@ -47,7 +40,8 @@ export interface Sabotage {
   readonly commits?: (commits: CommitLog, life: Life) => CommitLog;
   readonly meshOptions?: (options: MeshOptions) => MeshOptions;
   readonly limits?: Partial<PoolLimits>;
-  readonly hypervisor?: (hypervisor: Hypervisor) => Hypervisor;
+  /** Of the hypervisor's daemon of each machine. */
+  readonly backend?: (backend: Backend) => Backend;
   /** What the objects of a host are assembled of. */
   readonly objects?: (parts: Parts) => Parts;
 }
@@ -74,7 +68,6 @@ export interface ProcessOptions {
   readonly log: Log;
   readonly mesh: MeshNetwork;
   readonly network: Network;
-  readonly machineOf: (host: Ref<'host'>) => string;
   readonly replicas: number;
   readonly sabotage: Sabotage;
   /** The machine was switched on just now. */
@@ -94,14 +87,13 @@ export const startProcess = async (
   options: ProcessOptions,
   born: (process: Process) => void,
 ): Promise<void> => {
-  const { machine, life, log, sabotage, boots } = options;
+  const { machine, life, log, boots } = options;
   const opened = closing(log);
-  const file = await openStateFile(machine.disk.of(life), stateFile);
-  const state = (sabotage.state ?? same)(file, life);
   const { host } = await startHost(
     {
-      ...partsOf(options, state),
+      ...(await openParts(options, opened)),
       doors: async (host): Promise<Doors> => {
+        await machine.daemon.ensure();
         const { store, pool, context, objects, invoker } = host;
         const { mesh, replica } = context;
         life.onEnd(() => objects.stop());
@@ -118,11 +110,20 @@ export const startProcess = async (
 const httpsPort = 443;
 
 /** The parts of a simulated host, each as one process has it. */
-export const partsOf = (options: ProcessOptions, state: StateFile): Omit<HostParts, 'doors'> => {
+export const openParts = async (
+  options: ProcessOptions,
+  opened: Closing,
+): Promise<Omit<HostParts, 'doors'>> => {
   const { machine, life, random, log, network, sabotage, restart } = options;
+  const file = await openStateFile(machine.disk.of(life), stateFile);
+  const state = (sabotage.state ?? same)(file, life);
+  const storage = await openStorage(options, opened);
+  const hypervisor = openHypervisor(options, state);
+  opened.add(hypervisor);
   const { machine: name } = machine;
   return {
-    ...{ clock: life, random, log, network, state, restart, catalog, httpsPort },
+    ...{ clock: life, random, log, network, restart, catalog, httpsPort },
+    ...{ state, storage, hypervisor },
     version: 'simulated',
     poolName: 'pool',
     address: name,
@@ -140,9 +141,8 @@ export const partsOf = (options: ProcessOptions, state: StateFile): Omit<HostPar
       own: machine.shown,
       next: async () => nextCertificate(machine, life, random),
     },
-    tunnel: { xenopsdSocket: '/run/xenopsd', runFolder: '/run' },
-    hypervisor: (sabotage.hypervisor ?? same)(machine.metal.of(life, log)),
-    storage: answering(life, machine.volumes),
+    tunnel: { xenopsdSocket: sockets.xenopsd, runFolder: '/run' },
+    revive: machine.daemon.ensure,
     storageFolders: {
       ...{ disk: machine.disk.of(life), disks: `${stateFolder}/sr`, images: `${stateFolder}/iso` },
     },
@@ -156,8 +156,25 @@ export const partsOf = (options: ProcessOptions, state: StateFile): Omit<HostPar
   };
 };
 
+const openStorage = async (
+  { machine, life, log, network }: ProcessOptions,
+  opened: Closing,
+): Promise<Storage> => {
+  const repositories = answering(life, machine.volumes);
+  const { volatile, takeTime } = machine;
+  const storage = await processStorage({ repositories, volatile, life, log, takeTime });
+  opened.add(await serveSmapiv2({ network, endpoint: { socketPath: sockets.storage }, storage, log }));
+  return storage;
+};
+
+const openHypervisor = ({ life, log, network }: ProcessOptions, state: StateFile): Hypervisor =>
+  xenopsdHypervisor({
+    ...{ network, clock: life, log, endpoint: { socketPath: sockets.xenopsd } },
+    epoch: () => state.current?.epoch ?? 1,
+  });
+
 /** What is made of parts, with what a simulation puts into it. */
-const makersOf = ({ sabotage, life, machineOf }: ProcessOptions): Makers => ({
+const makersOf = ({ sabotage, life }: ProcessOptions): Makers => ({
   store: (options) => {
     const { store, replica } = openStore(options);
     return {
@@ -167,10 +184,7 @@ const makersOf = ({ sabotage, life, machineOf }: ProcessOptions): Makers => ({
   },
   mesh: (options) => (sabotage.mesh ?? same)(meshOf((sabotage.meshOptions ?? same)(options)), life),
   commits: (made) => (sabotage.commits ?? same)(made, life),
-  objects: (parts): Assembled => {
-    const migrationTo = async (to: Ref<'host'>) => ({ url: urlOf(machineOf(to)), close: async () => {} });
-    return assemble((sabotage.objects ?? same)({ ...parts, services: { ...parts.services, migrationTo } }));
-  },
+  objects: (parts) => assemble((sabotage.objects ?? same)(parts)),
 });
 
 const nextCertificate = (machine: Machine, life: Life, random: SeededRandom) => {

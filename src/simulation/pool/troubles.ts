@@ -114,6 +114,7 @@ const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
     making.world.powerOff(host);
     lasts(making, () => making.world.powerOn(host));
   },
+  'crash of the daemon': (making) => anyHost(making).machine.daemon.kill(),
   pause: (making) => {
     const life = anyHost(making).process?.life;
     life?.pause();

@@ -5,25 +5,17 @@ import { openStateFile } from '../../pool/state.ts';
 import type { Log } from '../../std/log.ts';
 import { type Life, lifeOf } from '../life.ts';
 import { type Loop, loopOf } from '../loop.ts';
-import { memoryDisk } from '../memory-disk.ts';
-import { memoryDurable } from '../memory-durable.ts';
-import { fingerprintOf, type MemoryMesh, memoryMesh } from '../memory-mesh.ts';
+import { type MachineGuests, violationIn } from '../machine-guests.ts';
+import { type MemoryMesh, memoryMesh } from '../memory-mesh.ts';
 import { memoryNetwork } from '../memory-network.ts';
 import type { SeededRandom } from '../random.ts';
 import type { Trace } from '../trace.ts';
 import { type VirtualClock, virtualClock } from '../virtual-clock.ts';
 import { simulatedVolumes, type Volumes } from '../volumes.ts';
-import { type Metals, metalsOf } from './metal.ts';
+import { type Machine, openMachine } from './machine.ts';
 import type { SimulationOptions } from './options.ts';
 import { diskBytes, type Past, pastOf } from './past.ts';
-import {
-  type Machine,
-  type Process,
-  type Sabotage,
-  startProcess,
-  stateFile,
-  stateFolder,
-} from './process.ts';
+import { type Process, type Sabotage, startProcess, stateFile, stateFolder } from './process.ts';
 
 /** A machine and what runs on it now. */
 export interface Host {
@@ -40,6 +32,14 @@ export interface Host {
   runs: number;
 }
 
+/** What runs on the machines, whatever any toolstack believes. */
+export interface Truth {
+  /** Rises with each change of it. */
+  readonly changes: number;
+  /** What breaks the rule that a guest runs, and a disk is written to, on one machine at most. */
+  violation(): string | undefined;
+}
+
 /** Machines, the ways between them, and time. */
 export interface World {
   readonly options: SimulationOptions;
@@ -48,7 +48,8 @@ export interface World {
   readonly loop: Loop;
   readonly trace: Trace;
   readonly mesh: MemoryMesh;
-  readonly metals: Metals;
+  /** What really runs on the machines. */
+  readonly truth: Truth;
   readonly past: Past;
   readonly hosts: readonly Host[];
   /** Starts the program; should its start fail it is tried again. */
@@ -89,28 +90,24 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
   const clock = virtualClock(Date.UTC(2030, 0, 1), events);
   const past = await pastOf(options.hosts, options.vms);
   const mesh = memoryMesh({ clock, random: random.split('mesh'), conditions: options.network });
-  const metals = metalsOf({
-    ...{ clock, random: random.split('metal'), paths: mesh.paths },
-    operationMs: options.operationMs,
-  });
+  const truth = { changes: 0, violation: () => violationIn(machines) };
+  const machines: { readonly machine: string; readonly guests: MachineGuests['all'] }[] = [];
   const network = memoryNetwork({ random: random.split('network') });
   const volumes = volumesOf(past, random.split('volumes'));
-  const takeTime = timeOf(clock, random.split('storage'), options.operationMs);
   const bugs: string[] = [];
   const watchers: ((host: Host, process: Process) => void)[] = [];
   const loop = loopOf({ clock, turns });
   const hosts: Host[] = [];
   for (const [index, one] of past.hosts.entries()) {
-    const disk = memoryDisk({ random: random.split(`disk ${one.machine}`), syncMs: options.syncMs });
-    const durable = memoryDurable({
-      random: random.split(`durable ${one.machine}`),
-      writeMs: options.writeMs,
+    const machine = openMachine({
+      ...{ past: one, clock, random, network, volumes, takes: options },
+      sabotage: sabotage.backend,
+      log: logOf(`xenopsd of ${one.machine}`, clock, trace, bugs),
+      changed: () => {
+        truth.changes += 1;
+      },
     });
-    const machine: Machine = {
-      ...{ ...one, disk, durable, metal: metals.of(one.machine) },
-      volumes: volumes.of(one.machine, takeTime),
-      shown: { certificate: one.certificate, pin: fingerprintOf(one.certificate.cert) },
-    };
+    machines.push({ machine: one.machine, guests: machine.guests.all });
     await setUp(machine, past, index === 0, clock, loop);
     const { machine: name, host: ref } = one;
     hosts.push({
@@ -124,7 +121,6 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
       runs: 0,
     });
   }
-  const machineOf = (ref: Ref<'host'>): string => hosts.find((host) => host.ref === ref)?.name ?? '';
 
   const start = (host: Host): void => {
     if (host.power === 'off' || host.process !== undefined) return;
@@ -147,7 +143,7 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     host.process = { life } as Process;
     startProcess(
       {
-        ...{ machine: host.machine, life, machineOf, sabotage, restart, boots },
+        ...{ machine: host.machine, life, sabotage, restart, boots },
         random: random.split(`${name} ${runs}`),
         log: logOf(name, clock, trace, bugs),
         mesh: mesh.of(name, life),
@@ -177,7 +173,7 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     process.life.end();
   };
   return {
-    ...{ options, random, clock, loop, trace, mesh, metals, past, hosts, start, kill, bugs, forced: false },
+    ...{ options, random, clock, loop, trace, mesh, truth, past, hosts, start, kill, bugs, forced: false },
     stop: (host, downMs) => {
       const { process } = host;
       if (process === undefined) return;
@@ -197,9 +193,7 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
       mesh.paths.setPower(host.name, false);
       kill(host);
       host.boots = true;
-      host.machine.metal.losePower();
-      host.machine.volumes.forget();
-      host.machine.disk.loseUnsynced();
+      host.machine.losePower();
     },
     powerOn: (host) => {
       if (host.power === 'on') return;
@@ -229,12 +223,6 @@ const volumeOf = (key: string): Volume => ({
     ['image-format', 'raw'],
   ]),
 });
-
-/** Operations of storage take as long as those of the hypervisor do. */
-const timeOf =
-  (clock: VirtualClock, random: SeededRandom, [least, most]: readonly [number, number]) =>
-  (): Promise<void> =>
-    new Promise((resolve) => void clock.after(least + random.fraction() * (most - least), resolve));
 
 /** What the disks of a host have before it is started for the first time. */
 const setUp = async (

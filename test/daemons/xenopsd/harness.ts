@@ -9,6 +9,7 @@ import type { Backend } from '../../../src/daemons/xenopsd/backend.ts';
 import { type Daemon, type DaemonOptions, xenopsDaemon } from '../../../src/daemons/xenopsd/server.ts';
 import { simBackend } from '../../../src/daemons/xenopsd/sim.ts';
 import type { SimConfig } from '../../../src/daemons/xenopsd/sim-config.ts';
+import { openSimGuests } from '../../../src/daemons/xenopsd/sim-guests.ts';
 import type { Disk, OpenFile } from '../../../src/drivers/disk.ts';
 import type {
   Hypervisor,
@@ -115,8 +116,12 @@ export const startDaemon = async (
   bench: Bench,
   config: SimConfig = {},
   more: Partial<DaemonOptions> = {},
-  backendOf = (basics: Machinery): Backend | Promise<Backend> =>
-    simBackend({ ...basics, state: bench.path('state/sim'), config }),
+  backendOf: (basics: Machinery) => Backend | Promise<Backend> = async (basics) =>
+    simBackend({
+      ...basics,
+      guests: await openSimGuests({ ...basics, state: bench.path('state/sim') }),
+      config,
+    }),
 ): Promise<Running> => {
   const { kill, ...machinery } = mortal();
   const basics = { ...machinery, clock: nodeClock, log: silentLog };
