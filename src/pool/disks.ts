@@ -7,7 +7,7 @@ import { type Here, openDiskHere } from '../rules/open-disk.ts';
 import { Fault } from '../std/fault.ts';
 import { byteReader } from './byte-reader.ts';
 import type { PoolContext } from './context.ts';
-import { fieldsOf, ProtocolError, textOf } from './protocol.ts';
+import { fieldsOf, listOf, ProtocolError, saidOf, textOf } from './protocol.ts';
 
 // The bytes of a disk that another host has, over a stream of the mesh: a request, then its answer, one at a time.
 // A request is what to do, where and how long, and the bytes to write. An answer is whether it was done, how long
@@ -85,7 +85,7 @@ export const openDiskOn = async (
     if (length > (failed ? faultBytesMax : pieceBytesMax)) throw new ProtocolError('The answer is too long');
     const bytes = await reader.exactly(length);
     if (!failed) return bytes;
-    const [code = 'INTERNAL_ERROR', ...params] = JSON.parse(bytes.toString()) as readonly string[];
+    const [code = 'INTERNAL_ERROR', ...params] = listOf(saidOf(bytes)).map(textOf);
     throw Fault.foreign(code, params);
   };
   const ask = async (

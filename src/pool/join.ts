@@ -7,7 +7,7 @@ import { type Token, tokenOf } from './invitations.ts';
 import { assertCanJoin, joinAnswerOf, joinsItself, rowsToBring } from './joining.ts';
 import type { OwnPeer } from './peers.ts';
 import { challengeOf, clientProof, isSame, saltedPassword, serverSignature } from './proof.ts';
-import { fieldsOf, ProtocolError, protocolVersions, saidOf, sayable, textOf } from './protocol.ts';
+import { fieldsOf, listOf, ProtocolError, protocolVersions, saidOf, sayable, textOf } from './protocol.ts';
 
 export interface JoinParts {
   readonly context: PoolContext;
@@ -121,7 +121,7 @@ const asking =
     if (status !== 200) throw new Fault('JOINING_HOST_SERVICE_FAILED');
     const answer = fieldsOf(saidOf(body));
     if (answer['fault'] !== undefined) {
-      throw Fault.foreign(textOf(answer['fault']), (answer['params'] as readonly unknown[]).map(textOf));
+      throw Fault.foreign(textOf(answer['fault']), listOf(answer['params']).map(textOf));
     }
     return answer;
   };

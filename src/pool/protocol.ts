@@ -1,4 +1,13 @@
 import type { Carried } from '../objects/places.ts';
+import { DecodeFailure } from '../std/decode-failure.ts';
+import {
+  jsonOf,
+  membersOf,
+  noMembers,
+  countOf as readCount,
+  listOf as readList,
+  stringOf,
+} from '../std/reader.ts';
 import type { Position } from '../store/epochs.ts';
 
 // What hosts of a pool ask each other. Whatever arrives is read by its reader here before it is used.
@@ -14,42 +23,42 @@ export class ProtocolError extends Error {
   }
 }
 
+/** Reads what a peer sent; what does not fit is its fault. */
+const fromPeer =
+  <T>(read: (value: unknown, what: string) => T, what: string) =>
+  (value: unknown): T => {
+    try {
+      return read(value, what);
+    } catch (error) {
+      throw error instanceof DecodeFailure ? new ProtocolError(`nonsense: ${error.message}`) : error;
+    }
+  };
+
+const jsonText = fromPeer(
+  (bytes) => jsonOf(Buffer.from(bytes as Uint8Array).toString('utf8')),
+  'the message',
+);
+
 /** What is said to and by strangers is plain JSON. */
-export const saidOf = (bytes: Uint8Array): unknown => {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    throw new ProtocolError('something else than JSON');
-  }
-};
+export const saidOf = (bytes: Uint8Array): unknown => jsonText(bytes);
 
 export const sayable = (value: object): Uint8Array => Buffer.from(JSON.stringify(value));
 
 type Fields = Readonly<Record<string, unknown>>;
 
 export const fieldsOf = (value: unknown): Fields => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Map) {
-    throw new ProtocolError('something else than fields');
-  }
-  return value as Fields;
+  const fields = membersOf(value);
+  if (fields === noMembers) throw new ProtocolError('something else than fields');
+  return fields;
 };
 
-export const textOf = (value: unknown): string => {
-  if (typeof value !== 'string') throw new ProtocolError('something else than a text');
-  return value;
-};
+export const textOf = fromPeer(stringOf, 'a text');
 
-export const countOf = (value: unknown): number => {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new ProtocolError('no count');
-  return value as number;
-};
+export const countOf = fromPeer((value, what) => readCount(value, what), 'a count');
 
 export const flagOf = (value: unknown): boolean => value === true;
 
-export const listOf = (value: unknown): readonly unknown[] => {
-  if (!Array.isArray(value)) throw new ProtocolError('no list');
-  return value;
-};
+export const listOf: (value: unknown) => readonly unknown[] = fromPeer(readList, 'a list');
 
 export const positionOf = (value: unknown): Position => {
   const { epoch, generation, cold } = fieldsOf(value);

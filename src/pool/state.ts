@@ -1,5 +1,7 @@
 import type { Disk } from '../drivers/disk.ts';
 import type { Ref } from '../model/types.ts';
+import { DecodeFailure } from '../std/decode-failure.ts';
+import { countOf, itemsOf, jsonOf, member, oneOf, optional, required, stringOf } from '../std/reader.ts';
 import { UnusableError } from '../std/unusable.ts';
 
 /** Where a host stands in its pool, as it must know before it has asked anybody. */
@@ -47,8 +49,8 @@ export interface StateFile {
 
 const unusable = (file: string): UnusableError =>
   new UnusableError(
-    `${file} cannot be read, so this host cannot know to which pool it belongs. Put it back from a backup of the data folder, ` +
-      'or start anew with --rebuild, which sets the database aside and leaves disks alone.',
+    `${file} cannot be read, so this host cannot know to which pool it belongs. Put it back from a backup ` +
+      'of the data folder, or start anew with --rebuild, which sets the database aside and leaves disks alone.',
   );
 
 const fileBytesMax = 1 << 16;
@@ -76,38 +78,46 @@ export const openStateFile = async (disk: Disk, file: string): Promise<StateFile
   };
 };
 
-const isAddress = (value: unknown): value is PeerAddress => {
-  const { host, address, port, pins } = (value ?? {}) as Record<string, unknown>;
-  const texts = [host, address].every((one) => typeof one === 'string');
-  return (
-    texts && Number.isInteger(port) && Array.isArray(pins) && pins.every((pin) => typeof pin === 'string')
-  );
-};
+const addressOf = (value: unknown): PeerAddress => ({
+  host: required(value, 'host', refOf),
+  address: required(value, 'address', stringOf),
+  port: required(value, 'port', countOf),
+  pins: itemsOf(member(value, 'pins'), stringOf, 'pins'),
+});
 
-const isComplete = (value: unknown): boolean => {
-  const { epoch, generation, host } = (value ?? {}) as Record<string, unknown>;
-  return Number.isSafeInteger(epoch) && Number.isSafeInteger(generation) && typeof host === 'string';
+const completeOf = (value: unknown): Complete => ({
+  host: required(value, 'host', refOf),
+  epoch: required(value, 'epoch', countOf),
+  generation: required(value, 'generation', countOf),
+});
+
+const refOf = (value: unknown, what: string): Ref<'host'> => stringOf(value, what) as Ref<'host'>;
+
+const changeOf = (value: unknown, what: string): 'joins' | 'ejected' =>
+  oneOf(value, ['joins', 'ejected'], what);
+
+/** Version 0.2.0 also kept a `consent`, of which nothing follows any more. */
+const stateOf = (value: unknown): PoolState => {
+  const complete = optional(value, 'complete', completeOf);
+  const alert = optional(value, 'alert', stringOf);
+  const coordinator = optional(value, 'coordinator', addressOf);
+  const change = optional(value, 'change', changeOf);
+  return {
+    host: required(value, 'host', refOf),
+    role: oneOf(member(value, 'role'), ['coordinator', 'member'], 'role'),
+    epoch: required(value, 'epoch', countOf),
+    led: required(value, 'led', countOf),
+    ...(complete !== undefined && { complete }),
+    ...(alert !== undefined && { alert }),
+    ...(coordinator !== undefined && { coordinator }),
+    ...(change !== undefined && { change }),
+  };
 };
 
 const parse = (text: string, file: string): PoolState => {
-  let state: Record<string, unknown>;
   try {
-    state = (JSON.parse(text) ?? {}) as Record<string, unknown>;
-  } catch {
-    throw unusable(file);
+    return stateOf(jsonOf(text));
+  } catch (error) {
+    throw error instanceof DecodeFailure ? unusable(file) : error;
   }
-  // Version 0.2.0 also kept a `consent`, of which nothing follows any more.
-  const { consent: _, ...known } = state;
-  const { host, role, epoch, led, complete, alert, coordinator, change } = known;
-  const whole =
-    typeof host === 'string' &&
-    (role === 'coordinator' || role === 'member') &&
-    Number.isSafeInteger(epoch) &&
-    Number.isSafeInteger(led) &&
-    (complete === undefined || isComplete(complete)) &&
-    (alert === undefined || typeof alert === 'string') &&
-    (coordinator === undefined || isAddress(coordinator)) &&
-    (change === undefined || change === 'joins' || change === 'ejected');
-  if (!whole) throw unusable(file);
-  return known as unknown as PoolState;
 };

@@ -62,8 +62,8 @@ export const membership = {
   },
   emergency_transition_to_master: {
     doc:
-      'Make this member the coordinator, when the old one is gone for good. Refused, with what may be lost, ' +
-      'where it cannot know that it has every change.',
+      'Make this member the coordinator, when the old one is gone for good. Refused, ' +
+      'with what may be lost, where it cannot know that it has every change.',
     role: 'pool-operator',
     params: { force: [bool, 'Lead all the same, and lose what this member lacks.', false] },
     emergency: true,

@@ -1,4 +1,5 @@
 import type { Catalog } from '../../objects/catalog.ts';
+import { jsonOf } from '../../std/reader.ts';
 
 /** What goes wrong in a simulated pool, as a file says it. */
 export interface Trouble {
@@ -51,7 +52,7 @@ export interface Known {
 export const readTrouble = (text: string, known: Known): Trouble => {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = jsonOf(text);
   } catch (error) {
     throw new TroubleUnusable(`this is not JSON: ${(error as Error).message}`);
   }
