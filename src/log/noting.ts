@@ -21,8 +21,9 @@ export const noting = (log: Log, { state, clock, journal }: NotingParts): Log =>
     const { complete: _, ...rest } = current;
     const epoch = Math.max(current.epoch, now.epoch);
     const role = now.kind === 'here' ? 'coordinator' : 'member';
-    if (epoch === current.epoch && role === current.role) return;
-    await state.save({ ...rest, role, epoch, ...(now.kind === 'here' && { led: now.epoch }) });
+    const led = now.kind === 'here' ? now.epoch : current.led;
+    if (epoch === current.epoch && role === current.role && led === current.led) return;
+    await state.save({ ...rest, role, epoch, led });
   };
   return {
     ...log,
