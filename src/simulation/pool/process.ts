@@ -7,7 +7,7 @@ import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
 import type { MeshNetwork } from '../../drivers/mesh-wire.ts';
 import type { Network } from '../../drivers/network.ts';
 import type { Storage } from '../../drivers/storage/storage.ts';
-import { divergedFiles } from '../../log/diverged.ts';
+import { type DivergedFiles, divergedFiles } from '../../log/diverged.ts';
 import { type Mesh, type MeshOptions, meshOf } from '../../mesh/mesh.ts';
 import type { Ref } from '../../model/types.ts';
 import { hostCaller, type Invoker } from '../../objects/invoke.ts';
@@ -38,6 +38,7 @@ export interface Sabotage {
   readonly replica?: (replica: Replica, life: Life) => Replica;
   readonly mesh?: (mesh: Mesh, life: Life) => Mesh;
   readonly commits?: (commits: CommitLog, life: Life) => CommitLog;
+  readonly diverged?: (files: DivergedFiles) => DivergedFiles;
   readonly meshOptions?: (options: MeshOptions) => MeshOptions;
   readonly limits?: Partial<PoolLimits>;
   /** Of the hypervisor's daemon of each machine. */
@@ -128,9 +129,11 @@ export const openParts = async (
     poolName: 'pool',
     address: name,
     epochMin: 0,
-    diverged: divergedFiles({
-      ...{ disk: machine.disk.of(life), folder: divergedFolder, now: () => life.now() },
-    }),
+    diverged: (sabotage.diverged ?? same)(
+      divergedFiles({
+        ...{ disk: machine.disk.of(life), folder: divergedFolder, now: () => life.now() },
+      }),
+    ),
     database: {
       durable: () => (sabotage.durable ?? same)(machine.durable.of(life), life),
       forget: async () => machine.durable.forget(life),
