@@ -137,7 +137,9 @@ const followMove = async (ground: EngineGround, hosts: Hosts, move: Move | undef
   }
   // What the cluster has not got yet nobody can follow; a log that has left it must be taken up by all.
   if (theirs.move !== undefined && theirs.move.step !== 'switched' && theirs.use === 'etcd') return false;
-  if (theirs.use === 'etcd' && store.current.cluster?.whole !== true) await adoptAccess(ground, hosts, asked);
+  const { cluster } = store.current;
+  if (theirs.use === 'etcd' && (cluster?.whole !== true || cluster.given))
+    await adoptAccess(ground, hosts, asked);
   await store.save({ ...store.current, use: theirs.use, move: undefined });
   restart();
   return true;

@@ -21,6 +21,7 @@ import {
   isMove,
   type Move,
   type OwnMember,
+  openCredentials,
 } from './settings.ts';
 
 // What hosts tell each other about the cluster, and what the coordinator orders them to do. Whatever arrives
@@ -268,7 +269,9 @@ const accessFor = async (
   const asking = pool.hosts().find(({ ref }) => ref === from);
   if (cluster?.whole !== true || asking === undefined)
     throw refusal('This host knows of no cluster that the other one could use');
-  return { cluster, credentials: await sign({ address: asking.address, isMember: false }) };
+  const { begins: _, ...known } = cluster;
+  if (cluster.given) return { cluster: known, credentials: await store.credentials() };
+  return { cluster: known, credentials: await sign({ address: asking.address, isMember: false }) };
 };
 
 const moveOf = (value: unknown): Move => {
@@ -308,7 +311,8 @@ const endpointsOf = (value: unknown): readonly string[] => {
 const equipmentOf = (value: unknown): Equipment => {
   const { credentials, cluster, member } = fieldsOf(value);
   return {
-    credentials: credentialsOf(credentials),
+    // Members that were given may speak without encryption.
+    credentials: fieldsOf(cluster)['given'] === true ? givenOf(credentials) : credentialsOf(credentials),
     cluster: accessOf(cluster),
     ...(member !== undefined && { member: memberOf(member) }),
   };
@@ -324,10 +328,17 @@ const credentialsOf = (value: unknown): Credentials => {
   };
 };
 
+const givenOf = (value: unknown): Credentials =>
+  textOf(fieldsOf(value)['authority']) === '' ? openCredentials : credentialsOf(value);
+
 const accessOf = (value: unknown): ClusterAccess => {
-  const { pool, endpoints, whole } = fieldsOf(value);
+  const { pool, endpoints, whole, given, id } = fieldsOf(value);
   if (!uuidRule.test(textOf(pool))) throw refusal('The pool of the cluster is not what it should be');
-  return { pool: textOf(pool), endpoints: endpointsOf(endpoints), whole: flagOf(whole) };
+  return {
+    ...{ pool: textOf(pool), endpoints: endpointsOf(endpoints), whole: flagOf(whole) },
+    ...(given === true && { given }),
+    ...(id !== undefined && { id: textOf(id) }),
+  };
 };
 
 const memberOf = (value: unknown): OwnMember => {

@@ -48,6 +48,12 @@ export interface ClusterAccess {
   readonly endpoints: readonly string[];
   /** False while it is being made: nothing relies on it yet. */
   readonly whole: boolean;
+  /** It is not looked after here: how it is reached was said at a start, and each host shows the same certificate. */
+  readonly given?: true;
+  /** This host begins the pool's log there with what it has; until it did. */
+  readonly begins?: true;
+  /** Id of the cluster, once the log was seen there, as etcdctl shows it: no other is used in its place. */
+  readonly id?: string;
 }
 
 export interface OwnMember extends Member {
@@ -66,6 +72,9 @@ export interface Credentials {
   /** Of the authority; members have it, so that any of them lets hosts in. */
   readonly authorityKey?: string;
 }
+
+/** Of a cluster that is spoken with in the clear. */
+export const openCredentials: Credentials = { authority: '', certificate: '', key: '' };
 
 export interface EngineFiles {
   readonly folder: string;

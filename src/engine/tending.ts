@@ -58,7 +58,8 @@ export const tend = async (
   const told = new Set<string>();
   while (!signal.aborted) {
     await sleep(clock, limits.tendMs, signal).catch(() => {});
-    if (signal.aborted || store.current.cluster?.whole !== true) continue;
+    const { cluster } = store.current;
+    if (signal.aborted || cluster?.whole !== true || cluster.given) continue;
     await keepSnapshots(ground).catch((error: unknown) =>
       log.warn({ error: String(error) }, 'No snapshot of the cluster was made'),
     );

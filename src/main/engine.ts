@@ -83,7 +83,7 @@ const certificateDays = 3_650;
 const lazyCluster = (endpoints: readonly string[], credentials: Credentials): EtcdCluster => {
   const { authority: ca, certificate: cert, key } = credentials;
   const loading = import('../drivers/node/etcd/cluster.ts').then(({ connectEtcdCluster }) =>
-    connectEtcdCluster({ endpoints, tls: { ca, cert, key } }),
+    connectEtcdCluster({ endpoints, ...(ca !== '' && { tls: { ca, ...(cert !== '' && { cert, key }) } }) }),
   );
   return {
     members: async () => (await loading).members(),
@@ -121,7 +121,10 @@ const clusterLogOf = (store: EngineStore, host: Ref<'host'>): ClusterLog => {
 const connectedEtcd = async (store: EngineStore): Promise<Etcd> => {
   const { authority: ca, certificate: cert, key } = await store.credentials();
   const { connectEtcd } = await import('../drivers/node/etcd/etcd.ts');
-  return connectEtcd({ endpoints: store.current.cluster?.endpoints ?? [], tls: { ca, cert, key } });
+  return connectEtcd({
+    endpoints: store.current.cluster?.endpoints ?? [],
+    ...(ca !== '' && { tls: { ca, ...(cert !== '' && { cert, key }) } }),
+  });
 };
 
 const poolView = ({ context, pool, services }: Host): PoolView => {

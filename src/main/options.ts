@@ -42,6 +42,16 @@ export const upFlags = {
     doc: 'members that must have a change on disk before it is answered, where as many are there',
     fallback: '1',
   },
+  engine: {
+    value: 'primary|etcd://A:P,...',
+    doc: 'at the first start of the first host: who keeps the pool’s log, its coordinator or a cluster of etcd with these members',
+  },
+  'engine-ca': {
+    value: 'FILE',
+    doc: 'PEM: who signed the certificates of those members; without it they are spoken with in the clear',
+  },
+  'engine-cert': { value: 'FILE', doc: 'PEM: the certificate to show them' },
+  'engine-key': { value: 'FILE', doc: 'PEM: its key' },
   etcd: {
     value: 'PATH',
     doc: 'the program etcd, for hosts that xenact engine makes members of a cluster',

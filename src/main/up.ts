@@ -11,6 +11,7 @@ import { serveSmapiv2 } from '../rpc/smapiv2/server.ts';
 import type { Log } from '../std/log.ts';
 import { openAuditFile } from './audit-file.ts';
 import { type HostCertificate, hostCertificate } from './certificate.ts';
+import { chooseEngine } from './choose-engine.ts';
 import { fileCredentials } from './credentials.ts';
 import type { Door } from './doors.ts';
 import { enginePath, engineRequests, forgetEngine, openEngine } from './engine.ts';
@@ -91,6 +92,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const trail = await openAuditFile({ ...machine, log, folder: paths.audit });
   opened.add(trail);
   const engineStore = await openEngineStore(machine.disk, paths.engine);
+  await chooseEngine(options, engineStore, state);
   const parts = await hostParts(options, {
     ...{ paths, log, print, folder: { state, epochMin }, credentials, storage, chosen, tls },
     restart: restart.ask,
@@ -107,9 +109,18 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
       return door;
     },
   });
-  const { host, doors } = await startHost(parts, opened);
-  lock.serve(usersPath, userRequests(runningUsers(host.services, credentials), doors.audit));
   const running: Running = { restartAsked: restart.asked, stop: () => opened.close() };
+  const started = startHost(parts, opened);
+  // A host may have to start anew to become what it waits for: a member of a pool whose log is elsewhere.
+  const early = await Promise.race([started.then(() => 'started' as const), restart.asked]);
+  if (early === 'restart') {
+    started.catch((error: unknown) =>
+      log.debug({ error: String(error) }, 'A start was given up for another'),
+    );
+    return running;
+  }
+  const { host, doors } = await started;
+  lock.serve(usersPath, userRequests(runningUsers(host.services, credentials), doors.audit));
   if (await joinAtFirstStart(options, host)) {
     print(`This host has joined the pool at ${options.join} and starts again as its member`);
     return running;

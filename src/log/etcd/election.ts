@@ -15,8 +15,8 @@ export interface ElectionOptions {
   readonly epoch: () => number;
   /** A host that is leaving its pool does not lead it. */
   readonly mayLead: () => boolean;
-  /** Resolves once it is noted that the pool's log is in this cluster. */
-  readonly onCluster: (clusterId: bigint) => Promise<void>;
+  /** Resolves once it is noted in which cluster the pool's log is, or is to begin. */
+  readonly onCluster: (clusterId: bigint, hasLog: boolean) => Promise<void>;
   /** Why the cluster must not be used by this pool; undefined: it may. */
   readonly refused?: (clusterId: bigint) => Promise<string | undefined>;
 }
@@ -152,7 +152,7 @@ const examine = async ({ ground, options, state }: Round): Promise<void> => {
   if (format !== undefined && format.clusterId !== header.clusterId.toString(16)) {
     throw waitsFor('The log of the pool is a copy of one in another etcd cluster, and is not used as it is');
   }
-  await options.onCluster(header.clusterId);
+  await options.onCluster(header.clusterId, format !== undefined);
   state.examined = true;
   state.format = format;
 };
