@@ -48,7 +48,7 @@ export interface ClusterAccess {
   readonly endpoints: readonly string[];
   /** False while it is being made: nothing relies on it yet. */
   readonly whole: boolean;
-  /** It is not looked after here: how it is reached was said at a start, and each host shows the same certificate. */
+  /** Not looked after here: a start said how it is reached, and each host shows the same certificate. */
   readonly given?: true;
   /** This host begins the pool's log there with what it has; until it did. */
   readonly begins?: true;
