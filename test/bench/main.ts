@@ -1,6 +1,7 @@
 // `npm run bench`: every figure beside what it is compared with, measured in the same run. `--tiny` only tries them.
 import { allRecords } from './all-records.ts';
 import { durable } from './durable.ts';
+import { etcd } from './etcd.ts';
 import { events } from './events.ts';
 import { fragments } from './fragments.ts';
 import { mesh } from './mesh.ts';
@@ -17,6 +18,7 @@ const benchmarks = {
   events,
   restart,
   durable,
+  etcd,
   'vm-start': vmStart,
   mesh,
   pool: poolOfThree,
