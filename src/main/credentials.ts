@@ -78,7 +78,9 @@ const parse = (text: string, file: string): Map<string, Kept> => {
     new UnusableError(
       `${file} ${what}. Restore it from a backup, or remove it to start again with a new password for root.`,
     );
-  const { users } = membersOf(jsonIn(text));
+  const read = jsonIn(text);
+  if (read === undefined) throw unusable('is not JSON');
+  const { users } = membersOf(read);
   if (typeof users !== 'object' || users === null) throw unusable('holds no users');
   const entries = Object.entries(users);
   if (!entries.every(([, kept]) => isKept(kept))) throw unusable('holds a user without a usable password');
