@@ -1,4 +1,5 @@
 import protobuf from 'protobufjs/minimal.js';
+import { own } from '../../../std/own.ts';
 
 // Of a module in the old form Node knows one name only.
 const { Reader, Writer } = protobuf;
@@ -93,7 +94,7 @@ const writeMessage = (writer: Writer, message: Message, value: Encodable<Message
   for (const name in message) {
     const field = message[name] as Field;
     const { type } = field;
-    for (const item of sent(field, value[name])) {
+    for (const item of sent(field, own(value, name))) {
       writer.uint32((field.number << 3) | wireTypeOf(type));
       if (typeof type === 'string') write[type](writer, item as never);
       else {
