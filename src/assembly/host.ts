@@ -2,6 +2,7 @@ import { bootstrap } from '../../actors/pool/bootstrap.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { autoStart } from '../../actors/vm/auto-start.ts';
 import type { Ref } from '../model/types.ts';
+import type { Availability } from '../objects/availability.ts';
 import { deriveInPlace } from '../objects/derive-all.ts';
 import { storeRules } from '../objects/derive-rows.ts';
 import { peerRef } from '../pool/context.ts';
@@ -10,6 +11,7 @@ import { inspectorOf } from '../pool/inspection.ts';
 import type { SharedCredentials } from '../pool/membership.ts';
 import { internalClasses } from '../pool/rows.ts';
 import { leaveMessage } from '../rules/messages.ts';
+import { Fault } from '../std/fault.ts';
 import { type OpenedStore, openStore } from '../store/store.ts';
 import { type Assembled, assemble } from './assemble.ts';
 import type { Closing } from './closing.ts';
@@ -40,7 +42,7 @@ export const startHost = async <D extends Doors>(
   parts: HostParts<D>,
   opened: Closing,
 ): Promise<Started<D>> => {
-  const { host, derived, announce, servedOn } = await openHost(parts, opened);
+  const { host, derived, announce, servedOn, isPrepared } = await openHost(parts, opened);
   const doors = await parts.doors(host);
   opened.add(doors);
   servedOn(doors.httpsPort);
@@ -51,6 +53,7 @@ export const startHost = async <D extends Doors>(
   await takePlace(parts, { host, announce, doors, preparing });
   const leads = (): boolean => host.pool.role.kind === 'leads';
   opened.add(await hostRows(aroundOf(parts), { ...host, leads, derived }));
+  isPrepared();
   prepared();
   opened.add(housekeeping({ ...host, clock: parts.clock, leads, measured: () => [host] }));
   doors.open();
@@ -61,6 +64,8 @@ interface Opened extends Pick<HostPool, 'announce'> {
   readonly host: Host;
   readonly derived: boolean;
   readonly servedOn: (httpsPort: number) => void;
+  /** Its rows say what is there: clients are served from now on. */
+  readonly isPrepared: () => void;
 }
 
 /** Rows, links and objects. Nothing has a part in the pool yet, and nobody is served. */
@@ -86,7 +91,8 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
     },
     opened,
   );
-  const made = openObjects(parts, { ...database, ...place, authority: served.authority });
+  const preparation = { over: false };
+  const made = openObjects(parts, { ...database, ...place, preparation, authority: served.authority });
   assembled = made;
   database.serve(made);
   opened.add({ close: async () => made.objects.stop() });
@@ -94,7 +100,10 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
   const inspector = inspectorOf(context, pool, made.objects);
   const { authorityOf } = served;
   const host = { ...made, context, pool, membership, takingIn, inspector, authorityOf };
-  return { host, derived, announce, servedOn: served.on };
+  const isPrepared = (): void => {
+    preparation.over = true;
+  };
+  return { host, derived, announce, servedOn: served.on, isPrepared };
 };
 
 /** People have to know of it. */
@@ -157,7 +166,8 @@ const openDatabase = async (parts: HostParts, opened: Closing): Promise<Database
 
 const openObjects = (
   parts: HostParts,
-  on: Pick<Database, 'store' | 'host'> & HostPool & { readonly authority: () => string },
+  on: Pick<Database, 'store' | 'host'> &
+    HostPool & { readonly authority: () => string; readonly preparation: { readonly over: boolean } },
 ): Assembled => {
   const { catalog, clock, random, log, makers, waitMs, guestKernels } = parts;
   const { hypervisor, storage, credentials, facts, restart } = parts;
@@ -169,13 +179,22 @@ const openObjects = (
       ...{ clock, random, log, hypervisor, storage, credentials, facts, restart },
       ...{ store, host, membership, migrationTo, authority },
       ...(guestKernels !== undefined && { guestKernels }),
-      availability: pool.availability,
+      availability: () => (on.preparation.over ? pool.availability() : unprepared(pool.availability())),
       onAvailability: pool.onAvailability,
       diskOn: (to, wanted, signal) => openDiskOn(context, to, wanted, signal),
     },
     ...(waitMs !== undefined && { waitMs }),
   });
 };
+
+/**
+ * Of a host whose rows do not say yet what is there: a pool may choose it meanwhile, but no client is served.
+ * Where they are to go else they are told all the same.
+ */
+const unprepared = (availability: Availability): Availability =>
+  availability.coordinator === undefined && availability.emergency === undefined
+    ? { ...availability, member: true, emergency: new Fault('HOST_STILL_BOOTING') }
+    : availability;
 
 /** Resolves once this host leads or follows. A member that finds no coordinator yet tells clients so meanwhile. */
 const takePlace = async (

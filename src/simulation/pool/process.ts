@@ -11,6 +11,7 @@ import { type DivergedFiles, divergedFiles } from '../../log/diverged.ts';
 import { type Mesh, type MeshOptions, meshOf } from '../../mesh/mesh.ts';
 import type { Ref } from '../../model/types.ts';
 import { hostCaller, type Invoker } from '../../objects/invoke.ts';
+import type { Services } from '../../objects/services.ts';
 import type { PoolContext, PoolLimits } from '../../pool/context.ts';
 import type { Pool } from '../../pool/pool.ts';
 import { openStateFile, type StateFile } from '../../pool/state.ts';
@@ -95,10 +96,10 @@ export const startProcess = async (
       ...(await openParts(options, opened)),
       doors: async (host): Promise<Doors> => {
         await machine.daemon.ensure();
-        const { store, pool, context, objects, invoker } = host;
+        const { store, pool, context, objects, invoker, services } = host;
         const { mesh, replica } = context;
         life.onEnd(() => objects.stop());
-        const calls = callsOf(invoker, pool);
+        const calls = callsOf(invoker, services);
         born({ ...calls, ...{ life, store, replica, pool, context, mesh }, stop: () => opened.close() });
         return { httpsPort, open: () => {}, close: async () => {} };
       },
@@ -235,11 +236,14 @@ const settledIn = async (life: Life, answer: Promise<unknown>): Promise<unknown>
   }
 };
 
-const callsOf = (invoker: Invoker, pool: Pool): Pick<Process, 'call' | 'callAsync'> => {
+const callsOf = (
+  invoker: Invoker,
+  services: Pick<Services, 'availability'>,
+): Pick<Process, 'call' | 'callAsync'> => {
   const invocation = (method: string, args: readonly unknown[]) => {
     const message = catalog.find(method);
     if (message === undefined) throw new Error(`Nothing answers ${method}`);
-    const { emergency, coordinator } = pool.availability();
+    const { emergency, coordinator } = services.availability();
     if (message.declared?.onMember !== true) {
       if (emergency !== undefined) throw emergency;
       if (coordinator !== undefined) throw new Fault('HOST_IS_SLAVE', [coordinator]);
