@@ -49,7 +49,8 @@ const harmed = async (harm: (folder: string) => Promise<unknown>): Promise<strin
     expect(stderr).toMatch(/^xenact: /);
     expect(stderr).not.toMatch(/^ +at /m);
     expect(status).toBe(1);
-    expect(processesOf(folder)).toEqual([]);
+    // A daemon that is told to end answers first.
+    await expect.poll(() => processesOf(folder), patience).toEqual([]);
     return stderr.replaceAll(folder, 'FOLDER');
   } finally {
     await clean(folder);
