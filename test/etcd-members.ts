@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectEtcd } from '../src/drivers/node/etcd/etcd.ts';
+import { freePorts } from './free-ports.ts';
 
 const found = spawnSync('etcd', ['--version'], { encoding: 'utf8' });
 
@@ -24,19 +24,6 @@ export interface EtcdMember {
   suspend(): void;
   resume(): void;
 }
-
-const freePorts = async (count: number): Promise<readonly number[]> => {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-};
 
 /** Real members on loopback, until they are closed. */
 export const openEtcd = async (

@@ -42,19 +42,14 @@ export const startHost = async <D extends Doors>(
   parts: HostParts<D>,
   opened: Closing,
 ): Promise<Started<D>> => {
-  const { host, derived, announce, servedOn, isPrepared } = await openHost(parts, opened);
+  const { host, derived, announce, servedOn, preparation } = await openHost(parts, opened);
   const doors = await parts.doors(host);
   opened.add(doors);
   servedOn(doors.httpsPort);
-  let prepared = (): void => {};
-  const preparing = new Promise<void>((resolve) => {
-    prepared = resolve;
-  });
-  await takePlace(parts, { host, announce, doors, preparing });
+  await takePlace(parts, { host, announce, doors, preparing: preparation.ended });
   const leads = (): boolean => host.pool.role.kind === 'leads';
   opened.add(await hostRows(aroundOf(parts), { ...host, leads, derived }));
-  isPrepared();
-  prepared();
+  preparation.end();
   opened.add(housekeeping({ ...host, clock: parts.clock, leads, measured: () => [host] }));
   doors.open();
   return { host, doors };
@@ -64,9 +59,33 @@ interface Opened extends Pick<HostPool, 'announce'> {
   readonly host: Host;
   readonly derived: boolean;
   readonly servedOn: (httpsPort: number) => void;
-  /** Its rows say what is there: clients are served from now on. */
-  readonly isPrepared: () => void;
+  readonly preparation: Preparation;
 }
+
+/** Over once the rows of the host say what is there: clients and other hosts are served from then on. */
+interface Preparation {
+  readonly over: boolean;
+  readonly ended: Promise<void>;
+  end(): void;
+}
+
+const preparationOf = (): Preparation => {
+  let over = false;
+  let resolve = (): void => {};
+  const ended = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return {
+    get over() {
+      return over;
+    },
+    ended,
+    end: () => {
+      over = true;
+      resolve();
+    },
+  };
+};
 
 /** Rows, links and objects. Nothing has a part in the pool yet, and nobody is served. */
 const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
@@ -91,7 +110,7 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
     },
     opened,
   );
-  const preparation = { over: false };
+  const preparation = preparationOf();
   const made = openObjects(parts, { ...database, ...place, preparation, authority: served.authority });
   assembled = made;
   database.serve(made);
@@ -100,10 +119,7 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
   const inspector = inspectorOf(context, pool, made.objects);
   const { authorityOf } = served;
   const host = { ...made, context, pool, membership, takingIn, inspector, authorityOf };
-  const isPrepared = (): void => {
-    preparation.over = true;
-  };
-  return { host, derived, announce, servedOn: served.on, isPrepared };
+  return { host, derived, announce, servedOn: served.on, preparation };
 };
 
 /** People have to know of it. */
@@ -167,7 +183,7 @@ const openDatabase = async (parts: HostParts, opened: Closing): Promise<Database
 const openObjects = (
   parts: HostParts,
   on: Pick<Database, 'store' | 'host'> &
-    HostPool & { readonly authority: () => string; readonly preparation: { readonly over: boolean } },
+    HostPool & { readonly authority: () => string; readonly preparation: Pick<Preparation, 'over'> },
 ): Assembled => {
   const { catalog, clock, random, log, makers, waitMs, guestKernels } = parts;
   const { hypervisor, storage, credentials, facts, restart } = parts;

@@ -4,8 +4,9 @@
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { noEtcd } from '../etcd-cluster.ts';
+import { freePorts } from '../free-ports.ts';
 import type { Session } from './client.ts';
-import { eventually, freePorts, type Lab, leaderOf, leaderSession, type PoolHost, poolOf } from './hosts.ts';
+import { eventually, type Lab, leaderOf, leaderSession, type PoolHost, poolOf } from './hosts.ts';
 import { program } from './xenact.ts';
 
 let pool: Lab;

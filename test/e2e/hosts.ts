@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
 import { nodeNetwork } from '../../src/drivers/node/network.ts';
@@ -7,6 +6,7 @@ import { pathsOf } from '../../src/main/paths.ts';
 import { xenopsdHypervisor } from '../../src/rpc/xenops/xenopsd.ts';
 import { silentLog } from '../../src/std/log.ts';
 import type { Value } from '../../src/std/value.ts';
+import { freePorts } from '../free-ports.ts';
 import { call, Failure, logIn, type Session } from './client.ts';
 import { rowsOf, text } from './lab.ts';
 import { clean, newDataFolder, password, program, start, type Xenact } from './xenact.ts';
@@ -154,23 +154,6 @@ export const poolOfThree = async (): Promise<{
   const pool = await poolOf(3);
   const session = await logIn(pool.host(0).http);
   return { pool, session, refs: await hostRefs(session, pool.hosts) };
-};
-
-/** Ports that are free on every address now, below those that the system gives to clients. */
-export const freePorts = async (count: number): Promise<readonly number[]> => {
-  const held: Server[] = [];
-  while (held.length < count) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '0.0.0.0', () => resolve(true));
-    });
-    if (free) held.push(server);
-  }
-  const ports = held.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 };
 
 const guestsOf = async (data: string): Promise<readonly string[]> => {

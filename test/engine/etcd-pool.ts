@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -20,6 +18,7 @@ import { engineFiles, openEngineStore } from '../../src/engine/settings.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { silentLog } from '../../src/std/log.ts';
+import { freePorts } from '../free-ports.ts';
 
 // Hosts of a pool in one process, with a real etcd each and calls between them that need no network.
 
@@ -60,19 +59,6 @@ const quick: EngineLimits = {
   moveMs: 50,
   pollMs: 100,
   formMsMax: 40_000,
-};
-
-const freePorts = async (count: number): Promise<readonly number[]> => {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '0.0.0.0');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 };
 
 type Serving = Map<string, (payload: unknown, context: { from: string }) => unknown>;
