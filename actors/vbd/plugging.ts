@@ -1,11 +1,11 @@
-import type { DeviceId } from '../../src/drivers/hypervisor/hypervisor.ts';
+import { type DeviceId, isMissing } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { sharingRefusal } from '../../src/rules/disk-sharing.ts';
 import { vbdForGuest, vbdKey, xenopsDisk } from '../../src/rules/guest-devices.ts';
-import { asked, isUnknown, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { Fault } from '../../src/std/fault.ts';
 
 type Drive = Working<'VBD'>;
@@ -23,7 +23,7 @@ const forget = async (working: Drive, id: DeviceId): Promise<void> => {
   try {
     await working.services.hypervisor.removeVbd(id);
   } catch (error) {
-    if (!isUnknown(error)) throw error;
+    if (!isMissing(error)) throw error;
   }
 };
 

@@ -1,10 +1,10 @@
-import type { DeviceId } from '../../src/drivers/hypervisor/hypervisor.ts';
+import { type DeviceId, isMissing } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
 import { vifForGuest, vifKey } from '../../src/rules/guest-devices.ts';
-import { asked, isUnknown, unattendedWork, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { asked, unattendedWork, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import type { View } from '../../src/store/view.ts';
 
 type Card = Working<'VIF'>;
@@ -17,7 +17,7 @@ const forget = async (working: Card, id: DeviceId): Promise<void> => {
   try {
     await working.services.hypervisor.removeVif(id);
   } catch (error) {
-    if (!isUnknown(error)) throw error;
+    if (!isMissing(error)) throw error;
   }
 };
 

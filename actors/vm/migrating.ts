@@ -1,4 +1,4 @@
-import { XenopsError, type XenopsWork } from '../../src/drivers/hypervisor/hypervisor.ts';
+import { isLost, type XenopsWork } from '../../src/drivers/hypervisor/hypervisor.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
@@ -56,9 +56,6 @@ const takeBack = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>, from: Ref<'host'>)
   if (row?.resident_on !== from || row.scheduled_to_be_resident_on !== host) return;
   tx.patch('VM', self, { scheduled_to_be_resident_on: noHost });
 };
-
-const isLost = (error: unknown): boolean =>
-  error instanceof XenopsError && error.tag === 'Failed_to_contact_remote_service';
 
 /**
  * Whether the guest is still this host's for sure: only then may the memory set aside for it be given back.

@@ -1,4 +1,4 @@
-import type { Hypervisor } from '../../src/drivers/hypervisor/hypervisor.ts';
+import { type Hypervisor, isMissing } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { Call } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { destruct } from '../../src/objects/construct.ts';
@@ -7,7 +7,7 @@ import type { Working } from '../../src/objects/implement.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { sharingRefusal } from '../../src/rules/disk-sharing.ts';
 import { vbdKey, xenopsDisk } from '../../src/rules/guest-devices.ts';
-import { asked, isUnknown, unattendedWork, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { asked, unattendedWork, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { withGuestKernel } from './guest-kernel.ts';
@@ -90,7 +90,7 @@ const withdraw = async (hypervisor: Hypervisor, uuid: string, method: string): P
     await hypervisor.barrier(uuid);
     await hypervisor.remove(uuid);
   } catch (error) {
-    if (!isUnknown(error)) throw error;
+    if (!isMissing(error)) throw error;
   }
 };
 

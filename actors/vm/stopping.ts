@@ -1,10 +1,11 @@
+import { isMissing } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { construct, destruct } from '../../src/objects/construct.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { xenopsDisk } from '../../src/rules/guest-devices.ts';
 import { guestOf } from '../../src/rules/guests.ts';
-import { asked, isUnknown, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { pbdOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
@@ -92,7 +93,7 @@ const hardShutdown = async (working: Vm): Promise<void> => {
   try {
     await shutDown(working, undefined, 'VM.hard_shutdown');
   } catch (error) {
-    if (!isUnknown(error)) throw error;
+    if (!isMissing(error)) throw error;
     working.settle((tx) => {
       assertHere(tx, working);
       becomeHalted(tx, working.self);

@@ -4,6 +4,7 @@ import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { clearLeftovers } from '../../actors/vm/leftovers.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
+import { isLost } from '../drivers/hypervisor/hypervisor.ts';
 import { deriveAll } from '../objects/derive-all.ts';
 import type { Assembled } from './assemble.ts';
 import { defaultStorage } from './default-storage.ts';
@@ -60,12 +61,29 @@ const factsOf = async (
   { store, clock, random, facts }: Assembled['services'],
 ) => ({ store, clock, random, name, address, version, facts: await facts() });
 
+/** How often a daemon that dies while its host starts is started again, before the start fails. */
+const startsMax = 5;
+
+const reconciled = async (
+  { reconcile }: Pick<ReturnType<typeof vmReports>, 'reconcile'>,
+  revive: Around['revive'],
+): Promise<void> => {
+  for (let starts = 1; ; starts += 1) {
+    try {
+      return await reconcile();
+    } catch (error) {
+      if (revive === undefined || starts === startsMax || !isLost(error)) throw error;
+      await revive();
+    }
+  }
+};
+
 /** From here on what guests do by themselves reaches their rows, and a daemon that dies is started again. */
 const followGuests = async ({ revive }: Around, given: Assembled): Promise<Reviving> => {
   const { services } = given;
   const { log, hypervisor } = services;
   const reports = vmReports({ ...given, log });
-  await reports.reconcile();
+  await reconciled(reports, revive);
   const reviving = revivingOf(services, revive);
   hypervisor.watch({
     ...reports,

@@ -1,4 +1,4 @@
-import { XenopsError, type XenopsWork } from '../drivers/hypervisor/hypervisor.ts';
+import { isLost, type XenopsWork } from '../drivers/hypervisor/hypervisor.ts';
 import type { ClassName } from '../model/class.ts';
 import type { Working } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
@@ -29,17 +29,12 @@ export const unattendedWork = (method: string): XenopsWork => ({
   progress: () => {},
 });
 
-const isError = (error: unknown, tag: string): boolean => error instanceof XenopsError && error.tag === tag;
-
-/** The hypervisor does not know, or no longer knows, what it was asked about. */
-export const isUnknown = (error: unknown): boolean => isError(error, 'Does_not_exist');
-
 /** The answer of the hypervisor daemon, where a daemon that went away is said to have gone. */
 export const asked = async <T>(method: string, answer: Promise<T>): Promise<T> => {
   try {
     return await answer;
   } catch (error) {
-    if (!isError(error, 'Failed_to_contact_remote_service')) throw error;
+    if (!isLost(error)) throw error;
     throw new Fault('INTERNAL_ERROR', [
       `The hypervisor daemon of this host went away during ${method}; repeat the call once it is back`,
     ]);

@@ -13,7 +13,16 @@ import { simulatedVolumes } from '../../src/simulation/volumes.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { simulated } from '../simulation/simulated.ts';
 
-type Failing = 'database' | 'mesh' | 'facts' | 'doors' | 'plugins' | 'hypervisor' | 'hypervisor later';
+type Failing =
+  | 'database'
+  | 'mesh'
+  | 'facts'
+  | 'doors'
+  | 'plugins'
+  | 'hypervisor'
+  | 'hypervisor later'
+  | 'daemon'
+  | 'daemon for good';
 
 /** What runs for ever takes more. */
 const stepsMax = 5_000;
@@ -49,6 +58,7 @@ const started = async (failing?: Failing) => {
   const failIf = (name: Failing): void => {
     if (failing === name) throw new Error(`No ${name} today`);
   };
+  let daemonDied = false;
   const opened = closing(silentLog);
   const given = await openParts(
     {
@@ -92,6 +102,10 @@ const started = async (failing?: Failing) => {
     hypervisor: Object.assign(Object.create(given.hypervisor), {
       list: async () => {
         failIf('hypervisor');
+        if (failing === 'daemon for good' || (failing === 'daemon' && !daemonDied)) {
+          daemonDied = true;
+          machine.daemon.kill();
+        }
         return given.hypervisor.list();
       },
       watch: (...args: Parameters<typeof given.hypervisor.watch>) => {
@@ -137,6 +151,20 @@ test.each<Failing>(['database', 'mesh', 'facts', 'doors', 'hypervisor', 'hypervi
     expect(await loop.run({ stepsMax })).toBe('idle');
   },
 );
+
+test('a daemon that dies while its host starts is started again', async () => {
+  const { loop, seen, opened, starting } = await started('daemon');
+  await loop.finish(starting);
+  expect(seen).toContain('clients are let in');
+  await loop.finish(opened.close());
+});
+
+test('a start ends with an error when the daemon dies again and again', async () => {
+  const { loop, open, opened, starting } = await started('daemon for good');
+  await expect(loop.finish(starting)).rejects.toThrow('Failed_to_contact_remote_service');
+  await loop.finish(opened.close());
+  expect([...open]).toEqual([]);
+});
 
 test('a coordinator whose rows cannot be brought in line serves all the same, and tries it again', async () => {
   const { loop, seen, opened, starting } = await started('plugins');

@@ -155,6 +155,15 @@ export class XenopsError extends Error {
   }
 }
 
+const isTagged = (error: unknown, tag: XenopsTag): boolean =>
+  error instanceof XenopsError && error.tag === tag;
+
+/** The daemon is not there any more, and with it what it was doing. */
+export const isLost = (error: unknown): boolean => isTagged(error, 'Failed_to_contact_remote_service');
+
+/** The daemon does not know, or no longer knows, what it was asked about. */
+export const isMissing = (error: unknown): boolean => isTagged(error, 'Does_not_exist');
+
 export type DeviceId = readonly [vm: string, device: string];
 
 /** A path of the host, or `<SR uuid>/<VDI location>`. */

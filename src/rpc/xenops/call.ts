@@ -43,9 +43,3 @@ const refusalOf = (method: string, { error }: RpcRefusal): unknown => {
 
 /** The daemon is not there any more, and with it what it was doing. */
 export const lost = (why: string): XenopsError => new XenopsError('Failed_to_contact_remote_service', [why]);
-
-export const isLost = (error: unknown): boolean =>
-  error instanceof XenopsError && error.tag === 'Failed_to_contact_remote_service';
-
-export const isMissing = (error: unknown): boolean =>
-  error instanceof XenopsError && error.tag === 'Does_not_exist';

@@ -1,7 +1,7 @@
-import { type Hypervisor, type VmState, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { type Hypervisor, isLost, type VmState, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
-import { isLost, lost, type XenopsCall } from './call.ts';
+import { lost, type XenopsCall } from './call.ts';
 import { updateKey, type XenopsUpdate, type XenopsUpdates } from './tasks.ts';
 import { instanceOf, pollUpdates } from './updates.ts';
 

@@ -1,8 +1,8 @@
-import { XenopsError, type XenopsWork } from '../../drivers/hypervisor/hypervisor.ts';
+import { isLost, isMissing, XenopsError, type XenopsWork } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Log } from '../../std/log.ts';
 import { stringOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
-import { isLost, isMissing, lost, type XenopsCall } from './call.ts';
+import { lost, type XenopsCall } from './call.ts';
 import { taskOf } from './tasks.ts';
 import { instanceOf, lastIdOf, pollUpdates } from './updates.ts';
 

@@ -1,10 +1,11 @@
 import { capabilitiesOf } from '../../drivers/capabilities.ts';
-import type {
-  DeviceId,
-  Hypervisor,
-  VmState,
-  XenopsDestination,
-  XenopsWork,
+import {
+  type DeviceId,
+  type Hypervisor,
+  isMissing,
+  type VmState,
+  type XenopsDestination,
+  type XenopsWork,
 } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Endpoint, Network } from '../../drivers/network.ts';
 import type { Clock } from '../../std/clock.ts';
@@ -12,7 +13,7 @@ import type { Log } from '../../std/log.ts';
 import { listOf, member, optionalMember, stringOf, tupleOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import { xmlRpc } from '../rpc.ts';
-import { isMissing, type XenopsCall, xenopsCall } from './call.ts';
+import { type XenopsCall, xenopsCall } from './call.ts';
 import { deviceStateOf, lockingValue, vbdValue, vifValue } from './devices.ts';
 import { eventThread } from './event-thread.ts';
 import { taskFollower } from './task-follower.ts';
