@@ -9,7 +9,7 @@ import type { VmHandlers } from './handlers.ts';
 
 // What happened to VMs is told in messages, whose names and texts clients know.
 
-interface Told {
+interface VmEvent {
   readonly view: View;
   readonly self: Ref<'VM'>;
   /** The VM as it was before. */
@@ -23,9 +23,9 @@ interface Told {
 interface Tale {
   readonly name: AlertName;
   /** The VM that it is about, where that is not the one that was called. */
-  readonly about?: (told: Told) => RecordNamed<'VM'> | undefined;
+  readonly about?: (event: VmEvent) => RecordNamed<'VM'> | undefined;
   /** What comes after the name of the VM. */
-  readonly text: (told: Told) => string;
+  readonly text: (event: VmEvent) => string;
 }
 
 const simple = (name: AlertName, text: string): Tale => ({ name, text: () => text });
@@ -83,25 +83,25 @@ const tell = (
   tx: Tx,
   { self, services }: Working<'VM'>,
   tale: Tale,
-  about: Omit<Told, 'view' | 'self'>,
+  about: Omit<VmEvent, 'view' | 'self'>,
 ): void => {
-  const told = { ...about, view: tx, self };
-  const { uuid, name_label } = tale.about?.(told) ?? told.before;
+  const event = { ...about, view: tx, self };
+  const { uuid, name_label } = tale.about?.(event) ?? event.before;
   const { name } = tale;
-  const body = `VM '${name_label}' (uuid: ${uuid}) ${tale.text(told)}`;
+  const body = `VM '${name_label}' (uuid: ${uuid}) ${tale.text(event)}`;
   leaveAlert(tx, services, { name, cls: 'VM', obj_uuid: uuid, body });
 };
 
 /** The handlers, each of which leaves its message in the commit that settles its work. */
 export const telling = <H extends VmHandlers>(handlers: H): H => {
   const all = Object.entries(handlers).map(([message, handler]) => {
-    const told = own<Tale | undefined>(tales, message);
-    if (told === undefined || handler === undefined || !('work' in handler)) return [message, handler];
+    const tale = own<Tale | undefined>(tales, message);
+    if (tale === undefined || handler === undefined || !('work' in handler)) return [message, handler];
     const work = async (working: Working<'VM'>, args: never): Promise<unknown> => {
       const before = working.record;
       const result: unknown = await (handler.work as typeof work)(working, args);
       const here = working.services.host;
-      working.settle((tx) => tell(tx, working, told, { before, args, result, here }));
+      working.settle((tx) => tell(tx, working, tale, { before, args, result, here }));
       return result;
     };
     return [message, { ...handler, work }];

@@ -47,7 +47,7 @@ export const startHost = async <D extends Doors>(
   opened.add(doors);
   servedOn(doors.httpsPort);
   await takePlace(parts, { host, announce, doors, preparing: preparation.ended });
-  const leads = (): boolean => host.pool.role.kind === 'leads';
+  const leads = (): boolean => host.pool.duty.kind === 'leads';
   opened.add(await hostRows(aroundOf(parts), { ...host, leads, derived }));
   preparation.end();
   opened.add(housekeeping({ ...host, clock: parts.clock, leads, measured: () => [host] }));
@@ -226,7 +226,7 @@ const takePlace = async (
   },
 ): Promise<void> => {
   await host.pool.start(host.invoker, preparing);
-  if (host.pool.role.kind !== 'leads') doors.open();
+  if (host.pool.duty.kind !== 'leads') doors.open();
   const stop = clock.after(patienceMs, () => told?.waits?.());
   await announce(doors.httpsPort).finally(stop);
 };

@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { EtcdCluster } from '../drivers/etcd-cluster.ts';
 import type { Ref } from '../model/types.ts';
 import { sleep } from '../std/clock.ts';
+import type { EngineContext, PoolHost } from './context.ts';
 import { clientUrlOf, endpointOf, type Member, membersMax, peerUrlOf } from './etcd-flags.ts';
-import type { EngineGround, PoolHost } from './ground.ts';
 import { type Bearer, type HostReport, type Hosts, signed } from './orders.ts';
 import { refusal } from './refusal.ts';
 import type { ClusterAccess, Credentials } from './settings.ts';
@@ -105,8 +105,8 @@ const reportsOf = async (
 };
 
 /** Makes the cluster. Resolves once all members are well and every host that is there can use it. */
-export const form = async (ground: EngineGround, hosts: Hosts, order: InitOrder): Promise<void> => {
-  const { pool, store, host: own, random, certify } = ground;
+export const form = async (context: EngineContext, hosts: Hosts, order: InitOrder): Promise<void> => {
+  const { pool, store, host: own, random, certify } = context;
   pool.assertLeads();
   if (store.current.cluster?.whole === true)
     throw refusal(
@@ -139,19 +139,19 @@ export const form = async (ground: EngineGround, hosts: Hosts, order: InitOrder)
         }),
       ),
     );
-    await formed(ground, hosts, chosen);
-    await share(ground, hosts, endpoints);
+    await formed(context, hosts, chosen);
+    await share(context, hosts, endpoints);
   } catch (error) {
     for (const one of chosen) await hosts.dismiss(one.ref).catch(() => {});
     throw error;
   }
 };
 
-const formed = async (ground: EngineGround, hosts: Hosts, chosen: readonly PoolHost[]): Promise<void> => {
+const formed = async (context: EngineContext, hosts: Hosts, chosen: readonly PoolHost[]): Promise<void> => {
   let why = '';
-  const well = await until(ground, ground.limits.formMsMax, async () => {
+  const well = await until(context, context.limits.formMsMax, async () => {
     try {
-      const view = await withCluster(ground, viewOf);
+      const view = await withCluster(context, viewOf);
       assertHealthy(view);
       if (view.members.length === chosen.length) return true;
     } catch (error) {
@@ -172,7 +172,7 @@ const startsMax = 3;
 
 /** True as soon as `check` is; false when the time is over. */
 const until = async (
-  { clock, limits }: EngineGround,
+  { clock, limits }: EngineContext,
   timeMs: number,
   check: () => Promise<boolean>,
 ): Promise<boolean> => {
@@ -186,15 +186,15 @@ const until = async (
 
 /** Tells every host that is there how the cluster is reached; whoever is away is told when it is back. */
 export const share = async (
-  ground: EngineGround,
+  context: EngineContext,
   hosts: Hosts,
   endpoints: readonly string[],
 ): Promise<void> => {
-  const { pool, host: own, log } = ground;
+  const { pool, host: own, log } = context;
   const there = pool.hosts().filter(({ ref }) => ref === own || pool.isUp(ref));
   await Promise.all(
     there.map((one) =>
-      tell(ground, hosts, one, endpoints).catch((error: unknown) =>
+      tell(context, hosts, one, endpoints).catch((error: unknown) =>
         log.warn({ error: String(error), host: one.ref }, 'A host does not know the cluster yet'),
       ),
     ),
@@ -202,7 +202,7 @@ export const share = async (
 };
 
 const tell = async (
-  ground: EngineGround,
+  context: EngineContext,
   hosts: Hosts,
   { ref, address }: PoolHost,
   endpoints: readonly string[],
@@ -210,18 +210,18 @@ const tell = async (
   const { cluster } = await hosts.report(ref);
   if (cluster?.whole === true && isDeepStrictEqual(cluster.endpoints, endpoints)) return;
   if (cluster !== undefined) return hosts.know(ref, endpoints);
-  const credentials = await credentialsFor(ground, hosts, { address, isMember: false });
-  const { pool } = ground;
+  const credentials = await credentialsFor(context, hosts, { address, isMember: false });
+  const { pool } = context;
   await hosts.equip(ref, { credentials, cluster: { pool: pool.uuid(), endpoints, whole: true } });
 };
 
 /** Signed here, or by a member where this host is none. */
 export const credentialsFor = async (
-  ground: EngineGround,
+  context: EngineContext,
   hosts: Hosts,
   who: Bearer,
 ): Promise<Credentials> => {
-  const { pool, host: own, store } = ground;
+  const { pool, host: own, store } = context;
   if ((await store.credentials()).authorityKey !== undefined) return hosts.credentials(own, who);
   const others = pool.hosts().filter(({ ref }) => ref !== own && pool.isUp(ref));
   for (const { ref } of others) {
@@ -233,38 +233,38 @@ export const credentialsFor = async (
 
 /** Makes a host a member: it takes the log without a vote first, and votes once it has caught up. */
 export const grow = async (
-  ground: EngineGround,
+  context: EngineContext,
   hosts: Hosts,
   wanted: string,
   ports: Ports,
 ): Promise<void> => {
-  const { pool, host: own } = ground;
+  const { pool, host: own } = context;
   pool.assertLeads();
   const host = hostNamed(pool.hosts(), wanted);
   if (host.ref !== own && !pool.isUp(host.ref))
     throw refusal(`${host.name} (${host.address}) cannot be reached: start it first`);
   await reportsOf(hosts, [host]);
   const peerUrl = peerUrlOf({ ...ports, address: host.address });
-  await withCluster(ground, async (cluster) => {
+  await withCluster(context, async (cluster) => {
     const view = await viewOf(cluster);
     const present = view.members.find((one) => isMemberOf(one, host, peerUrl));
     if (present !== undefined && !present.learner && present.endpoint !== '')
       throw refusal(`${host.name} is a member already`);
     assertHealthy(view, present?.id);
     // What an attempt left that was interrupted.
-    if (present !== undefined) await removed(ground, cluster, present.id);
+    if (present !== undefined) await removed(context, cluster, present.id);
     if (votersOf(view).length >= membersMax)
       throw refusal(`The cluster has ${membersMax} members; more make it slower and no safer`);
-    const id = await added(ground, cluster, peerUrl);
+    const id = await added(context, cluster, peerUrl);
     try {
-      await startLearner(ground, hosts, host, ports, await viewOf(cluster));
-      await promoted(ground, hosts, cluster, host, id);
+      await startLearner(context, hosts, host, ports, await viewOf(cluster));
+      await promoted(context, hosts, cluster, host, id);
     } catch (error) {
       await cluster.remove(id).catch(() => {});
       await hosts.dismiss(host.ref).catch(() => {});
       throw error;
     }
-    await share(ground, hosts, endpointsOf(await viewOf(cluster)));
+    await share(context, hosts, endpointsOf(await viewOf(cluster)));
   });
 };
 
@@ -273,10 +273,10 @@ export const grow = async (
  * taken: what
  * counts is the list.
  */
-const added = async (ground: EngineGround, cluster: EtcdCluster, peerUrl: string): Promise<bigint> => {
+const added = async (context: EngineContext, cluster: EtcdCluster, peerUrl: string): Promise<bigint> => {
   let why = '';
   let id: bigint | undefined;
-  const done = await until(ground, ground.limits.formMsMax, async () => {
+  const done = await until(context, context.limits.formMsMax, async () => {
     await cluster.addLearner(peerUrl).catch((error: unknown) => {
       why = (error as Error).message;
     });
@@ -288,9 +288,9 @@ const added = async (ground: EngineGround, cluster: EtcdCluster, peerUrl: string
   return id;
 };
 
-const removed = async (ground: EngineGround, cluster: EtcdCluster, id: bigint): Promise<void> => {
+const removed = async (context: EngineContext, cluster: EtcdCluster, id: bigint): Promise<void> => {
   let why = '';
-  const done = await until(ground, ground.limits.formMsMax, async () => {
+  const done = await until(context, context.limits.formMsMax, async () => {
     await cluster.remove(id).catch((error: unknown) => {
       why = (error as Error).message;
     });
@@ -308,7 +308,7 @@ export const endpointsOf = ({ members }: Pick<ClusterView, 'members'>): readonly
   members.flatMap(({ endpoint }) => (endpoint === '' ? [] : [endpoint]));
 
 const startLearner = async (
-  ground: EngineGround,
+  context: EngineContext,
   hosts: Hosts,
   { ref, address }: PoolHost,
   ports: Ports,
@@ -322,8 +322,8 @@ const startLearner = async (
   }));
   await hosts.dismiss(ref);
   await hosts.equip(ref, {
-    credentials: await credentialsFor(ground, hosts, { address, isMember: true }),
-    cluster: { pool: ground.pool.uuid(), endpoints: endpointsOf(view), whole: false },
+    credentials: await credentialsFor(context, hosts, { address, isMember: true }),
+    cluster: { pool: context.pool.uuid(), endpoints: endpointsOf(view), whole: false },
     member: {
       ...{ ...ports, name, address, initial, joins: 'existing', started: false },
       token: `xenact-${view.clusterId.toString(16)}`,
@@ -332,14 +332,14 @@ const startLearner = async (
 };
 
 const promoted = async (
-  ground: EngineGround,
+  context: EngineContext,
   hosts: Hosts,
   cluster: EtcdCluster,
   host: PoolHost,
   id: bigint,
 ): Promise<void> => {
   let why = '';
-  const done = await until(ground, ground.limits.catchUpMsMax, async () => {
+  const done = await until(context, context.limits.catchUpMsMax, async () => {
     try {
       await cluster.promote(id);
       return true;
@@ -357,23 +357,23 @@ const promoted = async (
 };
 
 /** Takes a host out of the cluster. It stays in the pool, as a client of the others. */
-export const shrink = async (ground: EngineGround, hosts: Hosts, wanted: string): Promise<void> => {
-  const { pool, host: own } = ground;
+export const shrink = async (context: EngineContext, hosts: Hosts, wanted: string): Promise<void> => {
+  const { pool, host: own } = context;
   pool.assertLeads();
-  await withCluster(ground, async (cluster) => {
+  await withCluster(context, async (cluster) => {
     const view = await viewOf(cluster);
     const { leaving, host } = leavingOf(view, pool.hosts(), wanted);
     assertMayLeave(view, leaving, host?.name ?? wanted);
-    await removed(ground, cluster, leaving.id);
+    await removed(context, cluster, leaving.id);
     const rest = endpointsOf({ members: view.members.filter(({ id }) => id !== leaving.id) });
     if (host !== undefined && (host.ref === own || pool.isUp(host.ref))) {
-      const credentials = await credentialsFor(ground, hosts, { address: host.address, isMember: false });
+      const credentials = await credentialsFor(context, hosts, { address: host.address, isMember: false });
       await hosts.equip(host.ref, {
         credentials,
         cluster: { pool: pool.uuid(), endpoints: rest, whole: true },
       });
     }
-    await share(ground, hosts, rest);
+    await share(context, hosts, rest);
   });
 };
 

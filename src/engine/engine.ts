@@ -1,5 +1,5 @@
 import { credentialsFor, form, grow, type InitOrder, type Ports, shrink } from './changes.ts';
-import type { EngineGround } from './ground.ts';
+import type { EngineContext } from './context.ts';
 import { takePart, useEngine } from './moving.ts';
 import { hostsWith } from './orders.ts';
 import { refusal } from './refusal.ts';
@@ -24,20 +24,20 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export const engineOf = (ground: EngineGround): Engine => {
-  const hosts = hostsWith(ground, (asked, who) => credentialsFor(ground, asked, who));
-  const { process, store } = ground;
+export const engineOf = (context: EngineContext): Engine => {
+  const hosts = hostsWith(context, (asked, who) => credentialsFor(context, asked, who));
+  const { process, store } = context;
   const ends = new AbortController();
   let busy: string | undefined;
   if (store.current.member !== undefined) process.tend();
   const tending = Promise.all([
-    tend(ground, hosts, () => busy !== undefined, ends.signal),
-    takePart(ground, hosts, ends.signal),
+    tend(context, hosts, () => busy !== undefined, ends.signal),
+    takePart(context, hosts, ends.signal),
   ]);
 
   /** Members change one at a time. */
   const alone = async (what: string, change: () => Promise<void>): Promise<void> => {
-    ground.pool.assertLeads();
+    context.pool.assertLeads();
     if (busy !== undefined)
       throw refusal(`Members change one at a time, and ${busy} is under way: wait for its end`);
     busy = what;
@@ -48,11 +48,11 @@ export const engineOf = (ground: EngineGround): Engine => {
     }
   };
   return {
-    init: (order) => alone('init', () => form(ground, hosts, order)),
-    join: (host, ports) => alone(`join ${host}`, () => grow(ground, hosts, host, ports)),
-    leave: (host) => alone(`leave ${host}`, () => shrink(ground, hosts, host)),
-    use: (engine) => alone(`use ${engine}`, () => useEngine(ground, hosts, engine)),
-    status: () => statusOf(ground, hosts),
+    init: (order) => alone('init', () => form(context, hosts, order)),
+    join: (host, ports) => alone(`join ${host}`, () => grow(context, hosts, host, ports)),
+    leave: (host) => alone(`leave ${host}`, () => shrink(context, hosts, host)),
+    use: (engine) => alone(`use ${engine}`, () => useEngine(context, hosts, engine)),
+    status: () => statusOf(context, hosts),
     close: async () => {
       ends.abort(new Error('The host stops'));
       await Promise.all([tending, process.close()]);

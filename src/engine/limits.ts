@@ -1,4 +1,4 @@
-import type { EngineLimits } from './ground.ts';
+import type { EngineLimits } from './context.ts';
 import { memberLimits } from './member.ts';
 
 export const engineLimits: EngineLimits = {

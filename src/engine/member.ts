@@ -31,7 +31,7 @@ export interface MemberState {
   readonly why: string;
 }
 
-export interface MemberGround {
+export interface MemberContext {
   readonly disk: Disk;
   readonly processes: Processes;
   readonly clock: Clock;
@@ -78,8 +78,8 @@ interface Watch {
   why: string;
 }
 
-export const memberProcess = (ground: MemberGround): MemberProcess => {
-  const { clock, log, limits } = ground;
+export const memberProcess = (context: MemberContext): MemberProcess => {
+  const { clock, log, limits } = context;
   const watch: Watch = {
     ends: undefined,
     round: Promise.resolve(),
@@ -92,7 +92,7 @@ export const memberProcess = (ground: MemberGround): MemberProcess => {
   };
   const rounds = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
-      await look(ground, watch).catch((error: unknown) => {
+      await look(context, watch).catch((error: unknown) => {
         watch.why = (error as Error).message;
         log.warn({ error: String(error) }, 'etcd cannot be looked after');
       });
@@ -114,7 +114,7 @@ export const memberProcess = (ground: MemberGround): MemberProcess => {
     close,
     stop: async () => {
       await close();
-      await end(ground);
+      await end(context);
       watch.running = false;
     },
     state: () => ({ running: watch.running, restarts: watch.restarts, why: watch.why }),
@@ -122,13 +122,13 @@ export const memberProcess = (ground: MemberGround): MemberProcess => {
 };
 
 /** Is it there? If not it is started, unless it must not be. */
-const look = async (ground: MemberGround, watch: Watch): Promise<void> => {
-  const { clock, disk, limits, log, store } = ground;
+const look = async (context: MemberContext, watch: Watch): Promise<void> => {
+  const { clock, disk, limits, log, store } = context;
   const { member } = store.current;
   if (member === undefined) return;
   await keepBallast(disk, store.files, limits.ballastBytes);
-  await boundLog(ground);
-  const pid = await runningPid(ground);
+  await boundLog(context);
+  const pid = await runningPid(context);
   if (pid !== undefined) {
     Object.assign(watch, { running: true, begun: true, why: '' });
     if (clock.monotonicMs() - watch.startedMs > limits.steadyMs) watch.waitMs = limits.againMs;
@@ -136,7 +136,7 @@ const look = async (ground: MemberGround, watch: Watch): Promise<void> => {
   }
   if (watch.running) {
     watch.running = false;
-    watch.why = await lastWords(ground);
+    watch.why = await lastWords(context);
     log.warn({ why: watch.why }, 'etcd ended, and is started again');
   }
   if (watch.begun) {
@@ -146,12 +146,12 @@ const look = async (ground: MemberGround, watch: Watch): Promise<void> => {
   }
   watch.begun = true;
   watch.startedMs = clock.monotonicMs();
-  await begin(ground, member);
+  await begin(context, member);
   watch.running = true;
 };
 
 const begin = async (
-  { disk, processes, store, etcd, limits }: MemberGround,
+  { disk, processes, store, etcd, limits }: MemberContext,
   member: OwnMember,
 ): Promise<void> => {
   const { files } = store;
@@ -180,7 +180,7 @@ const pidCharsMax = 64;
 const commandLineBytesMax = 1 << 16;
 
 /** The number of a process may be another's by now: it counts only with our folder on its command line. */
-const runningPid = async ({ disk, processes, store }: MemberGround): Promise<number | undefined> => {
+const runningPid = async ({ disk, processes, store }: MemberContext): Promise<number | undefined> => {
   const { pid: file, data } = store.files;
   if (!(await disk.exists(file))) return undefined;
   const pid = Number(await disk.readText(file, pidCharsMax));
@@ -189,11 +189,11 @@ const runningPid = async ({ disk, processes, store }: MemberGround): Promise<num
   return line.split('\0').includes(data) ? pid : undefined;
 };
 
-const end = async (ground: MemberGround): Promise<void> => {
-  const { clock, processes, limits } = ground;
+const end = async (context: MemberContext): Promise<void> => {
+  const { clock, processes, limits } = context;
   const began = clock.monotonicMs();
   for (let signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'; ; ) {
-    const pid = await runningPid(ground);
+    const pid = await runningPid(context);
     if (pid === undefined) return;
     processes.signal(pid, signal);
     if (clock.monotonicMs() - began > limits.stopMsMax) signal = 'SIGKILL';
@@ -209,7 +209,7 @@ const wordsMax = 300;
 const roomBytesMin = 16n * 1_048_576n;
 
 /** Why etcd ended: what it wrote last, unless the disk is full. */
-const lastWords = async ({ disk, store }: Pick<MemberGround, 'disk' | 'store'>): Promise<string> => {
+const lastWords = async ({ disk, store }: Pick<MemberContext, 'disk' | 'store'>): Promise<string> => {
   const { folder } = store.files;
   if ((await disk.space(folder)).freeBytes < roomBytesMin) return `no space left on the disk of ${folder}`;
   const tail = await tailOf(disk, store.files.log).catch(() => '');
@@ -234,7 +234,7 @@ const tailOf = async (disk: Disk, path: string): Promise<string> => {
 };
 
 /** etcd appends to its log, which may be cut while it does. Its end is kept beside it. */
-const boundLog = async ({ disk, store, limits }: MemberGround): Promise<void> => {
+const boundLog = async ({ disk, store, limits }: MemberContext): Promise<void> => {
   const { log } = store.files;
   if (!(await disk.exists(log))) return;
   const file = await disk.open(log, 'write');

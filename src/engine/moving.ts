@@ -1,6 +1,6 @@
 import type { Ref } from '../model/types.ts';
 import { sleep } from '../std/clock.ts';
-import type { EngineGround } from './ground.ts';
+import type { EngineContext } from './context.ts';
 import type { Hosts } from './orders.ts';
 import { refusal } from './refusal.ts';
 import { answerOf, type LogEngine, type Move } from './settings.ts';
@@ -19,36 +19,36 @@ import { assertHealthy, viewOf, withCluster } from './view.ts';
 // Hosts ask and are not told, so one that was away finds its way by itself.
 
 /** Begins the move, or takes up one that was interrupted. It goes on after this host has started again. */
-export const useEngine = async (ground: EngineGround, hosts: Hosts, to: LogEngine): Promise<void> => {
-  const { pool, host: own, store } = ground;
+export const useEngine = async (context: EngineContext, hosts: Hosts, to: LogEngine): Promise<void> => {
+  const { pool, host: own, store } = context;
   pool.assertLeads();
-  const { use, move } = answerOf(ground);
-  if (move !== undefined && move.to !== to) return takeBack(ground, hosts, move);
+  const { use, move } = answerOf(context);
+  if (move !== undefined && move.to !== to) return takeBack(context, hosts, move);
   if (use === to)
     throw refusal(
       move === undefined
         ? `The pool's log is kept by the engine ${to} already`
         : `The pool moves to the engine ${to} already: see xenact engine status`,
     );
-  await assertReady(ground, hosts, to);
+  await assertReady(context, hosts, to);
   const made = { to, by: own };
   for (const { ref } of pool.hosts())
     if (ref !== own) await hosts.prepare(ref, { ...made, step: 'prepared' });
   await store.save({ ...store.current, move: { ...made, step: 'prepared' } });
   if (to === 'primary') {
     await store.save({ ...store.current, move: { ...made, step: 'ended' } });
-    await ground.clusterLog.end();
+    await context.clusterLog.end();
   }
-  await begin(ground, made);
+  await begin(context, made);
 };
 
-const begin = async ({ store, restart }: EngineGround, { to, by }: Omit<Move, 'step'>): Promise<void> => {
+const begin = async ({ store, restart }: EngineContext, { to, by }: Omit<Move, 'step'>): Promise<void> => {
   await store.save({ ...store.current, use: to, move: { to, by, step: 'begun' } });
   restart();
 };
 
-const takeBack = async (ground: EngineGround, hosts: Hosts, move: Move): Promise<void> => {
-  const { pool, host: own, store } = ground;
+const takeBack = async (context: EngineContext, hosts: Hosts, move: Move): Promise<void> => {
+  const { pool, host: own, store } = context;
   if (move.step !== 'prepared')
     throw refusal(
       `The pool moves to the engine ${move.to}, and has gone too far to turn round: move it back once ` +
@@ -59,8 +59,8 @@ const takeBack = async (ground: EngineGround, hosts: Hosts, move: Move): Promise
 };
 
 /** Everybody is there and can use the new engine. */
-const assertReady = async (ground: EngineGround, hosts: Hosts, to: LogEngine): Promise<void> => {
-  const { pool, host: own } = ground;
+const assertReady = async (context: EngineContext, hosts: Hosts, to: LogEngine): Promise<void> => {
+  const { pool, host: own } = context;
   const away = pool.hosts().filter(({ ref }) => ref !== own && !pool.isUp(ref));
   if (away.length > 0)
     throw refusal(
@@ -69,7 +69,7 @@ const assertReady = async (ground: EngineGround, hosts: Hosts, to: LogEngine): P
         'reached: start them first, or take them out of the pool',
     );
   if (to === 'primary') return;
-  await withCluster(ground, async (cluster) => assertHealthy(await viewOf(cluster)));
+  await withCluster(context, async (cluster) => assertHealthy(await viewOf(cluster)));
   for (const { ref, name } of pool.hosts()) {
     const { cluster } = await hosts.report(ref);
     if (cluster?.whole !== true)
@@ -78,10 +78,10 @@ const assertReady = async (ground: EngineGround, hosts: Hosts, to: LogEngine): P
 };
 
 /** Takes part in moves until the signal aborts. Nothing that fails ends it. */
-export const takePart = async (ground: EngineGround, hosts: Hosts, signal: AbortSignal): Promise<void> => {
-  const { clock, limits, log } = ground;
+export const takePart = async (context: EngineContext, hosts: Hosts, signal: AbortSignal): Promise<void> => {
+  const { clock, limits, log } = context;
   while (!signal.aborted) {
-    const moved = await partOf(ground, hosts).catch((error: unknown) => {
+    const moved = await partOf(context, hosts).catch((error: unknown) => {
       log.debug({ error: String(error) }, 'A move to another engine waits');
       return false;
     });
@@ -92,27 +92,27 @@ export const takePart = async (ground: EngineGround, hosts: Hosts, signal: Abort
 };
 
 /** One step, if there is one to make; true: this host starts again. */
-const partOf = (ground: EngineGround, hosts: Hosts): Promise<boolean> => {
-  const { move } = ground.store.current;
-  return move?.by === ground.host ? leadMove(ground, hosts, move) : followMove(ground, hosts, move);
+const partOf = (context: EngineContext, hosts: Hosts): Promise<boolean> => {
+  const { move } = context.store.current;
+  return move?.by === context.host ? leadMove(context, hosts, move) : followMove(context, hosts, move);
 };
 
-const leadMove = async (ground: EngineGround, hosts: Hosts, move: Move): Promise<boolean> => {
-  const { pool, store, clusterLog } = ground;
-  const { use } = answerOf(ground);
+const leadMove = async (context: EngineContext, hosts: Hosts, move: Move): Promise<boolean> => {
+  const { pool, store, clusterLog } = context;
+  const { use } = answerOf(context);
   if (move.step === 'ended' && use !== move.to) {
     if (!(await clusterLog.isEnded())) return false;
-    await begin(ground, move);
+    await begin(context, move);
     return true;
   }
   if (move.step === 'begun' && pool.leads())
     await store.save({ ...store.current, move: { ...move, step: 'switched' } });
-  if (store.current.move?.step === 'switched' && (await haveAll(ground, hosts, move.to)))
+  if (store.current.move?.step === 'switched' && (await haveAll(context, hosts, move.to)))
     await store.save({ ...store.current, move: undefined });
   return false;
 };
 
-const haveAll = async ({ pool, host: own }: EngineGround, hosts: Hosts, to: LogEngine): Promise<boolean> => {
+const haveAll = async ({ pool, host: own }: EngineContext, hosts: Hosts, to: LogEngine): Promise<boolean> => {
   const others = pool.hosts().filter(({ ref }) => ref !== own);
   if (!others.every(({ ref }) => pool.isUp(ref))) return false;
   const answers = await Promise.all(others.map(({ ref }) => hosts.engineOf(ref)));
@@ -123,12 +123,12 @@ const haveAll = async ({ pool, host: own }: EngineGround, hosts: Hosts, to: LogE
  * A host that follows nobody asks the coordinator that it last knew whether the pool's log is elsewhere by
  * now.
  */
-const followMove = async (ground: EngineGround, hosts: Hosts, move: Move | undefined): Promise<boolean> => {
-  const { pool, store, restart } = ground;
+const followMove = async (context: EngineContext, hosts: Hosts, move: Move | undefined): Promise<boolean> => {
+  const { pool, store, restart } = context;
   if (pool.leads() || (move === undefined && pool.follows())) return false;
   const asked = move?.by ?? pool.lastLeader();
   if (asked === undefined || !pool.isUp(asked)) return false;
-  const { use } = answerOf(ground);
+  const { use } = answerOf(context);
   const theirs = await hosts.engineOf(asked);
   if (theirs.use === use) {
     if (move !== undefined && theirs.move === undefined && pool.follows())
@@ -139,13 +139,13 @@ const followMove = async (ground: EngineGround, hosts: Hosts, move: Move | undef
   if (theirs.move !== undefined && theirs.move.step !== 'switched' && theirs.use === 'etcd') return false;
   const { cluster } = store.current;
   if (theirs.use === 'etcd' && (cluster?.whole !== true || cluster.given))
-    await adoptAccess(ground, hosts, asked);
+    await adoptAccess(context, hosts, asked);
   await store.save({ ...store.current, use: theirs.use, move: undefined });
   restart();
   return true;
 };
 
-const adoptAccess = async ({ store }: EngineGround, hosts: Hosts, from: Ref<'host'>): Promise<void> => {
+const adoptAccess = async ({ store }: EngineContext, hosts: Hosts, from: Ref<'host'>): Promise<void> => {
   const { credentials, cluster } = await hosts.access(from);
   await store.saveCredentials(credentials);
   await store.save({ ...store.current, cluster });

@@ -1,6 +1,7 @@
 import type { Ref } from '../model/types.ts';
 import { countOf, fieldsOf, flagOf, listOf, textOf } from '../pool/protocol.ts';
 import { keepBallast } from './ballast.ts';
+import type { Certify, EngineContext, KeyPair } from './context.ts';
 import {
   checkedMember,
   clientCommonName,
@@ -10,7 +11,6 @@ import {
   memberCommonName,
   peerUrlOf,
 } from './etcd-flags.ts';
-import type { Certify, EngineGround, KeyPair } from './ground.ts';
 import { refusal } from './refusal.ts';
 import {
   answerOf,
@@ -99,62 +99,66 @@ const calls = {
 
 /** `signedBy`: has a certificate signed by whichever host can. */
 export const hostsWith = (
-  ground: EngineGround,
+  context: EngineContext,
   signedBy: (hosts: Hosts, who: Bearer) => Promise<Credentials>,
 ): Hosts => {
-  const { mesh, host, pool, limits } = ground;
-  mesh.serve(calls.report, () => reportOf(ground));
+  const { mesh, host, pool, limits } = context;
+  mesh.serve(calls.report, () => reportOf(context));
   mesh.serve(calls.equip, async (payload, { from }) => {
     pool.assertLeader(from);
-    await equip(ground, equipmentOf(payload));
+    await equip(context, equipmentOf(payload));
     return {};
   });
   mesh.serve(calls.know, async (payload, { from }) => {
     pool.assertLeader(from);
-    await know(ground, endpointsOf(fieldsOf(payload)['endpoints']));
+    await know(context, endpointsOf(fieldsOf(payload)['endpoints']));
     return {};
   });
   mesh.serve(calls.credentials, async (payload, { from }) => {
     pool.assertLeader(from);
     const { address, isMember } = fieldsOf(payload);
-    return sign(ground, { address: textOf(address), isMember: flagOf(isMember) });
+    return sign(context, { address: textOf(address), isMember: flagOf(isMember) });
   });
-  mesh.serve(calls.engineOf, () => answerOf(ground), anyEpoch);
+  mesh.serve(calls.engineOf, () => answerOf(context), anyEpoch);
   mesh.serve(calls.prepare, async (payload, { from }) => {
     pool.assertLeader(from);
     const { move } = fieldsOf(payload);
-    await noteMove(ground, move === undefined || move === null ? undefined : moveOf(move));
+    await noteMove(context, move === undefined || move === null ? undefined : moveOf(move));
     return {};
   });
-  mesh.serve(calls.access, (_, { from }) => accessFor(ground, from, (who) => signedBy(hosts, who)), anyEpoch);
+  mesh.serve(
+    calls.access,
+    (_, { from }) => accessFor(context, from, (who) => signedBy(hosts, who)),
+    anyEpoch,
+  );
   mesh.serve(calls.dismiss, async (_, { from }) => {
     pool.assertLeader(from);
-    await dismiss(ground);
+    await dismiss(context);
     return {};
   });
   const ask = (to: Ref<'host'>, name: string, payload: unknown, more: object = {}): Promise<unknown> =>
     mesh.call(to, name, payload, { timeoutMs: limits.askMsMax, ...more });
   const hosts: Hosts = {
-    report: async (to) => (to === host ? reportOf(ground) : readReport(await ask(to, calls.report, {}))),
+    report: async (to) => (to === host ? reportOf(context) : readReport(await ask(to, calls.report, {}))),
     equip: async (to, equipment) => {
-      if (to === host) await equip(ground, equipment);
+      if (to === host) await equip(context, equipment);
       else await ask(to, calls.equip, equipment);
     },
     know: async (to, endpoints) => {
-      if (to === host) await know(ground, endpoints);
+      if (to === host) await know(context, endpoints);
       else await ask(to, calls.know, { endpoints });
     },
     credentials: async (to, who) =>
-      to === host ? sign(ground, who) : credentialsOf(await ask(to, calls.credentials, who)),
+      to === host ? sign(context, who) : credentialsOf(await ask(to, calls.credentials, who)),
     engineOf: async (to) =>
-      to === host ? answerOf(ground) : readAnswer(await ask(to, calls.engineOf, {}, anyEpoch)),
+      to === host ? answerOf(context) : readAnswer(await ask(to, calls.engineOf, {}, anyEpoch)),
     prepare: async (to, move) => {
-      if (to === host) await noteMove(ground, move);
+      if (to === host) await noteMove(context, move);
       else await ask(to, calls.prepare, { move });
     },
     access: async (to) => equipmentOf(await ask(to, calls.access, {}, anyEpoch)),
     dismiss: async (to) => {
-      if (to === host) await dismiss(ground);
+      if (to === host) await dismiss(context);
       else await ask(to, calls.dismiss, {});
     },
   };
@@ -167,13 +171,13 @@ const anyEpoch = { anyEpoch: true } as const;
 const versionMsMax = 10_000;
 const versionBytesMax = 1 << 16;
 
-const reportOf = async (ground: EngineGround): Promise<HostReport> => {
-  const { disk, store, process, limits } = ground;
+const reportOf = async (context: EngineContext): Promise<HostReport> => {
+  const { disk, store, process, limits } = context;
   const { member, cluster } = store.current;
   const { freeBytes, totalBytes } = await disk.space(store.files.folder);
   const ballast = member !== undefined && (await keepBallast(disk, store.files, limits.ballastBytes));
   return {
-    ...(await versionHere(ground)),
+    ...(await versionHere(context)),
     member: member && {
       name: member.name,
       endpoint: endpointOf(clientUrlOf(member)),
@@ -185,7 +189,7 @@ const reportOf = async (ground: EngineGround): Promise<HostReport> => {
   };
 };
 
-const versionHere = async ({ processes, etcd }: EngineGround): Promise<Pick<HostReport, 'etcd' | 'why'>> => {
+const versionHere = async ({ processes, etcd }: EngineContext): Promise<Pick<HostReport, 'etcd' | 'why'>> => {
   try {
     const { stdout } = await processes.run(etcd, ['--version'], {
       timeoutMs: versionMsMax,
@@ -198,11 +202,11 @@ const versionHere = async ({ processes, etcd }: EngineGround): Promise<Pick<Host
   }
 };
 
-const equip = async (ground: EngineGround, { credentials, cluster, member }: Equipment): Promise<void> => {
-  const { store, process } = ground;
+const equip = async (context: EngineContext, { credentials, cluster, member }: Equipment): Promise<void> => {
+  const { store, process } = context;
   const { member: present } = store.current;
   const stays = present !== undefined && member?.token === present.token && member.name === present.name;
-  if (present !== undefined && !stays) await dismiss(ground);
+  if (present !== undefined && !stays) await dismiss(context);
   await store.saveCredentials(credentials);
   // How it was started first stays as it was.
   const next = stays ? { ...present, started: present.started || member?.started === true } : member;
@@ -215,7 +219,7 @@ const equip = async (ground: EngineGround, { credentials, cluster, member }: Equ
   if (next !== undefined) process.tend();
 };
 
-const know = async ({ store }: EngineGround, endpoints: readonly string[]): Promise<void> => {
+const know = async ({ store }: EngineContext, endpoints: readonly string[]): Promise<void> => {
   const { cluster, member } = store.current;
   if (cluster === undefined) throw refusal('This host has no certificate for the cluster yet');
   const isPart = member !== undefined && endpoints.includes(endpointOf(clientUrlOf(member)));
@@ -227,7 +231,7 @@ const know = async ({ store }: EngineGround, endpoints: readonly string[]): Prom
 };
 
 const sign = async (
-  { store, certify }: EngineGround,
+  { store, certify }: EngineContext,
   { address, isMember }: Bearer,
 ): Promise<Credentials> => {
   const { authority, authorityKey } = await store.credentials();
@@ -251,17 +255,17 @@ export const signed = async (
   return isMember ? { ...credentials, authorityKey: authority.key } : credentials;
 };
 
-const dismiss = async ({ store, process }: EngineGround): Promise<void> => {
+const dismiss = async ({ store, process }: EngineContext): Promise<void> => {
   await process.stop();
   await store.forget();
 };
 
-const noteMove = ({ store }: EngineGround, move: Move | undefined): Promise<void> =>
+const noteMove = ({ store }: EngineContext, move: Move | undefined): Promise<void> =>
   store.save({ ...store.current, move });
 
 /** For a host of the pool that has no certificate yet, as it was away or is new. */
 const accessFor = async (
-  { store, pool }: EngineGround,
+  { store, pool }: EngineContext,
   from: string,
   sign: (who: Bearer) => Promise<Credentials>,
 ): Promise<Equipment> => {

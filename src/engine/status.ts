@@ -1,6 +1,6 @@
 import { nameOf } from './changes.ts';
+import type { EngineContext, PoolHost } from './context.ts';
 import { quotaBytesMax } from './etcd-flags.ts';
-import type { EngineGround, PoolHost } from './ground.ts';
 import type { HostReport, Hosts } from './orders.ts';
 import { answerOf, type LogEngine, type Move } from './settings.ts';
 import {
@@ -68,8 +68,8 @@ export interface MemberStatusRow {
 }
 
 /** Asks everybody; whoever does not answer is shown as such, and nothing here fails. */
-export const statusOf = async (ground: EngineGround, hosts: Hosts): Promise<EngineStatus> => {
-  const { pool, host: own, store } = ground;
+export const statusOf = async (context: EngineContext, hosts: Hosts): Promise<EngineStatus> => {
+  const { pool, host: own, store } = context;
   const all = pool.hosts();
   const asked = await Promise.all(
     all.map(async (one) => {
@@ -81,19 +81,19 @@ export const statusOf = async (ground: EngineGround, hosts: Hosts): Promise<Engi
   const has = store.current.cluster !== undefined;
   const failed: { why?: string } = {};
   const view = has
-    ? await withCluster(ground, viewOf).catch((error: unknown) => {
+    ? await withCluster(context, viewOf).catch((error: unknown) => {
         failed.why = (error as Error).message;
         return undefined;
       })
     : undefined;
   const rows = asked.map(({ one, report }) => hostStatus(one, report, view));
   const cluster = has ? clusterStatus(view, rows) : undefined;
-  const { use, move } = answerOf(ground);
+  const { use, move } = answerOf(context);
   return {
     engine: use,
     ...(move && { move: { to: move.to, step: move.step } }),
     ...{ cluster, hosts: rows },
-    advice: [...moveAdvice(move, use), ...adviceOf(cluster, rows, failed.why, ground.limits.quotaBytes)],
+    advice: [...moveAdvice(move, use), ...adviceOf(cluster, rows, failed.why, context.limits.quotaBytes)],
   };
 };
 

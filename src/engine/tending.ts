@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import type { EtcdAlarm, EtcdCluster } from '../drivers/etcd-cluster.ts';
 import { sleep } from '../std/clock.ts';
 import { endpointsOf, nameOf, share } from './changes.ts';
+import type { EngineContext } from './context.ts';
 import { clientUrlOf, endpointOf } from './etcd-flags.ts';
-import type { EngineGround } from './ground.ts';
 import type { Hosts } from './orders.ts';
 import { removeAll } from './settings.ts';
 import { type EngineStatus, statusOf } from './status.ts';
@@ -49,28 +49,28 @@ const isLeader = ({ id, status }: MemberView): boolean => status?.leader === id;
 
 /** Tends until the signal aborts. Nothing that fails ends it. */
 export const tend = async (
-  ground: EngineGround,
+  context: EngineContext,
   hosts: Hosts,
   isBusy: () => boolean,
   signal: AbortSignal,
 ): Promise<void> => {
-  const { clock, limits, log, store } = ground;
+  const { clock, limits, log, store } = context;
   const told = new Set<string>();
   while (!signal.aborted) {
     await sleep(clock, limits.tendMs, signal).catch(() => {});
     const { cluster } = store.current;
     if (signal.aborted || cluster?.whole !== true || cluster.given) continue;
-    await keepSnapshots(ground).catch((error: unknown) =>
+    await keepSnapshots(context).catch((error: unknown) =>
       log.warn({ error: String(error) }, 'No snapshot of the cluster was made'),
     );
-    if (!leads(ground) || isBusy()) continue;
-    await round(ground, hosts, told).catch((error: unknown) =>
+    if (!leads(context) || isBusy()) continue;
+    await round(context, hosts, told).catch((error: unknown) =>
       log.warn({ error: String(error) }, 'The cluster cannot be looked after now'),
     );
   }
 };
 
-const leads = ({ pool }: EngineGround): boolean => {
+const leads = ({ pool }: EngineContext): boolean => {
   try {
     pool.assertLeads();
     return true;
@@ -79,18 +79,18 @@ const leads = ({ pool }: EngineGround): boolean => {
   }
 };
 
-const round = async (ground: EngineGround, hosts: Hosts, told: Set<string>): Promise<void> => {
-  tell(ground, await statusOf(ground, hosts), told);
-  await withCluster(ground, async (cluster) => {
+const round = async (context: EngineContext, hosts: Hosts, told: Set<string>): Promise<void> => {
+  tell(context, await statusOf(context, hosts), told);
+  await withCluster(context, async (cluster) => {
     const view = await viewOf(cluster);
-    await share(ground, hosts, endpointsOf(view));
-    await dismissLeft(ground, hosts, view);
-    await makeRoom(ground, cluster, view);
+    await share(context, hosts, endpointsOf(view));
+    await dismissLeft(context, hosts, view);
+    await makeRoom(context, cluster, view);
   });
 };
 
 /** Each condition once, and again when it comes back. */
-const tell = ({ pool }: EngineGround, { advice }: EngineStatus, told: Set<string>): void => {
+const tell = ({ pool }: EngineContext, { advice }: EngineStatus, told: Set<string>): void => {
   for (const one of advice) {
     // Figures within a sentence change from look to look.
     const key = one.replaceAll(/\d+/g, '#');
@@ -103,8 +103,8 @@ const tell = ({ pool }: EngineGround, { advice }: EngineStatus, told: Set<string
 };
 
 /** A host that was away as it was taken out starts its member again and again for nothing. */
-const dismissLeft = async (ground: EngineGround, hosts: Hosts, view: ClusterView): Promise<void> => {
-  const { pool, host: own } = ground;
+const dismissLeft = async (context: EngineContext, hosts: Hosts, view: ClusterView): Promise<void> => {
+  const { pool, host: own } = context;
   const names = new Set(view.members.map(({ name }) => name));
   const peers = new Set(view.members.flatMap(({ peerUrls }) => peerUrls));
   for (const { ref } of pool.hosts()) {
@@ -113,12 +113,12 @@ const dismissLeft = async (ground: EngineGround, hosts: Hosts, view: ClusterView
     if (member === undefined || names.has(nameOf(ref)) || peers.has(member.peerUrl)) continue;
     await hosts.dismiss(ref);
   }
-  await share(ground, hosts, endpointsOf(view));
+  await share(context, hosts, endpointsOf(view));
 };
 
 /** Members that do not answer while they do it must not be missed, so all others must be there. */
 const makeRoom = async (
-  { log, limits }: EngineGround,
+  { log, limits }: EngineContext,
   cluster: EtcdCluster,
   view: ClusterView,
 ): Promise<void> => {
@@ -138,8 +138,8 @@ const nameRule = /^\d{8}T\d{9}Z$/;
  * The newest few, on the disk of each member. A snapshot is whole once the file that describes it is beside
  * it.
  */
-export const keepSnapshots = async (ground: EngineGround): Promise<void> => {
-  const { clock, disk, limits, store } = ground;
+export const keepSnapshots = async (context: EngineContext): Promise<void> => {
+  const { clock, disk, limits, store } = context;
   const { member } = store.current;
   if (member === undefined) return;
   const folder = store.files.snapshots;
@@ -154,18 +154,18 @@ export const keepSnapshots = async (ground: EngineGround): Promise<void> => {
   for (const partial of names.filter((name) => name.endsWith('.db') && !kept.includes(name.slice(0, -3))))
     await removeAll(disk, join(folder, partial));
   const name = new Date(clock.now()).toISOString().replaceAll(/[-:.]/g, '');
-  await takeSnapshot(ground, endpointOf(clientUrlOf(member)), join(folder, name));
+  await takeSnapshot(context, endpointOf(clientUrlOf(member)), join(folder, name));
   for (const old of [...kept, name].slice(0, -limits.snapshotsMax)) {
     await removeAll(disk, join(folder, `${old}.json`));
     await removeAll(disk, join(folder, `${old}.db`));
   }
 };
 
-const takeSnapshot = (ground: EngineGround, endpoint: string, path: string): Promise<void> =>
+const takeSnapshot = (context: EngineContext, endpoint: string, path: string): Promise<void> =>
   withCluster(
-    ground,
+    context,
     async (cluster) => {
-      const { disk } = ground;
+      const { disk } = context;
       const { header, version } = await cluster.status(endpoint);
       await disk.replaceText(`${path}.db`, '', 0o600);
       const file = await disk.open(`${path}.db`, 'write');

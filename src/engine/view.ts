@@ -1,7 +1,7 @@
 import type { MemberStatus } from '../drivers/etcd.ts';
 import type { EtcdAlarm, EtcdCluster, EtcdMember } from '../drivers/etcd-cluster.ts';
+import type { EngineContext } from './context.ts';
 import { endpointOf } from './etcd-flags.ts';
-import type { EngineGround } from './ground.ts';
 import { refusal } from './refusal.ts';
 
 /** The cluster as its members say that it is, at one moment. */
@@ -29,12 +29,12 @@ export const isSound = ({ status }: MemberView): boolean => status !== undefined
 
 /** Runs `act` with a connection to the pool's cluster. */
 export const withCluster = async <T>(
-  ground: EngineGround,
+  context: EngineContext,
   act: (cluster: EtcdCluster) => Promise<T>,
-  endpoints = ground.store.current.cluster?.endpoints ?? [],
+  endpoints = context.store.current.cluster?.endpoints ?? [],
 ): Promise<T> => {
   if (endpoints.length === 0) throw refusal('The pool has no cluster of etcd: xenact engine init makes one');
-  const cluster = ground.connect(endpoints, await ground.store.credentials());
+  const cluster = context.connect(endpoints, await context.store.credentials());
   try {
     return await act(cluster);
   } finally {

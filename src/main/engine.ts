@@ -4,8 +4,8 @@ import type { EtcdCluster } from '../drivers/etcd-cluster.ts';
 import { makeAuthority, signedCertificate } from '../drivers/node/certificate.ts';
 import type { Audit } from '../edge/audit.ts';
 import type { InitOrder, Ports } from '../engine/changes.ts';
+import type { ClusterLog, EngineContext, PoolHost, PoolView } from '../engine/context.ts';
 import { type Engine, engineOf } from '../engine/engine.ts';
-import type { ClusterLog, EngineGround, PoolHost, PoolView } from '../engine/ground.ts';
 import { engineLimits } from '../engine/limits.ts';
 import { memberProcess } from '../engine/member.ts';
 import type { Credentials, EngineStore, LogEngine } from '../engine/settings.ts';
@@ -45,8 +45,8 @@ export const openEngine = async (
   { store, log, host, restart }: EngineParts,
 ): Promise<Engine> => {
   const { context } = host;
-  const base = memberGround(options, store, log);
-  const parts: EngineGround = {
+  const base = memberContext(options, store, log);
+  const parts: EngineContext = {
     ...base,
     mesh: context.mesh,
     host: context.host,
@@ -65,14 +65,14 @@ export const openEngine = async (
   return engineOf(parts);
 };
 
-const memberGround = (options: UpOptions, store: EngineStore, log: Log) => ({
+const memberContext = (options: UpOptions, store: EngineStore, log: Log) => ({
   ...{ ...machine, log, store, limits: engineLimits },
   etcd: options.etcd ?? 'etcd',
 });
 
 /** A host that was put out of its pool has no part in its cluster either. */
 export const forgetEngine = async (options: UpOptions, store: EngineStore, log: Log): Promise<void> => {
-  await memberProcess(memberGround(options, store, log)).stop();
+  await memberProcess(memberContext(options, store, log)).stop();
   await store.forget();
   await store.save({});
 };
@@ -132,10 +132,10 @@ const poolView = ({ context, pool, services }: Host): PoolView => {
   const { state } = context;
   return {
     uuid: () => store.latest.only('pool')[1].uuid,
-    leads: () => pool.role.kind === 'leads',
-    follows: () => pool.role.kind === 'follows' && pool.role.synced,
+    leads: () => pool.duty.kind === 'leads',
+    follows: () => pool.duty.kind === 'follows' && pool.duty.synced,
     lastLeader: () => {
-      if (pool.role.kind === 'follows') return pool.role.leader;
+      if (pool.duty.kind === 'follows') return pool.duty.leader;
       return state.current?.role === 'member' ? state.current.coordinator?.host : undefined;
     },
     hosts: () =>
@@ -146,7 +146,7 @@ const poolView = ({ context, pool, services }: Host): PoolView => {
       }),
     isUp: context.isUp,
     assertLeads: () => {
-      if (pool.role.kind !== 'leads')
+      if (pool.duty.kind !== 'leads')
         throw new Fault('HOST_IS_SLAVE', [pool.availability().coordinator ?? 'the coordinator of this pool']);
     },
     assertLeader: pool.assertLeader,

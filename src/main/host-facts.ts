@@ -9,7 +9,7 @@ export interface HostFactsOptions {
   readonly root?: string;
 }
 
-interface Machine {
+interface SystemFiles {
   read(path: string): Promise<string>;
   list(path: string): Promise<readonly string[]>;
 }
@@ -19,21 +19,21 @@ export const cardsMax = 64;
 
 /** Facts of the machine that this process runs on. Other systems than Linux tell fewer of them. */
 export const hostFacts = async ({ root = '/' }: HostFactsOptions = {}): Promise<HostFacts> => {
-  const machine: Machine = {
+  const files: SystemFiles = {
     read: (path) => readFile(join(root, path), 'utf8').catch(() => ''),
     list: (path) => readdir(join(root, path)).catch(() => []),
   };
-  const memory = memoryOf(await machine.read('proc/meminfo'));
+  const memory = memoryOf(await files.read('proc/meminfo'));
   return {
     hostname: hostname(),
     memoryBytes: memory.get('MemTotal') ?? BigInt(totalmem()),
     memoryFreeBytes: memory.get('MemAvailable') ?? BigInt(freemem()),
-    bootedAtMs: bootedAtMs(await machine.read('proc/stat')),
+    bootedAtMs: bootedAtMs(await files.read('proc/stat')),
     system: `${type()} ${release()}`,
-    bios: await biosOf(machine),
-    processors: processorsOf(await machine.read('proc/cpuinfo')),
-    cards: await cardsOf(machine),
-    nameServers: nameServersOf(await machine.read('etc/resolv.conf')),
+    bios: await biosOf(files),
+    processors: processorsOf(await files.read('proc/cpuinfo')),
+    cards: await cardsOf(files),
+    nameServers: nameServersOf(await files.read('etc/resolv.conf')),
   };
 };
 
@@ -62,10 +62,10 @@ const biosFiles = {
   'baseboard-product-name': 'board_name',
 } as const;
 
-const biosOf = async (machine: Machine): Promise<ReadonlyMap<string, string>> => {
+const biosOf = async (files: SystemFiles): Promise<ReadonlyMap<string, string>> => {
   const entries = await Promise.all(
     Object.entries(biosFiles).map(
-      async ([name, file]) => [name, (await machine.read(`sys/class/dmi/id/${file}`)).trim()] as const,
+      async ([name, file]) => [name, (await files.read(`sys/class/dmi/id/${file}`)).trim()] as const,
     ),
   );
   return new Map(entries);
@@ -106,32 +106,32 @@ const plainProcessor = ({ model, speed }: { model: string; speed: number }, core
   core,
 });
 
-const cardsOf = async (machine: Machine): Promise<readonly NetworkCard[]> => {
+const cardsOf = async (files: SystemFiles): Promise<readonly NetworkCard[]> => {
   const addresses = networkInterfaces();
-  const devices = (await machine.list('sys/class/net')).filter((device) => device !== 'lo');
+  const devices = (await files.list('sys/class/net')).filter((device) => device !== 'lo');
   const real = await Promise.all(
-    devices.map(async (device) => (await machine.list(`sys/class/net/${device}/device`)).length > 0),
+    devices.map(async (device) => (await files.list(`sys/class/net/${device}/device`)).length > 0),
   );
   // In a container no card is real, and the one with an address is what there is. The same holds where
   // there is no /sys at all.
   const physical = devices.filter((_, index) => real[index]);
   const usable = physical.length > 0 ? physical : Object.keys(addresses).filter((device) => hasIpv4(device));
-  const routes = routesOf(await machine.read('proc/net/route'));
+  const routes = routesOf(await files.read('proc/net/route'));
   return Promise.all(
     usable
       .toSorted()
       .slice(0, cardsMax)
-      .map((device) => cardOf(machine, device, routes.get(device) ?? '')),
+      .map((device) => cardOf(files, device, routes.get(device) ?? '')),
   );
 };
 
 const hasIpv4 = (device: string): boolean =>
   own(networkInterfaces(), device)?.some(({ family, internal }) => family === 'IPv4' && !internal) === true;
 
-const cardOf = async (machine: Machine, device: string, gateway: string): Promise<NetworkCard> => {
+const cardOf = async (files: SystemFiles, device: string, gateway: string): Promise<NetworkCard> => {
   const addresses = own(networkInterfaces(), device) ?? [];
   const file = async (name: string): Promise<string> =>
-    (await machine.read(`sys/class/net/${device}/${name}`)).trim();
+    (await files.read(`sys/class/net/${device}/${name}`)).trim();
   const ipv4 = addresses.find(({ family }) => family === 'IPv4');
   const up = addresses.length > 0 || (await file('operstate')) === 'up';
   return {

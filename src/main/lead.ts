@@ -20,7 +20,7 @@ export const leadRequests =
         outcome,
       });
     try {
-      if (pool.role.kind === 'leads' && pool.role.ready) return JSON.stringify({ already: true });
+      if (pool.duty.kind === 'leads' && pool.duty.ready) return JSON.stringify({ already: true });
       await membership.takeOver(force);
       note('success');
       return JSON.stringify({ already: false });

@@ -134,7 +134,7 @@ const roles = {
 export const inspectorOf = (context: PoolContext, pool: Pool, objects: Objects): Inspector => {
   const { mesh, host, store, state } = context;
   const place = (): Place => ({
-    role: roles[pool.role.kind],
+    role: roles[pool.duty.kind],
     leader: pool.places.coordinator(),
     epoch: state.current?.epoch ?? 0,
     links: mesh.peers(),

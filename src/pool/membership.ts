@@ -70,7 +70,7 @@ export const membershipOf = (parts: MembershipParts): Membership => {
     return {};
   });
   mesh.serve('credentials', async () => {
-    if (pool.role.kind !== 'leads') throw new Fault('HOST_IS_SLAVE', [pool.availability().coordinator ?? '']);
+    if (pool.duty.kind !== 'leads') throw new Fault('HOST_IS_SLAVE', [pool.availability().coordinator ?? '']);
     return { credentials: parts.credentials.exported() };
   });
   mesh.serve('newCredentials', async (payload, { from }) => {
@@ -99,8 +99,8 @@ export const membershipOf = (parts: MembershipParts): Membership => {
     takeOver: pool.takeOver,
     lookFor: async () => {
       const untilMs = clock.monotonicMs() + followMsMax;
-      while (!(pool.role.kind === 'follows' && pool.role.synced)) {
-        if (pool.role.kind === 'leads') throw new Fault('HOST_ITS_OWN_SLAVE');
+      while (!(pool.duty.kind === 'follows' && pool.duty.synced)) {
+        if (pool.duty.kind === 'leads') throw new Fault('HOST_ITS_OWN_SLAVE');
         if (clock.monotonicMs() > untilMs) throw new Fault('HOST_MASTER_CANNOT_TALK_BACK', ['']);
         await sleep(clock, context.limits.seekMs);
       }

@@ -5,25 +5,25 @@ import type { Invoker } from '../objects/invoke.ts';
 import type { Places } from '../objects/places.ts';
 import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
+import { NotLeading } from '../store/committing.ts';
 import type { Leader, Log } from '../store/log.ts';
 import type { Authority } from '../store/proposal.ts';
-import { NotLeading } from '../store/roles.ts';
 import { hostsOf, type PoolContext, peerRef } from './context.ts';
+import { type Duty, type DutyEffect, type DutyMessage, dutyMachine } from './duty.ts';
 import { forwarding, serveCarried } from './forwarding.ts';
 import { watchLiveness } from './liveness.ts';
 import { authorityOf } from './proposals.ts';
 import { fieldsOf, flagOf, listOf } from './protocol.ts';
-import { type Role, type RoleEffect, type RoleMessage, roleMachine } from './role.ts';
 
 /** The place of this host in its pool. */
 export interface Pool {
-  readonly role: Role;
+  readonly duty: Duty;
   readonly places: Places;
   readonly availability: () => Availability;
   /** Told of each change of that, until the returned function is called. */
   readonly onAvailability: (told: () => void) => () => void;
   /**
-   * Takes up the part that the log gives this host. Resolves once it leads, follows, or knows what it waits for. What
+   * Takes up the duty that the log gives this host. Resolves once it leads, follows, or knows what it waits for. What
    * others ask of the objects that live here waits until this host is prepared for it.
    */
   start(invoker: Invoker, prepared?: Promise<void>): Promise<void>;
@@ -60,14 +60,14 @@ export interface PoolOptions {
   readonly onDead?: (host: Ref<'host'>) => Promise<unknown>;
 }
 
-/** What performs the effects of the role's machine. */
+/** What performs the effects of the duty's machine. */
 interface Shell {
   readonly context: PoolContext;
   readonly options: PoolOptions;
   readonly authority: Authority;
-  role: Role;
+  duty: Duty;
   readonly listeners: Set<() => void>;
-  /** Ends what was begun for the present part. */
+  /** Ends what was begun for the present duty. */
   turn: AbortController;
   /** Since when no leader is there, or is not caught up with. */
   sinceMs: number;
@@ -78,19 +78,19 @@ interface Shell {
 export const poolOf = (context: PoolContext, options: PoolOptions): Pool => {
   const { commits } = options;
   const leader = (): Ref<'host'> | undefined => {
-    const { role } = shell;
-    return role.kind === 'follows' && role.synced ? role.leader : undefined;
+    const { duty } = shell;
+    return duty.kind === 'follows' && duty.synced ? duty.leader : undefined;
   };
   const shell: Shell = {
-    ...{ context, options, role: { kind: 'starts' }, listeners: new Set() },
+    ...{ context, options, duty: { kind: 'starts' }, listeners: new Set() },
     ...{ turn: new AbortController(), sinceMs: context.clock.monotonicMs(), prepared: false },
-    authority: authorityOf(context, leader, () => isLeading(shell.role)),
+    authority: authorityOf(context, leader, () => isLeading(shell.duty)),
   };
   serve(shell);
   let stopTelling = (): void => {};
   return {
-    get role() {
-      return shell.role;
+    get duty() {
+      return shell.duty;
     },
     places: forwarding(context, () => coordinatorOf(shell)),
     availability: () => availabilityOf(shell),
@@ -101,27 +101,27 @@ export const poolOf = (context: PoolContext, options: PoolOptions): Pool => {
     start: async (invoker, prepared = Promise.resolve()) => {
       serveCarried(context, invoker, options.cancel, prepared);
       stopTelling = commits.leadership((leadership) => step(shell, { kind: 'told', leadership }));
-      await until(shell, ({ role }) =>
-        role.kind === 'leads'
+      await until(shell, ({ duty }) =>
+        duty.kind === 'leads'
           ? shell.prepared
-          : role.kind === 'follows' || role.kind === 'stopped' || (role.kind === 'seeks' && !!role.why),
+          : duty.kind === 'follows' || duty.kind === 'stopped' || (duty.kind === 'seeks' && !!duty.why),
       );
     },
     takeOver: async (force) => {
       await commits.promote({ insist: force });
       const { clock, limits } = context;
-      const waited = until(shell, ({ role }) => isLeading(role));
+      const waited = until(shell, ({ duty }) => isLeading(duty));
       await Promise.race([waited, sleep(clock, limits.applyMsMax)]);
     },
     designate: async (host) => {
-      if (host === context.host && isLeading(shell.role)) return;
-      if (!isLeading(shell.role)) throw new Fault('HOST_IS_SLAVE', [options.addressOf(coordinatorOf(shell))]);
+      if (host === context.host && isLeading(shell.duty)) return;
+      if (!isLeading(shell.duty)) throw new Fault('HOST_IS_SLAVE', [options.addressOf(coordinatorOf(shell))]);
       await commits.handOver(host);
     },
     recover: () => recover(shell),
     assertLeader: (from) => {
-      const { role } = shell;
-      if (role.kind === 'follows' && role.leader === from) return;
+      const { duty } = shell;
+      if (duty.kind === 'follows' && duty.leader === from) return;
       throw new Fault('INTERNAL_ERROR', ['This host follows somebody else']);
     },
     heard: async (epoch) => {
@@ -136,7 +136,7 @@ export const poolOf = (context: PoolContext, options: PoolOptions): Pool => {
   };
 };
 
-const isLeading = (role: Role): boolean => role.kind === 'leads' && role.ready;
+const isLeading = (duty: Duty): boolean => duty.kind === 'leads' && duty.ready;
 
 /** Resolves once the place is as asked for. */
 const until = (shell: Shell, met: (shell: Shell) => boolean): Promise<void> =>
@@ -150,30 +150,30 @@ const until = (shell: Shell, met: (shell: Shell) => boolean): Promise<void> =>
     look();
   });
 
-const coordinatorOf = ({ context, role }: Shell): Ref<'host'> => {
-  if (role.kind === 'leads') return context.host;
-  if (role.kind === 'follows') return role.leader;
-  return (role.kind === 'seeks' ? role.last : undefined) ?? context.host;
+const coordinatorOf = ({ context, duty }: Shell): Ref<'host'> => {
+  if (duty.kind === 'leads') return context.host;
+  if (duty.kind === 'follows') return duty.leader;
+  return (duty.kind === 'seeks' ? duty.last : undefined) ?? context.host;
 };
 
-const availabilityOf = ({ context, options, role, sinceMs }: Shell): Availability => {
-  if (isLeading(role)) return {};
+const availabilityOf = ({ context, options, duty, sinceMs }: Shell): Availability => {
+  if (isLeading(duty)) return {};
   const member: Availability = { member: true, ...(options.serves && { serves: true as const }) };
-  if (role.kind === 'follows' && role.synced) {
-    return { ...member, ...(!options.serves && { coordinator: options.addressOf(role.leader) }) };
+  if (duty.kind === 'follows' && duty.synced) {
+    return { ...member, ...(!options.serves && { coordinator: options.addressOf(duty.leader) }) };
   }
-  const last = role.kind === 'seeks' ? role.last : role.kind === 'follows' ? role.leader : undefined;
+  const last = duty.kind === 'seeks' ? duty.last : duty.kind === 'follows' ? duty.leader : undefined;
   const patient = context.clock.monotonicMs() - sinceMs < context.limits.emergencyMs;
   if (last !== undefined && patient) return { ...member, coordinator: options.addressOf(last) };
-  const why = role.kind === 'seeks' ? role.why : undefined;
+  const why = duty.kind === 'seeks' ? duty.why : undefined;
   return { ...member, emergency: why ?? new Fault('HOST_STILL_BOOTING') };
 };
 
 /** Asks the machine what a message leads to, and does it. */
-const step = (shell: Shell, message: RoleMessage): void => {
-  const before = shell.role;
-  const [next, ...effects] = roleMachine(before, message);
-  shell.role = next;
+const step = (shell: Shell, message: DutyMessage): void => {
+  const before = shell.duty;
+  const [next, ...effects] = dutyMachine(before, message);
+  shell.duty = next;
   const wasThere = before.kind === 'leads' || (before.kind === 'follows' && before.synced);
   const isThere = next.kind === 'leads' || (next.kind === 'follows' && next.synced);
   if (wasThere && !isThere) shell.sinceMs = shell.context.clock.monotonicMs();
@@ -185,11 +185,11 @@ const tell = ({ listeners }: Shell): void => {
   for (const told of [...listeners]) told();
 };
 
-const perform = (shell: Shell, effect: RoleEffect): void => {
+const perform = (shell: Shell, effect: DutyEffect): void => {
   const { context, authority } = shell;
   const { replica, log } = context;
   if (effect.do === 'end') {
-    shell.turn.abort(new Error('The host plays another part'));
+    shell.turn.abort(new Error('The host has another duty'));
     shell.turn = new AbortController();
     shell.prepared = false;
   } else if (effect.do === 'wait') {
@@ -216,9 +216,9 @@ const lead = async (shell: Shell, epoch: number): Promise<void> => {
   const { replica, log } = context;
   try {
     await replica.lead(epoch, options.commits);
-    // Another part that came meanwhile has been taken up by the replica, too.
+    // Another duty that came meanwhile has been taken up by the replica, too.
     if (!turn.signal.aborted) step(shell, { kind: 'began', epoch });
-    else if (shell.role.kind !== 'leads') perform(shell, { do: 'wait' });
+    else if (shell.duty.kind !== 'leads') perform(shell, { do: 'wait' });
   } catch (error) {
     log.warn({ error: String(error), epoch }, 'This host cannot lead yet');
     if (!turn.signal.aborted) step(shell, { kind: 'failed', epoch });
@@ -308,7 +308,7 @@ const serve = (shell: Shell): void => {
   const { mesh, replica } = shell.context;
   mesh.serve('propose', async (payload, { from }) => {
     // Whoever does not decide answers nothing, and is asked no more.
-    if (!isLeading(shell.role)) return {};
+    if (!isLeading(shell.duty)) return {};
     const { proposal } = fieldsOf(payload);
     assertOwnPeer(proposal, from);
     try {
@@ -319,8 +319,8 @@ const serve = (shell: Shell): void => {
     }
   });
   mesh.serve('follows', async (_, { from }) => {
-    const { role } = shell;
-    return { you: role.kind === 'follows' && role.synced && role.leader === from };
+    const { duty } = shell;
+    return { you: duty.kind === 'follows' && duty.synced && duty.leader === from };
   });
 };
 

@@ -44,7 +44,7 @@ export const takingInOf = (parts: TakingInParts): TakingIn => {
   const nonces = noncesOf(context);
   const late = latenessOf(context.clock);
   const assertLeads = (): void => {
-    if (pool.role.kind !== 'leads') throw new Fault('HOST_IS_SLAVE', [pool.availability().coordinator ?? '']);
+    if (pool.duty.kind !== 'leads') throw new Fault('HOST_IS_SLAVE', [pool.availability().coordinator ?? '']);
   };
 
   const prove = async (said: Uint8Array, address: string): Promise<object> => {

@@ -1,13 +1,14 @@
 import type { Batch, CopyPiece } from './batch.ts';
+import type { Committing } from './committing.ts';
 import { newestEpoch, type Position } from './epochs.ts';
 import { acknowledge } from './pipeline.ts';
 import { applyBatch, catchUp, copyOf, positionOf, replaceAll, type SetAside } from './replication.ts';
-import type { Roles } from './roles.ts';
 import type { Pipeline } from './state.ts';
 import type { Change } from './version.ts';
 
 /** This host's copy of the pool's log, as the pool and the log's engine see it. */
-export interface Replica extends Pick<Roles, 'decide' | 'lead' | 'follow' | 'receive' | 'pause' | 'disown'> {
+export interface Replica
+  extends Pick<Committing, 'decide' | 'lead' | 'follow' | 'receive' | 'pause' | 'disown'> {
   /** What this host has of the log. */
   readonly position: Position;
   /** The newest epoch that this host has something of; 0 when what it has is of no pool. */
@@ -32,7 +33,7 @@ export interface Replica extends Pick<Roles, 'decide' | 'lead' | 'follow' | 'rec
 }
 
 interface ReplicaParts {
-  readonly roles: Roles;
+  readonly committing: Committing;
   readonly onStaged: ((changes: readonly Change[]) => void) | undefined;
   readonly setAside: SetAside | undefined;
   /** Throws once the store is closed. */
@@ -42,7 +43,7 @@ interface ReplicaParts {
 
 export const replicaOf = (
   pipeline: Pipeline,
-  { roles, onStaged, setAside, open, close }: ReplicaParts,
+  { committing, onStaged, setAside, open, close }: ReplicaParts,
 ): Replica => ({
   get position() {
     return positionOf(pipeline);
@@ -68,12 +69,12 @@ export const replicaOf = (
   },
   decide: async (proposal) => {
     open();
-    return roles.decide(proposal);
+    return committing.decide(proposal);
   },
-  lead: roles.lead,
-  follow: roles.follow,
-  receive: roles.receive,
-  pause: roles.pause,
-  disown: roles.disown,
+  lead: committing.lead,
+  follow: committing.follow,
+  receive: committing.receive,
+  pause: committing.pause,
+  disown: committing.disown,
   close,
 });

@@ -1,6 +1,7 @@
 import type { AnyClass } from '../model/class.ts';
 import { Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
+import { type Committing, committingOf } from './committing.ts';
 import type { Durable, StoredRow, Tombstone } from './durable.ts';
 import type { Feed } from './feed.ts';
 import { drain } from './pipeline.ts';
@@ -8,7 +9,6 @@ import { reached } from './reached.ts';
 import { pointersOf, type Spare } from './references.ts';
 import { type Replica, replicaOf } from './replica.ts';
 import type { SetAside } from './replication.ts';
-import { type Roles, rolesOf } from './roles.ts';
 import { type AnyRecord, type Schema, schemasOf } from './schema.ts';
 import { openPipeline, type Pipeline } from './state.ts';
 import { type Table, table } from './table.ts';
@@ -21,7 +21,7 @@ import type { Tx, View } from './view.ts';
  * The pool's rows, as actors and the edge see them. All of them are in memory; what must survive is on disk, and in
  * the pool's log, before it is seen. Who leads is none of their business: see `Replica`.
  */
-export interface Store extends Pick<Roles, 'commit'> {
+export interface Store extends Pick<Committing, 'commit'> {
   readonly schemas: ReadonlyMap<string, Schema>;
   readonly tables: ReadonlyMap<string, Table>;
   /** What clients see: commits that are durable. */
@@ -81,14 +81,14 @@ export const openStore = (options: StoreOptions): OpenedStore => {
   );
   const { derive, onStaged, setAside, spare = () => false } = options;
   const settling = { tables, pointers: pointersOf(schemas), spare };
-  const roles = rolesOf(pipeline, { schemas, settling, derive, onStaged });
+  const committing = committingOf(pipeline, { schemas, settling, derive, onStaged });
   let closed = false;
   const open = (): void => {
     if (closed) throw new Fault('HOST_STILL_BOOTING', []);
   };
   const close = async (): Promise<void> => {
     closed = true;
-    roles.end();
+    committing.end();
     await drain(pipeline);
     await durable.close();
   };
@@ -109,7 +109,7 @@ export const openStore = (options: StoreOptions): OpenedStore => {
     feed: pipeline.feed,
     commit: (make) => {
       open();
-      return roles.commit(make);
+      return committing.commit(make);
     },
     watch: (listener) => {
       pipeline.listeners.add(listener);
@@ -118,7 +118,7 @@ export const openStore = (options: StoreOptions): OpenedStore => {
     amend: (cls, ref, fields) => amend(pipeline, tables.get(cls) as Table, ref, fields),
     reached: (generation, signal) => reached(pipeline, generation, signal),
   };
-  return { store, replica: replicaOf(pipeline, { roles, onStaged, setAside, open, close }) };
+  return { store, replica: replicaOf(pipeline, { committing, onStaged, setAside, open, close }) };
 };
 
 const amend = (pipeline: Pipeline, owner: Table, ref: string, fields: AnyRecord): void => {

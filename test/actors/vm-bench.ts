@@ -24,7 +24,7 @@ import { type World, type WorldOptions, world } from '../world.ts';
 
 type Power = VmState['power_state'];
 
-interface Machine {
+interface VmProcess {
   metadata: XenopsMetadata;
   power: Power;
   domid: number;
@@ -32,7 +32,7 @@ interface Machine {
 }
 
 export interface FakeHypervisor extends Hypervisor {
-  readonly machines: Map<string, Machine>;
+  readonly machines: Map<string, VmProcess>;
   /** Every call that changes something, in order. */
   readonly calls: string[];
   /** What each guest was given in xenstore while it ran. */
@@ -46,7 +46,7 @@ export interface FakeHypervisor extends Hypervisor {
   agent: ReadonlyMap<string, string>;
   /** Where other daemons of this process find it. */
   readonly url: string;
-  arrive(machine: Machine): void;
+  arrive(machine: VmProcess): void;
 }
 
 const daemons = new Map<string, FakeHypervisor>();
@@ -55,7 +55,7 @@ const lost = (): XenopsError => new XenopsError('Failed_to_contact_remote_servic
 
 /** A daemon in process that does at once what it is told, reports it, and fails where a test says so. */
 export const fakeHypervisor = (): FakeHypervisor => {
-  const machines = new Map<string, Machine>();
+  const machines = new Map<string, VmProcess>();
   const calls: string[] = [];
   const given: FakeHypervisor['given'] = new Map();
   const faults = new Map<string, Error>();
@@ -64,12 +64,12 @@ export const fakeHypervisor = (): FakeHypervisor => {
   let reported: Promise<void> = Promise.resolve();
   let domids = 0;
 
-  const find = (id: string): Machine => {
+  const find = (id: string): VmProcess => {
     const machine = machines.get(id);
     if (machine === undefined) throw new XenopsError('Does_not_exist', ['VM', id]);
     return machine;
   };
-  const stateOf = (machine: Machine | undefined): VmState | undefined =>
+  const stateOf = (machine: VmProcess | undefined): VmState | undefined =>
     machine && {
       power_state: machine.power,
       domids: machine.power === 'Running' || machine.power === 'Paused' ? [machine.domid] : [],

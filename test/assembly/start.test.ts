@@ -130,7 +130,7 @@ test('a host lets clients in last, and closes in the opposite order', async () =
   const { loop, seen, opened, starting, machine } = await started();
   const { host } = await loop.finish(starting);
   expect(seen).toEqual(['database opens', 'mesh opens', 'doors opens', 'clients are let in']);
-  expect(host.pool.role.kind).toBe('leads');
+  expect(host.pool.duty.kind).toBe('leads');
   expect([...host.store.committed.all('SR')].map(([, { type }]) => type)).toContain('iso');
   seen.length = 0;
   await loop.finish(opened.close());
@@ -169,7 +169,7 @@ test('a start ends with an error when the daemon dies again and again', async ()
 test('a coordinator whose rows cannot be brought in line serves all the same, and tries it again', async () => {
   const { loop, seen, opened, starting } = await started('plugins');
   const { host } = await loop.finish(starting);
-  expect(host.pool.role.kind).toBe('leads');
+  expect(host.pool.duty.kind).toBe('leads');
   expect(seen).toContain('clients are let in');
   await loop.finish(opened.close());
 });

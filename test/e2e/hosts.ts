@@ -47,20 +47,20 @@ export interface Lab {
 export const patience = { timeout: 40_000, interval: 100 } as const;
 
 /** Where hosts are, by their number from 0. */
-export interface Ground {
+export interface Layout {
   readonly addressOf: (index: number) => string;
   /** A command that runs a program there. */
   readonly via: (index: number) => readonly string[];
 }
 
-const loopback: Ground = { addressOf: (index) => `127.0.0.${index + 1}`, via: () => [] };
+const loopback: Layout = { addressOf: (index) => `127.0.0.${index + 1}`, via: () => [] };
 
-export const lab = async (ground = loopback): Promise<Lab> => {
+export const lab = async (layout = loopback): Promise<Lab> => {
   const [http = 0, https = 0, mesh = 0] = await freePorts(3);
   const hosts: PoolHost[] = [];
   const add = async (...flags: readonly string[]): Promise<PoolHost> => {
     const data = await newDataFolder();
-    const [address, via] = [ground.addressOf(hosts.length), ground.via(hosts.length)];
+    const [address, via] = [layout.addressOf(hosts.length), layout.via(hosts.length)];
     const own = ['--hypervisor', 'sim', '--listen', address, ...flags];
     const ports = ['--http-port', `${http}`, '--https-port', `${https}`, '--mesh-port', `${mesh}`];
     const host = hostOf({ data, address, via, flags: [...own, ...ports] }, { http, https });
@@ -121,9 +121,9 @@ const hostOf = (
 export const poolOf = async (
   count: number,
   flags: readonly string[] = [],
-  ground = loopback,
+  layout = loopback,
 ): Promise<Lab> => {
-  const made = await lab(ground);
+  const made = await lab(layout);
   try {
     const first = await made.add(...flags);
     await first.up();

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import type { Ground } from './hosts.ts';
+import type { Layout } from './hosts.ts';
 
 // Hosts with networks of their own on one machine: a namespace for each, on a bridge that the test reaches too.
 
-export interface Namespaces extends Ground {
+export interface Namespaces extends Layout {
   /** From now on nothing that the host and the others send each other arrives. Tests still reach all of them. */
   cut(index: number): void;
   heal(): void;

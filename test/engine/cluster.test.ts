@@ -65,7 +65,7 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
       await host.kill();
       await vi.waitFor(async () => put(coordinator, `without ${host.name}`), patience);
       await allWell(pool, 3);
-      expect(host.ground.process.state().restarts).toBe(1);
+      expect(host.context.process.state().restarts).toBe(1);
     }
     // Nobody looks after two of them now, so they stay away.
     await Promise.all([second.stop(), third.stop()]);
@@ -88,9 +88,9 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
     await second.stop();
     await put(second, 'meanwhile');
     await second.start();
-    await vi.waitFor(() => expect(second.ground.process.state().running).toBe(true), patience);
+    await vi.waitFor(() => expect(second.context.process.state().running).toBe(true), patience);
     expect(await second.pid()).toBe(before);
-    expect(second.ground.process.state().restarts).toBe(0);
+    expect(second.context.process.state().restarts).toBe(0);
   });
 
   test('hosts come in as learners and leave, one at a time and never below three', {
@@ -112,8 +112,8 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
     await coordinator.engine.leave('host-2');
     await coordinator.engine.leave('host-1');
     expect(await parts(pool)).toEqual(['client', 'client', 'member', 'member', 'member']);
-    expect(second.ground.store.current.member).toBeUndefined();
-    expect(second.ground.store.current.cluster?.endpoints).toHaveLength(3);
+    expect(second.context.store.current.member).toBeUndefined();
+    expect(second.context.store.current.cluster?.endpoints).toHaveLength(3);
     // The coordinator is no member now, and another one signs for it.
     await coordinator.engine.join('host-2', ports);
     await put(second, 'new');
@@ -129,7 +129,7 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
     const [, , third] = pool.hosts as [TestHost, TestHost, TestHost, TestHost];
     await init(pool);
     await third.stop();
-    await third.ground.process.stop();
+    await third.context.process.stop();
     pool.away.add(third.ref);
     await vi.waitFor(
       async () => expect((await coordinator.engine.status()).cluster).toMatchObject({ well: 2 }),
@@ -155,11 +155,11 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
   }, async () => {
     const pool = await etcdPool(3);
     await init(pool);
-    const { ground } = pool.coordinator;
-    const endpoints = ground.store.current.cluster?.endpoints ?? [];
-    const own = await ground.store.credentials();
-    const other = await ground.certify.authority('xenact engine');
-    const strange = await ground.certify.sign(other, 'xenact-member', '127.0.0.1');
+    const { context } = pool.coordinator;
+    const endpoints = context.store.current.cluster?.endpoints ?? [];
+    const own = await context.store.credentials();
+    const other = await context.certify.authority('xenact engine');
+    const strange = await context.certify.sign(other, 'xenact-member', '127.0.0.1');
     const { address, port } = { address: '127.0.0.1', port: pool.ports.peerPort };
     const knock = (tls: object, to: number): Promise<string> =>
       handshake({ host: address, port: to, ...tls });
@@ -171,7 +171,7 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
     }
     // A client of the cluster is not taken for a member.
     const authority = { key: own.authorityKey ?? '', cert: own.authority };
-    const client = await ground.certify.sign(authority, 'xenact-client', '127.0.0.1');
+    const client = await context.certify.sign(authority, 'xenact-client', '127.0.0.1');
     expect(await knock({ ...trusting, ...client }, pool.ports.clientPort)).toBe('let in');
     expect(await knock({ ...trusting, ...client }, port)).toMatch(/alert|reset|hang/i);
     expect(endpoints).toHaveLength(3);
@@ -185,7 +185,7 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
     const taken = createServer((socket) => socket.destroy()).listen(ports.peerPort, '127.0.0.2');
     await once(taken, 'listening');
     expect(await said(init(pool))).toMatch(/host-2.*address already in use/);
-    for (const host of pool.hosts) expect(host.ground.store.current).toEqual({});
+    for (const host of pool.hosts) expect(host.context.store.current).toEqual({});
     expect(await parts(pool)).toEqual(['none', 'none', 'none']);
     taken.close();
     await once(taken, 'close');
@@ -207,9 +207,9 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
     const large = 'x'.repeat(1 << 20);
     await vi.waitFor(async () => {
       await put(coordinator, large);
-      expect(third.ground.process.state().restarts).toBeGreaterThan(0);
+      expect(third.context.process.state().restarts).toBeGreaterThan(0);
     }, patience);
-    expect(third.ground.process.state().why).toContain('no space left');
+    expect(third.context.process.state().why).toContain('no space left');
     await put(coordinator, 'the others go on');
     await vi.waitFor(
       () => expect(pool.alerts.join()).toMatch(/host-3 \(127.0.0.3\): the disk is \d+ % full/),
@@ -245,7 +245,7 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
   test('members keep a bounded number of snapshots', { timeout: 60_000 }, async () => {
     const pool = await etcdPool(3, { limits: { snapshotMs: 200, snapshotsMax: 2 } });
     await init(pool);
-    const { disk, store } = pool.coordinator.ground;
+    const { disk, store } = pool.coordinator.context;
     const names = async () => (await disk.list(store.files.snapshots)).map(({ name }) => name).sort();
     const first = await vi.waitFor(async () => {
       const [oldest] = await names();

@@ -10,8 +10,8 @@ import { connectEtcdCluster } from '../../src/drivers/node/etcd/cluster.ts';
 import { connectEtcd } from '../../src/drivers/node/etcd/etcd.ts';
 import { nodeProcesses } from '../../src/drivers/node/processes.ts';
 import { nodeRandom } from '../../src/drivers/node/random.ts';
+import type { EngineContext, EngineLimits, PoolHost } from '../../src/engine/context.ts';
 import { type Engine, engineOf } from '../../src/engine/engine.ts';
-import type { EngineGround, EngineLimits, PoolHost } from '../../src/engine/ground.ts';
 import { engineLimits } from '../../src/engine/limits.ts';
 import { memberProcess } from '../../src/engine/member.ts';
 import { engineFiles, openEngineStore } from '../../src/engine/settings.ts';
@@ -24,7 +24,7 @@ import { freePorts } from '../free-ports.ts';
 
 export interface TestHost extends PoolHost {
   readonly folder: string;
-  readonly ground: EngineGround;
+  readonly context: EngineContext;
   readonly engine: Engine;
   /** The pid of its etcd. */
   pid(): Promise<number>;
@@ -82,11 +82,11 @@ export const etcdPool = async (
   const hosts: TestHost[] = [];
   const clusterLog = { ended: true };
   const engineOfHost = (ref: Ref<'host'>): string | undefined =>
-    hosts.find((one) => one.ref === ref)?.ground.store.current.use;
+    hosts.find((one) => one.ref === ref)?.context.store.current.use;
   onTestFinished(async () => {
     for (const host of hosts) {
       await host.stop();
-      await host.ground.process.stop();
+      await host.context.process.stop();
     }
     rmSync(parent, { recursive: true, force: true });
   });
@@ -94,7 +94,7 @@ export const etcdPool = async (
     const folder = join(more.folders?.[index] ?? join(parent, host.name), 'engine');
     const serving: Serving = new Map();
     served.set(host.ref, serving);
-    const mesh: EngineGround['mesh'] = {
+    const mesh: EngineContext['mesh'] = {
       call: async (to, name, payload) => {
         if (away.has(to as Ref<'host'>) || away.has(host.ref)) throw new Error(`${to} cannot be reached`);
         return served.get(to)?.get(name)?.(structuredClone(payload), { from: host.ref });
@@ -114,8 +114,8 @@ export const etcdPool = async (
         return nodeDisk.replaceText(path, ...rest);
       },
     };
-    const begin = async (): Promise<{ readonly ground: EngineGround; readonly engine: Engine }> => {
-      const ground = await groundOf(host, folder, disk, {
+    const begin = async (): Promise<{ readonly context: EngineContext; readonly engine: Engine }> => {
+      const context = await contextOf(host, folder, disk, {
         mesh,
         restart: () => void (savesLeft > 0 && again()),
         clusterLog: {
@@ -144,7 +144,7 @@ export const etcdPool = async (
           alert: (_, body) => void alerts.push(body),
         },
       });
-      return { ground, engine: engineOf(ground) };
+      return { context, engine: engineOf(context) };
     };
     let now = await begin();
     const start = async (): Promise<void> => {
@@ -158,8 +158,8 @@ export const etcdPool = async (
     const pid = async (): Promise<number> => Number(await nodeDisk.readText(engineFiles(folder).pid, 64));
     hosts.push({
       ...{ ...host, folder, pid },
-      get ground() {
-        return now.ground;
+      get context() {
+        return now.context;
       },
       get engine() {
         return now.engine;
@@ -182,12 +182,12 @@ export const etcdPool = async (
   };
 };
 
-const groundOf = async (
+const contextOf = async (
   host: PoolHost,
   folder: string,
   disk: Disk,
-  given: Pick<EngineGround, 'mesh' | 'pool' | 'limits' | 'restart' | 'clusterLog'>,
-): Promise<EngineGround> => {
+  given: Pick<EngineContext, 'mesh' | 'pool' | 'limits' | 'restart' | 'clusterLog'>,
+): Promise<EngineContext> => {
   const machine = { disk, processes: nodeProcesses, clock: nodeClock, log: silentLog };
   await disk.makeFolder(join(folder, '..'), 0o700);
   const store = await openEngineStore(disk, folder);
@@ -209,9 +209,9 @@ const groundOf = async (
 };
 
 /** A client of the cluster as a host has it, that ends with the test. */
-export const clientOf = async ({ ground }: TestHost) => {
-  const { authority, certificate, key } = await ground.store.credentials();
-  const endpoints = ground.store.current.cluster?.endpoints ?? [];
+export const clientOf = async ({ context }: TestHost) => {
+  const { authority, certificate, key } = await context.store.credentials();
+  const endpoints = context.store.current.cluster?.endpoints ?? [];
   const etcd = connectEtcd({ endpoints, tls: { ca: authority, cert: certificate, key } });
   onTestFinished(() => etcd.close());
   return etcd;

@@ -7,11 +7,11 @@ import { etcdPool, type TestHost, type TestPool } from './etcd-pool.ts';
 
 const patience = { timeout: 30_000, interval: 50 } as const;
 const engines = ({ hosts }: TestPool): readonly (string | undefined)[] =>
-  hosts.map(({ ground }) => ground.store.current.use ?? 'primary');
+  hosts.map(({ context }) => context.store.current.use ?? 'primary');
 const arrived = (pool: TestPool, to: string) =>
   vi.waitFor(() => {
     expect(engines(pool)).toEqual([to, to, to]);
-    for (const { ground } of pool.hosts) expect(ground.store.current.move).toBeUndefined();
+    for (const { context } of pool.hosts) expect(context.store.current.move).toBeUndefined();
   }, patience);
 const said = (attempt: Promise<unknown>): Promise<string> =>
   attempt.then(
@@ -54,7 +54,7 @@ describe.skipIf(noEtcd)(`a move of the log${noEtcd ? ` (skipped: ${noEtcd})` : '
       const outcome = await said(coordinator.engine.use(to));
       await coordinator.stop();
       await coordinator.start();
-      const { move } = coordinator.ground.store.current;
+      const { move } = coordinator.context.store.current;
       // Nothing that is begun was written, so the operator says it again.
       if (
         move === undefined ||
@@ -76,7 +76,7 @@ describe.skipIf(noEtcd)(`a move of the log${noEtcd ? ` (skipped: ${noEtcd})` : '
     await coordinator.engine.use('etcd');
     await vi.waitFor(() => expect(engines(pool)).toEqual(['etcd', 'etcd', 'primary']), patience);
     pool.away.add(second.ref);
-    expect(coordinator.ground.store.current.move?.step).toBe('switched');
+    expect(coordinator.context.store.current.move?.step).toBe('switched');
     const { advice } = await coordinator.engine.status();
     expect(advice[0]).toContain('once every host has been up');
     await third.stop();

@@ -46,7 +46,7 @@ const stateOf = () => ({
   },
 });
 
-const groundOf = (of: World, host: string): PoolContext =>
+const contextOf = (of: World, host: string): PoolContext =>
   ({
     ...of.services,
     store: of.store,
@@ -62,12 +62,12 @@ beforeEach(async () => {
   role = 'leads';
   pool = await world();
   alone = await world();
-  const part = () => (role === 'leads' ? { kind: 'leads' } : { kind: 'follows' });
+  const duty = () => (role === 'leads' ? { kind: 'leads' } : { kind: 'follows' });
   takingIn = takingInOf({
-    context: groundOf(pool, pool.host),
+    context: contextOf(pool, pool.host),
     pool: {
-      get role() {
-        return part();
+      get duty() {
+        return duty();
       },
       availability: () => ({ coordinator: '10.0.0.1' }),
     } as unknown as Pool,
@@ -112,7 +112,7 @@ const coordinator = ({ path, body, invitation = '' }: Said): Promise<Uint8Array>
 };
 
 const partsOf = (door: PoolDoor, more: Partial<JoinParts> = {}): JoinParts => ({
-  context: groundOf(alone, alone.host),
+  context: contextOf(alone, alone.host),
   door,
   own: () => ({ address: '10.0.0.2', port: 8444n, pins: ['own'], apiPort: 8443n }),
   fingerprint: joinerPin,
@@ -248,7 +248,7 @@ describe('a host that joins', () => {
     expect(await faultOf(joining(door, right))).toEqual(itself);
     expect(heard).toEqual([]);
     // Where the certificate is everybody's, the coordinator knows its own host.
-    const parts = { ...partsOf(doorTo(coordinator).door), context: groundOf(alone, pool.host) };
+    const parts = { ...partsOf(doorTo(coordinator).door), context: contextOf(alone, pool.host) };
     await alone.store.commit((tx) => tx.create('host', pool.host, { uuid: 'same' }));
     await alone.store.commit((tx) => tx.delete('host', 'OpaqueRef:joiner' as Ref<'host'>));
     const target = { address: '10.0.0.1', user: 'root', password: right, force: false };
@@ -292,7 +292,7 @@ describe('a coordinator', () => {
       tx.create('host', own, { ...tx.require('host', alone.host), uuid: 'joiner' });
       tx.delete('host', alone.host);
     });
-    await join(partsOf(door, { context: groundOf(alone, own) }), {
+    await join(partsOf(door, { context: contextOf(alone, own) }), {
       ...{ address: '10.0.0.1', user: 'root', password: right, force: true },
     });
     await clock.advance(5_000);

@@ -94,7 +94,7 @@ const trusting = [
 
 test('a host that follows obeys its leader, and no other host', async () => {
   await ask('lead', leader, { epoch: 3 });
-  await expect.poll(() => pool.role).toMatchObject({ kind: 'follows', leader });
+  await expect.poll(() => pool.duty).toMatchObject({ kind: 'follows', leader });
   for (const [name, payload] of trusting) {
     await expect(ask(name, liar, payload), name).rejects.toThrow('follows somebody else');
   }

@@ -1,12 +1,12 @@
 import { Packr } from 'msgpackr';
 import { silentLog } from '../../src/std/log.ts';
 import type { Batch } from '../../src/store/batch.ts';
+import { NotLeading } from '../../src/store/committing.ts';
 import type { Durable, Loaded, WriteGroup } from '../../src/store/durable.ts';
 import type { Position } from '../../src/store/epochs.ts';
 import { firstEpochs } from '../../src/store/epochs.ts';
 import type { Authority } from '../../src/store/proposal.ts';
 import type { Replica } from '../../src/store/replica.ts';
-import { NotLeading } from '../../src/store/roles.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 import { classes } from './classes.ts';
 import { type ToyLog, toyLog } from './toy-log.ts';

@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Fault } from '../../src/std/fault.ts';
 import { LogFenced, type LogGroup } from '../../src/store/appending.ts';
+import { NotLeading } from '../../src/store/committing.ts';
 import { epochsMax } from '../../src/store/epochs.ts';
 import { type Proposal, ProposalRefused, type Verdict } from '../../src/store/proposal.ts';
 import { commitsWaitingMax, proposalRetriesMax } from '../../src/store/proposing.ts';
-import { NotLeading } from '../../src/store/roles.ts';
 import {
   authority,
   disk,

@@ -9,7 +9,7 @@ const SHORT_MAX = 16_384;
 type Headers = Readonly<Record<string, string>>;
 
 /** What Node's response knows of its head. */
-type Told = ServerResponse & { _header: string; _headerSent: boolean };
+type HeadResponse = ServerResponse & { _header: string; _headerSent: boolean };
 
 /**
  * Writes a whole answer, or says false where it is not of the plain kind, and has written nothing. Nearly
@@ -28,12 +28,12 @@ export const sendShort = (
   if (lines === undefined) return false;
   const body = asLatin1(content);
   const { response, socket } = exchange;
-  const told = response as Told;
+  const head = response as HeadResponse;
   response.statusCode = status;
   const first = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}`;
-  told._header = `${first}\r\nContent-Length: ${body.length}\r\n${lines}Date: ${date()}\r\n${kept}\r\n`;
-  told._headerSent = true;
-  socket.write(told._header + body, 'latin1');
+  head._header = `${first}\r\nContent-Length: ${body.length}\r\n${lines}Date: ${date()}\r\n${kept}\r\n`;
+  head._headerSent = true;
+  socket.write(head._header + body, 'latin1');
   response.end();
   return true;
 };

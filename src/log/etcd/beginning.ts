@@ -1,6 +1,6 @@
 import { compareResult, compareTarget, type Operation, type Txn } from '../../drivers/etcd.ts';
 import type { Batch, CopyPiece } from '../../store/batch.ts';
-import type { EtcdGround } from './ground.ts';
+import type { EtcdContext } from './context.ts';
 import { operationBytes, operationsMax, ownOperationsMax, requestBytesMax } from './limits.ts';
 import { type Format, formatNumber, type Newest, pack } from './records.ts';
 import { type Term, TermOver, under } from './term.ts';
@@ -12,11 +12,11 @@ const beginMs = 30_000;
  * beginning is of an attempt that ended early, and is removed first. All under this host's token.
  */
 export const begin = async (
-  ground: EtcdGround,
+  context: EtcdContext,
   term: Term,
   format: Omit<Format, 'format'>,
 ): Promise<void> => {
-  const { replica, layout, etcd, place } = ground;
+  const { replica, layout, etcd, place } = context;
   const send = async (success: readonly Operation[], absent = false): Promise<number> => {
     term.assert();
     const isBegun = { key: layout.format, target: compareTarget.create, createRevision: 0 } as const;
@@ -36,7 +36,7 @@ export const begin = async (
   let mark: CopyPiece | undefined;
   for (const piece of replica.copy()) {
     mark ??= piece;
-    for (const part of parts(ground, piece)) await send(part, true);
+    for (const part of parts(context, piece)) await send(part, true);
   }
   const newest = newestOf(mark as CopyPiece);
   const revision = await send(
@@ -64,7 +64,7 @@ const newestOf = ({
 });
 
 /** A piece in as many transactions as it takes. */
-function* parts({ layout }: EtcdGround, { rows }: CopyPiece): Generator<readonly Operation[]> {
+function* parts({ layout }: EtcdContext, { rows }: CopyPiece): Generator<readonly Operation[]> {
   let part: Operation[] = [];
   let bytes = 0;
   for (const row of rows) {

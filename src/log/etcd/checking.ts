@@ -1,7 +1,7 @@
 import type { Operation, WatchEvent } from '../../drivers/etcd.ts';
 import { BatchRefused } from '../../store/batch.ts';
+import type { EtcdContext } from './context.ts';
 import { digestOf } from './digest.ts';
-import type { EtcdGround } from './ground.ts';
 import { sameKey } from './layout.ts';
 import { pack, unpackCheck } from './records.ts';
 import { type Term, under, wait } from './term.ts';
@@ -10,14 +10,14 @@ import { type Term, under, wait } from './term.ts';
 // to each host right after that group. The leader then says what its own is.
 
 /** What a group asks for beside its rows, when it is time. */
-export const askCheck = ({ checks, layout }: EtcdGround, generation: number): readonly Operation[] =>
+export const askCheck = ({ checks, layout }: EtcdContext, generation: number): readonly Operation[] =>
   checks.due ? [{ put: { key: layout.check, value: pack({ generation, digest: '' }) } }] : [];
 
 /** The group that asked is on this host's disk: its digest is taken now, and told when it is known. */
-export const tellCheck = async (ground: EtcdGround, term: Term, generation: number): Promise<void> => {
-  const { etcd, layout, checks, limits } = ground;
+export const tellCheck = async (context: EtcdContext, term: Term, generation: number): Promise<void> => {
+  const { etcd, layout, checks, limits } = context;
   checks.due = false;
-  const digest = await takeDigest(ground);
+  const digest = await takeDigest(context);
   const value = pack({ generation, digest });
   await etcd.txn(
     {
@@ -30,23 +30,23 @@ export const tellCheck = async (ground: EtcdGround, term: Term, generation: numb
   checks.last = { generation, same: true };
 };
 
-const takeDigest = ({ replica, clock }: EtcdGround): Promise<string> =>
+const takeDigest = ({ replica, clock }: EtcdContext): Promise<string> =>
   digestOf(replica.copy(), () => wait(clock, 0));
 
 /** A follower's part. Throws where its rows are not those of the leader. `idle`: all that came before is written. */
 export const checkAsked = async (
-  ground: EtcdGround,
+  context: EtcdContext,
   events: readonly WatchEvent[],
   idle: () => Promise<unknown>,
 ): Promise<void> => {
-  const { layout, checks, replica, journal, self } = ground;
+  const { layout, checks, replica, journal, self } = context;
   const event = events.find(({ kind, kv }) => kind === 'put' && sameKey(kv.key, layout.check));
   if (event === undefined) return;
   const { generation, digest } = unpackCheck(event.kv.value);
   if (digest === '') {
     await idle();
     const here = replica.position.generation === generation;
-    checks.own = here ? { generation, digest: takeDigest(ground) } : undefined;
+    checks.own = here ? { generation, digest: takeDigest(context) } : undefined;
     return;
   }
   if (checks.own?.generation !== generation) return;

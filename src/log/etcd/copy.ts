@@ -1,6 +1,6 @@
 import { EtcdFailure, type KeyValue, type RangeAnswer } from '../../drivers/etcd.ts';
 import type { CopyPiece } from '../../store/batch.ts';
-import type { EtcdGround } from './ground.ts';
+import type { EtcdContext } from './context.ts';
 import { type Newest, unpackNewest, unpackRow } from './records.ts';
 
 /** A page of a whole copy may be large. */
@@ -27,7 +27,7 @@ export class LogWentBack extends Error {
 
 /** The newest group, as the cluster has it now. */
 export const readNewest = async (
-  { etcd, layout, limits }: EtcdGround,
+  { etcd, layout, limits }: EtcdContext,
   signal?: AbortSignal,
 ): Promise<
   { readonly value: Newest; readonly modRevision: number; readonly revision: number } | undefined
@@ -39,28 +39,28 @@ export const readNewest = async (
 };
 
 /** Reads the whole log at one revision and makes the replica the same. */
-export const readAnew = async (ground: EtcdGround, signal: AbortSignal): Promise<void> => {
-  const { replica, place } = ground;
+export const readAnew = async (context: EtcdContext, signal: AbortSignal): Promise<void> => {
+  const { replica, place } = context;
   place.at = undefined;
-  const newest = await readNewest(ground, signal);
+  const newest = await readNewest(context, signal);
   if (newest === undefined) throw new NoLog();
   const { cold, generation: has } = replica.position;
   // A host that just started counts on from all that it may have handed out.
   if (cold !== true && newest.value.generation < has) throw new LogWentBack(newest.value.generation, has);
-  const { generation } = await replica.replace(piecesOf(ground, newest.value, newest.revision, signal));
+  const { generation } = await replica.replace(piecesOf(context, newest.value, newest.revision, signal));
   place.at = { revision: newest.revision, generation };
 };
 
 async function* piecesOf(
-  ground: EtcdGround,
+  context: EtcdContext,
   { after: _after, written: _written, deleted: _deleted, ...mark }: Newest,
   revision: number,
   signal: AbortSignal,
 ): AsyncGenerator<CopyPiece> {
-  const { layout } = ground;
+  const { layout } = context;
   let index = 0;
   for (let key = layout.rows.key; ; index += 1) {
-    const page = await readPage(ground, key, revision, signal);
+    const page = await readPage(context, key, revision, signal);
     const rows = page.kvs.map((kv) => unpackRow(kv.value, layout.rowOf(kv.key) ?? ''));
     yield { ...mark, acknowledged: mark.generation, index, last: !page.more, rows };
     if (!page.more) return;
@@ -70,7 +70,7 @@ async function* piecesOf(
 
 /** As many rows as an answer holds. */
 const readPage = async (
-  { etcd, layout, limits }: EtcdGround,
+  { etcd, layout, limits }: EtcdContext,
   key: Uint8Array,
   revision: number,
   signal: AbortSignal,

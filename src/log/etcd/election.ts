@@ -2,7 +2,7 @@ import { EtcdFailure, type KeyValue } from '../../drivers/etcd.ts';
 import { Fault } from '../../std/fault.ts';
 import type { Leadership } from '../../store/log.ts';
 import { begin } from './beginning.ts';
-import type { EtcdGround } from './ground.ts';
+import type { EtcdContext } from './context.ts';
 import { type Format, formatNumber, unpackCoordinator, unpackFormat, unpackNext } from './records.ts';
 import { tail } from './tail.ts';
 import { stand, type Term, wait } from './term.ts';
@@ -33,11 +33,11 @@ export interface Election {
 const waitsFor = (text: string): Fault => new Fault('INTERNAL_ERROR', [text]);
 
 export const electionOf = (
-  ground: EtcdGround,
+  context: EtcdContext,
   options: ElectionOptions,
   told: (now: Leadership) => void,
 ): Election => {
-  const { journal, clock, limits } = ground;
+  const { journal, clock, limits } = context;
   const life = new AbortController();
   const state: State = {
     now: { kind: 'none' },
@@ -55,11 +55,11 @@ export const electionOf = (
   const run = async (): Promise<void> => {
     while (!life.signal.aborted) {
       try {
-        await round({ ground, options, state, tell, signal: life.signal });
+        await round({ context, options, state, tell, signal: life.signal });
       } catch (error) {
         if (life.signal.aborted) break;
         const text = error instanceof Error ? error.message : String(error);
-        journal.warn({ host: ground.self.host, error: text }, 'This host cannot see who leads its pool');
+        journal.warn({ host: context.self.host, error: text }, 'This host cannot see who leads its pool');
         tell({ kind: 'none', why: error instanceof Fault ? error : waitsFor(advice(text)) });
         await wait(clock, limits.retryMs * 5, life.signal);
       }
@@ -100,7 +100,7 @@ interface State {
 }
 
 interface Round {
-  readonly ground: EtcdGround;
+  readonly context: EtcdContext;
   readonly options: ElectionOptions;
   readonly state: State;
   readonly tell: (now: Leadership) => void;
@@ -111,29 +111,29 @@ const isSame = (a: Leadership, b: Leadership): boolean =>
   a.kind === b.kind && JSON.stringify(a) === JSON.stringify(b);
 
 const round = async (one: Round): Promise<void> => {
-  const { ground, options, state, tell, signal } = one;
+  const { context, options, state, tell, signal } = one;
   if (state.format === undefined) await examine(one);
-  const { coordinator, next } = await look(ground);
+  const { coordinator, next } = await look(context);
   if (coordinator !== undefined) {
     const { host, incarnation } = unpackCoordinator(coordinator.value);
-    if (host === ground.self.host) return dismiss(ground, coordinator, incarnation);
+    if (host === context.self.host) return dismiss(context, coordinator, incarnation);
     state.hurried = false;
     // Whoever begins the log has nothing yet that could be followed.
-    if (state.format === undefined) return wait(ground.clock, ground.limits.pollMs, signal);
+    if (state.format === undefined) return wait(context.clock, context.limits.pollMs, signal);
     tell({ kind: 'other', host, epoch: state.format.epochBase + coordinator.createRevision });
     await gone(one, coordinator);
     if (!signal.aborted) tell({ kind: 'none' });
     return;
   }
   tell({ kind: 'none' });
-  const other = next !== undefined && next !== ground.self.host && !state.hurried;
-  if (other || !options.mayLead()) return wait(ground.clock, ground.limits.retryMs, signal);
+  const other = next !== undefined && next !== context.self.host && !state.hurried;
+  if (other || !options.mayLead()) return wait(context.clock, context.limits.retryMs, signal);
   await lead(one);
 };
 
 /** Before anything is believed: the cluster does as it is told, takes enough at once, and is this pool's. */
-const examine = async ({ ground, options, state }: Round): Promise<void> => {
-  const { etcd, layout, limits } = ground;
+const examine = async ({ context, options, state }: Round): Promise<void> => {
+  const { etcd, layout, limits } = context;
   const { header, kvs } = await etcd.range({ key: layout.format }, { timeoutMs: limits.callMs });
   const refused = await options.refused?.(header.clusterId);
   if (refused !== undefined) throw waitsFor(refused);
@@ -157,7 +157,7 @@ const examine = async ({ ground, options, state }: Round): Promise<void> => {
   state.format = format;
 };
 
-const look = async ({ etcd, layout, limits }: EtcdGround) => {
+const look = async ({ etcd, layout, limits }: EtcdContext) => {
   const { answers } = await etcd.txn(
     {
       compare: [],
@@ -171,8 +171,8 @@ const look = async ({ etcd, layout, limits }: EtcdGround) => {
 };
 
 /** What an earlier start of this host holds, or this one lost: it is given up rather than waited for. */
-const dismiss = async (ground: EtcdGround, { lease }: KeyValue, incarnation: string): Promise<void> => {
-  const { etcd, limits, journal, self } = ground;
+const dismiss = async (context: EtcdContext, { lease }: KeyValue, incarnation: string): Promise<void> => {
+  const { etcd, limits, journal, self } = context;
   if (incarnation !== self.incarnation)
     journal.info({ host: self.host }, 'What this host led with before is ended');
   await etcd.leaseRevoke(lease, { timeoutMs: limits.callMs }).catch((error: unknown) => {
@@ -182,10 +182,10 @@ const dismiss = async (ground: EtcdGround, { lease }: KeyValue, incarnation: str
 
 /** Resolves once the leader's key is not there any more, or is another's. */
 const gone = async (
-  { ground, signal, state }: Round,
+  { context, signal, state }: Round,
   { createRevision, modRevision }: KeyValue,
 ): Promise<void> => {
-  const { etcd, layout, clock, limits } = ground;
+  const { etcd, layout, clock, limits } = context;
   const ended = new AbortController();
   state.wake = () => ended.abort();
   const key = layout.coordinator;
@@ -212,10 +212,10 @@ const gone = async (
 
 /** Stands; when it won, brings the replica in line and says so; resolves when its time is over. */
 const lead = async (one: Round): Promise<void> => {
-  const { ground, state, tell, options } = one;
-  const { replica, journal, self } = ground;
+  const { context, state, tell, options } = one;
+  const { replica, journal, self } = context;
   const epochBase = state.format?.epochBase ?? options.epoch();
-  const won = await stand(ground, epochBase);
+  const won = await stand(context, epochBase);
   if (won === undefined) return;
   const { term, newest } = won;
   state.term = term;
@@ -228,11 +228,11 @@ const lead = async (one: Round): Promise<void> => {
     if (newest === undefined) {
       if (state.format !== undefined)
         throw waitsFor('The etcd cluster has lost the log of this pool: restore it');
-      await begin(ground, term, { epochBase, clusterId: await clusterOf(ground) });
+      await begin(context, term, { epochBase, clusterId: await clusterOf(context) });
     } else if (state.format === undefined) return await end('the log began meanwhile');
     else {
       await replica.receive();
-      await tail(ground, { signal: term.over, until: newest.value.generation });
+      await tail(context, { signal: term.over, until: newest.value.generation });
     }
     term.assert();
     if (replica.position.generation !== term.newest.generation) {
@@ -255,7 +255,7 @@ const lead = async (one: Round): Promise<void> => {
   }
 };
 
-const clusterOf = async ({ etcd, layout, limits }: EtcdGround): Promise<string> => {
+const clusterOf = async ({ etcd, layout, limits }: EtcdContext): Promise<string> => {
   const { header } = await etcd.range({ key: layout.format }, { timeoutMs: limits.callMs });
   return header.clusterId.toString(16);
 };

@@ -6,8 +6,8 @@ import type { Log as Journal } from '../../std/log.ts';
 import type { Leadership, Log } from '../../store/log.ts';
 import type { Replica } from '../../store/replica.ts';
 import { appendingOf } from './appending.ts';
+import type { EtcdContext } from './context.ts';
 import { type Election, type ElectionOptions, electionOf } from './election.ts';
-import type { EtcdGround } from './ground.ts';
 import { layoutOf } from './layout.ts';
 import { type EtcdLogLimits, etcdLogLimits } from './limits.ts';
 import { pack } from './records.ts';
@@ -29,7 +29,7 @@ export interface EtcdLogOptions extends ElectionOptions {
 /** The log of a pool in a cluster of etcd: what one host acknowledged is lost with no one host. */
 export const etcdLog = (options: EtcdLogOptions): Log => {
   const { etcd, replica, clock, journal, host, incarnation } = options;
-  const ground: EtcdGround = {
+  const context: EtcdContext = {
     ...{ etcd, replica, clock, journal },
     layout: layoutOf(options.pool),
     limits: { ...etcdLogLimits, ...options.limits },
@@ -42,22 +42,22 @@ export const etcdLog = (options: EtcdLogOptions): Log => {
   let following: Promise<void> = Promise.resolve();
   const life = new AbortController();
   const begin = (): Election => {
-    election ??= electionOf(ground, options, (now) => {
+    election ??= electionOf(context, options, (now) => {
       for (const told of [...listeners]) told(now);
     });
     return election;
   };
-  const unrepeat = repeat(clock, ground.limits.hashMs, () => {
-    ground.checks.due = true;
+  const unrepeat = repeat(clock, context.limits.hashMs, () => {
+    context.checks.due = true;
   });
   return {
     engine: 'etcd',
-    ...appendingOf(ground, () => election?.term),
+    ...appendingOf(context, () => election?.term),
     follow: async (_leader, _replica, synced, signal) => {
       // One at a time: what the one before took must be on disk before the next looks where the replica is.
       const before = following;
       const done = before.then(() =>
-        tail(ground, { signal: AbortSignal.any([signal, life.signal]), synced }),
+        tail(context, { signal: AbortSignal.any([signal, life.signal]), synced }),
       );
       following = done.catch(() => undefined);
       await done;
@@ -71,9 +71,9 @@ export const etcdLog = (options: EtcdLogOptions): Log => {
       const term = election?.term;
       if (term !== undefined && epoch > term.epoch) await term.end(`a host obeys epoch ${epoch}`);
     },
-    promote: () => promote(ground, begin()),
-    handOver: (to) => handOver(ground, election, to),
-    status: () => ({ engine: 'etcd', text: statusOf(ground, election) }),
+    promote: () => promote(context, begin()),
+    handOver: (to) => handOver(context, election, to),
+    status: () => ({ engine: 'etcd', text: statusOf(context, election) }),
     close: async () => {
       if (life.signal.aborted) return;
       life.abort();
@@ -98,7 +98,7 @@ const repeat = (clock: Clock, delayMs: number, run: () => void): (() => void) =>
 };
 
 /** Nothing can be missing where a majority of members answers, so there is nothing to insist upon. */
-const promote = async ({ self }: EtcdGround, election: Election): Promise<void> => {
+const promote = async ({ self }: EtcdContext, election: Election): Promise<void> => {
   const { now } = election;
   if (now.kind === 'here') return;
   if (now.kind === 'other') {
@@ -111,11 +111,11 @@ const promote = async ({ self }: EtcdGround, election: Election): Promise<void> 
 };
 
 const handOver = async (
-  ground: EtcdGround,
+  context: EtcdContext,
   election: Election | undefined,
   to: Ref<'host'>,
 ): Promise<void> => {
-  const { etcd, layout, limits, self } = ground;
+  const { etcd, layout, limits, self } = context;
   const term = election?.term;
   if (term === undefined) throw new Fault('HOST_IS_SLAVE', []);
   if (to === self.host) return;
@@ -129,7 +129,7 @@ const handOver = async (
   await term.end(`it hands over to ${to}`);
 };
 
-const statusOf = ({ place, checks, etcd }: EtcdGround, election: Election | undefined): string => {
+const statusOf = ({ place, checks, etcd }: EtcdContext, election: Election | undefined): string => {
   const { now } = election ?? { now: { kind: 'none' } as Leadership };
   const who =
     now.kind === 'here' ? 'this host leads' : now.kind === 'other' ? `${now.host} leads` : 'nobody leads';

@@ -1,8 +1,8 @@
 import { EtcdFailure, type WatchEvent } from '../../drivers/etcd.ts';
 import { type Batch, BatchRefused, type RowChange } from '../../store/batch.ts';
 import { checkAsked } from './checking.ts';
+import type { EtcdContext } from './context.ts';
 import { readAnew, readNewest } from './copy.ts';
-import type { EtcdGround } from './ground.ts';
 import { sameKey } from './layout.ts';
 import { unpackNewest, unpackRow } from './records.ts';
 import { wait } from './term.ts';
@@ -28,11 +28,11 @@ class Silent extends Error {
  * `synced` once it has all that there was when it began. Rejects when the log is not there or is not ours.
  */
 export const tail = async (
-  ground: EtcdGround,
+  context: EtcdContext,
   { signal, synced, until }: { signal: AbortSignal; synced?: () => void; until?: number },
 ): Promise<void> => {
-  const { journal, limits, clock, replica, place } = ground;
-  const goal = until ?? (await untilRead(ground, signal));
+  const { journal, limits, clock, replica, place } = context;
+  const goal = until ?? (await untilRead(context, signal));
   let told = false;
   let silentAt: number | undefined;
   const reached = (): boolean => {
@@ -43,9 +43,9 @@ export const tail = async (
   };
   while (!signal.aborted) {
     try {
-      if (!isInLine(ground)) await readAnew(ground, signal);
+      if (!isInLine(context)) await readAnew(context, signal);
       if (reached()) return;
-      await follow(ground, signal, reached);
+      await follow(context, signal, reached);
       if (reached()) return;
     } catch (error) {
       if (signal.aborted) return;
@@ -57,18 +57,18 @@ export const tail = async (
       } else if (!(error instanceof EtcdFailure) || error.reason === 'wrong-cluster') throw error;
       // History that is gone, or has not been, as in a cluster that was restored.
       else if (error.reason === 'compacted' || error.reason === 'future') place.at = undefined;
-      const context = { error: (error as Error).message, generation: replica.position.generation };
-      journal.info(context, place.at === undefined ? 'The log is read anew' : 'The log is watched anew');
+      const said = { error: (error as Error).message, generation: replica.position.generation };
+      journal.info(said, place.at === undefined ? 'The log is read anew' : 'The log is watched anew');
       await wait(clock, limits.retryMs, signal);
     }
   }
 };
 
-const untilRead = async (ground: EtcdGround, signal: AbortSignal): Promise<number> => {
-  const { clock, limits } = ground;
+const untilRead = async (context: EtcdContext, signal: AbortSignal): Promise<number> => {
+  const { clock, limits } = context;
   for (;;) {
     try {
-      return (await readNewest(ground, signal))?.value.generation ?? 0;
+      return (await readNewest(context, signal))?.value.generation ?? 0;
     } catch (error) {
       if (signal.aborted) return 0;
       if (!(error instanceof EtcdFailure) || error.reason === 'wrong-cluster') throw error;
@@ -77,14 +77,14 @@ const untilRead = async (ground: EtcdGround, signal: AbortSignal): Promise<numbe
   }
 };
 
-const isInLine = ({ place, replica }: EtcdGround): boolean =>
+const isInLine = ({ place, replica }: EtcdContext): boolean =>
   place.at !== undefined &&
   replica.position.cold !== true &&
   place.at.generation === replica.position.generation;
 
 /** One watch, as long as it goes well. Whatever was taken of it is on this host's disk when it ends. */
-const follow = async (ground: EtcdGround, signal: AbortSignal, reached: () => boolean): Promise<void> => {
-  const { etcd, layout, place, limits } = ground;
+const follow = async (context: EtcdContext, signal: AbortSignal, reached: () => boolean): Promise<void> => {
+  const { etcd, layout, place, limits } = context;
   const underWay = new Set<Promise<unknown>>();
   const at = place.at as NonNullable<typeof place.at>;
   let close = (): void => {};
@@ -99,10 +99,10 @@ const follow = async (ground: EtcdGround, signal: AbortSignal, reached: () => bo
         // What comes after a gap is not looked at.
         if (failed) return;
         try {
-          const applied = applyRevision(ground, events, revision);
+          const applied = applyRevision(context, events, revision);
           if (applied !== undefined) hold(underWay, applied, fail);
           if (underWay.size >= limits.revisionsUnderWayMax) await Promise.race(underWay);
-          await checkAsked(ground, events, () => Promise.all(underWay));
+          await checkAsked(context, events, () => Promise.all(underWay));
           if (reached()) resolve();
         } catch (error) {
           fail(error);
@@ -112,7 +112,7 @@ const follow = async (ground: EtcdGround, signal: AbortSignal, reached: () => bo
         { ...layout.all, fromRevision: at.revision + 1 },
         { revision: take, failed: fail },
       );
-      const unpoll = poll(ground, fail);
+      const unpoll = poll(context, fail);
       const abort = (): void => resolve();
       signal.addEventListener('abort', abort, { once: true });
       close = () => {
@@ -138,7 +138,7 @@ const hold = (
 
 /** Takes what one revision wrote; undefined where it is none of the log's. */
 const applyRevision = (
-  { layout, place, replica }: EtcdGround,
+  { layout, place, replica }: EtcdContext,
   events: readonly WatchEvent[],
   revision: number,
 ): Promise<unknown> | undefined => {
@@ -171,13 +171,13 @@ const applyRevision = (
 };
 
 /** A watch that was cut says nothing: what has been written for as long as a poll takes and did not come is missing. */
-const poll = (ground: EtcdGround, fail: (error: unknown) => void): (() => void) => {
-  const { clock, limits, place } = ground;
+const poll = (context: EtcdContext, fail: (error: unknown) => void): (() => void) => {
+  const { clock, limits, place } = context;
   const ended = new AbortController();
   /** Where the replica was when it was first seen to be behind. */
   let behindAt: number | undefined;
   const look = async (): Promise<void> => {
-    const newest = await readNewest(ground, ended.signal);
+    const newest = await readNewest(context, ended.signal);
     const at = place.at?.generation ?? 0;
     const has = newest?.value.generation ?? 0;
     if (has < at) throw new Gap('The log ends before what this host has of it');

@@ -1,5 +1,5 @@
 import { compareResult, compareTarget, type Etcd, EtcdFailure, type KeyValue } from '../../drivers/etcd.ts';
-import type { EtcdGround } from './ground.ts';
+import type { EtcdContext } from './context.ts';
 import { leasePartMax } from './limits.ts';
 import { type Newest, pack, unpackNewest } from './records.ts';
 
@@ -37,14 +37,14 @@ interface Won {
  * host is not heard for so long, and with it the key.
  */
 export const stand = async (
-  ground: EtcdGround,
+  context: EtcdContext,
   epochBase: number,
 ): Promise<{ readonly term: Term; readonly newest: Won['newest'] } | undefined> => {
-  const { etcd, clock, limits } = ground;
+  const { etcd, clock, limits } = context;
   const sentMs = clock.monotonicMs();
   const lease = await etcd.leaseGrant(limits.leaseSeconds, { timeoutMs: limits.callMs });
   const ttlMs = lease.ttlSeconds * 1_000;
-  const won = await take(ground, lease.id).catch(async (error: unknown) => {
+  const won = await take(context, lease.id).catch(async (error: unknown) => {
     await revoke(etcd, lease.id, limits.callMs);
     throw error;
   });
@@ -52,7 +52,7 @@ export const stand = async (
     await revoke(etcd, lease.id, limits.callMs);
     return undefined;
   }
-  const term = termOf(ground, { lease: lease.id, ttlMs, sentMs, token: won.token, epochBase });
+  const term = termOf(context, { lease: lease.id, ttlMs, sentMs, token: won.token, epochBase });
   if (won.newest !== undefined) {
     term.newest = { revision: won.newest.revision, generation: won.newest.value.generation };
   }
@@ -64,8 +64,8 @@ const revoke = (etcd: Etcd, lease: bigint, timeoutMs: number): Promise<void> =>
   etcd.leaseRevoke(lease, { timeoutMs }).catch(() => undefined);
 
 /** Puts this host's name where the leader's is. An attempt that may have been made is looked for before it counts. */
-const take = async (ground: EtcdGround, lease: bigint): Promise<Won | undefined> => {
-  const { etcd, layout, limits, self } = ground;
+const take = async (context: EtcdContext, lease: bigint): Promise<Won | undefined> => {
+  const { etcd, layout, limits, self } = context;
   const coordinator = { key: layout.coordinator };
   const answer = await etcd.txn(
     {
@@ -92,7 +92,7 @@ const newestOf = (kv: KeyValue | undefined): Won['newest'] =>
   kv && { value: unpackNewest(kv.value), revision: kv.modRevision };
 
 const termOf = (
-  { etcd, clock, limits, journal, self }: EtcdGround,
+  { etcd, clock, limits, journal, self }: EtcdContext,
   given: {
     readonly lease: bigint;
     readonly ttlMs: number;
@@ -157,7 +157,7 @@ const termOf = (
 };
 
 /** Resolves after so long, or as soon as the signal aborts. */
-export const wait = (clock: EtcdGround['clock'], delayMs: number, signal?: AbortSignal): Promise<void> =>
+export const wait = (clock: EtcdContext['clock'], delayMs: number, signal?: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal?.aborted) return resolve();
     const done = (): void => {

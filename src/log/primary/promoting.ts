@@ -40,8 +40,8 @@ export const claim = async (
       promises: flagOf(fieldsOf(answer)['promises']),
     }));
     const nameOf = namesOf(context);
-    const standing = { host, position: replica.position, awaited, answers: promised };
-    const objection = objectionTo(standing, nameOf);
+    const known = { host, position: replica.position, awaited, answers: promised };
+    const objection = objectionTo(known, nameOf);
     if (objection !== undefined) return objection;
     const refusing = promised.find(({ promises }) => !promises);
     if (refusing !== undefined) return `${nameOf(refusing.host)} leads, or is about to`;
@@ -96,8 +96,8 @@ const refusalOf = async (primary: Primary, answers: readonly Answer[]): Promise<
   if (!knows && role !== 'coordinator') return 'it cannot know that it has every change';
   // The leader that has stopped, and said where, need not say it again.
   const awaited = awaitedOf(context).filter((one) => !(knows && one === complete?.host));
-  const standing = { host, position: replica.position, awaited, answers };
-  const objection = objectionTo(standing, namesOf(context)) ?? (await claim(primary, answers, awaited));
+  const known = { host, position: replica.position, awaited, answers };
+  const objection = objectionTo(known, namesOf(context)) ?? (await claim(primary, answers, awaited));
   const { term } = primary;
   if (term !== undefined) await Promise.race([term.whenOpen, sleep(clock, handOverMsMax)]);
   return objection;

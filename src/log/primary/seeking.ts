@@ -43,8 +43,8 @@ const look = async (primary: Primary, signal: AbortSignal): Promise<void> => {
     );
   }
   const awaited = awaitedOf(context);
-  const standing = { host, position: replica.position, awaited, answers };
-  const objection = objectionTo(standing, namesOf(context)) ?? (await claim(primary, answers, awaited));
+  const known = { host, position: replica.position, awaited, answers };
+  const objection = objectionTo(known, namesOf(context)) ?? (await claim(primary, answers, awaited));
   if (objection === undefined || signal.aborted) return;
   waitFor(
     primary,

@@ -2,7 +2,7 @@ import { divergedFiles } from '../../log/diverged.ts';
 import { nullRef, type Ref } from '../../model/types.ts';
 import { same } from '../../store/version.ts';
 import { lifeOf } from '../life.ts';
-import type { Told } from './load.ts';
+import type { Answered } from './load.ts';
 import { divergedFolder } from './process.ts';
 import type { Watchers } from './watchers.ts';
 import type { Host, World } from './world.ts';
@@ -19,7 +19,7 @@ export class Broken extends Error {
 }
 
 /** Throws when something is so that must never be. Asked after every step. */
-export const alwaysOf = (world: World, told: Told, watchers: Watchers): (() => void) => {
+export const alwaysOf = (world: World, told: Answered, watchers: Watchers): (() => void) => {
   const acts = actsOf(world);
   let seenChanges = -1;
   return () => {
@@ -45,7 +45,7 @@ const actsOf = (world: World): { violation: string | undefined } => {
   let newest = 0;
   world.onProcess((host, { store, replica, pool }) => {
     store.watch(() => {
-      if (pool.role.kind !== 'leads') return;
+      if (pool.duty.kind !== 'leads') return;
       const { epoch } = replica;
       const first = by.get(epoch) ?? host.name;
       by.set(epoch, first);
@@ -60,16 +60,16 @@ const actsOf = (world: World): { violation: string | undefined } => {
 };
 
 /** What keeps a pool in which nothing goes wrong any more from being at rest; undefined when it is. */
-export const unrest = (world: World, told: Told): string | undefined => {
-  const leaders = world.hosts.filter(({ process }) => process?.pool?.role.kind === 'leads');
+export const unrest = (world: World, told: Answered): string | undefined => {
+  const leaders = world.hosts.filter(({ process }) => process?.pool?.duty.kind === 'leads');
   const [leader] = leaders;
   if (leader?.process === undefined || leaders.length !== 1) return `${leaders.length} hosts lead`;
   for (const host of world.hosts) {
     if (!host.ready || host.process === undefined) return `${host.name} does not serve`;
     if (host === leader) continue;
-    const { role } = host.process.pool;
-    if (role.kind !== 'follows' || role.leader !== leader.ref || !role.synced) {
-      return `${host.name} ${role.kind} and does not follow ${leader.name}`;
+    const { duty } = host.process.pool;
+    if (duty.kind !== 'follows' || duty.leader !== leader.ref || !duty.synced) {
+      return `${host.name} ${duty.kind} and does not follow ${leader.name}`;
     }
   }
   if (told.active > 0) return `${told.active} clients wait for answers`;
@@ -176,7 +176,7 @@ const lost = 'no acknowledged write is lost';
  * At the end: nothing that a client was told, or shown, is missing. What an order cost that was insisted upon must be
  * where the host that had answered it has set it aside.
  */
-export const checkEnd = (world: World, told: Told, { configs, refs }: SetAside): void => {
+export const checkEnd = (world: World, told: Answered, { configs, refs }: SetAside): void => {
   const isExcused = (vm: string, key: string, present: boolean): boolean =>
     world.forced && (configs.get(vm) ?? []).some((keys) => keys.has(key) === present);
   for (const host of world.hosts) {

@@ -6,7 +6,7 @@ import type { PastVm } from './past.ts';
 import type { Host, World } from './world.ts';
 
 /** What clients were told, to be held against what is there in the end. */
-export interface Told {
+export interface Answered {
   /** By `<VM>/<key>`: what `other_config` must say, for all that is known. */
   readonly keys: Map<string, Expected>;
   /** Tasks that calls were answered with. */
@@ -36,13 +36,13 @@ export interface Expected {
 /** A client gives a call up after this time, and then knows nothing of it. */
 const patienceMs = 90_000;
 
-export const newTold = (): Told => ({
+export const newAnswered = (): Answered => ({
   ...{ keys: new Map(), tasks: new Set(), shown: new Set(), acknowledged: 0, asked: 0 },
   ...{ active: 0, stopped: false, seen: undefined },
 });
 
 /** Clients that call through any host, one call after another each. */
-export const startLoad = (world: World, told: Told): void => {
+export const startLoad = (world: World, told: Answered): void => {
   for (let index = 0; index < world.options.clients; index += 1) {
     told.active += 1;
     const client = clientOf(world, told, index);
@@ -56,7 +56,7 @@ type Outcome = { readonly result: any } | { readonly fault: string } | 'unknown'
 
 interface Client {
   readonly world: World;
-  readonly told: Told;
+  readonly told: Answered;
   readonly random: SeededRandom;
   readonly name: string;
   /** Keys that this client made, and nobody else touches. */
@@ -64,7 +64,7 @@ interface Client {
   calls: number;
 }
 
-const clientOf = (world: World, told: Told, index: number) => {
+const clientOf = (world: World, told: Answered, index: number) => {
   const random = world.random.split(`client ${index}`);
   const client: Client = { world, told, random, name: `c${index}`, own: [], calls: 0 };
   return async (): Promise<void> => {

@@ -13,7 +13,7 @@ import type { SimulationOptions } from './options.ts';
 import type { PastHost } from './past.ts';
 
 /** A machine, which outlives the processes that run on it. */
-export interface Machine extends PastHost {
+export interface SimulatedMachine extends PastHost {
   readonly disk: MemoryDisk;
   readonly durable: MemoryDurable;
   /** What runs on it, and the daemon that looks after it. */
@@ -43,7 +43,7 @@ export interface MachineParts {
   readonly sabotage?: MachineDaemonOptions['sabotage'];
 }
 
-export const openMachine = (parts: MachineParts): Machine => {
+export const openMachine = (parts: MachineParts): SimulatedMachine => {
   const { past, clock, random, network, log, takes, changed } = parts;
   const { machine, certificate } = past;
   const chance = (what: string): SeededRandom => random.split(`${what} ${machine}`);

@@ -27,7 +27,7 @@ import type { Life } from '../life.ts';
 import { sockets } from '../machine-daemon.ts';
 import { fingerprintOf, simulatedCertificate } from '../memory-mesh.ts';
 import type { SeededRandom } from '../random.ts';
-import type { Machine } from './machine.ts';
+import type { SimulatedMachine } from './machine.ts';
 import { catalog, factsOf, meshPort } from './past.ts';
 import { processStorage } from './storage.ts';
 
@@ -64,7 +64,7 @@ export interface Process {
 }
 
 export interface ProcessOptions {
-  readonly machine: Machine;
+  readonly machine: SimulatedMachine;
   readonly life: Life;
   readonly random: SeededRandom;
   readonly log: Log;
@@ -191,7 +191,7 @@ const makersOf = ({ sabotage, life }: ProcessOptions): Makers => ({
   objects: (parts) => assemble((sabotage.objects ?? same)(parts)),
 });
 
-const nextCertificate = (machine: Machine, life: Life, random: SeededRandom) => {
+const nextCertificate = (machine: SimulatedMachine, life: Life, random: SeededRandom) => {
   const certificate = simulatedCertificate(random);
   const next = { certificate, pin: fingerprintOf(certificate.cert) };
   return {

@@ -2,7 +2,7 @@ import type { Turns } from '../../drivers/turns.ts';
 import { seededRandom } from '../random.ts';
 import { type Trace, traceOf } from '../trace.ts';
 import { alwaysOf, Broken, checkEnd, setAsideOf, unrest } from './invariants.ts';
-import { newTold, startLoad } from './load.ts';
+import { newAnswered, startLoad } from './load.ts';
 import { optionsOf, type SimulationOptions } from './options.ts';
 import type { Sabotage } from './process.ts';
 import { startTroubles } from './troubles.ts';
@@ -52,7 +52,7 @@ export const simulate = async (seed: number, given: SimulateOptions): Promise<Si
   const world = await openWorld({
     ...{ options, random, turns: given.turns, trace, events, sabotage: given.sabotage ?? {} },
   });
-  const told = newTold();
+  const told = newAnswered();
   const watchers = startWatchers(world);
   const always = alwaysOf(world, told, watchers);
   let failure: Simulated['failure'];

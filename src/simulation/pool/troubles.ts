@@ -55,7 +55,7 @@ const lasts = ({ world, random }: Making, then: () => void): void => {
 };
 
 const leaders = ({ hosts }: World): readonly Host[] =>
-  hosts.filter(({ process }) => process?.pool?.role.kind === 'leads');
+  hosts.filter(({ process }) => process?.pool?.duty.kind === 'leads');
 
 const crash = (making: Making, host: Host | undefined): void => {
   if (host?.process === undefined) return;
@@ -181,7 +181,7 @@ const stop = (making: Making, host: Host | undefined): void => {
 /** Operators err: they order also where there is no need to. */
 const order = (making: Making, force: boolean): void => {
   const { world, random } = making;
-  const able = world.hosts.filter(({ ready, process }) => ready && process?.pool.role.kind !== 'leads');
+  const able = world.hosts.filter(({ ready, process }) => ready && process?.pool.duty.kind !== 'leads');
   if (able.length === 0) return;
   const host = random.pick(able);
   if (force) world.forced = true;

@@ -12,14 +12,14 @@ import type { SeededRandom } from '../random.ts';
 import type { Trace } from '../trace.ts';
 import { type VirtualClock, virtualClock } from '../virtual-clock.ts';
 import { simulatedVolumes, type Volumes } from '../volumes.ts';
-import { type Machine, openMachine } from './machine.ts';
+import { openMachine, type SimulatedMachine } from './machine.ts';
 import type { SimulationOptions } from './options.ts';
 import { diskBytes, type Past, pastOf } from './past.ts';
 import { type Process, type Sabotage, startProcess, stateFile, stateFolder } from './process.ts';
 
 /** A machine and what runs on it now. */
 export interface Host {
-  readonly machine: Machine;
+  readonly machine: SimulatedMachine;
   readonly name: string;
   readonly ref: Ref<'host'>;
   process: Process | undefined;
@@ -226,7 +226,7 @@ const volumeOf = (key: string): Volume => ({
 
 /** What the disks of a host have before it is started for the first time. */
 const setUp = async (
-  { disk, durable, host }: Machine,
+  { disk, durable, host }: SimulatedMachine,
   { rows }: Past,
   leads: boolean,
   clock: VirtualClock,

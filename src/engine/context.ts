@@ -2,11 +2,11 @@ import type { EtcdCluster } from '../drivers/etcd-cluster.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
 import type { Random } from '../std/clock.ts';
-import type { MemberGround, MemberLimits, MemberProcess } from './member.ts';
+import type { MemberContext, MemberLimits, MemberProcess } from './member.ts';
 import type { Credentials } from './settings.ts';
 
 /** What looking after the pool's cluster stands on. */
-export interface EngineGround extends MemberGround {
+export interface EngineContext extends MemberContext {
   readonly random: Random;
   readonly mesh: Pick<Mesh, 'call' | 'serve'>;
   readonly host: Ref<'host'>;

@@ -3,7 +3,7 @@ import type { Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
 import type { Leader, Leadership } from '../store/log.ts';
 
-// Which part a host plays in its pool. The log says who leads; this is what follows from it.
+// which duty a host has in its pool. The log says who leads; this is what follows from it.
 //
 //              told none         told other          told here
 //   starts ──────────► seeks ◄──────────► follows ◄──────────► leads
@@ -11,7 +11,7 @@ import type { Leader, Leadership } from '../store/log.ts';
 //                        └───────── a higher epoch heard ────────┘
 //   stopped: from each of them, and for good.
 
-export type Role =
+export type Duty =
   | { readonly kind: 'starts' }
   /** Nobody is known to lead. `last`: whom it followed. */
   | { readonly kind: 'seeks'; readonly last?: Ref<'host'>; readonly why?: Fault }
@@ -26,7 +26,7 @@ export type Role =
   | { readonly kind: 'leads'; readonly epoch: number; readonly ready: boolean }
   | { readonly kind: 'stopped' };
 
-export type RoleMessage =
+export type DutyMessage =
   /** The log says who leads. */
   | { readonly kind: 'told'; readonly leadership: Leadership }
   /** A host of the pool spoke of an epoch. */
@@ -37,8 +37,8 @@ export type RoleMessage =
   | { readonly kind: 'again'; readonly epoch: number }
   | { readonly kind: 'stop' };
 
-export type RoleEffect =
-  /** Ends what runs for the part so far. */
+export type DutyEffect =
+  /** Ends what runs for the duty so far. */
   | { readonly do: 'end' }
   /** Commits of this host wait for a leader. */
   | { readonly do: 'wait' }
@@ -49,22 +49,22 @@ export type RoleEffect =
   | { readonly do: 'beginLeading' }
   | { readonly do: 'retry'; readonly epoch: number };
 
-type Next = Step<Role, RoleEffect>;
-type Told<K> = Extract<RoleMessage, { readonly kind: K }>;
+type Next = Step<Duty, DutyEffect>;
+type MessageOf<K> = Extract<DutyMessage, { readonly kind: K }>;
 type Rules<R> = {
-  readonly [K in RoleMessage['kind']]: (role: R, message: Told<K>) => Next;
+  readonly [K in DutyMessage['kind']]: (duty: R, message: MessageOf<K>) => Next;
 };
 
-const stays = (role: Role): Next => [role];
+const stays = (duty: Duty): Next => [duty];
 const stops = (): Next => [{ kind: 'stopped' }, { do: 'end' }];
 
-const seeks = (why: Fault | undefined, last?: Ref<'host'>): Role => ({
+const seeks = (why: Fault | undefined, last?: Ref<'host'>): Duty => ({
   kind: 'seeks',
   ...(last !== undefined && { last }),
   ...(why !== undefined && { why }),
 });
 
-/** Takes up the part that the log gives. */
+/** Takes up the duty that the log gives. */
 const takes = (leadership: Leadership, last?: Ref<'host'>): Next => {
   if (leadership.kind === 'none') return [seeks(leadership.why, last), { do: 'end' }, { do: 'wait' }];
   const { epoch } = leadership;
@@ -79,7 +79,7 @@ const takes = (leadership: Leadership, last?: Ref<'host'>): Next => {
   ];
 };
 
-const starts: Rules<Extract<Role, { kind: 'starts' }>> = {
+const starts: Rules<Extract<Duty, { kind: 'starts' }>> = {
   told: (_, { leadership }) => takes(leadership),
   heard: stays,
   synced: stays,
@@ -89,7 +89,7 @@ const starts: Rules<Extract<Role, { kind: 'starts' }>> = {
   stop: stops,
 };
 
-const seeking: Rules<Extract<Role, { kind: 'seeks' }>> = {
+const seeking: Rules<Extract<Duty, { kind: 'seeks' }>> = {
   told: ({ last }, { leadership }) =>
     leadership.kind === 'none' ? [seeks(leadership.why, last)] : takes(leadership),
   heard: stays,
@@ -100,52 +100,52 @@ const seeking: Rules<Extract<Role, { kind: 'seeks' }>> = {
   stop: stops,
 };
 
-type Follows = Extract<Role, { kind: 'follows' }>;
+type Follows = Extract<Duty, { kind: 'follows' }>;
 
 const following: Rules<Follows> = {
-  told: (role, { leadership }) => {
-    const { leader, epoch } = role;
+  told: (duty, { leadership }) => {
+    const { leader, epoch } = duty;
     const same = leadership.kind === 'other' && leadership.host === leader && leadership.epoch === epoch;
-    return same ? [role] : takes(leadership, leader);
+    return same ? [duty] : takes(leadership, leader);
   },
   // Whether the leader has been replaced is for the log to say.
   heard: stays,
-  synced: (role, { epoch }) =>
-    epoch !== role.epoch || role.synced
-      ? [role]
+  synced: (duty, { epoch }) =>
+    epoch !== duty.epoch || duty.synced
+      ? [duty]
       : [
-          { ...role, synced: true },
-          { do: 'noteLeader', host: role.leader, epoch },
+          { ...duty, synced: true },
+          { do: 'noteLeader', host: duty.leader, epoch },
         ],
   began: stays,
-  failed: (role, { epoch }) =>
-    epoch === role.epoch
+  failed: (duty, { epoch }) =>
+    epoch === duty.epoch
       ? [
-          { ...role, synced: false },
+          { ...duty, synced: false },
           { do: 'retry', epoch },
         ]
-      : [role],
-  again: (role, { epoch }) =>
-    epoch === role.epoch && !role.synced ? [role, { do: 'follow', host: role.leader, epoch }] : [role],
+      : [duty],
+  again: (duty, { epoch }) =>
+    epoch === duty.epoch && !duty.synced ? [duty, { do: 'follow', host: duty.leader, epoch }] : [duty],
   stop: stops,
 };
 
-const leading: Rules<Extract<Role, { kind: 'leads' }>> = {
-  told: (role, { leadership }) =>
-    leadership.kind === 'here' && leadership.epoch === role.epoch ? [role] : takes(leadership),
+const leading: Rules<Extract<Duty, { kind: 'leads' }>> = {
+  told: (duty, { leadership }) =>
+    leadership.kind === 'here' && leadership.epoch === duty.epoch ? [duty] : takes(leadership),
   // Whoever has a higher epoch may lead by it already: nothing is decided here any more.
-  heard: (role, { epoch }) =>
-    epoch > role.epoch ? [seeks(undefined), { do: 'end' }, { do: 'wait' }] : [role],
+  heard: (duty, { epoch }) =>
+    epoch > duty.epoch ? [seeks(undefined), { do: 'end' }, { do: 'wait' }] : [duty],
   synced: stays,
-  began: (role, { epoch }) =>
-    epoch !== role.epoch || role.ready ? [role] : [{ ...role, ready: true }, { do: 'beginLeading' }],
-  failed: (role, { epoch }) =>
-    epoch === role.epoch && !role.ready ? [role, { do: 'retry', epoch }] : [role],
-  again: (role, { epoch }) => (epoch === role.epoch && !role.ready ? [role, { do: 'lead', epoch }] : [role]),
+  began: (duty, { epoch }) =>
+    epoch !== duty.epoch || duty.ready ? [duty] : [{ ...duty, ready: true }, { do: 'beginLeading' }],
+  failed: (duty, { epoch }) =>
+    epoch === duty.epoch && !duty.ready ? [duty, { do: 'retry', epoch }] : [duty],
+  again: (duty, { epoch }) => (epoch === duty.epoch && !duty.ready ? [duty, { do: 'lead', epoch }] : [duty]),
   stop: stops,
 };
 
-const stopped: Rules<Extract<Role, { kind: 'stopped' }>> = {
+const stopped: Rules<Extract<Duty, { kind: 'stopped' }>> = {
   told: stays,
   heard: stays,
   synced: stays,
@@ -155,8 +155,8 @@ const stopped: Rules<Extract<Role, { kind: 'stopped' }>> = {
   stop: stays,
 };
 
-/** Every part by every message. */
-const table: { readonly [K in Role['kind']]: Rules<Extract<Role, { kind: K }>> } = {
+/** Every duty by every message. */
+const table: { readonly [K in Duty['kind']]: Rules<Extract<Duty, { kind: K }>> } = {
   starts,
   seeks: seeking,
   follows: following,
@@ -164,8 +164,8 @@ const table: { readonly [K in Role['kind']]: Rules<Extract<Role, { kind: K }>> }
   stopped,
 };
 
-/** The table's rows and columns agree with the kinds of role and message by their types. */
-export const roleMachine: StateMachine<Role, RoleMessage, RoleEffect> = (role, message) => {
-  const rule = table[role.kind][message.kind] as (role: Role, message: RoleMessage) => Next;
-  return rule(role, message);
+/** The table's rows and columns agree with the kinds of duty and message by their types. */
+export const dutyMachine: StateMachine<Duty, DutyMessage, DutyEffect> = (duty, message) => {
+  const rule = table[duty.kind][message.kind] as (duty: Duty, message: DutyMessage) => Next;
+  return rule(duty, message);
 };

@@ -1,14 +1,14 @@
-// Goal: which part a host plays follows from what it is told, in every part and for every message, and from nothing else.
-// Method: the machine alone: each of its parts is given each message, and what comes out is compared with a table.
+// Goal: which duty a host has follows from what it is told, in each of them and for every message, and from nothing else.
+// Method: the machine alone: each duty is given each message, and what comes out is compared with a table.
 import { describe, expect, test } from 'vitest';
 import type { Ref } from '../../src/model/types.ts';
-import { type Role, type RoleEffect, type RoleMessage, roleMachine } from '../../src/pool/role.ts';
+import { type Duty, type DutyEffect, type DutyMessage, dutyMachine } from '../../src/pool/duty.ts';
 import { Fault } from '../../src/std/fault.ts';
 
 const [a, b] = ['OpaqueRef:a', 'OpaqueRef:b'] as [Ref<'host'>, Ref<'host'>];
 const why = new Fault('HOST_STILL_BOOTING', ['nobody answers']);
 
-const roles = {
+const duties = {
   starts: { kind: 'starts' },
   seeks: { kind: 'seeks', last: a },
   catchesUp: { kind: 'follows', leader: a, epoch: 5, synced: false },
@@ -16,7 +16,7 @@ const roles = {
   begins: { kind: 'leads', epoch: 5, ready: false },
   leads: { kind: 'leads', epoch: 5, ready: true },
   stopped: { kind: 'stopped' },
-} as const satisfies Record<string, Role>;
+} as const satisfies Record<string, Duty>;
 
 const messages = {
   none: { kind: 'told', leadership: { kind: 'none', why } },
@@ -36,23 +36,23 @@ const messages = {
   again: { kind: 'again', epoch: 5 },
   'again of before': { kind: 'again', epoch: 4 },
   stop: { kind: 'stop' },
-} as const satisfies Record<string, RoleMessage>;
+} as const satisfies Record<string, DutyMessage>;
 
-type RoleName = keyof typeof roles;
+type RoleName = keyof typeof duties;
 type MessageName = keyof typeof messages;
-type Expected = readonly [next: Role, ...effects: RoleEffect[]];
+type Expected = readonly [next: Duty, ...effects: DutyEffect[]];
 
 const end = { do: 'end' } as const;
 const wait = { do: 'wait' } as const;
-const follow = (host: Ref<'host'>, epoch: number): RoleEffect => ({ do: 'follow', host, epoch });
-const lead = (epoch: number): RoleEffect => ({ do: 'lead', epoch });
-const following = (leader: Ref<'host'>, epoch: number): Role => ({
+const follow = (host: Ref<'host'>, epoch: number): DutyEffect => ({ do: 'follow', host, epoch });
+const lead = (epoch: number): DutyEffect => ({ do: 'lead', epoch });
+const following = (leader: Ref<'host'>, epoch: number): Duty => ({
   kind: 'follows',
   leader,
   epoch,
   synced: false,
 });
-const begins = (epoch: number): Role => ({ kind: 'leads', epoch, ready: false });
+const begins = (epoch: number): Duty => ({ kind: 'leads', epoch, ready: false });
 
 /** What a change of leadership leads to, from any part that is not over. */
 const taken: Partial<Record<MessageName, Expected>> = {
@@ -70,39 +70,39 @@ const table: Record<RoleName, Partial<Record<MessageName, Expected>>> = {
   seeks: { ...taken, none: [{ kind: 'seeks', last: a, why }] },
   catchesUp: {
     ...taken,
-    'other, the same': [roles.catchesUp],
+    'other, the same': [duties.catchesUp],
     none: [{ kind: 'seeks', last: a, why }, end, wait],
-    synced: [roles.follows, { do: 'noteLeader', host: a, epoch: 5 }],
-    failed: [roles.catchesUp, { do: 'retry', epoch: 5 }],
-    again: [roles.catchesUp, follow(a, 5)],
+    synced: [duties.follows, { do: 'noteLeader', host: a, epoch: 5 }],
+    failed: [duties.catchesUp, { do: 'retry', epoch: 5 }],
+    again: [duties.catchesUp, follow(a, 5)],
   },
   follows: {
     ...taken,
-    'other, the same': [roles.follows],
+    'other, the same': [duties.follows],
     none: [{ kind: 'seeks', last: a, why }, end, wait],
-    failed: [roles.catchesUp, { do: 'retry', epoch: 5 }],
+    failed: [duties.catchesUp, { do: 'retry', epoch: 5 }],
   },
   begins: {
     ...taken,
-    here: [roles.begins],
+    here: [duties.begins],
     none: [{ kind: 'seeks', why }, end, wait],
     'a higher epoch': [{ kind: 'seeks' }, end, wait],
-    began: [roles.leads, { do: 'beginLeading' }],
-    failed: [roles.begins, { do: 'retry', epoch: 5 }],
-    again: [roles.begins, lead(5)],
+    began: [duties.leads, { do: 'beginLeading' }],
+    failed: [duties.begins, { do: 'retry', epoch: 5 }],
+    again: [duties.begins, lead(5)],
   },
   leads: {
     ...taken,
-    here: [roles.leads],
+    here: [duties.leads],
     none: [{ kind: 'seeks', why }, end, wait],
     'a higher epoch': [{ kind: 'seeks' }, end, wait],
   },
   stopped: {},
 };
 
-describe.each(Object.keys(roles) as RoleName[])('a host that %s', (name) => {
+describe.each(Object.keys(duties) as RoleName[])('a host that %s', (name) => {
   test.each(Object.keys(messages) as MessageName[])('and is told: %s', (message) => {
-    const expected = table[name][message] ?? [roles[name]];
-    expect(roleMachine(roles[name], messages[message])).toEqual(expected);
+    const expected = table[name][message] ?? [duties[name]];
+    expect(dutyMachine(duties[name], messages[message])).toEqual(expected);
   });
 });

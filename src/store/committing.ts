@@ -23,7 +23,7 @@ export class NotLeading extends Error {
 }
 
 /** Who decides, and commits under either rule. */
-export interface Roles {
+export interface Committing {
   /**
    * Makes a commit of what `make` does and resolves, with what it answered, once the commit is durable here,
    * acknowledged by the log and visible. What `make` throws rejects, and nothing is changed. On the host that leads
@@ -53,7 +53,7 @@ export interface Roles {
   end(): void;
 }
 
-export interface RolesOptions {
+export interface CommittingOptions {
   readonly schemas: ReadonlyMap<string, Schema>;
   readonly settling: Settling;
   readonly derive?: ((tx: Tx, drafts: readonly Draft[]) => void) | undefined;
@@ -66,7 +66,7 @@ type Mode = 'leads' | 'paused' | Authority;
 /** Runs `make` on the latest rows and makes a commit of it; `staged` is told its generation at once. */
 const commitHere = async <T>(
   pipeline: Pipeline,
-  { settling, derive, onStaged }: RolesOptions,
+  { settling, derive, onStaged }: CommittingOptions,
   make: (tx: Tx) => T,
   staged?: (generation: number) => void,
 ): Promise<T> => {
@@ -98,7 +98,7 @@ const commitHere = async <T>(
 /** Decides upon a proposal of another host as upon a commit of this one. */
 const decideHere = async (
   pipeline: Pipeline,
-  options: RolesOptions,
+  options: CommittingOptions,
   proposal: Proposal,
 ): Promise<Verdict> => {
   if (!isPrefix(pipeline.epochs, proposal.base) || !isCurrent(pipeline.tables, proposal)) {
@@ -118,7 +118,7 @@ const decideHere = async (
 const waitingFor = ({ unacknowledged }: Pipeline): number =>
   unacknowledged.reduce((count, group) => count + group.length, 0);
 
-export const rolesOf = (pipeline: Pipeline, options: RolesOptions): Roles => {
+export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Committing => {
   // Whoever followed must hear first who decides now; a host that was always alone does.
   let mode: Mode = pipeline.follows ? 'paused' : 'leads';
   /** Proposals of others that came while it was open who decides. */
