@@ -11,9 +11,8 @@ import {
 import { requireUsableFolder } from '../../src/rules/usable-folder.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
-import { admitOnPbd } from './admission.ts';
 import { PBD } from './class.ts';
-import { plug, unplug } from './plug.ts';
+import { onRepository, plug, unplug } from './plug.ts';
 
 type Fields = Pick<RecordNamed<'PBD'>, 'host' | 'SR' | 'device_config'> & Partial<RecordNamed<'PBD'>>;
 
@@ -63,7 +62,6 @@ export default implement(
   PBD,
   {
     owner: ({ host }) => ['host', host],
-    admit: admitOnPbd,
     affects: ({ SR }) => [['SR', SR]],
   },
   {
@@ -77,8 +75,8 @@ export default implement(
       work: create,
     },
     destroy: { decide: destroy },
-    plug: { operation: 'plug', work: plug },
-    unplug: { operation: 'unplug', work: unplug },
+    plug: { holds: onRepository('plug'), work: plug },
+    unplug: { holds: onRepository('unplug'), work: unplug },
     set_device_config: {
       decide: (deciding, { value }) => setDeviceConfig(deciding, value),
     },

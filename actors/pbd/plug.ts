@@ -1,13 +1,12 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { decided } from '../../src/objects/decided.ts';
+import type { Hold } from '../../src/objects/busy.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { withPasswords } from '../../src/rules/device-config.ts';
 import { asking } from '../../src/rules/storage-faults.ts';
 import { figuresOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
-import { admitOnPbd } from './admission.ts';
 
 /** Kept in `other_config` of a connection that should be there but could not be made at the last start. */
 export const plugAtStartKey = 'xenact:plug-at-start';
@@ -17,7 +16,6 @@ export const plug = async (working: Working<'PBD'>): Promise<void> => {
   const { storage } = services;
   const sr = view.require('SR', record.SR);
   if (record.currently_attached && storage.isSrAttached(sr.uuid)) return;
-  await showOnSr(working, 'plug');
   const call = { debugInfo: 'PBD.plug', signal };
   const attached = storage.isSrAttached(sr.uuid);
   if (!attached) working.undo(() => storage.detachSr(sr.uuid, { debugInfo: 'PBD.plug' }));
@@ -37,7 +35,6 @@ export const unplug = async (working: Working<'PBD'>): Promise<void> => {
   const sr = view.require('SR', record.SR);
   const used = disksInUse(working, sr);
   if (used.length > 0) throw new Fault('VDI_IN_USE', used);
-  await showOnSr(working, 'unplug');
   working.undo(() =>
     withPasswords(view, record.device_config, (config) =>
       storage.attachSr(sr.type, sr.uuid, config, { debugInfo: 'PBD.unplug' }),
@@ -83,27 +80,11 @@ const disksInUse = ({ view, services }: Working<'PBD'>, sr: RecordNamed<'SR'>): 
   });
 
 /**
- * A connection has no operations of its own; that it is being made or ended stands on its repository,
- * where it keeps scans and changes of disks waiting.
+ * A connection has no operations of its own; that it is being made or ended stands on its repository, where
+ * it keeps scans and changes of disks waiting. Several hosts may connect side by side.
  */
-const showOnSr = async (working: Working<'PBD'>, operation: 'plug' | 'unplug'): Promise<void> => {
-  const { record, services } = working;
-  const key = working.task === nullRef ? `DummyRef:|${services.random.uuid()}|` : working.task;
-  const show =
-    (running: boolean) =>
-    (tx: Tx): void => {
-      const operations = tx.get('SR', record.SR)?.current_operations;
-      if (operations === undefined) return;
-      const others = [...operations].filter(([one]) => one !== key);
-      const now = running ? [...others, [key, operation] as const] : others;
-      tx.patch('SR', record.SR, { current_operations: new Map(now) });
-    };
-  working.undo(() => working.commit(show(false)));
-  working.settle(show(false));
-  // Others may have begun on other hosts since this was admitted.
-  await decided(services, (tx) => {
-    const fault = admitOnPbd(tx, working.self, operation);
-    if (fault !== undefined) throw fault;
-    show(true)(tx);
-  });
-};
+export const onRepository =
+  (operation: 'plug' | 'unplug') =>
+  (_: object, view: View, self: Ref<'PBD'>): readonly Hold[] => [
+    { cls: 'SR', ref: view.require('PBD', self).SR, operation },
+  ];

@@ -131,8 +131,11 @@ const busy = (self: Ref<'SR'>, sr: RecordNamed<'SR'>, operation: string): Fault 
 const spelled = (operation: string): string =>
   operation.replace(/^(vdi|pbd)_/, (_, cls: string) => `${cls.toUpperCase()}.`);
 
-/** What changes which disks there are, and so must not meet a change of one of them half-way. */
-const wholesale: readonly string[] = ['scan', 'destroy', 'forget'];
+/**
+ * What changes which disks there are, or takes them away, and so must not meet a change of one of them
+ * half-way.
+ */
+const wholesale: readonly string[] = ['scan', 'destroy', 'forget', 'unplug'];
 
 /** What the tables say, and the disks of the repository where all of them are concerned. */
 export const admitOnSr = (view: View, self: Ref<'SR'>, operation: string): Fault | undefined =>

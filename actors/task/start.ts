@@ -1,11 +1,12 @@
-import type { ClassName } from '../../src/model/class.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
-import { isOpen, unmark } from '../../src/objects/tasks.ts';
+import { freeAll } from '../../src/objects/busy.ts';
+import { isOpen } from '../../src/objects/tasks.ts';
 import type { Store } from '../../src/store/store.ts';
 
 /**
  * What was under way ended with the process that did it, so every open task of a host that began anew, or is
- * gone, gets its final state, and the objects that it worked on are free again. Answers how many there were.
+ * gone, gets its final state, and the objects that it worked on are free again, also those of work without a
+ * task. Answers how many there were.
  */
 export const endPendingTasks = (
   store: Store,
@@ -26,24 +27,6 @@ export const endPendingTasks = (
         allowed_operations: [],
       });
     }
-    if (open.length > 0) free(store, tx, new Set(open.map(([task]) => task)));
+    freeAll(store, tx, new Set(open.map(([task]) => task)), isGone);
     return open.length;
   });
-
-/** Takes the operations of tasks that ended out of all rows that have operations. */
-const free = (
-  store: Store,
-  tx: Parameters<Parameters<Store['commit']>[0]>[0],
-  ended: ReadonlySet<string>,
-): void => {
-  for (const [cls, { schema }] of store.tables) {
-    if (!schema.fieldNames.includes('current_operations') || cls === 'task') continue;
-    for (const [ref, record] of [...tx.all(cls as ClassName)]) {
-      const { current_operations: operations } = record as {
-        current_operations?: ReadonlyMap<string, string>;
-      };
-      for (const task of operations?.keys() ?? [])
-        if (ended.has(task)) unmark(tx, cls as ClassName, ref as Ref, task);
-    }
-  }
-};

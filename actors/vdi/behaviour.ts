@@ -8,7 +8,7 @@ import { allowedOnVdi, repositoryBusy, vdiRefusal } from './admission.ts';
 import { clone, snapshot } from './branch.ts';
 import { destroy, forget, rename, resize, update } from './change.ts';
 import { VDI } from './class.ts';
-import { copy } from './copy.ts';
+import { copy, copyHolds } from './copy.ts';
 import { create, introduce, type NewVdi } from './create.ts';
 import { unmanaged } from './volume.ts';
 
@@ -68,7 +68,7 @@ export default implement(
     destroy: { operation: 'destroy', unless: unmanaged, work: destroy },
     snapshot: { operation: 'snapshot', unless: unmanaged, work: snapshot },
     clone: { operation: 'clone', unless: unmanaged, work: clone },
-    copy: { operation: 'copy', unless: unmanaged, work: copy },
+    copy: { operation: 'copy', unless: unmanaged, holds: copyHolds, work: copy },
     resize: { operation: 'resize', unless: unmanaged, work: resize('resize') },
     resize_online: { operation: 'resize_online', unless: unmanaged, work: resize('resize_online') },
     update: { operation: 'update', work: update },

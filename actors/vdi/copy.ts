@@ -1,14 +1,15 @@
 import type { OpenVolume } from '../../src/drivers/storage/storage.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { decided } from '../../src/objects/decided.ts';
+import type { Hold } from '../../src/objects/busy.ts';
 import type { Working } from '../../src/objects/implement.ts';
+import { reading, writing } from '../../src/rules/disk-use.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { vdiFates } from '../../src/rules/fates/vdi.ts';
 import { hostReaching, openDisk } from '../../src/rules/open-disk.ts';
-import { drivesInUse, featuresOf } from '../../src/rules/storage-rows.ts';
+import { featuresOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
-import type { Tx } from '../../src/store/view.ts';
+import type { View } from '../../src/store/view.ts';
 import { requireReached } from './volume.ts';
 
 export interface CopyArgs {
@@ -16,6 +17,16 @@ export interface CopyArgs {
   readonly base_vdi: Ref<'VDI'>;
   readonly into_vdi: Ref<'VDI'>;
 }
+
+/** Disks beside the source that are there already. */
+export const copyHolds = (
+  { base_vdi, into_vdi }: CopyArgs,
+  view: View,
+  self: Ref<'VDI'>,
+): readonly Hold[] => {
+  const there = (vdi: Ref<'VDI'>): boolean => vdi !== self && view.get('VDI', vdi) !== undefined;
+  return [...(there(into_vdi) ? [writing(into_vdi)] : []), ...(there(base_vdi) ? [reading(base_vdi)] : [])];
+};
 
 /**
  * Byte for byte, into a new disk or over one that exists. With a base, which the target already
@@ -31,7 +42,7 @@ export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref
   const base = view.get('VDI', args.base_vdi) === undefined ? undefined : args.base_vdi;
   const fresh = view.get('VDI', args.into_vdi) === undefined;
   const target = fresh ? await newTarget(working, args.sr) : existingTarget(working, args.into_vdi);
-  await hold(working, target);
+  if (fresh) await working.hold(writing(target));
 
   await withOpen(working, self, 'read', async (source) => {
     const takenBytes = await withOpen(working, target, 'write', (into) =>
@@ -87,25 +98,6 @@ const existingTarget = (working: Working<'VDI'>, target: Ref<'VDI'>): Ref<'VDI'>
     throw new Fault('VDI_TOO_SMALL', [target, `${record.virtual_size}`]);
   }
   return target;
-};
-
-/** While it is written to, nothing else may happen to the target. */
-const hold = async (working: Working<'VDI'>, target: Ref<'VDI'>): Promise<void> => {
-  const key = working.task === nullRef ? `DummyRef:|${working.services.random.uuid()}|` : working.task;
-  const release = (tx: Tx): void => {
-    const others = [...(tx.get('VDI', target)?.current_operations ?? [])].filter(([one]) => one !== key);
-    if (tx.get('VDI', target) !== undefined) tx.patch('VDI', target, { current_operations: new Map(others) });
-  };
-  await decided(working.services, (tx) => {
-    const row = tx.require('VDI', target);
-    for (const [task, running] of row.current_operations) {
-      throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VDI', target, running, task]);
-    }
-    if (drivesInUse(tx, row).length > 0) throw new Fault('VDI_IN_USE', [target, 'copy']);
-    tx.patch('VDI', target, { current_operations: new Map([[key, 'blocked']]) });
-  });
-  working.undo(() => working.commit(release));
-  working.settle(release);
 };
 
 /** Answers the bytes that the disk takes after what was written to it. */

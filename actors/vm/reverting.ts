@@ -1,14 +1,13 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
+import type { Hold } from '../../src/objects/busy.ts';
 import { destruct } from '../../src/objects/construct.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { demand } from '../../src/objects/refusal.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { type VmMade, vmFates } from '../../src/rules/fates/vm.ts';
 import { Fault } from '../../src/std/fault.ts';
-import type { Tx } from '../../src/store/view.ts';
-import { vmRefusal } from './admission.ts';
+import type { Tx, View } from '../../src/store/view.ts';
 import { allOf, copyDisks, type NewDisks } from './copied-disks.ts';
 import { copyDevices, copyMetrics, deleteDevices } from './copied-rows.ts';
 import { freshGenerationId } from './creating.ts';
@@ -21,23 +20,10 @@ import { recordAtSnapshot, withoutGone } from './snapshot-record.ts';
 type VmRow = RecordNamed<'VM'>;
 type Reverting = Working<'VM'>;
 
-/** Keeps others off the VM that is reverted: from its rows it is busy, and whoever asks for it waits. */
-const hold = async (working: Reverting, vm: Ref<'VM'>): Promise<void> => {
-  const key = working.task === nullRef ? `DummyRef:|reverting ${working.self}|` : working.task;
-  const without = (tx: Tx): void => {
-    const row = tx.get('VM', vm);
-    if (row === undefined) return;
-    const others = [...row.current_operations].filter(([one]) => one !== key);
-    tx.patch('VM', vm, { current_operations: new Map(others) });
-  };
-  const held = working.commit((tx) => {
-    demand(vmRefusal(tx, vm, 'reverting'));
-    const { current_operations } = tx.require('VM', vm);
-    tx.patch('VM', vm, { current_operations: new Map([...current_operations, [key, 'reverting']]) });
-  });
-  working.undo(() => working.commit(without));
-  working.settle(without);
-  await held;
+/** Others are kept off the VM that is reverted, and wait. */
+const reverted = (_: object, view: View, self: Ref<'VM'>): readonly Hold[] => {
+  const vm = view.require('VM', self).snapshot_of;
+  return view.get('VM', vm) === undefined ? [] : [{ cls: 'VM', ref: vm, operation: 'reverting' }];
 };
 
 /** The disks that nobody needs any more; one that cannot be destroyed is left to be cleaned up by hand. */
@@ -123,7 +109,6 @@ const revert = async (working: Reverting): Promise<void> => {
   const isThere = view.get('VM', vm) !== undefined;
   // Tells before any work that this cannot be done.
   recordAtSnapshot(view, working.self);
-  if (isThere) await hold(working, vm);
   let settled = false;
   const disks = await copyDisks(working, snapshot, {
     copy: (vdi) => call('VDI.clone', vdi, { driver_params: new Map() }),
@@ -144,4 +129,6 @@ const revert = async (working: Reverting): Promise<void> => {
   working.settle((tx) => strike(tx, working.self, old));
 };
 
-export const reverting = { revert: { operation: 'revert', work: revert } } satisfies VmHandlers;
+export const reverting = {
+  revert: { operation: 'revert', holds: reverted, work: revert },
+} satisfies VmHandlers;

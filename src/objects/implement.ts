@@ -11,6 +11,7 @@ import type {
 import type { Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
 import type { Tx, View } from '../store/view.ts';
+import type { Hold } from './busy.ts';
 import type { Services } from './services.ts';
 
 /** Who asks. Nested calls keep the caller of the outermost one. */
@@ -69,6 +70,12 @@ export interface Working<C extends ClassName> {
   undo(step: () => unknown): void;
   readonly call: Call;
   /**
+   * Keeps another row busy until this work has settled, however it ends: for one that is only known in the
+   * middle of it, as others are declared as `holds`. Throws why it cannot be held. A busy row is not waited
+   * for, as whoever has it may wait for this work.
+   */
+  hold(row: Hold): Promise<void>;
+  /**
    * A durable step in the middle of the work. Where it must be taken back on failure, say how with `undo`.
    */
   commit<T>(make: (tx: Tx) => T): Promise<T>;
@@ -101,6 +108,11 @@ export type Handler<C extends ClassName, A, R> =
       /** The row that does the work, where the message has no `self`. */
       readonly on?: (args: A, view: View) => Ref;
       readonly at?: Placement<A>;
+      /**
+       * Other rows that are busy while it runs. Admitted with the work's own, so that it begins once all of
+       * them are free. Pure.
+       */
+      readonly holds?: (args: A, view: View, self: Ref<C>) => readonly Hold[];
       /** Needs rows only: while the host of the object is out of reach the coordinator does it. */
       readonly offline?: true;
       /** Refusals that depend on the arguments. Pure, asked at admission. */

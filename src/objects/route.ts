@@ -3,11 +3,12 @@ import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { Tx, View } from '../store/view.ts';
 import { classOf, handlerArgs, selfOf, subjectOf } from './arguments.ts';
+import { type Hold, unmark } from './busy.ts';
 import type { AnyHandler } from './implement.ts';
 import { type Invocation, type InvokerOptions, isWork, type RoutedOptions } from './invocation.ts';
 import { type Carried, homeOf, isLive, Moved, type Places, seatOf } from './places.ts';
 import { settle } from './settling.ts';
-import { endTask, failTask, unmark } from './tasks.ts';
+import { endTask, failTask } from './tasks.ts';
 
 /** What moves more often than this while it is called is said to be out of reach. */
 export const movesMax = 4;
@@ -138,13 +139,24 @@ const leave = async (
   // Where the host answered, its work has settled by itself.
   const lost = host !== services.host && isLoss(error);
   if (placement === undefined && !lost && !isOpen(options, task)) return;
-  const row = lost ? rowOf(options, invocation) : undefined;
+  const held = lost ? heldBy(options, invocation) : [];
   await settle(options, { method: message.method, task }, (tx) => {
     placement?.release(tx, selfOf(message, args), host);
-    if (row !== undefined) unmark(tx, row.cls, row.ref, task);
+    for (const hold of held) unmark(tx, hold, { task, host });
     const fault = error instanceof Fault ? error : new Fault('INTERNAL_ERROR', [String(error)]);
     endTask(tx, invocation.watched, task, () => failTask(tx, task, services, fault));
   });
+};
+
+/** What was busy with work on a host that is lost. */
+const heldBy = (options: RoutedOptions, invocation: Invocation): readonly Hold[] => {
+  const { message, args } = invocation;
+  const handler = options.catalog.handler(message);
+  if (handler === undefined || !('work' in handler)) return [];
+  const { operation, holds } = handler;
+  const own = operation === undefined ? [] : [{ ...rowOf(options, invocation), operation }];
+  const others = holds?.(handlerArgs(message, args), options.store.latest, selfOf(message, args) as Ref<any>);
+  return [...own, ...(others ?? [])];
 };
 
 const isOpen = ({ store }: InvokerOptions, task: Ref<'task'>): boolean =>

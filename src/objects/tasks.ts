@@ -1,9 +1,8 @@
-import type { ClassName, RecordNamed } from '../model/class.ts';
+import type { RecordNamed } from '../model/class.ts';
 import { permits } from '../model/derive.ts';
 import { bytesMaxOf, fitting } from '../model/sizes.ts';
 import { dateTimeOf, longText, millisecondsOf, nullRef, type Ref, string, upTo } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
-import type { AnyRecord } from '../store/schema.ts';
 import type { Tx, View } from '../store/view.ts';
 import { excessOf, holderOf, loadOf, rowsHeld } from './holdings.ts';
 import type { Caller } from './implement.ts';
@@ -172,29 +171,4 @@ export const endTask = (tx: Tx, watched: Watched, task: Ref<'task'>, final: () =
   if (task === nullRef || watched === 'untracked') return;
   if (watched === 'while-running') tx.delete('task', task);
   else final();
-};
-
-const operationsOf = (tx: Tx, cls: ClassName, ref: Ref): ReadonlyMap<string, string> | undefined => {
-  const record = tx.get(cls, ref as Ref<any>) as AnyRecord | undefined;
-  return record?.['current_operations'] as ReadonlyMap<string, string> | undefined;
-};
-
-const patchOperations = (tx: Tx, cls: ClassName, ref: Ref, operations: ReadonlyMap<string, string>): void =>
-  tx.patch(cls, ref as Ref<any>, { current_operations: operations } as never);
-
-/**
- * Puts an operation into `current_operations` of a row that has them, under the task or what stands for one.
- */
-export const mark = (tx: Tx, cls: ClassName, ref: Ref, task: string, operation: string): void => {
-  const operations = operationsOf(tx, cls, ref);
-  if (operations === undefined) return;
-  const others = [...operations].filter(([one]) => one !== task);
-  patchOperations(tx, cls, ref, new Map([...others, [task, operation]]));
-};
-
-/** Takes it out again. */
-export const unmark = (tx: Tx, cls: ClassName, ref: Ref, task: string): void => {
-  const operations = operationsOf(tx, cls, ref);
-  if (operations?.has(task) !== true) return;
-  patchOperations(tx, cls, ref, new Map([...operations].filter(([one]) => one !== task)));
 };

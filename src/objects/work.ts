@@ -2,8 +2,10 @@ import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import { type Undo, undoStack } from '../std/undo.ts';
-import type { Tx } from '../store/view.ts';
+import type { Tx, View } from '../store/view.ts';
 import { classOf, handlerArgs, selfOf, subjectOf } from './arguments.ts';
+import { type Hold, holdRefusal, mark, unmark, type Worker } from './busy.ts';
+import { decided } from './decided.ts';
 import { faultOf } from './driver-faults.ts';
 import type { Working } from './implement.ts';
 import {
@@ -17,7 +19,7 @@ import {
 import { Moved } from './places.ts';
 import type { Job } from './runtime.ts';
 import { settle } from './settling.ts';
-import { endTask, failTask, mark, succeedTask, unmark } from './tasks.ts';
+import { endTask, failTask, succeedTask } from './tasks.ts';
 
 /** One piece of work from its admission to its settling. */
 interface Run {
@@ -29,6 +31,8 @@ interface Run {
   readonly self: Ref;
   /** What the handler is told. */
   readonly given: unknown;
+  /** What is busy with it, from its beginning on. */
+  held: readonly Hold[];
 }
 
 /** Asks the object for the work and answers once it has settled. */
@@ -56,7 +60,7 @@ export const work = (
     try {
       const [self, given] = [selfOf(message, args), handlerArgs(message, args)];
       if (message.hasSelf && self === nullRef) throw new Fault('HANDLE_INVALID', [message.cls.name, self]);
-      const run = { options, invocation, handler, callFor, task, self, given };
+      const run: Run = { options, invocation, handler, callFor, task, self, given, held: [] };
       options.objects.ask(jobOf(run, resolve, reject, refuse));
     } catch (error) {
       refuse(reported(error, message, options.services));
@@ -71,13 +75,12 @@ const jobOf = (
 ): Job => {
   const { options, invocation, handler, task, self, given } = run;
   const { catalog, store, objects } = options;
-  const { unless } = handler;
   const on = subjectOf(handler, invocation.message, invocation.args, store.latest);
   const job: Job = {
     asked: { id: objects.newJobId(), ref: on, operation: handler.operation, cuts: handler.cuts ?? [] },
     cls: classOf(catalog, store.latest, invocation.message, on),
     task,
-    ...(unless && { unless: (view) => unless(view, self as Ref<any>, given) }),
+    unless: (view) => handler.unless?.(view, self as Ref<any>, given) ?? othersRefusal(run, view),
     begin: (controller) => {
       perform(run, job, controller).then(resolve, (error: unknown) => {
         // It queues up again, behind whoever was first.
@@ -90,6 +93,25 @@ const jobOf = (
   return job;
 };
 
+/** The rows that work keeps to itself beside its own. */
+const othersOf = ({ handler, self, given }: Run, view: View): readonly Hold[] =>
+  handler.holds?.(given, view, self as Ref<any>) ?? [];
+
+const othersRefusal = (run: Run, view: View): Fault | undefined =>
+  firstRefusal(run, view, othersOf(run, view));
+
+const firstRefusal = ({ options }: Run, view: View, holds: readonly Hold[]): Fault | undefined => {
+  for (const hold of holds) {
+    const refusal = holdRefusal(options.catalog, view, hold);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+};
+
+const workerOf = ({ options, task }: Run, { asked }: Job): Worker => ({
+  ...{ task, host: options.services.host, id: asked.id },
+});
+
 const perform = async (run: Run, job: Job, controller: AbortController): Promise<unknown> => {
   const { options, invocation, handler, task } = run;
   const { store, objects, services } = options;
@@ -97,11 +119,14 @@ const perform = async (run: Run, job: Job, controller: AbortController): Promise
   const settles: ((tx: Tx) => void)[] = [];
   try {
     await claim(run, job);
-    const result = await handler.work(workingOf(run, controller.signal, undo, settles), run.given);
+    const result = await handler.work(
+      workingOf(run, job, { signal: controller.signal, undo, settles }),
+      run.given,
+    );
     if (settles.length === 0 && standsAlone(run)) return result;
     await store.commit((tx) => {
       for (const last of settles) last(tx);
-      leaveMark(tx, job);
+      release(tx, run, job);
       const text = (): string => options.catalog.encoderOf(invocation.message.result).xml(result);
       endTask(tx, invocation.watched, task, () => succeedTask(tx, task, services, text()));
     });
@@ -126,38 +151,39 @@ const takeBack = async (run: Run, job: Job, undo: Undo, error: unknown): Promise
   );
   if (standsAlone(run)) return fault;
   const done = await settle(options, { method: message.method, task }, (tx) => {
-    leaveMark(tx, job);
+    release(tx, run, job);
     endTask(tx, invocation.watched, task, () => failTask(tx, task, services, fault));
   });
   // With a full disk the task cannot be settled on it, but the object must not stay busy in memory.
-  if (!done) await store.commit((tx) => leaveMark(tx, job)).catch(() => undefined);
+  if (!done) await store.commit((tx) => release(tx, run, job)).catch(() => undefined);
   return fault;
 };
 
 /** Leaves nothing to settle, and belongs to what a member answers although nobody may be there to decide. */
-const standsAlone = ({ invocation, handler, task }: Run): boolean =>
-  invocation.message.declared?.onMember === true && handler.operation === undefined && task === nullRef;
+const standsAlone = ({ invocation, held, task }: Run): boolean =>
+  invocation.message.declared?.onMember === true && held.length === 0 && task === nullRef;
 
-/** What the operation is known by in `current_operations`. */
-const markOf = ({ asked, task }: Job): string => (task === nullRef ? `DummyRef:|${asked.id}|` : task);
-
-const leaveMark = (tx: Tx, job: Job): void => {
-  if (job.asked.operation !== undefined) unmark(tx, job.cls, job.asked.ref as Ref, markOf(job));
+/** Nothing is busy with it any more. */
+const release = (tx: Tx, run: Run, job: Job): void => {
+  for (const hold of run.held) unmark(tx, hold, workerOf(run, job));
 };
 
 /**
  * Notes that the work runs, in the latest rows at once where this host decides. A member's rows may be behind
  * those of the coordinator, so there the work is admitted once more, by the commit itself, and waits for it.
  */
-const claim = ({ options }: Run, job: Job): Promise<void> | undefined => {
-  const { catalog, store, services, places } = options;
+const claim = (run: Run, job: Job): Promise<void> | undefined => {
+  const { store, services, places } = run.options;
   const { operation, ref } = job.asked;
-  if (operation === undefined) return undefined;
+  const own = operation === undefined ? [] : [{ cls: job.cls, ref: ref as Ref, operation }];
+  if (own.length === 0 && run.handler.holds === undefined) return undefined;
   const leads = places.coordinator() === services.host;
   const claimed = store.commit((tx) => {
-    const refusal = leads ? undefined : catalog.behaviour(job.cls)?.admit?.(tx, ref as Ref<any>, operation);
+    const all = [...own, ...othersOf(run, tx)];
+    const refusal = leads ? undefined : firstRefusal(run, tx, all);
     if (refusal !== undefined) throw new NotAdmitted(refusal.message);
-    mark(tx, job.cls, ref as Ref, markOf(job), operation);
+    run.held = all;
+    for (const hold of all) mark(tx, hold, workerOf(run, job));
     // Should this host go, whoever ends its tasks must know that this was one of them.
     if (!leads && tx.get('task', job.task) !== undefined) {
       tx.patch('task', job.task, {
@@ -191,13 +217,15 @@ const settleTask = async (
 /** Finer steps of progress would only be events that nobody can see. */
 const progressStep = 0.01;
 
-const workingOf = (
-  { options, invocation, callFor, task, self }: Run,
-  signal: AbortSignal,
-  undo: Undo,
-  settles: ((tx: Tx) => void)[],
-): Working<any> => {
-  const { store, services } = options;
+interface Course {
+  readonly signal: AbortSignal;
+  readonly undo: Undo;
+  readonly settles: ((tx: Tx) => void)[];
+}
+
+const workingOf = (run: Run, job: Job, { signal, undo, settles }: Course): Working<any> => {
+  const { options, invocation, callFor, task, self } = run;
+  const { catalog, store, services } = options;
   const cls = invocation.message.cls.name as ClassName;
   let shown = 0;
   const show = (fraction: number) => (tx: Tx) => {
@@ -220,6 +248,19 @@ const workingOf = (
     },
     undo: undo.add,
     call: callFor(invocation.caller, task),
+    hold: async (row) => {
+      await decided(services, (tx) => {
+        const refusal = holdRefusal(catalog, tx, row);
+        if (refusal !== undefined) throw refusal;
+        mark(tx, row, workerOf(run, job));
+      });
+      run.held = [...run.held, row];
+      // What was done before may be taken back by calls to the very row.
+      undo.add(async () => {
+        run.held = run.held.filter((one) => one !== row);
+        await store.commit((tx) => unmark(tx, row, workerOf(run, job)));
+      });
+    },
     commit: store.commit,
     settle: (make) => {
       settles.push(make);

@@ -1,5 +1,6 @@
 import type { OpenVolume } from '../drivers/storage/storage.ts';
 import { nullRef, type Ref } from '../model/types.ts';
+import { type Hold, mark, unmark } from '../objects/busy.ts';
 import { faultOf } from '../objects/driver-faults.ts';
 import type { Job, Objects } from '../objects/runtime.ts';
 import type { Services } from '../objects/services.ts';
@@ -54,7 +55,7 @@ export const useDisk = async <T>(
     by.withdrawn?.throwIfAborted();
     throw cut.aborted ? cancelled(by) : faultOf(error, { ref: vdi, task: by.task ?? nullRef, vmOf });
   } finally {
-    await mark(by, vdi, job, false).catch(() => undefined);
+    await marked(by, job, unmark).catch(() => undefined);
     by.objects.ended(job);
   }
 };
@@ -62,6 +63,20 @@ export const useDisk = async <T>(
 const operations = { read: 'copy', write: 'blocked' } as const;
 
 const cancelled = ({ task }: DiskUse): Fault => new Fault('TASK_CANCELLED', [task ?? nullRef]);
+
+/** A disk whose bytes are read by work on another row. */
+export const reading = (vdi: Ref<'VDI'>): Hold => ({ cls: 'VDI', ref: vdi, operation: operations.read });
+
+/** A disk whose bytes are written by work on another row: nobody else has it meanwhile. */
+export const writing = (vdi: Ref<'VDI'>): Hold => ({
+  ...{ cls: 'VDI', ref: vdi, operation: operations.write },
+  unless: (view) => {
+    const record = view.require('VDI', vdi);
+    for (const [task, running] of record.current_operations)
+      return new Fault('OTHER_OPERATION_IN_PROGRESS', ['VDI', vdi, running, task]);
+    return drivesInUse(view, record).length > 0 ? new Fault('VDI_IN_USE', [vdi, 'copy']) : undefined;
+  },
+});
 
 const refusal = (by: DiskUse, view: View, vdi: Ref<'VDI'>, how: 'read' | 'write'): Fault | undefined => {
   const record = view.require('VDI', vdi);
@@ -86,7 +101,7 @@ const admitted = (
       unless: (view) => refusal(by, view, vdi, how),
       begin: ({ signal }) => {
         // Not awaited: the mark is in the latest rows at once, and nothing is answered before the end.
-        mark(by, vdi, job, true).catch(() => undefined);
+        marked(by, job, mark).catch(() => undefined);
         resolve({ job, signal });
       },
       refuse: reject,
@@ -94,16 +109,10 @@ const admitted = (
     by.objects.ask(job);
   });
 
-const mark = async ({ store }: DiskUse, vdi: Ref<'VDI'>, job: Job, running: boolean): Promise<void> => {
-  const key = `DummyRef:|${job.asked.id}|`;
-  const operation = job.asked.operation as 'copy' | 'blocked';
-  await store.commit((tx: Tx) => {
-    const record = tx.get('VDI', vdi);
-    if (record === undefined) return;
-    const others = [...record.current_operations].filter(([one]) => one !== key);
-    const now = running ? [...others, [key, operation] as const] : others;
-    tx.patch('VDI', vdi, { current_operations: new Map(now) });
-  });
+const marked = async (by: DiskUse, job: Job, write: typeof mark): Promise<void> => {
+  const { asked, task } = job;
+  const hold = { cls: job.cls, ref: asked.ref as Ref, operation: asked.operation as string };
+  await by.store.commit((tx: Tx) => write(tx, hold, { task, host: by.services.host, id: asked.id }));
 };
 
 const opened = async <T>(
