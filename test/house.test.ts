@@ -245,11 +245,14 @@ describe('every source file', () => {
   const standing = sources.filter((path) => !/^src\/(store|pool|log|simulation|assembly|main)\//.test(path));
 
   test('has lines of at most 110 columns, comments and texts too', () => {
-    const long = standing.flatMap((path) =>
-      text(path)
-        .split('\n')
-        .flatMap((line, at) => (line.length > longestLine ? [`${path}:${at + 1}`] : [])),
-    );
+    const moving = /^src\/(log\/etcd\/appending|store\/pipeline)\.ts$/;
+    const long = sources
+      .filter((path) => !moving.test(path))
+      .flatMap((path) =>
+        text(path)
+          .split('\n')
+          .flatMap((line, at) => (line.length > longestLine ? [`${path}:${at + 1}`] : [])),
+      );
     expect(long).toEqual([]);
   });
 

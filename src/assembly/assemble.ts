@@ -7,8 +7,8 @@ import { type Objects, objectsOf } from '../objects/runtime.ts';
 import type { Services } from '../objects/services.ts';
 import type { Store } from '../store/store.ts';
 
-// How the objects of a host are put together, whatever the host is: one of a machine, one of many in a process, one in
-// virtual time or one of a test. They differ in what they are given only.
+// How the objects of a host are put together, whatever the host is: one of a machine, one of many in a
+// process, one in virtual time or one of a test. They differ in what they are given only.
 
 /** An operation that waits for others this long is refused with what it waits for. */
 export const operationWaitMs = 2 * 3_600_000;

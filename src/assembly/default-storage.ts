@@ -54,7 +54,10 @@ const create = (
     sm_config: new Map(),
   });
 
-/** The repository in this host's folder, of a pool that it was put out of or whose database is lost, with its disks. */
+/**
+ * The repository in this host's folder, of a pool that it was put out of or whose database is lost, with its
+ * disks.
+ */
 const takenOver = async (
   { invoker, services }: Assembled,
   folder: string,

@@ -35,8 +35,8 @@ export interface Started<D extends Doors> {
 }
 
 /**
- * Starts a host and resolves once clients can use it. Everything that it opens is added to `opened` as it is opened,
- * also when the start fails half-way, and is closed in the opposite order.
+ * Starts a host and resolves once clients can use it. Everything that it opens is added to `opened` as it is
+ * opened, also when the start fails half-way, and is closed in the opposite order.
  */
 export const startHost = async <D extends Doors>(
   parts: HostParts<D>,
@@ -133,7 +133,10 @@ const alertOf = ({ store, services }: Assembled, name: string, body: string): Pr
 
 const aroundOf = (parts: HostParts): Around => ({ ...parts, name: parts.poolName });
 
-/** Has the VMs started that start with their host, once it was switched on. Not awaited: nobody waits for guests. */
+/**
+ * Has the VMs started that start with their host, once it was switched on. Not awaited: nobody waits for
+ * guests.
+ */
 export const startGuests = ({ invoker, services }: Pick<Assembled, 'invoker' | 'services'>): void => {
   autoStart({ invoker, services }).catch((error: unknown) => {
     services.log.error({ error }, 'VMs did not start with their host');
@@ -212,7 +215,10 @@ const unprepared = (availability: Availability): Availability =>
     ? { ...availability, member: true, emergency: new Fault('HOST_STILL_BOOTING') }
     : availability;
 
-/** Resolves once this host leads or follows. A member that finds no coordinator yet tells clients so meanwhile. */
+/**
+ * Resolves once this host leads or follows. A member that finds no coordinator yet tells clients so
+ * meanwhile.
+ */
 const takePlace = async (
   { clock, told }: HostParts,
   {

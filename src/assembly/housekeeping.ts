@@ -20,8 +20,9 @@ export interface Swept extends Pick<Assembled, 'catalog' | 'store' | 'services'>
 }
 
 /**
- * What is done from time to time: the free memory of hosts, the links of their cards and the use of storage are told, and
- * collected are ended tasks, idle sessions, memory set aside for starts that never began, and rows that lost what they need.
+ * What is done from time to time: the free memory of hosts, the links of their cards and the use of storage
+ * are told, and collected are ended tasks, idle sessions, memory set aside for starts that never began, and
+ * rows that lost what they need.
  */
 export const housekeeping = ({
   catalog,

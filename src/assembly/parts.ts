@@ -26,8 +26,8 @@ import type { OpenedStore, StoreOptions } from '../store/store.ts';
 import type { Assembled, Parts } from './assemble.ts';
 
 /**
- * What a host of a pool is put together of: all that differs between a machine and a simulated one, and nothing else.
- * What is opened already is closed by whoever gives it.
+ * What a host of a pool is put together of: all that differs between a machine and a simulated one, and
+ * nothing else. What is opened already is closed by whoever gives it.
  */
 export interface HostParts<D extends Doors = Doors> {
   readonly clock: Clock;

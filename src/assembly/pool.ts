@@ -97,8 +97,9 @@ const tellOfDiverged = async ({ diverged }: HostParts, { alert }: Placed, log: L
       if (told) continue;
       await alert(
         'CHANGES_SET_ASIDE',
-        `${rows.length} rows that this host had changed in generations ${from} to ${to} of epoch ${epoch} are not in ` +
-          `the pool. They are kept in the file ${name} of this host: xenact diverged lists them.`,
+        `${rows.length} rows that this host had changed in generations ${from} to ${to} of epoch ` +
+          `${epoch} are not in the pool. They are kept in the file ${name} of this host: xenact ` +
+          'diverged lists them.',
       );
       await diverged.tell(name);
     }

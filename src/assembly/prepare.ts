@@ -23,7 +23,10 @@ export interface Preparing extends Assembled {
   readonly derived: boolean;
 }
 
-/** Brings the rows that are the pool's in line with what is really there: each time that this host begins to lead. */
+/**
+ * Brings the rows that are the pool's in line with what is really there: each time that this host begins to
+ * lead.
+ */
 export const poolRows = async (around: Around, given: Assembled): Promise<void> => {
   const { store, services } = given;
   await store.commit((tx) => tx.patch('pool', tx.only('pool')[0], { master: services.host }));

@@ -3,9 +3,12 @@ import type { Disk } from '../drivers/disk.ts';
 import { countOf, jsonOf, listOf, membersOf, stringOf } from '../std/reader.ts';
 import type { Diverged } from '../store/diverged.ts';
 
-// What this host had answered and its pool lacks, each time in a file of its own, until an operator has looked at it.
+// What this host had answered and its pool lacks, each time in a file of its own, until an operator has
+// looked at it.
 
-/** While so many are kept, or so large a one comes, the host does not follow: nothing is dropped in silence. */
+/**
+ * While so many are kept, or so large a one comes, the host does not follow: nothing is dropped in silence.
+ */
 export const divergedFilesMax = 64;
 export const divergedBytesMax = 256 * 1_048_576;
 
@@ -63,14 +66,16 @@ export const divergedFiles = ({
       const there = await names();
       if (!there.includes(name) && there.length >= divergedFilesMax) {
         throw new Error(
-          `${folder} has ${there.length} files of changes that the pool lacks: look at them with xenact diverged, and remove some`,
+          `${folder} has ${there.length} files of changes that the pool lacks: look at them with xenact ` +
+            `diverged, and remove some`,
         );
       }
       await disk.makeFolder(folder, 0o700);
       const kept = { name, epoch, from, to, at: now(), told: false, rows: rows.map(plainRow) };
       if (JSON.stringify(kept).length > divergedBytesMax) {
         throw new Error(
-          `The changes that the pool lacks are larger than ${divergedBytesMax} bytes: copy the data folder away, and start this host with --rebuild`,
+          `The changes that the pool lacks are larger than ${divergedBytesMax} bytes: copy the data ` +
+            `folder away, and start this host with --rebuild`,
         );
       }
       await write(name, kept);

@@ -8,8 +8,8 @@ const answerBytesMax = 64 * 1_048_576;
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /**
- * Asks a running host, with the password of a user. Its certificate is looked at only where it may be somebody
- * else's: on this machine nobody signs one.
+ * Asks a running host, with the password of a user. Its certificate is looked at only where it may be
+ * somebody else's: on this machine nobody signs one.
  */
 export const askHost = (method: 'GET' | 'POST', url: URL, auth: string): Promise<string> =>
   new Promise((resolve, reject) => {
@@ -19,8 +19,8 @@ export const askHost = (method: 'GET' | 'POST', url: URL, auth: string): Promise
     const failed = ({ message }: Error): void =>
       reject(
         new StartFailure(
-          `${url.origin} cannot be asked (${message}). Is xenact up there? Give another --url; of another machine ` +
-            'the certificate must be signed by somebody whom NODE_EXTRA_CA_CERTS names.',
+          `${url.origin} cannot be asked (${message}). Is xenact up there? Give another --url; of ` +
+            'another machine the certificate must be signed by somebody whom NODE_EXTRA_CA_CERTS names.',
         ),
       );
     const sent = ask(url, options, (response) => {

@@ -11,8 +11,8 @@ export interface HostCertificate {
 const fileBytesMax = 1 << 20;
 
 /**
- * The certificate in `file`; at the first start one is made and kept there. One that is damaged is refused with `instead`,
- * what to do then.
+ * The certificate in `file`; at the first start one is made and kept there. One that is damaged is refused
+ * with `instead`, what to do then.
  */
 export const hostCertificate = async (
   disk: Disk,
@@ -28,8 +28,9 @@ export const hostCertificate = async (
 
 /** What to do about a host whose certificate for the other hosts is damaged. */
 export const meshCertificateLost =
-  'Other hosts of the pool know this one by it: put it back from a backup. A host that is alone may remove it, and a new ' +
-  'one is made; one of several starts with --rebuild and --join as a new host of the pool.';
+  'Other hosts of the pool know this one by it: put it back from a backup. A host that is alone may ' +
+  'remove it, and a new one is made; one of several starts with --rebuild and --join as a new host of ' +
+  'the pool.';
 
 export const readCertificate = async (disk: Disk, file: string, instead: string): Promise<HostCertificate> =>
   read(await disk.readText(file, fileBytesMax), file, instead);

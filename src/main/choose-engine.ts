@@ -35,7 +35,8 @@ export const chooseEngine = async (
 };
 
 const moves = (to: string): string =>
-  `The engine of a pool's log is chosen at its first start. Start without --engine, then move it with xenact engine use ${to}.`;
+  `The engine of a pool's log is chosen at its first start. Start without --engine, then move it with ` +
+  `xenact engine use ${to}.`;
 
 const endpointsOf = (engine: string): readonly string[] => {
   const [, list = ''] = /^etcd:\/\/([^/]+)\/?$/.exec(engine) ?? [];
@@ -44,7 +45,8 @@ const endpointsOf = (engine: string): readonly string[] => {
   const wrong = endpoints.find((one) => !rule.test(one));
   if (wrong === undefined) return endpoints;
   throw new StartFailure(
-    `--engine is primary, or etcd:// with the address and port of each member: etcd://A:2379,B:2379,C:2379, not ${engine}`,
+    `--engine is primary, or etcd:// with the address and port of each member: ` +
+      `etcd://A:2379,B:2379,C:2379, not ${engine}`,
   );
 };
 

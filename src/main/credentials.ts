@@ -16,7 +16,10 @@ export interface CredentialsOptions {
   readonly random: Random;
   /** A JSON file; its folder must exist. */
   readonly file: string;
-  /** Becomes root's, also where root has another. Absent: root keeps its own, or gets a new one at the first start. */
+  /**
+   * Becomes root's, also where root has another. Absent: root keeps its own, or gets a new one at the first
+   * start.
+   */
   readonly rootPassword?: string | undefined;
   readonly waitingMax?: number;
   readonly waitingOfOneMax?: number;
@@ -43,7 +46,9 @@ export const userBytesMax = 256;
 export const usersMax = 1_000;
 /** Passwords checked at the same time; each takes 16 MiB and some tens of milliseconds of a processor. */
 export const hashesMax = 2;
-/** Checks that wait for their turn, in all and of one source for one user. More are TOO_MANY_PENDING_TASKS. */
+/**
+ * Checks that wait for their turn, in all and of one source for one user. More are TOO_MANY_PENDING_TASKS.
+ */
 export const hashesWaitingMax = 512;
 export const hashesWaitingOfOneMax = 64;
 

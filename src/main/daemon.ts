@@ -93,7 +93,8 @@ export const xenopsdDaemon = (options: DaemonOptions): Daemon => {
       );
     }
     throw new StartFailure(
-      `The hypervisor daemon xenopsd-${options.backend} was ended ${startsMax} times while it started; see ${paths.xenopsdLog}`,
+      `The hypervisor daemon xenopsd-${options.backend} was ended ${startsMax} times while it started; ` +
+        `see ${paths.xenopsdLog}`,
     );
   };
 

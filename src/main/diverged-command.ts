@@ -6,8 +6,9 @@ import { StartFailure } from './start-failure.ts';
 
 const help = `Usage: xenact diverged [show NAME | remove NAME] [FLAG ...]
 
-Changes that this host had on its disk, some of them answered to clients, when another host was made the coordinator
-without them. They are not in the pool. Run it as the user that xenact runs as, whether or not the host runs.
+Changes that this host had on its disk, some of them answered to clients, when another host was made the
+coordinator without them. They are not in the pool. Run it as the user that xenact runs as, whether or not the
+host runs.
 
   (nothing)      lists the files that hold them, one for each time
   show NAME      the rows of one: class, reference, fields as they were here
@@ -61,7 +62,10 @@ const textOf = (kept: readonly KeptDiverged[]): string =>
     : kept
         .map(({ name, rows, from, to, epoch, at }) => {
           const when = new Date(at).toISOString();
-          return `${name}  ${rows.length} rows, generations ${from} to ${to} of epoch ${epoch}, set aside ${when}\n`;
+          return (
+            `${name}  ${rows.length} rows, generations ${from} to ${to} of epoch ${epoch}, set aside ` +
+            `${when}\n`
+          );
         })
         .join('');
 

@@ -6,7 +6,9 @@ import type { Machine } from './machine.ts';
 import { openFiles } from './open-files.ts';
 import { StartFailure } from './start-failure.ts';
 
-/** HTTP and HTTPS of this host. Listens at once, so that a busy port is known early, and serves once opened. */
+/**
+ * HTTP and HTTPS of this host. Listens at once, so that a busy port is known early, and serves once opened.
+ */
 export interface Door extends Serving {
   readonly http: string;
   readonly https: string;

@@ -10,11 +10,11 @@ import { StartFailure } from './start-failure.ts';
 
 const help = `Usage: xenact engine ACT [HOST] [FLAG ...]
 
-A cluster of etcd on the hosts of this pool, for pools that shall survive the loss of any one host. Run it on the
-coordinator, as the user that xenact runs as; status answers on every host.
+A cluster of etcd on the hosts of this pool, for pools that shall survive the loss of any one host. Run it
+on the coordinator, as the user that xenact runs as; status answers on every host.
 
-  init          makes the cluster on three hosts of the pool (five from eight hosts on), this one among them, and
-                moves the pool's log there
+  init          makes the cluster on three hosts of the pool (five from eight hosts on), this one among
+                them, and moves the pool's log there
   join HOST     one more member: a name or address of a host
   leave HOST    one member less; also one whose host is gone
   use ENGINE    moves the pool's log to the engine etcd, or back to primary; guests run on

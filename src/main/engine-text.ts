@@ -8,7 +8,8 @@ export const engineText = ({ engine, move, cluster, hosts, advice }: EngineStatu
       ? 'This pool has no cluster of etcd; xenact engine init makes one.'
       : `cluster ${cluster.id || '(not known)'}: ${cluster.well} of ${cluster.voters} members well, ` +
         `${cluster.needed} needed, revision ${cluster.revision}`;
-  return `${[kept, head, '', ...table([titles, ...hosts.map(row)]), ...advice.map((one) => `\n! ${one}`)].join('\n')}\n`;
+  const lines = table([titles, ...hosts.map(row)]);
+  return `${[kept, head, '', ...lines, ...advice.map((one) => `\n! ${one}`)].join('\n')}\n`;
 };
 
 const titles = [

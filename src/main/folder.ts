@@ -11,8 +11,8 @@ import { meshCertificateLost, readCertificate } from './certificate.ts';
 import type { Machine } from './machine.ts';
 import type { Paths } from './paths.ts';
 
-// A data folder is looked at before anything of it is opened: a damaged database would take the process down with
-// it, and a host that has forgotten which pool it belongs to must not make a new one by itself.
+// A data folder is looked at before anything of it is opened: a damaged database would take the process down
+// with it, and a host that has forgotten which pool it belongs to must not make a new one by itself.
 
 export interface DataFolder {
   readonly state: StateFile;
@@ -33,8 +33,8 @@ const blockBytes = 1 << 20;
 const shownMax = 120;
 
 /**
- * Opens what is known of this host's place, and makes sure that its database can be opened too. With `rebuild` one that
- * cannot is set aside, and so is what no longer fits. Throws UnusableError.
+ * Opens what is known of this host's place, and makes sure that its database can be opened too. With
+ * `rebuild` one that cannot is set aside, and so is what no longer fits. Throws UnusableError.
  */
 export const openFolder = async (
   uses: Uses,
@@ -76,8 +76,9 @@ const examined = async (
   const found = await readThrough(uses, paths, state);
   if (state === undefined && found.hosts > 1) {
     throw new UnusableError(
-      `${paths.pool} is missing, and the database is of a pool of ${found.hosts} hosts, in which another may coordinate by now. ` +
-        `Put the file back from a backup; or start with --rebuild and --join, as a new host of that pool. ${disksStay(paths)}`,
+      `${paths.pool} is missing, and the database is of a pool of ${found.hosts} hosts, in which ` +
+        'another may coordinate by now. Put the file back from a backup; or start with --rebuild and ' +
+        `--join, as a new host of that pool. ${disksStay(paths)}`,
     );
   }
   return found;
@@ -96,9 +97,9 @@ const damaged = (paths: Paths, state: PoolState | undefined, what: string): Unus
     );
   }
   return new UnusableError(
-    `${said} What it held of VMs, networks and users is lost unless another host of the pool or a backup has it. ` +
-      'Put back a backup of the data folder; or start with --rebuild for a new pool, ' +
-      `or with --rebuild and --join as a new host of the pool that it belonged to. ${disksStay(paths)}`,
+    `${said} What it held of VMs, networks and users is lost unless another host of the pool or a ` +
+      'backup has it. Put back a backup of the data folder; or start with --rebuild for a new pool, or ' +
+      `with --rebuild and --join as a new host of the pool that it belonged to. ${disksStay(paths)}`,
   );
 };
 

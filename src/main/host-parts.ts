@@ -81,7 +81,8 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
       leads: ({ services }) => takeLaterRoles(machine.disk, paths.roles, services),
       waits: () =>
         print(
-          'This host is a member of a pool and waits for its coordinator; calls are answered with HOST_STILL_BOOTING.',
+          'This host is a member of a pool and waits for its coordinator; calls are answered with ' +
+            'HOST_STILL_BOOTING.',
         ),
     },
   };
@@ -126,7 +127,8 @@ const refusingClearly = (options: UpOptions, network: MeshNetwork): MeshNetwork 
     network.listen(on, ...rest).catch((error: unknown) => {
       const busy = error instanceof NetworkFailure && error.reason === 'in-use';
       throw new StartFailure(
-        `The mesh cannot listen on port ${options['mesh-port']} of ${on.host} (${(error as Error).message}). ` +
+        `The mesh cannot listen on port ${options['mesh-port']} of ${on.host} ` +
+          `(${(error as Error).message}). ` +
           (busy
             ? 'Give another with --mesh-port, or 0 for any free one.'
             : 'Give another address with --listen.'),

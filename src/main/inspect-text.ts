@@ -34,7 +34,8 @@ const hostLines = (host: Inspection, ahead: number): readonly string[] => {
     ...(busy.length === 0
       ? ['  no object is awake']
       : [
-          `  ${cell('OBJECT', 52)}${'queued'.padStart(9)}${'msgs/s'.padStart(9)}${'ms'.padStart(9)}  RUNS | WAITS`,
+          `  ${cell('OBJECT', 52)}${'queued'.padStart(9)}${'msgs/s'.padStart(9)}${'ms'.padStart(9)}  RUNS ` +
+            `| WAITS`,
         ]),
     ...busy.slice(0, actorsShownMax).map(actorLine),
     ...(busy.length > actorsShownMax ? [`  and ${busy.length - actorsShownMax} more`] : []),
@@ -45,7 +46,8 @@ const weight = ({ running, waiting, queued, messages }: ActorView): number =>
   (running.length + waiting.length + queued) * 1_000 + messages;
 
 const actorLine = ({ key, name, running, waiting, queued, messagesPerSecond, tookMs }: ActorView): string =>
-  `  ${cell(name === '' ? key : `${key} ${name}`, 52)}${figure(queued)}${figure(messagesPerSecond, 1)}${figure(tookMs, 1)}` +
+  `  ${cell(name === '' ? key : `${key} ${name}`, 52)}` +
+  `${figure(queued)}${figure(messagesPerSecond, 1)}${figure(tookMs, 1)}` +
   `  ${running.join(', ')} | ${waiting.join(', ')}`;
 
 const linkLine = ({
@@ -59,7 +61,8 @@ const linkLine = ({
   bytesOut,
 }: LinkView): string =>
   state === 'up'
-    ? `  link ${name}: up, ${roundTripMs === undefined ? '?' : roundTripMs.toFixed(1)} ms, calls in ${callsIn} out ${callsOut}, ${megabytes(bytesIn)} in, ${megabytes(bytesOut)} out`
+    ? `  link ${name}: up, ${roundTripMs === undefined ? '?' : roundTripMs.toFixed(1)} ms, calls in ` +
+      `${callsIn} out ${callsOut}, ${megabytes(bytesIn)} in, ${megabytes(bytesOut)} out`
     : `  link ${name}: down. ${why}`;
 
 /** Tasks under the tasks that they are a part of. */
@@ -69,11 +72,15 @@ const taskLines = (tasks: readonly TaskView[], parent?: string, depth = 0): read
       parent === undefined ? !tasks.some(({ ref }) => ref === task.parent) : task.parent === parent,
     )
     .flatMap((task) => [
-      `  ${'  '.repeat(depth)}${cell(task.label, 40)} ${cell(task.host, 20)} ${task.status} ${(task.progress * 100).toFixed(0)} %`,
+      `  ${'  '.repeat(depth)}${cell(task.label, 40)} ${cell(task.host, 20)} ${task.status} ` +
+        `${(task.progress * 100).toFixed(0)} %`,
       ...taskLines(tasks, task.ref, depth + 1),
     ]);
 
 export const messagesText = (messages: readonly Handled[]): string =>
   messages.length === 0
     ? 'No message since somebody looks. Ask again while the object works.\n'
-    : `${messages.map(({ atMs, what, tookMs }) => `${new Date(atMs).toISOString()}  ${what.padEnd(24)} ${tookMs.toFixed(2)} ms`).join('\n')}\n`;
+    : messages.map(messageLine).join('');
+
+const messageLine = ({ atMs, what, tookMs }: Handled): string =>
+  `${new Date(atMs).toISOString()}  ${what.padEnd(24)} ${tookMs.toFixed(2)} ms\n`;

@@ -8,8 +8,8 @@ import { inspectionText, messagesText } from './inspect-text.ts';
 
 const help = `Usage: xenact inspect [FLAG ...]
 
-Shows what the hosts of a pool do now: objects that are awake with what they run and what waits, links, how far
-each host's database is, and open tasks. Needs a user with the role pool-admin.
+Shows what the hosts of a pool do now: objects that are awake with what they run and what waits, links, how
+far each host's database is, and open tasks. Needs a user with the role pool-admin.
 
   --url URL        a host of the pool (default: http://127.0.0.1:8080)
   --user USER      (default: root)

@@ -6,8 +6,9 @@ import { credentialsFor, hostFlags } from './host-command.ts';
 const help = `Usage: xenact join-token [FLAG ...]
 
 Asks the coordinator of a pool, on its own machine, for a token with which one host may join within an hour:
-xenact up --join https://COORDINATOR:8443 --join-token TOKEN. The token says by which certificate the coordinator
-is known, so that the host that joins tells nothing to anybody else. Needs a user with the role pool-admin.
+xenact up --join https://COORDINATOR:8443 --join-token TOKEN. The token says by which certificate the
+coordinator is known, so that the host that joins tells nothing to anybody else. Needs a user with the role
+pool-admin.
 
   --url URL        the coordinator (default: http://127.0.0.1:8080)
   --user USER      (default: root)

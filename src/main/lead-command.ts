@@ -5,12 +5,12 @@ import { defaultDataFolder, pathsOf } from './paths.ts';
 
 const help = `Usage: xenact lead [--force] [FLAG ...]
 
-Orders the host that runs here to coordinate its pool. Run it as the user that xenact runs as. Where the coordinator is
-there, it hands over. Where it is gone, and this host cannot know that it has every change, it says what may be missing
-and does nothing.
+Orders the host that runs here to coordinate its pool. Run it as the user that xenact runs as. Where the
+coordinator is there, it hands over. Where it is gone, and this host cannot know that it has every change, it
+says what may be missing and does nothing.
 
-  --force      lead all the same: what this host lacks is lost to the pool. Only while the coordinator is off, or cut off,
-               and stays so. docs/pool.md says what becomes of what it had answered
+  --force      lead all the same: what this host lacks is lost to the pool. Only while the coordinator is
+               off, or cut off, and stays so. docs/pool.md says what becomes of what it had answered
   --data DIR   the host's data folder, or XENACT_DATA (default: as of xenact up)
 `;
 

@@ -5,7 +5,9 @@ import { StartFailure } from './start-failure.ts';
 
 const requestBytesMax = 16_384;
 
-/** The data folder is this process's own. Whoever may use the folder can ask it things by the socket in it. */
+/**
+ * The data folder is this process's own. Whoever may use the folder can ask it things by the socket in it.
+ */
 export interface FolderLock extends Serving {
   /** Answers what is posted to a path. */
   serve(path: string, handle: (body: string) => Promise<string>): void;
@@ -33,7 +35,8 @@ export const lockFolder = async (
   } catch (error) {
     if (!(error instanceof NetworkFailure) || error.reason !== 'in-use') throw error;
     throw new FolderTaken(
-      `Another xenact already runs on the data folder ${paths.data}. Stop it, or give another folder with --data.`,
+      `Another xenact already runs on the data folder ${paths.data}. Stop it, or give another folder with ` +
+        `--data.`,
     );
   }
 };

@@ -7,8 +7,8 @@ import type { PoolContext } from '../pool/context.ts';
 import type { Log } from '../store/log.ts';
 
 /**
- * The pool's log in a cluster, where it is there; undefined: the coordinator's disk is the log. The client of etcd is
- * loaded by hosts that use it alone.
+ * The pool's log in a cluster, where it is there; undefined: the coordinator's disk is the log. The client of
+ * etcd is loaded by hosts that use it alone.
  */
 export const ownClusterLog = async (
   store: EngineStore,
@@ -51,4 +51,5 @@ export const ownClusterLog = async (
 };
 
 const otherCluster = (known: string, found: string): string =>
-  `The endpoints are of the etcd cluster ${found}, and the pool's log is in ${known}: give the endpoints of that one.`;
+  `The endpoints are of the etcd cluster ${found}, and the pool's log is in ${known}: give the endpoints ` +
+  `of that one.`;

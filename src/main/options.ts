@@ -4,7 +4,9 @@ import { own } from '../std/own.ts';
 import { jsonOf } from '../std/reader.ts';
 import { readFlags, UsageError } from './flags.ts';
 
-/** One flag of `xenact up`: also an environment variable (`XENACT_HTTP_PORT`) and a key of the config file. */
+/**
+ * One flag of `xenact up`: also an environment variable (`XENACT_HTTP_PORT`) and a key of the config file.
+ */
 interface Flag {
   /** Absent: the flag is given or not. */
   readonly value?: string;
@@ -44,7 +46,9 @@ export const upFlags = {
   },
   engine: {
     value: 'primary|etcd://A:P,...',
-    doc: 'at the first start of the first host: who keeps the pool’s log, its coordinator or a cluster of etcd with these members',
+    doc:
+      'at the first start of the first host: who keeps the pool’s log, its coordinator or a cluster of ' +
+      'etcd with these members',
   },
   'engine-ca': {
     value: 'FILE',
@@ -89,7 +93,9 @@ export const upFlags = {
     doc: 'password of root (default at the first start: a new one, printed once)',
   },
   rebuild: {
-    doc: 'start also where the data folder is damaged: what cannot be used is set aside, and a member takes a copy of the database',
+    doc:
+      'start also where the data folder is damaged: what cannot be used is set aside, and a member ' +
+      'takes a copy of the database',
   },
   'log-level': { value: 'LEVEL', doc: 'debug, info, warn or error', fallback: 'warn' },
   config: { value: 'FILE', doc: 'a JSON file with any of these, such as {"http-port": 80}' },

@@ -39,7 +39,9 @@ export interface Paths {
 /** A Unix socket's path, with what daemons append to it, has room for about a hundred bytes. */
 const runFolderBytesMax = 70;
 
-/** Sockets live in the data folder, or, where its path is too long for them, in a short folder named after it. */
+/**
+ * Sockets live in the data folder, or, where its path is too long for them, in a short folder named after it.
+ */
 const runFolder = (data: string): string => {
   const own = join(data, 'run');
   if (Buffer.byteLength(own) <= runFolderBytesMax) return own;

@@ -137,7 +137,9 @@ const refusals: ReadonlyMap<unknown, string> = new Map([
   ['ENOMEM', 'There is too little memory: end other programs'],
 ]);
 
-/** For people, where the error says enough; any other is a fault of the program and is shown with its stack. */
+/**
+ * For people, where the error says enough; any other is a fault of the program and is shown with its stack.
+ */
 const sentenceOf = (error: unknown): string | undefined => {
   if ([UsageError, StartFailure, UnusableError].some((kind) => error instanceof kind))
     return (error as Error).message;

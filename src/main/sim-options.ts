@@ -61,13 +61,16 @@ export const simHelp = (): string =>
     '',
     'The password can also be given as XENACT_ROOT_PASSWORD in the environment.',
     '',
-    'FILE holds rules and outages; of a rule all but "method" and one of "error" and "delayMs" may be left out:',
+    'FILE holds rules and outages; of a rule all but "method" and one of "error" and "delayMs" may be ' +
+      'left out:',
     '',
-    '  {"rules": [{"method": "VM.start", "host": "host-02", "error": ["SR_BACKEND_FAILURE_46", "", "gone", ""],',
+    '  {"rules": [{"method": "VM.start", "host": "host-02", "error": ["SR_BACKEND_FAILURE_46", "", ' +
+      '"gone", ""],',
     '              "probability": 0.1, "after": 3, "times": 5, "delayMs": 5000}],',
     '   "hosts": [{"host": "host-03", "downAtS": 30, "upAtS": 90}]}',
     '',
-    'While it runs, POST /sim/hosts/NAME/down or /up, /sim/vms/UUID/poweroff, /reboot or /crash, and /sim/faults',
+    'While it runs, POST /sim/hosts/NAME/down or /up, /sim/vms/UUID/poweroff, /reboot or /crash, and ' +
+      '/sim/faults',
     'with new rules; GET /sim tells how things are. These take HTTP Basic or ?session_id= of a pool-admin.',
     '',
   ].join('\n');

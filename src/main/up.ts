@@ -145,7 +145,10 @@ const clientCertificate = (options: UpOptions, { certificate }: Paths): Promise<
     'Put it back from a backup; or remove it, and a new one is made that clients have to be told of.',
   );
 
-/** Only the host that is a pool by itself joins another; at later starts it is a member. Answers whether it did. */
+/**
+ * Only the host that is a pool by itself joins another; at later starts it is a member. Answers whether it
+ * did.
+ */
 const joinAtFirstStart = async (options: UpOptions, { services, store, context }: Host): Promise<boolean> => {
   const { join: address, 'join-user': user = 'root', 'join-fingerprint': fingerprint } = options;
   const password = options['join-token'] ?? options['join-password'] ?? '';
@@ -246,7 +249,8 @@ const welcome = (
   print('Try next, in another terminal (both ask for the password of root):');
   print(`  npx xen-api ${door.http} root`);
   print(
-    `  python3 -c "import xmlrpc.client as x, getpass as g; print(x.ServerProxy('${door.http}').session.login_with_password('root', g.getpass()))"`,
+    '  python3 -c "import xmlrpc.client as x, getpass as g; ' +
+      `print(x.ServerProxy('${door.http}').session.login_with_password('root', g.getpass()))"`,
   );
   print('README.md has a first session that boots a guest. Ctrl-C stops xenact; guests go on.');
 };

@@ -25,8 +25,8 @@ Who may log in to this pool, and with which role. Run it on the coordinator, as 
   remove NAME              the user, with role and sessions
 
   --role ROLE      one of ${listedRoles.join(', ')}
-  --password PW    the password, or - to read it from the standard input. Without it, XENACT_USER_PASSWORD in the
-                   environment; else a terminal asks for it; else one is made up and printed
+  --password PW    the password, or - to read it from the standard input. Without it, XENACT_USER_PASSWORD
+                   in the environment; else a terminal asks for it; else one is made up and printed
   --data DIR       the host's data folder, or XENACT_DATA (default: as of xenact up)
 
 A host that runs does it at once. On one that is stopped, roles take effect with its next start.

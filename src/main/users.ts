@@ -118,7 +118,8 @@ export const stoppedUsers = async (
 ): Promise<Users> => {
   if (state.current?.role === 'member') {
     throw new Fault('HOST_IS_SLAVE', [
-      'This host is a member of a pool: its users are those of the coordinator, where they are changed while it runs',
+      'This host is a member of a pool: its users are those of the coordinator, where they are changed ' +
+        'while it runs',
     ]);
   }
   const later = new Map(await readLater(disk, file));

@@ -1,6 +1,8 @@
 import type { Readable } from 'node:stream';
 
-/** Reads a stream in parts of known length. What is held is never more than a part and a chunk of the stream. */
+/**
+ * Reads a stream in parts of known length. What is held is never more than a part and a chunk of the stream.
+ */
 export interface ByteReader {
   /** Rejects when the stream ends or breaks off before. */
   exactly(count: number): Promise<Buffer>;

@@ -9,9 +9,9 @@ import { byteReader } from './byte-reader.ts';
 import type { PoolContext } from './context.ts';
 import { fieldsOf, listOf, ProtocolError, saidOf, textOf } from './protocol.ts';
 
-// The bytes of a disk that another host has, over a stream of the mesh: a request, then its answer, one at a time.
-// A request is what to do, where and how long, and the bytes to write. An answer is whether it was done, how long
-// it is, and the bytes read or the fault.
+// The bytes of a disk that another host has, over a stream of the mesh: a request, then its answer, one at a
+// time. A request is what to do, where and how long, and the bytes to write. An answer is whether it was
+// done, how long it is, and the bytes read or the fault.
 
 const streamName = 'disk';
 const openMs = 60_000;

@@ -114,7 +114,10 @@ export const ownInspectorOf = (context: OwnContext, place: () => Place, objects:
   };
 };
 
-/** The host that people mean: by reference, uuid, name or address; none named is `self`. Throws HANDLE_INVALID. */
+/**
+ * The host that people mean: by reference, uuid, name or address; none named is `self`. Throws
+ * HANDLE_INVALID.
+ */
 export const hostMeant = (store: Store, wanted: string, self: Ref<'host'>): Ref<'host'> => {
   if (wanted === '') return self;
   for (const [ref, { uuid, name_label, address, hostname }] of store.committed.all('host')) {

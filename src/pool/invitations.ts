@@ -6,7 +6,10 @@ import { Fault } from '../std/fault.ts';
 export interface Invitations {
   /** Throws TOO_MANY_PENDING_TASKS. */
   issue(lastsMs: number): string;
-  /** Takes an invitation, which nobody else has then; undefined for one that is not known. `giveBack`: it was not used. */
+  /**
+   * Takes an invitation, which nobody else has then; undefined for one that is not known. `giveBack`: it was
+   * not used.
+   */
   take(secret: string): { readonly giveBack: () => void } | undefined;
 }
 
@@ -48,7 +51,10 @@ const hashOf = (secret: string): string => createHash('sha256').update(secret).d
 const prefix = 'xenact-join.';
 const tokenForm = /^xenact-join\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/;
 
-/** What an administrator carries from the coordinator to a host that is to join: who it is, and a secret for it. */
+/**
+ * What an administrator carries from the coordinator to a host that is to join: who it is, and a secret for
+ * it.
+ */
 export interface Token {
   /** SHA-256 of the coordinator's certificate, in hexadecimal digits. */
   readonly fingerprint: string;

@@ -73,14 +73,15 @@ const assertKnown = (
   const other = wanted.find((pin) => pin !== fingerprint);
   if (other !== undefined) {
     throw new Fault('SSL_VERIFY_ERROR', [
-      `${address} shows the certificate sha256:${fingerprint} and not sha256:${other}: somebody else answers there`,
+      `${address} shows the certificate sha256:${fingerprint} and not sha256:${other}: somebody else ` +
+        `answers there`,
     ]);
   }
   if (wanted.length > 0 || local) return;
   throw new Fault('SSL_VERIFY_ERROR', [
-    `${address} shows the certificate sha256:${fingerprint}, which nobody has vouched for. Run "xenact join-token" ` +
-      'on the coordinator and join with the token it prints; or make sure there that the fingerprint is its own, ' +
-      `and give the address as ${address}#${fingerprint}`,
+    `${address} shows the certificate sha256:${fingerprint}, which nobody has vouched for. Run ` +
+      '"xenact join-token" on the coordinator and join with the token it prints; or make sure there ' +
+      `that the fingerprint is its own, and give the address as ${address}#${fingerprint}`,
   ]);
 };
 

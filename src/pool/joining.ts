@@ -123,7 +123,8 @@ const refusalOf = (tx: Tx, { host, versions, peer, force, rows }: JoinRequest): 
   for (const [other, { address, port }] of tx.all('xenact_peer')) {
     if (other !== peerRef(host) && address === peer.address && port === peer.port) {
       return new Fault('INTERNAL_ERROR', [
-        `Another host of the pool is reached at ${address}:${port} already: give the joining host another --listen or --mesh-port`,
+        `Another host of the pool is reached at ${address}:${port} already: give the joining host another ` +
+          `--listen or --mesh-port`,
       ]);
     }
   }
@@ -136,7 +137,9 @@ const refusalOf = (tx: Tx, { host, versions, peer, force, rows }: JoinRequest): 
   return undefined;
 };
 
-/** Takes a host into the pool: its rows and how it is reached, in one commit. A repetition changes nothing. */
+/**
+ * Takes a host into the pool: its rows and how it is reached, in one commit. A repetition changes nothing.
+ */
 export const admit = (store: Store, request: JoinRequest, hostsMax: number): Promise<void> =>
   store.commit((tx) => {
     const refusal = refusalOf(tx, request);

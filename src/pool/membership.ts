@@ -27,7 +27,9 @@ export interface MembershipParts {
   readonly own: () => OwnPeer;
   /** SHA-256 of the certificate that this host's clients see. */
   readonly fingerprint: string;
-  /** Makes a new certificate and keeps it beside the old one; answers its fingerprint and how to change to it. */
+  /**
+   * Makes a new certificate and keeps it beside the old one; answers its fingerprint and how to change to it.
+   */
   readonly nextCertificate: () => Promise<{ readonly pin: string; readonly use: () => Promise<void> }>;
   /** Starts this host's program again. */
   readonly restart: () => void;

@@ -3,7 +3,9 @@ import type { Change } from '../store/version.ts';
 import { type PoolContext, peerRef } from './context.ts';
 import type { Peer } from './rows.ts';
 
-/** Keeps the links of the mesh in line with the rows, and with what a new member was told before it had any. */
+/**
+ * Keeps the links of the mesh in line with the rows, and with what a new member was told before it had any.
+ */
 export const linkPeers = ({ store, mesh, state, host }: PoolContext): { stop(): void } => {
   const update = (): void => {
     const rows = new Map<string, PeerRow>();
@@ -28,7 +30,10 @@ export const linkPeers = ({ store, mesh, state, host }: PoolContext): { stop(): 
 
 const reaching = ['address', 'port', 'pins'] as const;
 
-/** A host comes, goes or is reached otherwise. The number of its last change, which its row has too, moves nothing. */
+/**
+ * A host comes, goes or is reached otherwise. The number of its last change, which its row has too, moves
+ * nothing.
+ */
 const isMove = ({ entry, changed }: Change): boolean =>
   entry.cls === 'xenact_peer' && (changed === undefined || reaching.some((field) => changed.has(field)));
 

@@ -23,19 +23,22 @@ export interface Pool {
   /** Told of each change of that, until the returned function is called. */
   readonly onAvailability: (told: () => void) => () => void;
   /**
-   * Takes up the duty that the log gives this host. Resolves once it leads, follows, or knows what it waits for. What
-   * others ask of the objects that live here waits until this host is prepared for it.
+   * Takes up the duty that the log gives this host. Resolves once it leads, follows, or knows what it waits
+   * for. What others ask of the objects that live here waits until this host is prepared for it.
    */
   start(invoker: Invoker, prepared?: Promise<void>): Promise<void>;
-  /** Makes this host the coordinator. `force`: also where something may be missing. Throws a fault that says what to do. */
+  /**
+   * Makes this host the coordinator. `force`: also where something may be missing. Throws a fault that says
+   * what to do.
+   */
   takeOver(force: boolean): Promise<void>;
   /** Makes another host the coordinator. Only a coordinator can. */
   designate(host: Ref<'host'>): Promise<void>;
   /** All hosts that follow this one, once those that are linked had the time to. */
   recover(): Promise<readonly Ref<'host'>[]>;
   /**
-   * Throws unless the host is the one that this host follows. A sender is known by its pinned certificate and the mesh
-   * answers no lower epoch, so what passes here is the word of the leader of the present epoch.
+   * Throws unless the host is the one that this host follows. A sender is known by its pinned certificate and
+   * the mesh answers no lower epoch, so what passes here is the word of the leader of the present epoch.
    */
   assertLeader(host: string): void;
   /** Told by the mesh of a higher epoch than this host's. */

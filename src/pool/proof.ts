@@ -2,9 +2,10 @@ import { createHash, createHmac, scrypt, timingSafeEqual } from 'node:crypto';
 import type { Clock, Random } from '../std/clock.ts';
 import { countOf, fieldsOf, ProtocolError, textOf } from './protocol.ts';
 
-// That two hosts know the same password, shown without saying it: SCRAM (RFC 5802) with SHA-256, with scrypt as its
-// salted hash and with the server's certificate as its channel binding (RFC 5929, tls-server-end-point). Whoever
-// stands between the two has another certificate, so what he passes on proves nothing.
+// That two hosts know the same password, shown without saying it: SCRAM (RFC 5802) with SHA-256, with scrypt
+// as its salted hash and with the server's certificate as its channel binding (RFC 5929,
+// tls-server-end-point). Whoever stands between the two has another certificate, so what he passes on proves
+// nothing.
 
 /** How a password is kept: what `scrypt` makes of it. */
 export interface Verifier {
@@ -77,20 +78,27 @@ const storedKeyOf = (clientKey: Uint8Array): Buffer => createHash('sha256').upda
 
 const xor = (a: Uint8Array, b: Uint8Array): Buffer => Buffer.from(a.map((byte, i) => byte ^ (b[i] ?? 0)));
 
-/** The client's: it shows the server that the password is known, and a server that has no verifier nothing to use. */
+/**
+ * The client's: it shows the server that the password is known, and a server that has no verifier nothing to
+ * use.
+ */
 export const clientProof = (salted: Uint8Array, exchange: Exchange): string => {
   const clientKey = hmac(salted, 'Client Key');
   return xor(clientKey, hmac(storedKeyOf(clientKey), said(exchange))).toString('base64');
 };
 
-/** The server's, given only to a client that has proved itself: it shows that this server has the verifier. */
+/**
+ * The server's, given only to a client that has proved itself: it shows that this server has the verifier.
+ */
 export const serverSignature = (salted: Uint8Array, exchange: Exchange): string =>
   hmac(hmac(salted, 'Server Key'), said(exchange)).toString('base64');
 
 export const isProof = (salted: Uint8Array, exchange: Exchange, proof: string): boolean =>
   isSame(proof, clientProof(salted, exchange));
 
-/** The server's nonces: each says when it was made and for whom, so nothing is kept of whoever asked for it. */
+/**
+ * The server's nonces: each says when it was made and for whom, so nothing is kept of whoever asked for it.
+ */
 export const noncesOf = ({ clock, random }: { readonly clock: Clock; readonly random: Random }) => {
   const own = random.bytes(keyBytes);
   const mark = (user: string, clientNonce: string, atMs: string): string =>

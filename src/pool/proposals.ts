@@ -21,7 +21,10 @@ export const authorityOf = (
   const incarnation = random.uuid();
   let last = 0;
 
-  /** The verdict; undefined when nobody can say it now, `not here` when the other did nothing as it does not decide. */
+  /**
+   * The verdict; undefined when nobody can say it now, `not here` when the other did nothing as it does not
+   * decide.
+   */
   const ask = async (
     to: Ref<'host'>,
     proposal: Proposal,
@@ -52,7 +55,8 @@ export const authorityOf = (
         if (to !== undefined) {
           // A change that only makes something new would be refused the second time, and not be called stale.
           if (asked && isDecided(context, id)) return { generation: store.generation };
-          // Answers are remembered by request: one that was refused may be put to the same host again once it decides.
+          // Answers are remembered by request: one that was refused may be put to the same host again once it
+          // decides.
           const verdict = await ask(to, numbered, `${id}:${refused}`);
           if (verdict === 'not here') refused += 1;
           else if (verdict !== undefined) {
@@ -82,7 +86,10 @@ const unlessDecided = async (
 const isDecided = (context: PoolContext, id: string): boolean =>
   peerOf(context, context.host)?.proposal === id;
 
-/** This host took over before it was answered: its rows tell whether the change is among them, or is to be made anew. */
+/**
+ * This host took over before it was answered: its rows tell whether the change is among them, or is to be
+ * made anew.
+ */
 const foundHere = ({ store, replica, host }: PoolContext, id: string): Verdict =>
   store.latest.get('xenact_peer', peerRef(host))?.proposal === id
     ? { generation: replica.position.generation }

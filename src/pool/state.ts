@@ -13,8 +13,8 @@ export interface PoolState {
   /** The last epoch in which it led itself; 0: it never did. */
   readonly led: number;
   /**
-   * The leader stopped, and answered nothing beyond this. Who has that much has everything, for as long as nobody
-   * has led since: whoever asks whether it may lead is answered only once this is forgotten.
+   * The leader stopped, and answered nothing beyond this. Who has that much has everything, for as long as
+   * nobody has led since: whoever asks whether it may lead is answered only once this is forgotten.
    */
   readonly complete?: Complete;
   /** What an order may have lost, until it is written into an alert. */
@@ -50,7 +50,8 @@ export interface StateFile {
 const unusable = (file: string): UnusableError =>
   new UnusableError(
     `${file} cannot be read, so this host cannot know to which pool it belongs. Put it back from a backup ` +
-      'of the data folder, or start anew with --rebuild, which sets the database aside and leaves disks alone.',
+      'of the data folder, or start anew with --rebuild, which sets the database aside and leaves disks ' +
+      'alone.',
   );
 
 const fileBytesMax = 1 << 16;

@@ -5,7 +5,9 @@ import { Fault } from '../std/fault.ts';
 import type { PoolContext } from './context.ts';
 import { joined } from './joined.ts';
 
-/** Daemons of two hosts speak to each other through the mesh: neither listens to anybody but its own machine. */
+/**
+ * Daemons of two hosts speak to each other through the mesh: neither listens to anybody but its own machine.
+ */
 const streamName = 'xenopsd';
 const connectMs = 5_000;
 const openMs = 10_000;

@@ -1,9 +1,9 @@
 import type { Clock } from '../std/clock.ts';
 
 /**
- * One run of a simulated process, as the clock that it lives by. All that happens to a process begins with its
- * timers and with what its network and its disk hand over, and all of that comes through here: so it can be
- * held up like a process that is stopped for a while, or ended for good.
+ * One run of a simulated process, as the clock that it lives by. All that happens to a process begins with
+ * its timers and with what its network and its disk hand over, and all of that comes through here: so it can
+ * be held up like a process that is stopped for a while, or ended for good.
  */
 export interface Life extends Clock {
   readonly name: string;

@@ -5,7 +5,10 @@ import type { VirtualClock } from './virtual-clock.ts';
 export interface Loop {
   /** Lets everything that is ready run, until nothing is. Time stands still. */
   settle(): Promise<void>;
-  /** Settles, and then lets the next thing that is planned happen and settle too. False when nothing is planned. */
+  /**
+   * Settles, and then lets the next thing that is planned happen and settle too. False when nothing is
+   * planned.
+   */
   step(): Promise<boolean>;
   /** Steps until `until` says so. */
   run(options: RunOptions): Promise<RunEnd>;
@@ -23,7 +26,10 @@ export interface RunOptions {
   readonly stepsMax?: number;
 }
 
-/** `met`: `until` said so. `time`: it is `untilMs`. `idle`: nothing is planned any more. `steps`: `stepsMax` were done. */
+/**
+ * `met`: `until` said so. `time`: it is `untilMs`. `idle`: nothing is planned any more. `steps`: `stepsMax`
+ * were done.
+ */
 export type RunEnd = 'met' | 'time' | 'idle' | 'steps';
 
 export interface LoopOptions {

@@ -2,7 +2,9 @@ import { type SimGuest, type SimGuests, shownGuest } from '../daemons/xenopsd/si
 import { XenopsError } from '../drivers/hypervisor/hypervisor.ts';
 import type { Life } from './life.ts';
 
-/** What really runs on one machine, whatever anybody believes: it outlives daemons and ends with the power. */
+/**
+ * What really runs on one machine, whatever anybody believes: it outlives daemons and ends with the power.
+ */
 export interface MachineGuests {
   readonly all: ReadonlyMap<string, SimGuest>;
   /** The guests as one daemon has them. After its end it changes nothing, and hears nothing. */
@@ -48,7 +50,9 @@ export const machineGuests = (changed: () => void): MachineGuests => {
 
 const unanswered = (): Promise<never> => new Promise(() => {});
 
-/** What breaks the rule that a guest runs, and a disk is written to, on one machine at most and by one guest. */
+/**
+ * What breaks the rule that a guest runs, and a disk is written to, on one machine at most and by one guest.
+ */
 export const violationIn = (
   machines: readonly { readonly machine: string; readonly guests: ReadonlyMap<string, SimGuest> }[],
 ): string | undefined => {

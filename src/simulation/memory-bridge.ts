@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { NetworkFailure, type PostHandler, type ServeLimits } from '../drivers/network.ts';
 
-// How a call goes where only bytes go: over a raw stream, such as one that a mesh carries to another machine. A line
-// says what comes: `post LENGTH PATH`, `stream PATH`, or `STATUS LENGTH` of an answer. A body follows it.
+// How a call goes where only bytes go: over a raw stream, such as one that a mesh carries to another machine.
+// A line says what comes: `post LENGTH PATH`, `stream PATH`, or `STATUS LENGTH` of an answer. A body follows
+// it.
 
 /** A longer first line is nobody's who speaks this. */
 const headBytesMax = 65_536;
@@ -12,7 +13,10 @@ interface Answer {
   readonly body: string;
 }
 
-/** Makes a call over a stream that is this call's alone. Rejects when the stream ends before its answer is there. */
+/**
+ * Makes a call over a stream that is this call's alone. Rejects when the stream ends before its answer is
+ * there.
+ */
 export const askOver = async (stream: Duplex, path: string, body: string): Promise<Answer> => {
   const bytes = Buffer.from(body);
   stream.write(`post ${bytes.length} ${path}\n`);

@@ -9,8 +9,8 @@ export interface MemoryDisk {
   /** The disk as one process sees it. */
   of(life: Life): Disk;
   /**
-   * Power was cut: of what was written and not synced, chance decides piece by piece what is there afterwards.
-   * Files that are replaced as a whole are the old ones or the new ones.
+   * Power was cut: of what was written and not synced, chance decides piece by piece what is there
+   * afterwards. Files that are replaced as a whole are the old ones or the new ones.
    */
   loseUnsynced(): void;
   /** From now on writes fail with this code of the system, such as `ENOSPC` or `EIO`; undefined: no more. */

@@ -16,11 +16,17 @@ import { type MeshPaths, meshPaths, type PathConditions } from './mesh-paths.ts'
 import type { SeededRandom } from './random.ts';
 import { noTrace, type Trace } from './trace.ts';
 
-/** The network between simulated hosts: wires as TCP and TLS would make them, over ways that can be bad or shut. */
+/**
+ * The network between simulated hosts: wires as TCP and TLS would make them, over ways that can be bad or
+ * shut.
+ */
 export interface MemoryMesh {
   /** The mesh network as one process sees it. The address of a machine's listener is the machine's name. */
   of(machine: string, life: Life): MeshNetwork;
-  /** What the ways between machines are like. A machine is switched off here first, and then its processes end. */
+  /**
+   * What the ways between machines are like. A machine is switched off here first, and then its processes
+   * end.
+   */
   readonly paths: MeshPaths;
 }
 
@@ -141,7 +147,10 @@ const dial = (
     }, fail);
   });
 
-/** Two round trips: the connection and what the listener presents, then what the dialler presents and the wire. */
+/**
+ * Two round trips: the connection and what the listener presents, then what the dialler presents and the
+ * wire.
+ */
 const connect = async (
   world: WireWorld,
   listeners: Listeners,
@@ -209,7 +218,10 @@ export const fingerprintOf = (cert: string): string => {
   return createHash('sha256').update(Buffer.from(body, 'base64')).digest('hex');
 };
 
-/** What stands for a certificate where nothing is ever encrypted: looks like one, and is the same for one seed. */
+/**
+ * What stands for a certificate where nothing is ever encrypted: looks like one, and is the same for one
+ * seed.
+ */
 export const simulatedCertificate = (random: SeededRandom): MeshCertificate => {
   const pem = (kind: string): string => {
     const body = Buffer.from(random.bytes(48)).toString('base64');

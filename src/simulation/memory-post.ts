@@ -20,7 +20,10 @@ export interface Listener {
   readonly limits: ServeLimits;
   readonly onConnection: ((stream: Duplex) => void) | undefined;
   readonly connectionsMax: number;
-  /** Calls that were accepted and are not answered. Each ends, when it is called, as a call whose server has gone. */
+  /**
+   * Calls that were accepted and are not answered. Each ends, when it is called, as a call whose server has
+   * gone.
+   */
   readonly exchanges: Set<() => void>;
   readonly streams: Set<StreamPair>;
 }

@@ -21,8 +21,8 @@ interface Side {
 }
 
 /**
- * A connection between two processes; `delayMs` is asked for each piece that goes over it. A process that ends
- * closes its side, as its system would for it.
+ * A connection between two processes; `delayMs` is asked for each piece that goes over it. A process that
+ * ends closes its side, as its system would for it.
  */
 export const streamPair = (lives: readonly [Life, Life], delayMs: () => number): StreamPair => {
   const watchers: (() => void)[] = [];

@@ -52,7 +52,10 @@ interface Side {
 const CLOSE_MS_MAX = 1_000;
 const CUT = 'The connection was cut';
 
-/** Two ends of one wire. It keeps order; what cannot be delivered holds up all that comes after it, and in time ends it. */
+/**
+ * Two ends of one wire. It keeps order; what cannot be delivered holds up all that comes after it, and in
+ * time ends it.
+ */
 export const wirePair = (
   world: WireWorld,
   ends: readonly [WireEnd, WireEnd],
@@ -86,7 +89,9 @@ export const wirePair = (
       side.stopPatience = undefined;
     };
   };
-  /** The other side's system says that it has everything so far, which it never can once something was lost. */
+  /**
+   * The other side's system says that it has everything so far, which it never can once something was lost.
+   */
   const confirm = (side: Side): void => {
     if (!side.stuck) side.stopPatience?.();
   };

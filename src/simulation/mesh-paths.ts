@@ -23,7 +23,9 @@ export interface MeshPaths {
   /** Nothing gets from `from` to `to` any more; the other way is left as it is. */
   block(from: string, to: string): void;
   unblock(from: string, to: string): void;
-  /** Blocks all ways, in both directions, between machines of different groups. Who is in none is left alone. */
+  /**
+   * Blocks all ways, in both directions, between machines of different groups. Who is in none is left alone.
+   */
   divide(groups: readonly (readonly string[])[]): void;
   /** Opens all ways again; machines that are off stay off. */
   heal(): void;

@@ -3,7 +3,10 @@ import type { Batch, RowChange } from './batch.ts';
 
 /** Where the host that leads adds its commits. */
 export interface Appending {
-  /** Adds a group. The next one comes only once `written` of the one before has settled; acknowledgements come in order. */
+  /**
+   * Adds a group. The next one comes only once `written` of the one before has settled; acknowledgements come
+   * in order.
+   */
   append(group: LogGroup): Appended;
 }
 
@@ -25,9 +28,9 @@ export interface Appended {
   /** On this host's disk. Rejects when nothing of the group will ever be in the log: its commits fail. */
   readonly written: Promise<void>;
   /**
-   * As durable as the log promises. Rejects with LogFenced where nobody can say whether the log has the group: its
-   * commits fail, and nobody sees them here before this host is in line with the log again. It may stay open for good
-   * once another host leads: what that one has of it then decides.
+   * As durable as the log promises. Rejects with LogFenced where nobody can say whether the log has the
+   * group: its commits fail, and nobody sees them here before this host is in line with the log again. It may
+   * stay open for good once another host leads: what that one has of it then decides.
    */
   readonly acknowledged: Promise<void>;
 }
@@ -40,11 +43,14 @@ export class LogFenced extends Fault {
   }
 }
 
-/** More than the log takes as one. A group of several commits is cut in two then; nothing of it is in the log. */
+/**
+ * More than the log takes as one. A group of several commits is cut in two then; nothing of it is in the log.
+ */
 export class GroupTooLarge extends Fault {
   constructor(rows: number, bytes: number) {
     super('INTERNAL_ERROR', [
-      `The change is larger than what the pool's log takes at once (${rows} rows, ${bytes} bytes): do it in parts`,
+      `The change is larger than what the pool's log takes at once (${rows} rows, ${bytes} bytes): do it ` +
+        `in parts`,
     ]);
     this.name = 'GroupTooLarge';
   }

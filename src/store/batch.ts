@@ -1,7 +1,10 @@
 import { type Epochs, newestEpoch } from './epochs.ts';
 import type { AnyRecord } from './schema.ts';
 
-/** What one host tells another of the log: what comes after generation `after`, up to `generation`. Plain data. */
+/**
+ * What one host tells another of the log: what comes after generation `after`, up to `generation`. Plain
+ * data.
+ */
 export interface Batch extends LogMark {
   readonly after: number;
   /** Oldest first. Catching up, only the newest change of each row. */

@@ -26,26 +26,28 @@ export class NotLeading extends Error {
 export interface Committing {
   /**
    * Makes a commit of what `make` does and resolves, with what it answered, once the commit is durable here,
-   * acknowledged by the log and visible. What `make` throws rejects, and nothing is changed. On the host that leads
-   * `make` runs at once. On another it runs when the commits before it are over, and again when what it read has
-   * changed meanwhile, so it must do nothing but commit.
+   * acknowledged by the log and visible. What `make` throws rejects, and nothing is changed. On the host that
+   * leads `make` runs at once. On another it runs when the commits before it are over, and again when what it
+   * read has changed meanwhile, so it must do nothing but commit.
    */
   commit<T>(make: (tx: Tx) => T): Promise<T>;
   /** Decides upon what another host proposes; resolves like `commit`. What comes from a peer is checked. */
   decide(proposal: unknown): Promise<Verdict>;
   /**
-   * This host decides from now on, and adds what it decides to `log`; durable when it resolves. The epoch must be
-   * higher than any this host knows of, or the one in which it itself led when it was stopped.
+   * This host decides from now on, and adds what it decides to `log`; durable when it resolves. The epoch
+   * must be higher than any this host knows of, or the one in which it itself led when it was stopped.
    */
   lead(epoch: number, log?: Appending): Promise<void>;
   /** Another host decides from now on. Resolves with the position to tell it. */
   follow(authority: Authority): Promise<Position>;
   /**
-   * Commits wait from now on, and what others decided is taken, also by a host that decided before: it is brought in
-   * line with the log before it may decide. Resolves when nothing is on its way to disk any more.
+   * Commits wait from now on, and what others decided is taken, also by a host that decided before: it is
+   * brought in line with the log before it may decide. Resolves when nothing is on its way to disk any more.
    */
   receive(): Promise<Position>;
-  /** Commits wait from now on for `lead` or `follow`. Resolves when all before are durable and acknowledged. */
+  /**
+   * Commits wait from now on for `lead` or `follow`. Resolves when all before are durable and acknowledged.
+   */
   pause(): Promise<Position>;
   /** What this host has is not of the pool that it joins: from now on, durably, only a whole copy will do. */
   disown(): Promise<void>;

@@ -20,7 +20,10 @@ export interface DivergedRow {
   readonly fields?: AnyRecord;
 }
 
-/** The first generation in which two logs differ; undefined: one goes on from the other, or they have nothing in common. */
+/**
+ * The first generation in which two logs differ; undefined: one goes on from the other, or they have nothing
+ * in common.
+ */
 const partsAt = (own: Epochs, pool: Epochs): number | undefined => {
   const common = own.findLastIndex(([epoch, first]) =>
     pool.some((other) => other[0] === epoch && other[1] === first),

@@ -1,7 +1,13 @@
-/** Which epoch decided what: `[epoch, first generation]`, oldest first. Empty: nothing here is of any pool's log. */
+/**
+ * Which epoch decided what: `[epoch, first generation]`, oldest first. Empty: nothing here is of any pool's
+ * log.
+ */
 export type Epochs = readonly (readonly [epoch: number, first: number])[];
 
-/** How much of the pool's log a host has: everything up to `generation`, as the coordinator of `epoch` told it. */
+/**
+ * How much of the pool's log a host has: everything up to `generation`, as the coordinator of `epoch` told
+ * it.
+ */
 export interface Position {
   readonly epoch: number;
   readonly generation: number;

@@ -11,8 +11,8 @@ export interface Examined {
 }
 
 /**
- * Reads everything in a database and walks its list of free pages. Of one that is damaged this throws, or ends the
- * whole process, so it is for a process of its own.
+ * Reads everything in a database and walks its list of free pages. Of one that is damaged this throws, or
+ * ends the whole process, so it is for a process of its own.
  */
 export const examineStore = async (folder: string): Promise<Examined> => {
   const durable = lmdbDurable(folder);

@@ -13,7 +13,9 @@ export interface FeedItem {
 /** The latest changes in order, so that a watcher pays for what is new and not for what there is. */
 export interface Feed {
   add(item: FeedItem): void;
-  /** Everything after `generation`, oldest first, or undefined when that is further back than the feed goes. */
+  /**
+   * Everything after `generation`, oldest first, or undefined when that is further back than the feed goes.
+   */
   since(generation: number): readonly FeedItem[] | undefined;
   /** Forgets all: what comes next does not go on from what was there. */
   restart(generation: number): void;

@@ -50,7 +50,8 @@ export const writeGroup = (pipeline: Pipeline, group: readonly Staged[]): WriteG
 };
 
 const storedRow = (schema: Schema, ref: string, { record, created, stored }: Version): StoredRow => {
-  // A copy of what has the right shape already: making an object of ninety fields costs several times as much.
+  // A copy of what has the right shape already: making an object of ninety fields costs several times as
+  // much.
   const fields: Record<string, unknown> = { ...schema.storedDefaults };
   for (const field of schema.storedFields) fields[field] = record[field];
   // A later change in memory only is on no disk: hosts that wrote the row at different times have the same.

@@ -1,5 +1,6 @@
-// What the first pages of an LMDB file say of it. LMDB maps the file into memory and trusts it: of one that ends
-// too early, or whose first pages are not its own, it takes the whole process down, so they are read before.
+// What the first pages of an LMDB file say of it. LMDB maps the file into memory and trusts it: of one that
+// ends too early, or whose first pages are not its own, it takes the whole process down, so they are read
+// before.
 
 /** As much of the file as the two headers need, whatever the size of its pages. */
 export const headerBytes = 1 << 17;
@@ -29,7 +30,10 @@ const readHeader = (bytes: Buffer, offset: number): Header | undefined => {
   };
 };
 
-/** What is wrong with a file that begins with `head` and is `sizeBytes` long, as the end of a sentence about it. */
+/**
+ * What is wrong with a file that begins with `head` and is `sizeBytes` long, as the end of a sentence about
+ * it.
+ */
 export const headerFault = (head: Uint8Array, sizeBytes: bigint): string | undefined => {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
   const first = readHeader(bytes, 0);

@@ -67,7 +67,10 @@ export const lmdbDurable = (folder: string, freeBytes: FreeBytes = async () => r
   };
 };
 
-/** Each write of a failed transaction rejects by itself, with a promise of the cause: all are awaited, one is told. */
+/**
+ * Each write of a failed transaction rejects by itself, with a promise of the cause: all are awaited, one is
+ * told.
+ */
 const allWritten = async (writes: readonly Promise<unknown>[], freeBytes: FreeBytes): Promise<void> => {
   const results = await Promise.allSettled(writes);
   const failed = results.find((result) => result.status === 'rejected');

@@ -5,12 +5,18 @@ import { positionOf } from './replication.ts';
 import type { Pipeline } from './state.ts';
 import type { Tx } from './view.ts';
 
-/** Commits that wait for a host that decides, or for hosts that acknowledge; one more is TOO_MANY_PENDING_TASKS. */
+/**
+ * Commits that wait for a host that decides, or for hosts that acknowledge; one more is
+ * TOO_MANY_PENDING_TASKS.
+ */
 export const commitsWaitingMax = 65_536;
 /** How often a commit is made again because what it read had changed; then it is TOO_BUSY. */
 export const proposalRetriesMax = 64;
 
-/** Commits that are proposed as one; a fault of the host that decides, such as a full disk, is then all of theirs. */
+/**
+ * Commits that are proposed as one; a fault of the host that decides, such as a full disk, is then all of
+ * theirs.
+ */
 export const jobsTogetherMax = 64;
 
 interface Job {
@@ -87,7 +93,9 @@ interface Attempt {
   readonly failed: readonly { readonly job: Job; readonly error: unknown }[];
 }
 
-/** Makes as many as go together. One that fails must leave nothing behind, so those before it are made again. */
+/**
+ * Makes as many as go together. One that fails must leave nothing behind, so those before it are made again.
+ */
 const attemptOf = (pipeline: Pipeline, jobs: readonly Job[]): Attempt => {
   const record = recording(pipeline.tables);
   const base = { ...positionOf(pipeline), generation: pipeline.staged };

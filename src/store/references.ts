@@ -30,7 +30,10 @@ export const pointersOf = (schemas: ReadonlyMap<string, Schema>): Pointers => {
   return grouped(pointers, ({ holding }) => holding.of);
 };
 
-/** Asked of a row that is to go because it has lost what it needs: true keeps it, with what this changed of it. */
+/**
+ * Asked of a row that is to go because it has lost what it needs: true keeps it, with what this changed of
+ * it.
+ */
 export type Spare = (tx: Tx, cls: string, ref: string, record: AnyRecord) => boolean;
 
 export interface Settling {
@@ -40,8 +43,8 @@ export interface Settling {
 }
 
 /**
- * Does to the rows around those that a commit deletes what their fields declare, until nothing follows any more.
- * The cost is that of the rows that name what goes, and of the commit itself.
+ * Does to the rows around those that a commit deletes what their fields declare, until nothing follows any
+ * more. The cost is that of the rows that name what goes, and of the commit itself.
  */
 export const settleReferences = (by: Settling, tx: Tx, draft: Drafting): void => {
   const settled = new Set<Draft>();

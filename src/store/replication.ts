@@ -153,7 +153,10 @@ const weightOfRow = (record: AnyRecord): number =>
 
 type OnStaged = ((changes: readonly Change[]) => void) | undefined;
 
-/** Takes a batch of the host that decides; resolves once it is durable here. Readers see it once it is acknowledged. */
+/**
+ * Takes a batch of the host that decides; resolves once it is durable here. Readers see it once it is
+ * acknowledged.
+ */
 export const applyBatch = (pipeline: Pipeline, batch: Batch, onStaged: OnStaged): Promise<void> => {
   checkMark(batch);
   checkChanges(batch.changes);

@@ -58,7 +58,10 @@ export const schemasOf = (all: readonly AnyClass[]): ReadonlyMap<string, Schema>
   return new Map(all.map((cls) => [cls.name, schemaOf(cls, classes)]));
 };
 
-/** Rows that must change when one goes are found by an index, where the one that goes does not name them itself. */
+/**
+ * Rows that must change when one goes are found by an index, where the one that goes does not name them
+ * itself.
+ */
 const indexOf = (name: string, field: Field): readonly (readonly [string, Holding])[] => {
   const follows = field.gone === 'cleared' || field.gone === 'goes too';
   const wanted = field.indexed === true || (follows && field.inverse === undefined);

@@ -22,7 +22,10 @@ export interface Pipeline {
   readonly waiters: Set<{ readonly generation: number; readonly wake: () => void }>;
   /** Where commits go that this host decides. */
   appending: Appending;
-  /** Counts the times that another host began to decide, or this one: what was appended before is not acknowledged after. */
+  /**
+   * Counts the times that another host began to decide, or this one: what was appended before is not
+   * acknowledged after.
+   */
   term: number;
   /** The pool has everything up to this generation for good. */
   acknowledged: number;
@@ -67,11 +70,17 @@ export interface Received {
   readonly epochs: Epochs;
   readonly horizon: number;
   readonly generationMax: number;
-  /** `rows`: takes the place of everything; `memory`: brings what lives in memory only to a host that just started. */
+  /**
+   * `rows`: takes the place of everything; `memory`: brings what lives in memory only to a host that just
+   * started.
+   */
   readonly afresh?: 'rows' | 'memory' | undefined;
   /** The host had just started, and had nothing yet of what lives in memory only. */
   readonly cold: boolean;
-  /** What waited to be acknowledged when a copy came, which may not have it. It fails once the copy is written. */
+  /**
+   * What waited to be acknowledged when a copy came, which may not have it. It fails once the copy is
+   * written.
+   */
   readonly replaced?: readonly (readonly Staged[])[];
 }
 

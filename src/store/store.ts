@@ -18,8 +18,8 @@ import type { Change, Version } from './version.ts';
 import type { Tx, View } from './view.ts';
 
 /**
- * The pool's rows, as actors and the edge see them. All of them are in memory; what must survive is on disk, and in
- * the pool's log, before it is seen. Who leads is none of their business: see `Replica`.
+ * The pool's rows, as actors and the edge see them. All of them are in memory; what must survive is on disk,
+ * and in the pool's log, before it is seen. Who leads is none of their business: see `Replica`.
  */
 export interface Store extends Pick<Committing, 'commit'> {
   readonly schemas: ReadonlyMap<string, Schema>;
@@ -55,7 +55,10 @@ export interface StoreOptions {
   readonly spare?: Spare;
   /** Told of rows that a staged commit changed, before it is durable. */
   readonly onStaged?: (changes: readonly Change[]) => void;
-  /** Keeps what this host had and the pool lacks, before a copy takes its place. Rejecting keeps what is there. */
+  /**
+   * Keeps what this host had and the pool lacks, before a copy takes its place. Rejecting keeps what is
+   * there.
+   */
   readonly setAside?: SetAside;
   readonly tombstonesMax?: number;
 }

@@ -15,7 +15,10 @@ export interface Table {
   readonly count: number;
   /** The entry of a row, made when there is none. */
   entry(ref: string): Entry;
-  /** Makes `version` what the next decision builds on. An entry without versions is kept until it is published. */
+  /**
+   * Makes `version` what the next decision builds on. An entry without versions is kept until it is
+   * published.
+   */
   stage(entry: Entry, version: Version | undefined): void;
   /** Makes `version` what readers see. An entry without versions is dropped. */
   publish(entry: Entry, version: Version | undefined): void;

@@ -38,7 +38,9 @@ export interface Drafting {
 
 type Tables = ReadonlyMap<string, Table>;
 
-/** What a transaction knows of a class: its rows before, and the ones that it has looked at to change them. */
+/**
+ * What a transaction knows of a class: its rows before, and the ones that it has looked at to change them.
+ */
 interface RowsOfClass {
   readonly table: Table;
   readonly drafts: Map<string, Draft>;
@@ -130,7 +132,10 @@ export const drafting = (tables: Tables): Drafting => {
     for (const far of is) if (!was.includes(far)) relink(relation, far, ref, true);
   };
 
-  /** Throws where a map has an empty key, as clients know it, and INVALID_VALUE where the field, the row with it or all that is written is beyond its limit. */
+  /**
+   * Throws where a map has an empty key, as clients know it, and INVALID_VALUE where the field, the row with
+   * it or all that is written is beyond its limit.
+   */
   const note = (draft: Draft, { cls }: Schema, field: string, value: unknown): void => {
     if (value instanceof Map && value.has('')) throw typeFault(`A key of ${field} is empty`);
     const bytes = measured(cls.fields[field]?.type as Type<unknown>, value, field);

@@ -10,8 +10,9 @@ export interface Version {
   /** False: the row is gone after a restart. */
   readonly durable: boolean;
   /**
-   * Generation of the newest change that is on disk, or will be, and the one that the row bears there. Older than
-   * `modified` when the newest change lives in memory only, 0 when nothing is on disk; the same on all hosts.
+   * Generation of the newest change that is on disk, or will be, and the one that the row bears there. Older
+   * than `modified` when the newest change lives in memory only, 0 when nothing is on disk; the same on all
+   * hosts.
    */
   readonly stored: number;
   /** The row as it goes over the wire, made by the first reader that wants it. */
@@ -19,7 +20,10 @@ export interface Version {
   json?: Buffer;
 }
 
-/** A row: what readers see and what the next decision builds on. They differ while a commit is on its way to disk. */
+/**
+ * A row: what readers see and what the next decision builds on. They differ while a commit is on its way to
+ * disk.
+ */
 export interface Entry {
   readonly cls: string;
   readonly ref: string;

@@ -1,7 +1,9 @@
 import type { ClassName, RecordNamed } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
 
-/** Reading rows by class name. A view of the committed rows is what clients see; a decision sees the latest. */
+/**
+ * Reading rows by class name. A view of the committed rows is what clients see; a decision sees the latest.
+ */
 export interface View {
   get<C extends ClassName>(cls: C, ref: Ref<C>): RecordNamed<C> | undefined;
   /** Throws HANDLE_INVALID when there is no such row. */

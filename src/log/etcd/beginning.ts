@@ -8,8 +8,8 @@ import { type Term, TermOver, under } from './term.ts';
 const beginMs = 30_000;
 
 /**
- * Puts what this host has into the cluster, as the beginning of the pool's log there. What is there without its
- * beginning is of an attempt that ended early, and is removed first. All under this host's token.
+ * Puts what this host has into the cluster, as the beginning of the pool's log there. What is there without
+ * its beginning is of an attempt that ended early, and is removed first. All under this host's token.
  */
 export const begin = async (
   context: EtcdContext,

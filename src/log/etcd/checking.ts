@@ -6,8 +6,8 @@ import { sameKey } from './layout.ts';
 import { pack, unpackCheck } from './records.ts';
 import { type Term, under, wait } from './term.ts';
 
-// Every host takes a digest of its rows at one generation: a group asks for it with its own write, so that it comes
-// to each host right after that group. The leader then says what its own is.
+// Every host takes a digest of its rows at one generation: a group asks for it with its own write, so that it
+// comes to each host right after that group. The leader then says what its own is.
 
 /** What a group asks for beside its rows, when it is time. */
 export const askCheck = ({ checks, layout }: EtcdContext, generation: number): readonly Operation[] =>
@@ -33,7 +33,10 @@ export const tellCheck = async (context: EtcdContext, term: Term, generation: nu
 const takeDigest = ({ replica, clock }: EtcdContext): Promise<string> =>
   digestOf(replica.copy(), () => wait(clock, 0));
 
-/** A follower's part. Throws where its rows are not those of the leader. `idle`: all that came before is written. */
+/**
+ * A follower's part. Throws where its rows are not those of the leader. `idle`: all that came before is
+ * written.
+ */
 export const checkAsked = async (
   context: EtcdContext,
   events: readonly WatchEvent[],

@@ -20,7 +20,10 @@ export interface EtcdContext {
   readonly checks: Checks;
 }
 
-/** The replica is in line with the log up to `generation`, which is of `revision`; undefined: it must be read anew. */
+/**
+ * The replica is in line with the log up to `generation`, which is of `revision`; undefined: it must be read
+ * anew.
+ */
 export interface Place {
   at: { readonly revision: number; readonly generation: number } | undefined;
 }

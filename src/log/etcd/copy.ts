@@ -18,8 +18,8 @@ export class NoLog extends Error {
 export class LogWentBack extends Error {
   constructor(has: number, had: number) {
     super(
-      `The etcd cluster has the log of the pool up to generation ${has}, and had it up to ${had}: it was put back to ` +
-        'an older state. Restore the newest one, or begin anew with what this host has.',
+      `The etcd cluster has the log of the pool up to generation ${has}, and had it up to ${had}: it ` +
+        'was put back to an older state. Restore the newest one, or begin anew with what this host has.',
     );
     this.name = 'LogWentBack';
   }

@@ -87,7 +87,8 @@ export const electionOf = (
 };
 
 const advice = (text: string): string =>
-  `The pool's log cannot be reached (${text}). It goes on by itself once a majority of the etcd members can be reached.`;
+  `The pool's log cannot be reached (${text}). It goes on by itself once a majority of the etcd members ` +
+  `can be reached.`;
 
 interface State {
   now: Leadership;
@@ -142,8 +143,8 @@ const examine = async ({ context, options, state }: Round): Promise<void> => {
   const format: Format | undefined = kv && unpackFormat(kv.value);
   if (format === undefined && !options.mayBegin()) {
     throw waitsFor(
-      'The etcd cluster has no log of this pool: give the endpoints of the one that has, or let the host that last led ' +
-        'the pool begin it there',
+      'The etcd cluster has no log of this pool: give the endpoints of the one that has, or let the ' +
+        'host that last led the pool begin it there',
     );
   }
   if (format !== undefined && format.format > formatNumber) {
@@ -237,7 +238,8 @@ const lead = async (one: Round): Promise<void> => {
     term.assert();
     if (replica.position.generation !== term.newest.generation) {
       throw waitsFor(
-        `This host has the log up to ${replica.position.generation}, and it goes up to ${term.newest.generation}`,
+        `This host has the log up to ${replica.position.generation}, and it goes up to ` +
+          `${term.newest.generation}`,
       );
     }
     journal.info({ host: self.host, epoch: term.epoch }, 'This host may lead its pool');

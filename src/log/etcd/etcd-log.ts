@@ -103,7 +103,8 @@ const promote = async ({ self }: EtcdContext, election: Election): Promise<void>
   if (now.kind === 'here') return;
   if (now.kind === 'other') {
     throw new Fault('OPERATION_NOT_ALLOWED', [
-      `${now.host} coordinates the pool. To make ${self.host} the coordinator call pool.designate_new_master on it.`,
+      `${now.host} coordinates the pool. To make ${self.host} the coordinator call ` +
+        `pool.designate_new_master on it.`,
     ]);
   }
   if (now.why !== undefined) throw now.why;

@@ -29,7 +29,10 @@ export const etcdLogLimits: EtcdLogLimits = {
   revisionsUnderWayMax: 64,
 };
 
-/** Part of the lease after which this host no longer counts as leader, from when it sent what last confirmed it. */
+/**
+ * Part of the lease after which this host no longer counts as leader, from when it sent what last confirmed
+ * it.
+ */
 export const leasePartMax = 0.75;
 
 // What a cluster must take in one transaction. What waits is cut to it; one commit that is over it fails.

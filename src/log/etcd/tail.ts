@@ -7,7 +7,9 @@ import { sameKey } from './layout.ts';
 import { unpackNewest, unpackRow } from './records.ts';
 import { wait } from './term.ts';
 
-/** What the replica got does not go on from what it has: something is missing, or is not as it was written. */
+/**
+ * What the replica got does not go on from what it has: something is missing, or is not as it was written.
+ */
 class Gap extends Error {
   constructor(why: string) {
     super(why);
@@ -170,7 +172,10 @@ const applyRevision = (
   return applied;
 };
 
-/** A watch that was cut says nothing: what has been written for as long as a poll takes and did not come is missing. */
+/**
+ * A watch that was cut says nothing: what has been written for as long as a poll takes and did not come is
+ * missing.
+ */
 const poll = (context: EtcdContext, fail: (error: unknown) => void): (() => void) => {
   const { clock, limits, place } = context;
   const ended = new AbortController();

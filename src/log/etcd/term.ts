@@ -63,7 +63,10 @@ const revoke = (etcd: Etcd, lease: bigint, timeoutMs: number): Promise<void> =>
   // It ends by itself too.
   etcd.leaseRevoke(lease, { timeoutMs }).catch(() => undefined);
 
-/** Puts this host's name where the leader's is. An attempt that may have been made is looked for before it counts. */
+/**
+ * Puts this host's name where the leader's is. An attempt that may have been made is looked for before it
+ * counts.
+ */
 const take = async (context: EtcdContext, lease: bigint): Promise<Won | undefined> => {
   const { etcd, layout, limits, self } = context;
   const coordinator = { key: layout.coordinator };

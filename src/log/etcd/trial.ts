@@ -9,7 +9,8 @@ const flags = `--max-txn-ops ${operationsMax} --max-request-bytes ${requestBytes
 
 /**
  * Asks the cluster for what must not be done, as large as the log may ask: a comparison that is false must be
- * refused, or no fence holds, and what is too large must not come up with a commit. Nothing is written either way.
+ * refused, or no fence holds, and what is too large must not come up with a commit. Nothing is written either
+ * way.
  */
 export const tryCluster = async (etcd: Etcd, { trial }: Layout, timeoutMs: number): Promise<void> => {
   const isThere = {
@@ -27,12 +28,14 @@ export const tryCluster = async (etcd: Etcd, { trial }: Layout, timeoutMs: numbe
       .catch((error: unknown) => {
         if (!(error instanceof EtcdFailure) || error.reason !== 'too-large') throw error;
         throw refusal(
-          `The etcd cluster takes too little in one transaction. Start its members with ${flags}, and try again.`,
+          `The etcd cluster takes too little in one transaction. Start its members with ${flags}, and try ` +
+            `again.`,
         );
       });
     if (succeeded) {
       throw refusal(
-        'The etcd cluster did what it was told to do only where a comparison holds which does not: it must not be used.',
+        'The etcd cluster did what it was told to do only where a comparison holds which does not: it ' +
+          'must not be used.',
       );
     }
   }

@@ -2,8 +2,8 @@ import type { Appending } from '../../store/appending.ts';
 import type { Batch } from '../../store/batch.ts';
 
 /**
- * What the leader of an epoch adds to its log: first on its own disk, then handed to followers, and acknowledged once
- * as many of them have it as must.
+ * What the leader of an epoch adds to its log: first on its own disk, then handed to followers, and
+ * acknowledged once as many of them have it as must.
  */
 export interface PrimaryAppending extends Appending {
   /** Called with each group once it is on this host's disk. */

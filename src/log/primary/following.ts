@@ -4,8 +4,8 @@ import { countOf, fieldsOf, flagOf } from '../../pool/protocol.ts';
 import type { Replica } from '../../store/replica.ts';
 
 /**
- * Takes from the leader what this host lacks, which from then on sends what follows. Resolves with the generation from
- * which on readers here have seen all that the leader had.
+ * Takes from the leader what this host lacks, which from then on sends what follows. Resolves with the
+ * generation from which on readers here have seen all that the leader had.
  */
 export const catchUp = async (
   { mesh, limits }: PoolContext,

@@ -11,8 +11,9 @@ import { promote } from './promoting.ts';
 import { seek } from './seeking.ts';
 import { endTerm, heard, invite, lose, type Primary, type PrimaryOptions, stateOf } from './term.ts';
 
-// The log of pools that elect nobody: the leader's disk is the log, and the others follow it. Who leads changes only
-// by an operator's order; a host that led and comes back leads again once it is sure that nobody else was made to.
+// The log of pools that elect nobody: the leader's disk is the log, and the others follow it. Who leads
+// changes only by an operator's order; a host that led and comes back leads again once it is sure that nobody
+// else was made to.
 
 export const primaryLog = (context: PoolContext, options: PrimaryOptions): Log => {
   const { mesh, clock } = context;

@@ -20,8 +20,8 @@ import { begin, namesOf, type Primary, stateOf } from './term.ts';
 export const handOverMsMax = 20_000;
 
 /**
- * Leads once every host whose word counts has promised that it will not. Answers why it may not, or nothing. Whoever
- * promises forgets that it may have everything, so that of several that could lead at most one does.
+ * Leads once every host whose word counts has promised that it will not. Answers why it may not, or nothing.
+ * Whoever promises forgets that it may have everything, so that of several that could lead at most one does.
  */
 export const claim = async (
   primary: Primary,
@@ -112,7 +112,10 @@ const takeFrom = async (primary: Primary, leader: Ref<'host'>): Promise<string |
   } catch (error) {
     const why = error instanceof MeshFailure ? error.message : asFault(error).message;
     const name = namesOf(primary.context)(leader);
-    return `${name} coordinates the pool and did not hand over (${why}): call pool.designate_new_master there. ${howToInsist}`;
+    return (
+      `${name} coordinates the pool and did not hand over (${why}): call pool.designate_new_master ` +
+      `there. ${howToInsist}`
+    );
   }
 };
 

@@ -4,8 +4,8 @@ import type { Complete } from '../../pool/state.ts';
 import type { Position } from '../../store/epochs.ts';
 import type { Answer } from './asking.ts';
 
-// When a host may lead without an order that is insisted upon. Pure: what a host knows goes in, why it may not comes
-// out.
+// When a host may lead without an order that is insisted upon. Pure: what a host knows goes in, why it may
+// not comes out.
 
 export interface Known {
   readonly host: Ref<'host'>;
@@ -58,16 +58,21 @@ export const lossOf = (
   return [
     `This host has the pool's changes up to generation ${generation} of epoch ${epoch}, and ${heard}.`,
     short > 0
-      ? `The coordinator stopped at generation ${complete?.generation}: ${short} generations are missing here.`
+      ? `The coordinator stopped at generation ${complete?.generation}: ${short} generations are missing ` +
+        `here.`
       : 'Changes that the coordinator answered after that may be missing.',
     ...ahead.map((one) => {
       const more = one.position.epoch === epoch ? ` (${one.position.generation - generation} more)` : '';
-      return `${nameOf(one.host)} is at generation ${one.position.generation} of epoch ${one.position.epoch}${more}: order that one instead.`;
+      return (
+        `${nameOf(one.host)} is at generation ${one.position.generation} of epoch ` +
+        `${one.position.epoch}${more}: order that one instead.`
+      );
     }),
     ...(missing.length === 0
       ? []
       : [
-          `Not answering: ${missing.map(nameOf).join(', ')}; what they have and this host lacks is lost to the pool.`,
+          `Not answering: ${missing.map(nameOf).join(', ')}; what they have and this host lacks is lost ` +
+            `to the pool.`,
         ]),
   ].join(' ');
 };

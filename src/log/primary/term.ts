@@ -81,7 +81,8 @@ export const begin = async (primary: Primary, epoch: number, alert?: string): Pr
 
 const outrun = (): Fault =>
   new Fault('INTERNAL_ERROR', [
-    'Another host became the coordinator at the same time: see which one does, and repeat the call if it is none',
+    'Another host became the coordinator at the same time: see which one does, and repeat the call if it ' +
+      'is none',
   ]);
 
 const termOf = (primary: Primary, epoch: number): Term => {

@@ -50,7 +50,7 @@ const actsOf = (world: World): { violation: string | undefined } => {
       const first = by.get(epoch) ?? host.name;
       by.set(epoch, first);
       if (epoch < newest)
-        found.violation ??= `${host.name} acknowledges in epoch ${epoch} after ${by.get(newest)} in ${newest}`;
+        found.violation ??= `${host.name} acknowledges in ${epoch} after ${by.get(newest)} in ${newest}`;
       if (first !== host.name)
         found.violation ??= `${first} and ${host.name} both acknowledge in epoch ${epoch}`;
       newest = Math.max(newest, epoch);
@@ -118,7 +118,9 @@ const difference = (one: Host, two: Host): string | undefined => {
       const names = `${cls}/${ref} of ${one.name} and of ${two.name}`;
       if (mine === undefined || its === undefined) return `${names}: only one has it`;
       if (mine.modified !== its.modified || mine.created !== its.created) {
-        return `${names}: of ${mine.modified} and ${its.modified}, made in ${mine.created} and ${its.created}`;
+        return (
+          `${names}: of ${mine.modified} and ${its.modified}, made in ${mine.created} and ` + `${its.created}`
+        );
       }
       const field = Object.keys(mine.record).find((name) => !same(mine.record[name], its.record[name]));
       if (field !== undefined) return `${names}: ${field} differs`;
@@ -173,8 +175,8 @@ export const setAsideOf = async (world: World): Promise<SetAside> => {
 const lost = 'no acknowledged write is lost';
 
 /**
- * At the end: nothing that a client was told, or shown, is missing. What an order cost that was insisted upon must be
- * where the host that had answered it has set it aside.
+ * At the end: nothing that a client was told, or shown, is missing. What an order cost that was insisted upon
+ * must be where the host that had answered it has set it aside.
  */
 export const checkEnd = (world: World, told: Answered, { configs, refs }: SetAside): void => {
   const isExcused = (vm: string, key: string, present: boolean): boolean =>

@@ -1,7 +1,9 @@
 import type { PathConditions } from '../mesh-paths.ts';
 import type { SeededRandom } from '../random.ts';
 
-/** What one simulation is made of: all that chance decides before it begins. Every trouble has its name here. */
+/**
+ * What one simulation is made of: all that chance decides before it begins. Every trouble has its name here.
+ */
 export interface SimulationOptions {
   readonly hosts: number;
   readonly vms: number;
@@ -33,7 +35,9 @@ export type Trouble =
   | 'crash of the coordinator'
   /** The machine loses its power, and what its disk had not synced. */
   | 'power'
-  /** The hypervisor's daemon of a host ends, whatever it is doing; guests go on, and the host starts another. */
+  /**
+   * The hypervisor's daemon of a host ends, whatever it is doing; guests go on, and the host starts another.
+   */
   | 'crash of the daemon'
   /** Nothing of the process happens for a while. */
   | 'pause'

@@ -18,7 +18,9 @@ import { fingerprintOf, simulatedCertificate } from '../memory-mesh.ts';
 import { type SeededRandom, seededRandom } from '../random.ts';
 import { virtualClock } from '../virtual-clock.ts';
 
-/** A pool as it was set up before a simulation begins: hosts that have joined, a shared repository and VMs. */
+/**
+ * A pool as it was set up before a simulation begins: hosts that have joined, a shared repository and VMs.
+ */
 export interface Past {
   readonly hosts: readonly PastHost[];
   readonly vms: readonly PastVm[];

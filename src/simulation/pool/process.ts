@@ -84,7 +84,9 @@ export const stateFile = `${stateFolder}/pool.json`;
 
 const same = <T>(part: T): T => part;
 
-/** Resolves once the host serves clients. What it has is there before, for whoever looks at it from outside. */
+/**
+ * Resolves once the host serves clients. What it has is there before, for whoever looks at it from outside.
+ */
 export const startProcess = async (
   options: ProcessOptions,
   born: (process: Process) => void,

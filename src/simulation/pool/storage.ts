@@ -13,9 +13,9 @@ import type { MemoryDisk } from '../memory-disk.ts';
 const waitingMax = 256;
 
 /**
- * The storage of a simulated machine as one process has it: simulated repositories, whose disks are given to guests by
- * the real rules of datapaths. The repositories refuse nobody who attaches a disk: that two hosts write to one is for the
- * rest to prevent.
+ * The storage of a simulated machine as one process has it: simulated repositories, whose disks are given to
+ * guests by the real rules of datapaths. The repositories refuse nobody who attaches a disk: that two hosts
+ * write to one is for the rest to prevent.
  */
 export const processStorage = async (given: {
   readonly repositories: Storage;

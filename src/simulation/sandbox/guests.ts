@@ -18,7 +18,10 @@ import { addressesOf, devicesOf, type Guest, isLive, newGuest, stateOf } from '.
 import type { GuestDisks } from '../volumes.ts';
 import { datapathOf, type GuestPower, guestPower, live, storageError } from './guest-power.ts';
 
-/** The hypervisor of one simulated host: guests are entries of a table that do nothing, unless a test has them. */
+/**
+ * The hypervisor of one simulated host: guests are entries of a table that do nothing, unless a test has
+ * them.
+ */
 export interface Guests extends Hypervisor {
   /** A guest that runs does this by itself. False when there is none. */
   act(vm: string, what: GuestAct): boolean;

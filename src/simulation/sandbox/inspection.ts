@@ -6,7 +6,10 @@ import type { Store } from '../../store/store.ts';
 import type { RunningHost } from './host.ts';
 import type { PoolHost } from './rows.ts';
 
-/** What the hosts of a simulated pool do now. They share one store, so there is one place in its log and no link. */
+/**
+ * What the hosts of a simulated pool do now. They share one store, so there is one place in its log and no
+ * link.
+ */
 export const sandboxInspector = (given: {
   readonly clock: Clock;
   readonly store: Store;

@@ -66,7 +66,10 @@ export interface Sandbox {
   readonly consoles: Pick<Network, 'connect'> & Pick<Hypervisor, 'stat'>;
   /** Takes hosts down and boots them at their times. */
   plan(outages: readonly Outage[]): void;
-  /** Takes a host's power away, and with it all its guests. False for the coordinator, and when it is off already. */
+  /**
+   * Takes a host's power away, and with it all its guests. False for the coordinator, and when it is off
+   * already.
+   */
   down(name: string): boolean;
   /** Boots a host that is off; resolves once it is back. False when it is on. */
   up(name: string): Promise<boolean>;
@@ -232,7 +235,9 @@ const powerOf = ({ world, hosts, running, silentMs: waitMs }: Running) => {
   };
 };
 
-/** Where guests say who they are. Their consoles are no sockets, so there can be one for each of thousands. */
+/**
+ * Where guests say who they are. Their consoles are no sockets, so there can be one for each of thousands.
+ */
 const guestConsoles = (running: ReadonlyMap<string, RunningHost>): Sandbox['consoles'] => ({
   stat: async (vm) => {
     for (const { guests } of running.values()) {

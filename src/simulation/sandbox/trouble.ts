@@ -63,7 +63,10 @@ export const troublesOf = (clock: Clock, random: SeededRandom): Troubles => {
   };
 };
 
-/** The same behaviours, whose handlers meet trouble before they do anything. `nameOf`: of the host that does it. */
+/**
+ * The same behaviours, whose handlers meet trouble before they do anything. `nameOf`: of the host that does
+ * it.
+ */
 export const troubled = (
   behaviours: readonly Behaviour<any>[],
   troubles: Troubles,
