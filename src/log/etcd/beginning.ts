@@ -3,7 +3,7 @@ import type { Batch, CopyPiece } from '../../store/batch.ts';
 import type { EtcdContext } from './context.ts';
 import { operationBytes, operationsMax, ownOperationsMax, requestBytesMax } from './limits.ts';
 import { type Format, formatNumber, type Newest, pack } from './records.ts';
-import { type Term, TermOver, under } from './term.ts';
+import { type Tenure, TenureOver, under } from './tenure.ts';
 
 const beginMs = 30_000;
 
@@ -13,23 +13,23 @@ const beginMs = 30_000;
  */
 export const begin = async (
   context: EtcdContext,
-  term: Term,
+  tenure: Tenure,
   format: Omit<Format, 'format'>,
 ): Promise<void> => {
   const { replica, layout, etcd, place } = context;
   const send = async (success: readonly Operation[], absent = false): Promise<number> => {
-    term.assert();
+    tenure.assert();
     const isBegun = { key: layout.format, target: compareTarget.create, createRevision: 0 } as const;
     const txn: Txn = {
       compare: [
-        under(layout.coordinator, term.token),
+        under(layout.coordinator, tenure.token),
         ...(absent ? [{ ...isBegun, result: compareResult.equal }] : []),
       ],
       success,
       failure: [],
     };
     const { succeeded, header } = await etcd.txn(txn, { timeoutMs: beginMs });
-    if (!succeeded) throw new TermOver('another host took over while the log began');
+    if (!succeeded) throw new TenureOver('another host took over while the log began');
     return header.revision;
   };
   await send([{ deleteRange: layout.rows }], true);
@@ -46,7 +46,7 @@ export const begin = async (
     ],
     true,
   );
-  term.newest = { revision, generation: newest.generation };
+  tenure.newest = { revision, generation: newest.generation };
   place.at = { revision, generation: newest.generation };
 };
 

@@ -4,7 +4,7 @@ import type { EtcdContext } from './context.ts';
 import { digestOf } from './digest.ts';
 import { sameKey } from './layout.ts';
 import { pack, unpackCheck } from './records.ts';
-import { type Term, under, wait } from './term.ts';
+import { type Tenure, under, wait } from './tenure.ts';
 
 // Every host takes a digest of its rows at one generation: a group asks for it with its own write, so that it
 // comes to each host right after that group. The leader then says what its own is.
@@ -14,14 +14,14 @@ export const askCheck = ({ checks, layout }: EtcdContext, generation: number): r
   checks.due ? [{ put: { key: layout.check, value: pack({ generation, digest: '' }) } }] : [];
 
 /** The group that asked is on this host's disk: its digest is taken now, and told when it is known. */
-export const tellCheck = async (context: EtcdContext, term: Term, generation: number): Promise<void> => {
+export const tellCheck = async (context: EtcdContext, tenure: Tenure, generation: number): Promise<void> => {
   const { etcd, layout, checks, limits } = context;
   checks.due = false;
   const digest = await takeDigest(context);
   const value = pack({ generation, digest });
   await etcd.txn(
     {
-      compare: [under(layout.coordinator, term.token)],
+      compare: [under(layout.coordinator, tenure.token)],
       success: [{ put: { key: layout.check, value } }],
       failure: [],
     },

@@ -5,7 +5,7 @@ import { begin } from './beginning.ts';
 import type { EtcdContext } from './context.ts';
 import { type Format, formatNumber, unpackCoordinator, unpackFormat, unpackNext } from './records.ts';
 import { tail } from './tail.ts';
-import { stand, type Term, wait } from './term.ts';
+import { stand, type Tenure, wait } from './tenure.ts';
 import { tryCluster } from './trial.ts';
 
 export interface ElectionOptions {
@@ -24,7 +24,7 @@ export interface ElectionOptions {
 /** Looks who leads, and stands where nobody does, until it is stopped. */
 export interface Election {
   readonly now: Leadership;
-  readonly term: Term | undefined;
+  readonly tenure: Tenure | undefined;
   /** Stands at once where nobody leads, whoever was to be next. */
   hurry(): void;
   stop(): Promise<void>;
@@ -41,7 +41,7 @@ export const electionOf = (
   const life = new AbortController();
   const state: State = {
     now: { kind: 'none' },
-    term: undefined,
+    tenure: undefined,
     hurried: false,
     wake: () => {},
     examined: false,
@@ -70,8 +70,8 @@ export const electionOf = (
     get now() {
       return state.now;
     },
-    get term() {
-      return state.term;
+    get tenure() {
+      return state.tenure;
     },
     hurry: () => {
       state.hurried = true;
@@ -80,7 +80,7 @@ export const electionOf = (
     stop: async () => {
       life.abort();
       state.wake();
-      await state.term?.end('it stops');
+      await state.tenure?.end('it stops');
       await running;
     },
   };
@@ -92,7 +92,7 @@ const advice = (text: string): string =>
 
 interface State {
   now: Leadership;
-  term: Term | undefined;
+  tenure: Tenure | undefined;
   hurried: boolean;
   wake: () => void;
   examined: boolean;
@@ -218,41 +218,41 @@ const lead = async (one: Round): Promise<void> => {
   const epochBase = state.format?.epochBase ?? options.epoch();
   const won = await stand(context, epochBase);
   if (won === undefined) return;
-  const { term, newest } = won;
-  state.term = term;
+  const { tenure, newest } = won;
+  state.tenure = tenure;
   state.hurried = false;
   const end = (why: string): Promise<void> => {
-    state.term = undefined;
-    return term.end(why);
+    state.tenure = undefined;
+    return tenure.end(why);
   };
   try {
     if (newest === undefined) {
       if (state.format !== undefined)
         throw waitsFor('The etcd cluster has lost the log of this pool: restore it');
-      await begin(context, term, { epochBase, clusterId: await clusterOf(context) });
+      await begin(context, tenure, { epochBase, clusterId: await clusterOf(context) });
     } else if (state.format === undefined) return await end('the log began meanwhile');
     else {
       await replica.receive();
-      await tail(context, { signal: term.over, until: newest.value.generation });
+      await tail(context, { signal: tenure.over, until: newest.value.generation });
     }
-    term.assert();
-    if (replica.position.generation !== term.newest.generation) {
+    tenure.assert();
+    if (replica.position.generation !== tenure.newest.generation) {
       throw waitsFor(
         `This host has the log up to ${replica.position.generation}, and it goes up to ` +
-          `${term.newest.generation}`,
+          `${tenure.newest.generation}`,
       );
     }
-    journal.info({ host: self.host, epoch: term.epoch }, 'This host may lead its pool');
-    tell({ kind: 'here', epoch: term.epoch });
+    journal.info({ host: self.host, epoch: tenure.epoch }, 'This host may lead its pool');
+    tell({ kind: 'here', epoch: tenure.epoch });
     await new Promise<void>((resolve) => {
-      if (term.over.aborted) resolve();
-      else term.over.addEventListener('abort', () => resolve(), { once: true });
+      if (tenure.over.aborted) resolve();
+      else tenure.over.addEventListener('abort', () => resolve(), { once: true });
     });
   } catch (error) {
     await end(error instanceof Error ? error.message : String(error));
     throw error;
   } finally {
-    state.term = undefined;
+    state.tenure = undefined;
     tell({ kind: 'none' });
   }
 };

@@ -52,7 +52,7 @@ export const etcdLog = (options: EtcdLogOptions): Log => {
   });
   return {
     engine: 'etcd',
-    ...appendingOf(context, () => election?.term),
+    ...appendingOf(context, () => election?.tenure),
     follow: async (_leader, _replica, synced, signal) => {
       // One at a time: what the one before took must be on disk before the next looks where the replica is.
       const before = following;
@@ -68,8 +68,8 @@ export const etcdLog = (options: EtcdLogOptions): Log => {
       return () => listeners.delete(told);
     },
     heard: async (epoch) => {
-      const term = election?.term;
-      if (term !== undefined && epoch > term.epoch) await term.end(`a host obeys epoch ${epoch}`);
+      const tenure = election?.tenure;
+      if (tenure !== undefined && epoch > tenure.epoch) await tenure.end(`a host obeys epoch ${epoch}`);
     },
     promote: () => promote(context, begin()),
     handOver: (to) => handOver(context, election, to),
@@ -117,8 +117,8 @@ const handOver = async (
   to: Ref<'host'>,
 ): Promise<void> => {
   const { etcd, layout, limits, self } = context;
-  const term = election?.term;
-  if (term === undefined) throw new Fault('HOST_IS_SLAVE', []);
+  const tenure = election?.tenure;
+  if (tenure === undefined) throw new Fault('HOST_IS_SLAVE', []);
   if (to === self.host) return;
   const lease = await etcd.leaseGrant(limits.handOverSeconds, { timeoutMs: limits.callMs });
   const put = { key: layout.next, value: pack({ host: to }), lease: lease.id };
@@ -127,7 +127,7 @@ const handOver = async (
     if (!(error instanceof EtcdFailure)) throw error;
     throw new Fault('INTERNAL_ERROR', [`The lead was not handed over: ${error.message}. Try again.`]);
   });
-  await term.end(`it hands over to ${to}`);
+  await tenure.end(`it hands over to ${to}`);
 };
 
 const statusOf = ({ place, checks, etcd }: EtcdContext, election: Election | undefined): string => {

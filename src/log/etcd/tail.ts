@@ -5,7 +5,7 @@ import type { EtcdContext } from './context.ts';
 import { readAnew, readNewest } from './copy.ts';
 import { sameKey } from './layout.ts';
 import { unpackNewest, unpackRow } from './records.ts';
-import { wait } from './term.ts';
+import { wait } from './tenure.ts';
 
 /**
  * What the replica got does not go on from what it has: something is missing, or is not as it was written.

@@ -6,7 +6,7 @@ import type { Who } from './asking.ts';
 import { copiesOf } from './copies.ts';
 import { handOver } from './handing-over.ts';
 import { handOverMsMax } from './promoting.ts';
-import { begin, heard, lose, obey, type Primary, stateOf, type Term } from './term.ts';
+import { begin, heard, lose, obey, type Primary, stateOf, type Tenure } from './tenure.ts';
 
 /** What this host answers the others, until the returned function is called. */
 export const answerOthers = (primary: Primary): (() => void) => {
@@ -25,9 +25,9 @@ export const answerOthers = (primary: Primary): (() => void) => {
   };
 };
 
-const whoIs = ({ context, term, now }: Primary): Who => ({
+const whoIs = ({ context, tenure, now }: Primary): Who => ({
   epoch: context.state.current?.epoch ?? 0,
-  leads: term?.opened === true && term.epoch === context.state.current?.epoch,
+  leads: tenure?.opened === true && tenure.epoch === context.state.current?.epoch,
   leader: now.kind === 'other' ? now.host : '',
   position: context.replica.position,
 });
@@ -39,7 +39,7 @@ const answerWho = (primary: Primary): readonly (() => void)[] => {
     mesh.serve('claim', async (payload) => {
       const epoch = countOf(fieldsOf(payload)['epoch']);
       await heard(primary, epoch);
-      const free = !primary.busy && primary.term === undefined && primary.now.kind !== 'other';
+      const free = !primary.busy && primary.tenure === undefined && primary.now.kind !== 'other';
       if (!free || epoch < stateOf(primary).epoch) return { ...whoIs(primary), promises: false };
       // It is on disk before it is promised: this host does not lead any more by what it knew.
       const { complete, ...rest } = stateOf(primary);
@@ -52,9 +52,9 @@ const answerWho = (primary: Primary): readonly (() => void)[] => {
 /** As the leader. */
 const answerFollowers = (primary: Primary): readonly (() => void)[] => {
   const { mesh, replica } = primary.context;
-  const leading = (): Term => {
-    const { term } = primary;
-    if (term?.opened === true) return term;
+  const leading = (): Tenure => {
+    const { tenure } = primary;
+    if (tenure?.opened === true) return tenure;
     throw new Fault('HOST_IS_SLAVE', ['']);
   };
   const copies = copiesOf(replica);
@@ -114,8 +114,8 @@ const answerLeader = (primary: Primary): readonly (() => void)[] => {
         throw new Fault('INTERNAL_ERROR', ['This host has not everything that it should lead with']);
       primary.busy = true;
       try {
-        const term = await begin(primary, countOf(epoch) + 1);
-        await Promise.race([term.whenOpen, sleep(clock, handOverMsMax / 2)]);
+        const tenure = await begin(primary, countOf(epoch) + 1);
+        await Promise.race([tenure.whenOpen, sleep(clock, handOverMsMax / 2)]);
         return {};
       } finally {
         primary.busy = false;

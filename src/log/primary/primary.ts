@@ -9,7 +9,7 @@ import { catchUp } from './following.ts';
 import { handOver, sayGoodbye } from './handing-over.ts';
 import { promote } from './promoting.ts';
 import { seek } from './seeking.ts';
-import { endTerm, heard, invite, lose, type Primary, type PrimaryOptions, stateOf } from './term.ts';
+import { endTenure, heard, invite, lose, type Primary, type PrimaryOptions, stateOf } from './tenure.ts';
 
 // The log of pools that elect nobody: the leader's disk is the log, and the others follow it. Who leads
 // changes only by an operator's order; a host that led and comes back leads again once it is sure that nobody
@@ -19,14 +19,14 @@ export const primaryLog = (context: PoolContext, options: PrimaryOptions): Log =
   const { mesh, clock } = context;
   const primary: Primary = {
     ...{ context, options, now: { kind: 'none' }, listeners: new Set() },
-    ...{ term: undefined, busy: false, search: new AbortController(), heardMs: undefined },
+    ...{ tenure: undefined, busy: false, search: new AbortController(), heardMs: undefined },
     ...{ again: () => {}, closed: false, seek: () => seek(primary) },
   };
   const stopServing = answerOthers(primary);
   const stopPeers = mesh.onPeer(({ host, state }) => {
-    const { now, term } = primary;
+    const { now, tenure } = primary;
     if (state === 'down' && now.kind === 'other' && now.host === host) lose(primary);
-    if (state === 'up' && term !== undefined) void invite(primary, term, host as Ref<'host'>);
+    if (state === 'up' && tenure !== undefined) void invite(primary, tenure, host as Ref<'host'>);
   });
   let begun = false;
   return {
@@ -48,12 +48,12 @@ export const primaryLog = (context: PoolContext, options: PrimaryOptions): Log =
       if (primary.closed) return;
       primary.closed = true;
       primary.search.abort();
-      const { term } = primary;
-      if (term !== undefined) {
-        const goodbye = sayGoodbye(primary, term).catch(() => {});
+      const { tenure } = primary;
+      if (tenure !== undefined) {
+        const goodbye = sayGoodbye(primary, tenure).catch(() => {});
         await Promise.race([goodbye, sleep(clock, goodbyeMsMax)]);
       }
-      endTerm(primary);
+      endTenure(primary);
       stopServing();
       stopPeers();
     },
@@ -62,16 +62,16 @@ export const primaryLog = (context: PoolContext, options: PrimaryOptions): Log =
 
 const goodbyeMsMax = 4_000;
 
-const append: (primary: Primary, group: Parameters<Log['append']>[0]) => Appended = ({ term }, group) => {
-  if (term === undefined || term.epoch !== group.epoch) {
+const append: (primary: Primary, group: Parameters<Log['append']>[0]) => Appended = ({ tenure }, group) => {
+  if (tenure === undefined || tenure.epoch !== group.epoch) {
     const text = 'Another host coordinates the pool now; the change was not made, repeat the call';
     return {
       written: Promise.reject(new Fault('INTERNAL_ERROR', [text])),
       acknowledged: new Promise(() => {}),
     };
   }
-  const appended = term.followers.appending.append(group);
-  if (!term.opened) appended.written.then(term.open, () => {});
+  const appended = tenure.followers.appending.append(group);
+  if (!tenure.opened) appended.written.then(tenure.open, () => {});
   return appended;
 };
 
@@ -112,8 +112,8 @@ const aborted = (signal: AbortSignal): Promise<void> =>
   });
 
 const statusOf = (primary: Primary): string => {
-  const { now, term } = primary;
-  if (term !== undefined) return `leads epoch ${term.epoch}`;
+  const { now, tenure } = primary;
+  if (tenure !== undefined) return `leads epoch ${tenure.epoch}`;
   if (now.kind === 'other') return `follows ${now.host} in epoch ${now.epoch}`;
   const why = now.kind === 'none' ? now.why?.params[0] : undefined;
   return why ?? `knows no leader; epoch ${stateOf(primary).epoch}`;

@@ -14,7 +14,7 @@ import {
   whoOf,
 } from './asking.ts';
 import { hasAll, howToInsist, lossOf, objectionTo } from './rules.ts';
-import { begin, namesOf, type Primary, stateOf } from './term.ts';
+import { begin, namesOf, type Primary, stateOf } from './tenure.ts';
 
 /** A leader that hands over, and one that begins, have this long. */
 export const handOverMsMax = 20_000;
@@ -61,7 +61,7 @@ const unasked = (highest: number, fraction: number): number => highest + 1 + Mat
 export const promote = async (primary: Primary, insist: boolean): Promise<void> => {
   const { context } = primary;
   const { replica, random, clock, host } = context;
-  if (primary.term !== undefined) return;
+  if (primary.tenure !== undefined) return;
   const answers = await askWho(context);
   const leader = leaderAmong(answers, stateOf(primary).epoch);
   if (leader !== undefined) {
@@ -83,8 +83,8 @@ export const promote = async (primary: Primary, insist: boolean): Promise<void> 
   const when = new Date(clock.now()).toISOString();
   const name = namesOf(context)(host);
   const text = `${name} was ordered to lead at ${when}, with force. ${lossIn(primary, answers)}`;
-  const term = await begin(primary, epoch, text);
-  await Promise.race([term.whenOpen, sleep(clock, handOverMsMax)]);
+  const tenure = await begin(primary, epoch, text);
+  await Promise.race([tenure.whenOpen, sleep(clock, handOverMsMax)]);
 };
 
 /** Why this host may not lead by an order that is not insisted upon; undefined: it leads now. */
@@ -98,8 +98,8 @@ const refusalOf = async (primary: Primary, answers: readonly Answer[]): Promise<
   const awaited = awaitedOf(context).filter((one) => !(knows && one === complete?.host));
   const known = { host, position: replica.position, awaited, answers };
   const objection = objectionTo(known, namesOf(context)) ?? (await claim(primary, answers, awaited));
-  const { term } = primary;
-  if (term !== undefined) await Promise.race([term.whenOpen, sleep(clock, handOverMsMax)]);
+  const { tenure } = primary;
+  if (tenure !== undefined) await Promise.race([tenure.whenOpen, sleep(clock, handOverMsMax)]);
   return objection;
 };
 

@@ -3,7 +3,7 @@ import { Fault } from '../../std/fault.ts';
 import { askWho, awaitedOf, leaderAmong } from './asking.ts';
 import { claim } from './promoting.ts';
 import { objectionTo } from './rules.ts';
-import { namesOf, obey, type Primary, say, stateOf } from './term.ts';
+import { namesOf, obey, type Primary, say, stateOf } from './tenure.ts';
 
 /** Looks for a leader until there is one. The host that led last leads again once nobody objects. */
 export const seek = (primary: Primary): void => {

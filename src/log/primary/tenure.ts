@@ -22,7 +22,7 @@ export interface Primary {
   now: Leadership;
   readonly listeners: Set<(now: Leadership) => void>;
   /** While this host leads. */
-  term: Term | undefined;
+  tenure: Tenure | undefined;
   /** This host is about to lead, or to hand over, and promises nothing to anybody else meanwhile. */
   busy: boolean;
   /** Ends the search for a leader. */
@@ -37,7 +37,7 @@ export interface Primary {
 }
 
 /** The time in which this host leads one epoch. */
-export interface Term {
+export interface Tenure {
   readonly epoch: number;
   readonly followers: Followers;
   /** Its first group is on this host's disk, so that others may follow it. */
@@ -65,7 +65,7 @@ export const namesOf =
     store.committed.get('host', host)?.name_label ?? host;
 
 /** This host leads from now on. It is on its disk before anybody hears of it. */
-export const begin = async (primary: Primary, epoch: number, alert?: string): Promise<Term> => {
+export const begin = async (primary: Primary, epoch: number, alert?: string): Promise<Tenure> => {
   const { context } = primary;
   const { host, alert: before } = stateOf(primary);
   const lost = alert ?? before;
@@ -73,10 +73,10 @@ export const begin = async (primary: Primary, epoch: number, alert?: string): Pr
   await context.state.save({ ...state, ...(lost !== undefined && { alert: lost }) });
   if (primary.closed || stateOf(primary).epoch > epoch) throw outrun();
   primary.search.abort();
-  const term = termOf(primary, epoch);
-  primary.term = term;
+  const tenure = tenureOf(primary, epoch);
+  primary.tenure = tenure;
   say(primary, { kind: 'here', epoch });
-  return term;
+  return tenure;
 };
 
 const outrun = (): Fault =>
@@ -85,49 +85,49 @@ const outrun = (): Fault =>
       'is none',
   ]);
 
-const termOf = (primary: Primary, epoch: number): Term => {
+const tenureOf = (primary: Primary, epoch: number): Tenure => {
   const { context, options } = primary;
   let opens = (): void => {};
   const whenOpen = new Promise<void>((resolve) => {
     opens = resolve;
   });
-  const term: Term = {
+  const tenure: Tenure = {
     ...{ epoch, opened: false, whenOpen, ends: new AbortController() },
     followers: followersOf(context, {
       replicas: options.replicas,
-      onLost: (host) => void invite(primary, term, host, true),
+      onLost: (host) => void invite(primary, tenure, host, true),
     }),
     open: () => {
-      if (term.opened || term.ends.signal.aborted) return;
-      term.opened = true;
+      if (tenure.opened || tenure.ends.signal.aborted) return;
+      tenure.opened = true;
       opens();
       context.log.info({ epoch, host: context.host }, 'This host leads its pool');
-      void gather(primary, term);
-      void raise(primary, term);
+      void gather(primary, tenure);
+      void raise(primary, tenure);
     },
   };
-  return term;
+  return tenure;
 };
 
-export const endTerm = (primary: Primary): void => {
-  const { term } = primary;
-  if (term === undefined) return;
-  primary.term = undefined;
-  term.ends.abort(new Error('Another host leads, or none'));
-  term.followers.stop();
+export const endTenure = (primary: Primary): void => {
+  const { tenure } = primary;
+  if (tenure === undefined) return;
+  primary.tenure = undefined;
+  tenure.ends.abort(new Error('Another host leads, or none'));
+  tenure.followers.stop();
 };
 
 /** Hosts that are linked and do not follow are told so again this often. */
 const gatherMs = 1_000;
 
-const gather = async (primary: Primary, term: Term): Promise<void> => {
+const gather = async (primary: Primary, tenure: Tenure): Promise<void> => {
   const { context } = primary;
-  const { signal } = term.ends;
+  const { signal } = tenure.ends;
   while (!signal.aborted) {
     const missing = othersOf(context).filter(
-      (one) => context.isUp(one) && term.followers.reachedBy(one) === undefined,
+      (one) => context.isUp(one) && tenure.followers.reachedBy(one) === undefined,
     );
-    await Promise.all(missing.map((one) => invite(primary, term, one, true)));
+    await Promise.all(missing.map((one) => invite(primary, tenure, one, true)));
     await sleep(context.clock, gatherMs);
   }
 };
@@ -135,7 +135,7 @@ const gather = async (primary: Primary, term: Term): Promise<void> => {
 /** Tells another host to follow this one. `again`: also where it believes that it does. */
 export const invite = async (
   { context }: Primary,
-  { epoch, opened }: Term,
+  { epoch, opened }: Tenure,
   host: Ref<'host'>,
   again = false,
 ): Promise<boolean> => {
@@ -151,10 +151,10 @@ export const invite = async (
 };
 
 /** What an order may have lost is written down as soon as that is possible, also after a restart. */
-const raise = async (primary: Primary, term: Term): Promise<void> => {
+const raise = async (primary: Primary, tenure: Tenure): Promise<void> => {
   const { context, options } = primary;
   const { clock, limits, log, state } = context;
-  while (!term.ends.signal.aborted) {
+  while (!tenure.ends.signal.aborted) {
     const text = state.current?.alert;
     if (text === undefined) return;
     try {
@@ -172,7 +172,7 @@ const raise = async (primary: Primary, term: Term): Promise<void> => {
 export const lose = (primary: Primary): void => {
   if (primary.closed || primary.now.kind === 'none') return;
   primary.heardMs = primary.context.clock.monotonicMs();
-  endTerm(primary);
+  endTenure(primary);
   say(primary, { kind: 'none' });
   primary.seek();
 };
@@ -181,12 +181,12 @@ export const lose = (primary: Primary): void => {
 export const obey = async (primary: Primary, host: Ref<'host'>, epoch: number): Promise<boolean> => {
   const { context, now } = primary;
   const { state, clock } = context;
-  if (primary.closed || primary.term !== undefined || epoch < stateOf(primary).epoch) return false;
+  if (primary.closed || primary.tenure !== undefined || epoch < stateOf(primary).epoch) return false;
   if (now.kind === 'other' && now.host === host && now.epoch === epoch) return true;
   // What the leader before had said of its end is of no use any more.
   const { complete: _, ...rest } = stateOf(primary);
   await state.save({ ...rest, role: 'member', epoch });
-  if (primary.closed || primary.term !== undefined || stateOf(primary).epoch > epoch) return false;
+  if (primary.closed || primary.tenure !== undefined || stateOf(primary).epoch > epoch) return false;
   primary.search.abort();
   primary.heardMs = clock.monotonicMs();
   say(primary, { kind: 'other', host, epoch });
@@ -200,7 +200,7 @@ export const heard = async (primary: Primary, epoch: number): Promise<void> => {
   if (current === undefined || epoch <= current.epoch) return;
   const { now } = primary;
   if (now.kind !== 'none' && now.epoch < epoch) {
-    endTerm(primary);
+    endTenure(primary);
     say(primary, { kind: 'none' });
     primary.heardMs = primary.context.clock.monotonicMs();
     await state.save({ ...current, epoch });
