@@ -86,7 +86,7 @@ export const memoryDisk = (): MemoryDisk => {
   let refusal: Error | undefined;
   return {
     load: () => ({ rows: [], tombstones: [], horizon: 0, generation: 0 }),
-    write: async (_group: WriteGroup) => {
+    write: async (_groups: readonly WriteGroup[]) => {
       if (refusal !== undefined) throw refusal;
     },
     close: async () => {},

@@ -11,7 +11,6 @@ import { memberProcess } from '../engine/member.ts';
 import type { Credentials, EngineStore, LogEngine } from '../engine/settings.ts';
 import type { EngineStatus } from '../engine/status.ts';
 import { endLog, isLogEnded } from '../log/etcd/ending.ts';
-import type { Ref } from '../model/types.ts';
 import { hostsOf, peerOf } from '../pool/context.ts';
 import { leaveMessage } from '../rules/messages.ts';
 import { asFault, Fault } from '../std/fault.ts';
@@ -45,6 +44,8 @@ export const openEngine = async (
   { store, log, host, restart }: EngineParts,
 ): Promise<Engine> => {
   const { context } = host;
+  // The answer goes out first.
+  const later = (): void => void machine.clock.after(answerMs, restart);
   const base = memberContext(options, store, log);
   const parts: EngineContext = {
     ...base,
@@ -58,9 +59,8 @@ export const openEngine = async (
         signedCertificate(authority, { commonName, names: [address], days: certificateDays }),
     },
     connect: lazyCluster,
-    clusterLog: clusterLogOf(store, context.host),
-    // The answer goes out first.
-    restart: () => void machine.clock.after(answerMs, restart),
+    clusterLog: clusterLogOf(store, context, later),
+    restart: later,
   };
   return engineOf(parts);
 };
@@ -104,7 +104,11 @@ const lazyCluster = (endpoints: readonly string[], credentials: Credentials): Et
   };
 };
 
-const clusterLogOf = (store: EngineStore, host: Ref<'host'>): ClusterLog => {
+const clusterLogOf = (
+  store: EngineStore,
+  { host, replica }: Host['context'],
+  restart: () => void,
+): ClusterLog => {
   const withEtcd = async <T>(act: (etcd: Etcd, pool: string) => Promise<T>): Promise<T> => {
     const { cluster } = store.current;
     if (cluster === undefined) throw new Fault('INTERNAL_ERROR', ['This host knows of no cluster']);
@@ -112,7 +116,17 @@ const clusterLogOf = (store: EngineStore, host: Ref<'host'>): ClusterLog => {
     return act(etcd, cluster.pool).finally(etcd.close);
   };
   return {
-    end: () => withEtcd((etcd, pool) => endLog(etcd, pool, host)),
+    end: async () => {
+      try {
+        // The log may have more than this host's disk, which is all that is left once it has ended.
+        await replica.pause();
+        await withEtcd((etcd, pool) => endLog(etcd, pool, host));
+      } catch (error) {
+        // Commits wait now. A start finds out who leads.
+        restart();
+        throw error;
+      }
+    },
     isEnded: () => withEtcd(isLogEnded),
   };
 };

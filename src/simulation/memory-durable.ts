@@ -55,16 +55,16 @@ export const memoryDurable = ({ random, writeMs = [0, 0] }: MemoryDurableOptions
     if (refusal === 'full') throw new DiskFull('The simulated disk is full');
     if (refusal === 'broken') throw new Error('The simulated disk is broken');
   };
-  const onDisk = (life: Life, group: WriteGroup): Promise<void> =>
+  const onDisk = (life: Life, groups: readonly WriteGroup[]): Promise<void> =>
     new Promise((resolve, reject) => {
       const forget = life.onEnd(() => {
-        if (random.chance(0.5)) apply(group);
+        if (random.chance(0.5)) groups.forEach(apply);
       });
       life.after(leastMs + random.fraction() * (mostMs - leastMs), () => {
         forget();
         try {
           check();
-          apply(group);
+          groups.forEach(apply);
           resolve();
         } catch (error) {
           reject(error);
@@ -97,11 +97,11 @@ export const memoryDurable = ({ random, writeMs = [0, 0] }: MemoryDurableOptions
     },
     of: (life) => ({
       load,
-      write: async (group) => {
+      write: async (groups) => {
         if (life.state === 'ended') return unanswered();
         check();
-        if (mostMs > 0) await onDisk(life, group);
-        else apply(group);
+        if (mostMs > 0) await onDisk(life, groups);
+        else groups.forEach(apply);
       },
       close: async () => {},
     }),

@@ -1,7 +1,8 @@
 import { Fault } from '../std/fault.ts';
 import { type Appending, ownDisk } from './appending.ts';
 import { isPrefix, newestEpoch, type Position, withEpoch } from './epochs.ts';
-import { append, idle, stage, writeMark } from './pipeline.ts';
+import { pay } from './owed.ts';
+import { append, flushed, idle, stage, writeMark } from './pipeline.ts';
 import { type Authority, checkProposal, isCurrent, type Proposal, replay, type Verdict } from './proposal.ts';
 import { commitsWaitingMax, proposingOf } from './proposing.ts';
 import { reached } from './reached.ts';
@@ -105,7 +106,7 @@ const decideHere = async (
 ): Promise<Verdict> => {
   if (!isPrefix(pipeline.epochs, proposal.base) || !isCurrent(pipeline.tables, proposal)) {
     // What made it stale may still fail to be written; what is written never goes away again.
-    await idle(pipeline);
+    await flushed(pipeline);
     return { stale: pipeline.written };
   }
   let generation = pipeline.staged;
@@ -153,6 +154,7 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
 
   const settled = async (): Promise<void> => {
     await idle(pipeline);
+    await pay(pipeline);
     await reached(pipeline, pipeline.written);
   };
 
@@ -240,6 +242,8 @@ const takeLead = async (
   });
   try {
     await pipeline.flushing;
+    // A host whose disk takes nothing decides nothing.
+    await pay(pipeline);
   } catch (error) {
     pipeline.stagedEpochs = pipeline.epochs;
     throw error;

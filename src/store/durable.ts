@@ -8,8 +8,11 @@ import type { AnyRecord } from './schema.ts';
 export interface Durable {
   /** Everything that was written, read once at the start. */
   load(): Loaded;
-  /** Writes a group as one transaction. Resolves once it is on disk; on a rejection nothing of it is. */
-  write(group: WriteGroup): Promise<void>;
+  /**
+   * Writes groups, in this order, as one transaction. Resolves once they are on disk; on a rejection nothing of them
+   * is.
+   */
+  write(groups: readonly WriteGroup[]): Promise<void>;
   close(): Promise<void>;
 }
 

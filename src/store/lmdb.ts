@@ -1,6 +1,13 @@
 import { open, type RootDatabase } from 'lmdb';
 import { UnusableError } from '../std/unusable.ts';
-import { DiskFull, type Durable, type Loaded, type StoredRow, type Tombstone } from './durable.ts';
+import {
+  DiskFull,
+  type Durable,
+  type Loaded,
+  type StoredRow,
+  type Tombstone,
+  type WriteGroup,
+} from './durable.ts';
 import { type Epochs, firstEpochs } from './epochs.ts';
 import { formatVersion, migrate } from './migrations.ts';
 
@@ -23,13 +30,13 @@ interface Meta {
 
 /**
  * Rows under `[class, reference]` with shared structures, tombstones under their generation, and one
- * meta record with the format version. A group is one LMDB transaction: it resolves after the sync.
+ * meta record with the format version. A write is one LMDB transaction: it resolves after the sync.
  */
 export const lmdbDurable = (folder: string, freeBytes: FreeBytes = async () => roomBytesMin): Durable => {
   const root = open({
     path: folder,
     maxDbs: 4,
-    // One group is one explicit transaction; the library's own batches reject promises that nobody holds.
+    // A write is one explicit transaction; the library's own batches reject promises that nobody holds.
     eventTurnBatching: false,
     // Whole int64 range and maps with any key come back as they went in.
     encoder: { int64AsType: 'bigint', mapsAsObjects: false } as never,
@@ -47,9 +54,9 @@ export const lmdbDurable = (folder: string, freeBytes: FreeBytes = async () => r
 
   return {
     load: () => load(rows, tombstones, meta),
-    write: async (group) => {
+    write: async (groups) => {
       const writes: Promise<unknown>[] = [];
-      const transaction = root.transaction(() => {
+      const put = (group: WriteGroup): void => {
         for (const { cls, ref, ...row } of group.puts) writes.push(rows.put([cls, ref], row));
         for (const { cls, ref } of group.deletes) writes.push(rows.remove([cls, ref]));
         for (const one of group.tombstones) writes.push(tombstones.put([one.generation, one.ref], one));
@@ -60,7 +67,8 @@ export const lmdbDurable = (folder: string, freeBytes: FreeBytes = async () => r
         const { generationMax, horizon, generation, epochs, follows } = group;
         const position = { generation, epochs, follows };
         writes.push(meta.put('meta', { format: formatVersion, generationMax, horizon, ...position }));
-      });
+      };
+      const transaction = root.transaction(() => groups.forEach(put));
       await allWritten([transaction, ...writes], freeBytes);
     },
     close: () => root.close(),

@@ -4,6 +4,7 @@ import { GroupTooLarge } from './appending.ts';
 import { DiskFull, type WriteGroup } from './durable.ts';
 import { type Epochs, newestEpoch } from './epochs.ts';
 import { writeGroup } from './group.ts';
+import { groupsOwedMax, pay } from './owed.ts';
 import { type Pipeline, type Staged, unpublished } from './state.ts';
 import type { Table } from './table.ts';
 import { batchOf, wholeRows } from './tell.ts';
@@ -27,9 +28,16 @@ export const stage = (
   return { generation, changes, durable };
 };
 
-/** Resolves when nothing is on its way to disk any more. */
-export const idle = async (pipeline: Pipeline): Promise<void> => {
+/** Resolves when nothing is on its way into the log any more. */
+export const flushed = async (pipeline: Pipeline): Promise<void> => {
   while (pipeline.flushing !== undefined) await pipeline.flushing;
+};
+
+/** Resolves when nothing is on its way to disk any more either, or the disk has refused it. */
+export const idle = async (pipeline: Pipeline): Promise<void> => {
+  await flushed(pipeline);
+  await pay(pipeline).catch(() => {});
+  if (pipeline.flushing !== undefined) await idle(pipeline);
 };
 
 /** Resolves when nothing is on its way any more, and leaves the disk as a clean stop does. */
@@ -41,11 +49,15 @@ export const drain = async (pipeline: Pipeline): Promise<void> => {
 };
 
 /** Writes down where the log stands, without any row. */
-export const writeMark = (
-  { durable, horizon, follows, written }: Pipeline,
+export const writeMark = async (
+  pipeline: Pipeline,
   mark: { readonly generationMax: number; readonly epochs: Epochs; readonly follows?: boolean },
-): Promise<void> =>
-  durable.write({ puts: [], deletes: [], tombstones: [], horizon, follows, generation: written, ...mark });
+): Promise<void> => {
+  await pay(pipeline);
+  const { durable, horizon, follows, written } = pipeline;
+  const nothing = { puts: [], deletes: [], tombstones: [] };
+  await durable.write([{ ...nothing, horizon, follows, generation: written, ...mark }]);
+};
 
 const stageDraft = (
   tables: ReadonlyMap<string, Table>,
@@ -112,8 +124,9 @@ const appendParts = async (pipeline: Pipeline, group: readonly Staged[]): Promis
   }
 };
 
-/** Adds a group that this host decided to the log; resolves once it is on disk. */
+/** Adds a group that this host decided to the log; resolves once it is there. */
 export const append = async (pipeline: Pipeline, group: readonly Staged[]): Promise<void> => {
+  if (pipeline.owed.length >= groupsOwedMax) await pay(pipeline);
   const { term, written: after, stagedEpochs } = pipeline;
   const generation = group.at(-1)?.generation ?? after;
   const appended = pipeline.appending.append({
@@ -123,6 +136,7 @@ export const append = async (pipeline: Pipeline, group: readonly Staged[]): Prom
     batch: () => batchOf(pipeline, group, after),
     whole: () => wholeRows(group),
     write: () => write(pipeline, group),
+    keep: () => keep(pipeline, group),
   });
   appended.acknowledged.catch(() => {});
   await appended.written;
@@ -149,13 +163,28 @@ const takeGroup = (pipeline: Pipeline): Staged[] => {
 };
 
 const write = async (pipeline: Pipeline, group: readonly Staged[]): Promise<void> => {
+  if (pipeline.owed.length > 0) await pay(pipeline);
+  const written = forDisk(pipeline, group);
+  if (written !== undefined) await pipeline.durable.write([written]);
+  take(pipeline, group, written);
+};
+
+const keep = (pipeline: Pipeline, group: readonly Staged[]): Promise<void> => {
+  const written = forDisk(pipeline, group);
+  if (written !== undefined) pipeline.owed.push(written);
+  take(pipeline, group, written);
+  return pay(pipeline);
+};
+
+/** Undefined: nothing of the group is for the disk. */
+const forDisk = (pipeline: Pipeline, group: readonly Staged[]): WriteGroup | undefined => {
   const last = group.at(-1)?.generation ?? 0;
-  let written: WriteGroup | undefined;
-  if (group.some((commit) => commit.durable) || last > pipeline.reserved) {
-    written = writeGroup(pipeline, group);
-    await pipeline.durable.write(written);
-  }
-  // All at once: whoever asks what there is must find the group either nowhere or everywhere.
+  const needed = group.some((commit) => commit.durable) || last > pipeline.reserved;
+  return needed ? writeGroup(pipeline, group) : undefined;
+};
+
+/** All at once: whoever asks what there is must find the group either nowhere or everywhere. */
+const take = (pipeline: Pipeline, group: readonly Staged[], written: WriteGroup | undefined): void => {
   if (written !== undefined) note(pipeline, written);
   pass(pipeline, group);
 };

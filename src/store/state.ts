@@ -1,6 +1,6 @@
 import type { Log } from '../std/log.ts';
 import { type Appending, ownDisk } from './appending.ts';
-import type { Durable, Loaded, Tombstone } from './durable.ts';
+import type { Durable, Loaded, Tombstone, WriteGroup } from './durable.ts';
 import { type Epochs, firstEpochs } from './epochs.ts';
 import { type Feed, feed } from './feed.ts';
 import type { Table } from './table.ts';
@@ -38,11 +38,11 @@ export interface Pipeline {
   stagedEpochs: Epochs;
   /** Newest commit that readers see. */
   generation: number;
-  /** Newest commit that is on disk, or needs none. */
+  /** Newest commit that this host has for good: on its disk, or in a log elsewhere. */
   written: number;
   /** Newest commit that was decided. */
   staged: number;
-  /** Generations up to this one are reserved on disk. */
+  /** Generations up to this one are reserved on disk, or will be by what it is owed. */
   reserved: number;
   horizon: number;
   tombstones: readonly Tombstone[];
@@ -50,6 +50,9 @@ export interface Pipeline {
   /** Written and not yet acknowledged, oldest first. */
   unacknowledged: (readonly Staged[])[];
   flushing: Promise<void> | undefined;
+  /** What this host has in a log elsewhere, and its disk not yet; oldest first. */
+  readonly owed: WriteGroup[];
+  paying: Promise<void> | undefined;
   settling: boolean;
 }
 
@@ -108,6 +111,8 @@ export const openPipeline = (
   queue: [],
   unacknowledged: [],
   flushing: undefined,
+  owed: [],
+  paying: undefined,
   settling: false,
 });
 

@@ -32,8 +32,8 @@ test.each([
     const durable = {
       ...memoryDisk(),
       load: () => ({ rows, tombstones: [], horizon: 0, generation: 1 }),
-      write: async ({ puts }: { readonly puts: readonly unknown[] }) => {
-        written += puts.length;
+      write: async (groups: readonly { readonly puts: readonly unknown[] }[]) => {
+        written += groups.flatMap(({ puts }) => puts).length;
       },
     };
     const { store, replica } = openStore({ classes, durable, log: silentLog, derive: deriveRows(catalog) });

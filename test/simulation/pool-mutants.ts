@@ -39,8 +39,8 @@ const descriptors = (changes: object): PropertyDescriptorMap =>
 const answersBeforeDisk: Sabotage = {
   durable: (durable, life) => ({
     ...durable,
-    write: async (group: WriteGroup) => {
-      life.after(400, () => void durable.write(group).catch(() => {}));
+    write: async (groups: readonly WriteGroup[]) => {
+      life.after(400, () => void durable.write(groups).catch(() => {}));
     },
   }),
 };

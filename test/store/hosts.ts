@@ -40,14 +40,16 @@ export const disk = (): Disk => {
       epochs: mark.epochs ?? firstEpochs,
       follows: mark.follows === true,
     }),
-    write: async (group) => {
-      await made.before(group);
-      for (const put of group.puts) rows.set(`${put.cls}/${put.ref}`, put);
-      for (const { cls, ref } of group.deletes) rows.delete(`${cls}/${ref}`);
-      const kept = group.afresh === true ? [] : tombstones;
-      tombstones = [...kept, ...group.tombstones].filter((one) => one.generation > group.horizon);
-      mark = group;
-      made.groups += 1;
+    write: async (groups) => {
+      for (const group of groups) await made.before(group);
+      for (const group of groups) {
+        for (const put of group.puts) rows.set(`${put.cls}/${put.ref}`, put);
+        for (const { cls, ref } of group.deletes) rows.delete(`${cls}/${ref}`);
+        const kept = group.afresh === true ? [] : tombstones;
+        tombstones = [...kept, ...group.tombstones].filter((one) => one.generation > group.horizon);
+        mark = group;
+        made.groups += 1;
+      }
     },
     close: async () => {},
   };

@@ -150,7 +150,8 @@ describe('rows that refer to another by an indexed field', () => {
   test('are no longer found by what a full disk refused', async () => {
     let full = false;
     const disk = lmdbDurable(folder);
-    const write = (group: WriteGroup) => (full ? Promise.reject(new DiskFull('no room')) : disk.write(group));
+    const write: Durable['write'] = (groups) =>
+      full ? Promise.reject(new DiskFull('no room')) : disk.write(groups);
     const store = open({ ...disk, write });
     await add(store, 'book', 'b1', { lentTo: 's1' });
     full = true;
@@ -211,7 +212,7 @@ describe('a commit', () => {
   test('of in-memory fields alone needs no disk, and such fields start afresh', async () => {
     const groups: WriteGroup[] = [];
     const real = lmdbDurable(folder);
-    let store = open({ ...real, write: (group) => real.write(group).then(() => void groups.push(group)) });
+    let store = open({ ...real, write: (some) => real.write(some).then(() => void groups.push(...some)) });
     await add(store, 'book', 'b1', { shelf: 's' });
     await store.commit((tx: Loose) => tx.patch('book', 'b1', { progress: 7n }));
     expect(groups).toHaveLength(1);
@@ -281,8 +282,8 @@ describe('a disk that refuses', () => {
     const durable = {
       ...real,
       broken: false,
-      write: (group: WriteGroup) =>
-        durable.broken ? Promise.reject(new DiskFull('no room')) : real.write(group),
+      write: (groups: readonly WriteGroup[]) =>
+        durable.broken ? Promise.reject(new DiskFull('no room')) : real.write(groups),
     };
     return durable;
   };

@@ -25,7 +25,7 @@ import { type Term, TermOver, under, wait } from './term.ts';
 
 /**
  * Groups of commits as transactions that hold only under this host's token, and only on top of the group before.
- * A group is written to this host's disk once the log has it.
+ * A group is written to this host's disk once the log has it, beside the next.
  */
 export const appendingOf = (ground: EtcdGround, term: () => Term | undefined): Appending => ({
   append: (group): Appended => {
@@ -49,14 +49,10 @@ const add = async (ground: EtcdGround, term: Term | undefined, group: LogGroup):
   const revision = await settle(ground, term, txnOf(ground, term, group), group);
   term.newest = { revision, generation: group.generation };
   ground.place.at = { revision, generation: group.generation };
-  try {
-    await group.write();
-  } catch (error) {
-    // The log has what this disk has not: whoever goes on must read it from there.
-    ground.place.at = undefined;
-    await term.end(`its disk does not take what the log has: ${String(error)}`);
-    throw new LogFenced('This host could not write the change to its disk');
-  }
+  // The log has it: a host that crashes before its disk does reads it from there.
+  group.keep().catch((error: unknown) => {
+    void term.end(`its disk does not take what the log has: ${String(error)}`);
+  });
   // Nothing waits for it, and the next one is asked for in time.
   if (asks) void tellCheck(ground, term, group.generation).catch(() => undefined);
 };

@@ -116,6 +116,8 @@ const follow = async (context: EtcdContext, signal: AbortSignal, reached: () => 
       );
       const unpoll = poll(context, fail);
       const abort = (): void => resolve();
+      // It may have been while everything was read anew.
+      if (signal.aborted) abort();
       signal.addEventListener('abort', abort, { once: true });
       close = () => {
         watching.close();

@@ -68,10 +68,12 @@ const collecting = (): { readonly durable: Durable; readonly group: () => WriteG
   return {
     durable: {
       load: () => ({ rows: [], tombstones: [], horizon: 0, generation: 0 }),
-      write: async (group) => {
-        for (const row of group.puts) rows.set(`${row.cls}/${row.ref}`, row);
-        for (const { cls, ref } of group.deletes) rows.delete(`${cls}/${ref}`);
-        last = group;
+      write: async (groups) => {
+        for (const group of groups) {
+          for (const row of group.puts) rows.set(`${row.cls}/${row.ref}`, row);
+          for (const { cls, ref } of group.deletes) rows.delete(`${cls}/${ref}`);
+          last = group;
+        }
       },
       close: async () => {},
     },

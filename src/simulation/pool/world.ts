@@ -238,7 +238,7 @@ const setUp = async (
   const state = await openStateFile(files, stateFile);
   const role = leads ? 'coordinator' : 'member';
   await loop.finish(state.save({ host, role, epoch: 1, led: leads ? 1 : 0 }));
-  await loop.finish(durable.of(life).write({ ...rows, follows: !leads }));
+  await loop.finish(durable.of(life).write([{ ...rows, follows: !leads }]));
 };
 
 const logOf = (name: string, clock: VirtualClock, trace: Trace, bugs: string[]): Log => {

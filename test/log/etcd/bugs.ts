@@ -108,7 +108,7 @@ export const bugs: Readonly<Record<string, Bugs>> = {
   'a commit is acknowledged before the cluster has it': log((one) => ({
     append: (group) => {
       const written = group.write();
-      one.append({ ...group, write: async () => {} }).written.catch(() => {});
+      one.append({ ...group, keep: async () => {} }).written.catch(() => {});
       return { written, acknowledged: written };
     },
   })),

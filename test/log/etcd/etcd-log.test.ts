@@ -2,6 +2,7 @@
 // on every host, whatever happens to hosts, cluster, watches and leases.
 // Method: hosts over a simulated cluster on a virtual clock; each trouble by itself, and then many by seeds.
 import { describe, expect, test } from 'vitest';
+import { type MemoryDurable, memoryDurable } from '../../../src/simulation/memory-durable.ts';
 import { booksOf, digest, poolOf, type SimulatedHost, uuid, type WrittenBook } from './pool.ts';
 
 type Pool = ReturnType<typeof poolOf>;
@@ -27,6 +28,12 @@ const writeOne = async (pool: Pool): Promise<WrittenBook> => {
   const book = pool.write(pool.leader() as SimulatedHost);
   await settled(pool, book);
   return book;
+};
+
+/** Names of the books that a machine has on its disk. */
+const onDisk = (pool: Pool, name: string): readonly string[] => {
+  const { rows } = (pool.disks.get(name) as MemoryDurable).of(pool.lifeNamed('reader')).load();
+  return [...rows].map(({ ref }) => ref);
 };
 
 const everywhere = (pool: Pool, { name }: WrittenBook): Promise<void> =>
@@ -162,12 +169,31 @@ describe('a leader', () => {
     pool.disks.get(first.name)?.refuseWrites('full');
     const book = pool.write(first);
     await settled(pool, book);
-    expect(book.outcome).toBe('unknown');
+    expect(book.outcome).toBe('acknowledged');
     await pool.until('another leads', () => pool.leader() !== undefined && pool.leader() !== first, 30_000);
     expect(booksOf(pool.leader() as SimulatedHost)).toContain(book.name);
     pool.disks.get(first.name)?.refuseWrites(undefined);
     await everywhere(pool, book);
+    await everywhere(pool, await writeOne(pool));
     await alike(pool);
+    expect(onDisk(pool, first.name)).toContain(book.name);
+  });
+
+  test('that crashes before its disk has what the cluster has loses nothing', async () => {
+    const pool = await begun('behind', { hosts: 1 });
+    const first = pool.leader() as SimulatedHost;
+    pool.disks.get(first.name)?.takeLonger([600_000, 600_000]);
+    const books = [await writeOne(pool), await writeOne(pool)];
+    expect(books.map(({ outcome }) => outcome)).toEqual(['acknowledged', 'acknowledged']);
+    for (const { name } of books) expect(onDisk(pool, first.name)).not.toContain(name);
+    pool.kill(first.name);
+    pool.disks.get(first.name)?.takeLonger(undefined);
+    pool.start(first.name);
+    await pool.until('it leads again', () => pool.leader() !== undefined, 20_000);
+    for (const { name } of books) {
+      expect(booksOf(pool.leader() as SimulatedHost)).toContain(name);
+      expect(onDisk(pool, first.name)).toContain(name);
+    }
   });
 
   test.each([
@@ -269,6 +295,18 @@ describe('a follower', () => {
     await pool.until('it is right again', () => uuid() === book.name, 20_000);
     await alike(pool);
   });
+});
+
+test('a host that is stopped while it takes everything anew stops', async () => {
+  const pool = await begun('stopped', { hosts: 1 });
+  pool.disks.set('h1', memoryDurable({ random: pool.random, writeMs: [2_000, 2_000] }));
+  const host = pool.start('h1');
+  await pool.until('it has the rows, and not on its disk', () => host.replica.position.cold !== true);
+  let stopped = false;
+  void host.log.close().then(() => {
+    stopped = true;
+  });
+  await pool.until('it stops', () => stopped, 10_000);
 });
 
 describe('a cluster', () => {

@@ -134,7 +134,7 @@ export const poolOf = (seed: string, { hosts: count, bugs = {}, limits, operatio
     return book;
   };
   return {
-    ...{ clock, loop, random, cluster, disks, running, books, names, start, write },
+    ...{ clock, loop, random, cluster, disks, running, books, names, start, write, lifeNamed },
     kill: (name: string): void => {
       running.get(name)?.life.end();
       running.delete(name);
