@@ -74,18 +74,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const { state, epochMin, seal } = await folder;
   opened.add({ close: seal });
   const epoch = (): number => state.current?.epoch ?? 1;
-  const chosen = await hostHypervisor(options, { ...machine, epoch }, paths, log);
-  // The daemon starts while the database is read; whatever is wrong with it is told below.
-  const answers = answering(chosen);
-  const answered = answers.catch(() => {});
-  opened.add({
-    close: async () => {
-      // One that is only just starting could not be told to end, and would stay.
-      await answered;
-      await stopHypervisor(chosen, print);
-    },
-  });
-
+  const { chosen, answers } = await openHypervisor(options, { paths, log, print, epoch }, opened);
   const tls = await clientCertificate(options, paths);
   const restart = restartSwitch();
   await machine.disk.makeFolder(paths.audit);
@@ -132,6 +121,25 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     generated: credentials.generatedPassword,
   });
   return running;
+};
+
+/** The daemon starts while the database is read; `answers` rejects with whatever is wrong with it. */
+const openHypervisor = async (
+  options: UpOptions,
+  { paths, log, print, epoch }: Pick<UpContext, 'log' | 'print'> & { paths: Paths; epoch: () => number },
+  opened: Closing,
+) => {
+  const chosen = await hostHypervisor(options, { ...machine, epoch }, paths, log);
+  const answers = answering(chosen);
+  const answered = answers.catch(() => {});
+  opened.add({
+    close: async () => {
+      // One that is only just starting could not be told to end, and would stay.
+      await answered;
+      await stopHypervisor(chosen, print);
+    },
+  });
+  return { chosen, answers };
 };
 
 const certificateDays = 3_650;

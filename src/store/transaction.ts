@@ -57,159 +57,182 @@ const isComputed = ({ fields }: AnyClass, field: string): boolean => fields[fiel
 
 const invalid = (cls: string, ref: string): Fault => new Fault('HANDLE_INVALID', [cls, ref]);
 
+/** What one transaction has come to so far. */
+interface Work {
+  readonly tables: Tables;
+  readonly known: Map<string, RowsOfClass>;
+  readonly inOrder: Draft[];
+  bytes: number;
+}
+
+const rowsOf = ({ tables, known }: Work, cls: string): RowsOfClass | undefined => {
+  const rows = known.get(cls);
+  if (rows !== undefined) return rows;
+  const table = tables.get(cls);
+  if (table === undefined) return undefined;
+  const opened: RowsOfClass = { table, drafts: new Map() };
+  known.set(cls, opened);
+  return opened;
+};
+
+const schemaOf = ({ tables }: Work, cls: string): Schema => {
+  const table = tables.get(cls);
+  if (table === undefined) throw new Error(`The store has no class ${cls}`);
+  return table.schema;
+};
+
+const find = (work: Work, cls: string, ref: string): Draft | undefined => {
+  const rows = rowsOf(work, cls);
+  const drafted = rows?.drafts.get(ref);
+  if (drafted !== undefined) return drafted;
+  const before = rows?.table.latest(ref);
+  if (rows === undefined || before === undefined) return undefined;
+  const draft: Draft = {
+    cls,
+    ref,
+    before,
+    record: before.record,
+    owned: false,
+    changed: new Set(),
+    touched: false,
+    durable: before.durable,
+  };
+  rows.drafts.set(ref, draft);
+  work.inOrder.push(draft);
+  return draft;
+};
+
+const put = (draft: Draft, field: string, value: unknown): void => {
+  if (draft.record === undefined || same(draft.record[field], value)) return;
+  if (!draft.owned) draft.record = { ...draft.record };
+  draft.owned = true;
+  draft.record[field] = value;
+  draft.changed.add(field);
+};
+
+const linked = (value: unknown, many: boolean): readonly string[] =>
+  many ? (value as readonly string[]) : [value as string];
+
+/** One end of a relation, as seen from the other. */
+interface Link {
+  readonly relation: Relation;
+  /** The row at the far end; one that does not exist is left alone. */
+  readonly far: string;
+  readonly ref: string;
+}
+
+/** Takes `ref` into or out of the far end of a relation. */
+const relink = (work: Work, { relation, far, ref }: Link, add: boolean): void => {
+  const draft = find(work, relation.otherClass, far);
+  if (draft?.record === undefined) return;
+  if (!relation.otherMany) {
+    if (add) put(draft, relation.otherField, ref);
+    return;
+  }
+  const members = draft.record[relation.otherField] as readonly string[];
+  if (add === members.includes(ref)) return;
+  put(draft, relation.otherField, add ? [...members, ref] : members.filter((member) => member !== ref));
+};
+
+/**
+ * Keeps the far ends of a relation in line with a field whose value changes; undefined: there is no such row.
+ */
+const relate = (work: Work, relation: Relation, ref: string, before: unknown, after: unknown): void => {
+  const was = before === undefined ? [] : linked(before, relation.many);
+  const is = after === undefined ? [] : linked(after, relation.many);
+  for (const far of was) if (!is.includes(far)) relink(work, { relation, far, ref }, false);
+  for (const far of is) if (!was.includes(far)) relink(work, { relation, far, ref }, true);
+};
+
+/**
+ * Throws where a map has an empty key, as clients know it, and INVALID_VALUE where the field, the row with
+ * it or all that is written is beyond its limit.
+ */
+const assertFits = (work: Work, draft: Draft, { cls }: Schema, field: string, value: unknown): void => {
+  if (value instanceof Map && value.has('')) throw typeFault(`A key of ${field} is empty`);
+  const bytes = measured(cls.fields[field]?.type as Type<unknown>, value, field);
+  work.bytes += bytes;
+  if (work.bytes > commitBytesMax) throw tooLarge(field, 'all that is written at once', commitBytesMax);
+  if (bytes < largeBytes || draft.record === undefined) return;
+  const row = Object.entries({ ...draft.record, [field]: value }).reduce(
+    (sum, [name, one]) => sum + (isComputed(cls, name) ? 0 : weightOf(one)),
+    0,
+  );
+  if (row > rowBytesMax) throw tooLarge(field, `the whole ${cls.name}`, rowBytesMax);
+};
+
+const change = (work: Work, draft: Draft, schema: Schema, changes: AnyRecord): void => {
+  for (const [field, value] of Object.entries(changes)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(schema.defaults, field)) throw new Error(`${schema.cls.name} has no field ${field}`);
+    const before = draft.record?.[field];
+    if (same(before, value)) continue;
+    assertFits(work, draft, schema, field, value);
+    put(draft, field, value);
+    const relation = schema.relations.get(field);
+    if (relation !== undefined) relate(work, relation, draft.ref, before, value);
+  }
+};
+
+const create = (
+  work: Work,
+  { cls, ref, durable }: Pick<Draft, 'cls' | 'ref' | 'durable'>,
+  fields: AnyRecord,
+): void => {
+  const schema = schemaOf(work, cls);
+  const existing = find(work, cls, ref);
+  if (existing?.record !== undefined) throw new Error(`${cls}/${ref} exists already`);
+  const draft: Draft = {
+    cls,
+    ref,
+    before: existing?.before,
+    record: { ...schema.defaults },
+    owned: true,
+    changed: new Set(schema.fieldNames),
+    touched: true,
+    durable: durable && schema.persist,
+  };
+  rowsOf(work, cls)?.drafts.set(ref, draft);
+  if (existing === undefined) work.inOrder.push(draft);
+  else work.inOrder[work.inOrder.indexOf(existing)] = draft;
+  change(work, draft, schema, fields);
+};
+
+const remove = (work: Work, cls: string, ref: string): void => {
+  const draft = find(work, cls, ref);
+  if (draft?.record === undefined) return;
+  for (const [field, relation] of schemaOf(work, cls).relations) {
+    relate(work, relation, ref, draft.record[field], undefined);
+  }
+  draft.record = undefined;
+};
+
 export const drafting = (tables: Tables): Drafting => {
-  const known = new Map<string, RowsOfClass>();
-  const inOrder: Draft[] = [];
-  let written = 0;
-
-  const rowsOf = (cls: string): RowsOfClass | undefined => {
-    const rows = known.get(cls);
-    if (rows !== undefined) return rows;
-    const table = tables.get(cls);
-    if (table === undefined) return undefined;
-    const opened: RowsOfClass = { table, drafts: new Map() };
-    known.set(cls, opened);
-    return opened;
-  };
-
-  const tableOf = (cls: string): Table => {
-    const table = tables.get(cls);
-    if (table === undefined) throw new Error(`The store has no class ${cls}`);
-    return table;
-  };
-
-  const find = (cls: string, ref: string): Draft | undefined => {
-    const rows = rowsOf(cls);
-    const drafted = rows?.drafts.get(ref);
-    if (drafted !== undefined) return drafted;
-    const before = rows?.table.latest(ref);
-    if (rows === undefined || before === undefined) return undefined;
-    const draft: Draft = {
-      cls,
-      ref,
-      before,
-      record: before.record,
-      owned: false,
-      changed: new Set(),
-      touched: false,
-      durable: before.durable,
-    };
-    rows.drafts.set(ref, draft);
-    inOrder.push(draft);
+  const work: Work = { tables, known: new Map(), inOrder: [], bytes: 0 };
+  const existing = (cls: string, ref: string): Draft => {
+    const draft = find(work, cls, ref);
+    if (draft?.record === undefined) throw invalid(cls, ref);
     return draft;
   };
-
-  const put = (draft: Draft, field: string, value: unknown): void => {
-    if (draft.record === undefined || same(draft.record[field], value)) return;
-    if (!draft.owned) draft.record = { ...draft.record };
-    draft.owned = true;
-    draft.record[field] = value;
-    draft.changed.add(field);
-  };
-
-  const linked = (value: unknown, many: boolean): readonly string[] =>
-    many ? (value as readonly string[]) : [value as string];
-
-  /** Takes `ref` into or out of the far end of a relation; a far end that does not exist is left alone. */
-  const relink = (relation: Relation, far: string, ref: string, add: boolean): void => {
-    const draft = find(relation.otherClass, far);
-    if (draft?.record === undefined) return;
-    if (!relation.otherMany) {
-      if (add) put(draft, relation.otherField, ref);
-      return;
-    }
-    const members = draft.record[relation.otherField] as readonly string[];
-    if (add === members.includes(ref)) return;
-    put(draft, relation.otherField, add ? [...members, ref] : members.filter((member) => member !== ref));
-  };
-
-  const relate = (schema: Schema, ref: string, field: string, before: unknown, after: unknown): void => {
-    const relation = schema.relations.get(field);
-    if (relation === undefined) return;
-    const was = before === undefined ? [] : linked(before, relation.many);
-    const is = after === undefined ? [] : linked(after, relation.many);
-    for (const far of was) if (!is.includes(far)) relink(relation, far, ref, false);
-    for (const far of is) if (!was.includes(far)) relink(relation, far, ref, true);
-  };
-
-  /**
-   * Throws where a map has an empty key, as clients know it, and INVALID_VALUE where the field, the row with
-   * it or all that is written is beyond its limit.
-   */
-  const note = (draft: Draft, { cls }: Schema, field: string, value: unknown): void => {
-    if (value instanceof Map && value.has('')) throw typeFault(`A key of ${field} is empty`);
-    const bytes = measured(cls.fields[field]?.type as Type<unknown>, value, field);
-    written += bytes;
-    if (written > commitBytesMax) throw tooLarge(field, 'all that is written at once', commitBytesMax);
-    if (bytes < largeBytes || draft.record === undefined) return;
-    const row = Object.entries({ ...draft.record, [field]: value }).reduce(
-      (sum, [name, one]) => sum + (isComputed(cls, name) ? 0 : weightOf(one)),
-      0,
-    );
-    if (row > rowBytesMax) throw tooLarge(field, `the whole ${cls.name}`, rowBytesMax);
-  };
-
-  const change = (draft: Draft, schema: Schema, changes: AnyRecord): void => {
-    for (const [field, value] of Object.entries(changes)) {
-      if (value === undefined) continue;
-      if (!Object.hasOwn(schema.defaults, field)) throw new Error(`${schema.cls.name} has no field ${field}`);
-      const before = draft.record?.[field];
-      if (same(before, value)) continue;
-      note(draft, schema, field, value);
-      put(draft, field, value);
-      relate(schema, draft.ref, field, before, value);
-    }
-  };
-
   return {
     read: (cls, ref) => {
-      const rows = rowsOf(cls);
+      const rows = rowsOf(work, cls);
       const draft = rows?.drafts.get(ref);
       return draft === undefined ? rows?.table.latest(ref)?.record : draft.record;
     },
-    drafted: (cls) => known.get(cls)?.drafts.keys() ?? [],
-    create: (cls, ref, fields, durable) => {
-      const { schema } = tableOf(cls);
-      const existing = find(cls, ref);
-      if (existing?.record !== undefined) throw new Error(`${cls}/${ref} exists already`);
-      const draft: Draft = {
-        cls,
-        ref,
-        before: existing?.before,
-        record: { ...schema.defaults },
-        owned: true,
-        changed: new Set(schema.fieldNames),
-        touched: true,
-        durable: durable && schema.persist,
-      };
-      rowsOf(cls)?.drafts.set(ref, draft);
-      if (existing === undefined) inOrder.push(draft);
-      else inOrder[inOrder.indexOf(existing)] = draft;
-      change(draft, schema, fields);
-    },
-    patch: (cls, ref, changes) => {
-      const draft = find(cls, ref);
-      if (draft?.record === undefined) throw invalid(cls, ref);
-      change(draft, tableOf(cls).schema, changes);
-    },
-    delete: (cls, ref) => {
-      const draft = find(cls, ref);
-      if (draft?.record === undefined) return;
-      const { schema } = tableOf(cls);
-      for (const field of schema.relations.keys()) relate(schema, ref, field, draft.record[field], undefined);
-      draft.record = undefined;
-    },
+    drafted: (cls) => work.known.get(cls)?.drafts.keys() ?? [],
+    create: (cls, ref, fields, durable) => create(work, { cls, ref, durable }, fields),
+    patch: (cls, ref, changes) => change(work, existing(cls, ref), schemaOf(work, cls), changes),
+    delete: (cls, ref) => remove(work, cls, ref),
     touch: (cls, ref) => {
-      const draft = find(cls, ref);
-      if (draft?.record === undefined) throw invalid(cls, ref);
-      draft.touched = true;
+      existing(cls, ref).touched = true;
     },
     drafts: () =>
-      inOrder.filter((draft) =>
+      work.inOrder.filter((draft) =>
         draft.record === undefined ? draft.before !== undefined : draft.touched || draft.changed.size > 0,
       ),
     get bytes() {
-      return written;
+      return work.bytes;
     },
   };
 };
