@@ -21,17 +21,24 @@ export interface LogGroup {
   /** The same as whole rows. */
   whole(): readonly RowChange[];
   // One of these is called, once, before `written` resolves.
-  /** This host's disk is the log, or part of it: writes the group there. This host has it from when that is done. */
+  /**
+   * This host's disk is the log, or part of it: writes the group there. This host has it from when that is
+   * done.
+   */
   write(): Promise<void>;
   /**
-   * The log is elsewhere, and has the group. This host has it from now on; it is written to its disk beside what comes
-   * next. Resolves once it is there; what the disk refuses it is owed, and a host that leads must give way.
+   * The log is elsewhere, and has the group. This host has it from now on; it is written to its disk beside
+   * what comes next. Resolves once it is there; what the disk refuses it is owed, and a host that leads must
+   * give way.
    */
   keep(): Promise<void>;
 }
 
 export interface Appended {
-  /** In the log, and what this host has. Rejects when nothing of the group will ever be there: its commits fail. */
+  /**
+   * In the log, and what this host has. Rejects when nothing of the group will ever be there: its commits
+   * fail.
+   */
   readonly written: Promise<void>;
   /**
    * As durable as the log promises. Rejects with LogFenced where nobody can say whether the log has the

@@ -9,8 +9,8 @@ export interface Durable {
   /** Everything that was written, read once at the start. */
   load(): Loaded;
   /**
-   * Writes groups, in this order, as one transaction. Resolves once they are on disk; on a rejection nothing of them
-   * is.
+   * Writes groups, in this order, as one transaction. Resolves once they are on disk; on a rejection nothing
+   * of them is.
    */
   write(groups: readonly WriteGroup[]): Promise<void>;
   close(): Promise<void>;

@@ -1,7 +1,8 @@
 import type { Pipeline } from './state.ts';
 
-// Where the log is elsewhere, this host's disk may have a group later than the log: a crash loses nothing, since the
-// host reads from the log what its disk lacks. What the disk refuses stays owed, and is written before anything else.
+// Where the log is elsewhere, this host's disk may have a group later than the log: a crash loses nothing,
+// since the host reads from the log what its disk lacks. What the disk refuses stays owed, and is written
+// before anything else.
 
 /** Groups that this host's disk does not have yet; the next one waits until it has them. */
 export const groupsOwedMax = 32;
