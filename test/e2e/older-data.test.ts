@@ -1,5 +1,5 @@
-// Goal: who upgrades keeps everything: a data folder of the previous version is served with all that it held.
-// Method: a folder that version 0.1.0 left behind is unpacked where it was made, and started by the built program.
+// Goal: who upgrades keeps everything: a data folder of an older version is served with all that it held.
+// Method: a folder that each version left behind is unpacked where it was made, and started by the built program.
 import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -8,34 +8,34 @@ import { call, type Session } from './client.ts';
 import { type Row, rowsOf } from './lab.ts';
 import { clean, start, type Xenact } from './xenact.ts';
 
-/** The folder stands in its own rows, as the place of its disks. */
-const folder = '/tmp/xenact-made-by-0.1.0';
-let xenact: Xenact;
-let session: Session;
+describe.each(['0.1.0', '0.2.0'])('a folder of version %s', (version) => {
+  /** The folder stands in its own rows, as the place of its disks. */
+  const folder = `/tmp/xenact-made-by-${version}`;
+  let xenact: Xenact;
+  let session: Session;
 
-const named = async (cls: string, name: string): Promise<readonly [string, Row]> => {
-  const found = [...(await rowsOf(session, cls))].find(([, row]) => row.get('name_label') === name);
-  if (found === undefined) throw new Error(`No ${cls} is called ${name}`);
-  return found;
-};
+  const named = async (cls: string, name: string): Promise<readonly [string, Row]> => {
+    const found = [...(await rowsOf(session, cls))].find(([, row]) => row.get('name_label') === name);
+    if (found === undefined) throw new Error(`No ${cls} is called ${name}`);
+    return found;
+  };
 
-beforeAll(async () => {
-  if (existsSync(folder)) rmSync(folder, { recursive: true });
-  const unpacked = spawnSync('tar', ['-xzf', referencePath('data-folder-0.1.0.tar.gz'), '-C', '/tmp']);
-  expect(String(unpacked.stderr)).toBe('');
-  xenact = await start(folder, ['--hypervisor', 'sim', '--root-password', 'pw-Root-1']);
-  const ref = (await call(xenact.http, 'session.login_with_password', ['root', 'pw-Root-1'])) as string;
-  session = { ref, call: (method, ...params) => call(xenact.http, method, [ref, ...params]) };
-}, 120_000);
-afterAll(async () => {
-  await xenact?.end('SIGKILL');
-  await clean(folder);
-});
+  beforeAll(async () => {
+    if (existsSync(folder)) rmSync(folder, { recursive: true });
+    const unpacked = spawnSync('tar', ['-xzf', referencePath(`data-folder-${version}.tar.gz`), '-C', '/tmp']);
+    expect(String(unpacked.stderr)).toBe('');
+    xenact = await start(folder, ['--hypervisor', 'sim', '--root-password', 'pw-Root-1']);
+    const ref = (await call(xenact.http, 'session.login_with_password', ['root', 'pw-Root-1'])) as string;
+    session = { ref, call: (method, ...params) => call(xenact.http, method, [ref, ...params]) };
+  }, 120_000);
+  afterAll(async () => {
+    await xenact?.end('SIGKILL');
+    await clean(folder);
+  });
 
-describe('a folder of version 0.1.0', () => {
   test('has its pool, VMs, drives, interfaces and snapshots', async () => {
     const [, pool] = [...(await rowsOf(session, 'pool'))][0] as [string, Row];
-    expect(pool.get('name_description')).toBe('made by 0.1.0');
+    expect(pool.get('name_description')).toBe(`made by ${version}`);
     const [ref, vm] = await named('VM', 'kept');
     expect(vm.get('name_description')).toBe('a VM of an older version');
     expect(vm.get('tags')).toEqual(['old']);
