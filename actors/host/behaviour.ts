@@ -10,6 +10,7 @@ import { declareDead, destroy } from './dying.ts';
 import { assertCanEvacuate, evacuate, guestsOn, stuckGuests } from './evacuating.ts';
 import { freeMemory } from './memory.ts';
 import { mirrored, setMirrored } from './mirrored.ts';
+import { callPlugin } from './plugins.ts';
 import { setPowerOn } from './power-on.ts';
 
 /** Time for the answer to reach the client before the program that gives it goes. */
@@ -94,12 +95,7 @@ export default implement(
     destroy: { decide: destroy },
     declare_dead: { offline: true, work: declareDead },
 
-    call_plugin: {
-      at: 'home',
-      read: (_, { plugin }) => {
-        throw new Fault('XENAPI_MISSING_PLUGIN', [plugin]);
-      },
-    },
+    call_plugin: { work: callPlugin },
     has_extension: { at: 'home', read: () => false },
     call_extension: {
       at: 'home',

@@ -3,8 +3,9 @@ import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Hold } from '../../src/objects/busy.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { withPasswords } from '../../src/rules/device-config.ts';
+import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking } from '../../src/rules/storage-faults.ts';
-import { figuresOf } from '../../src/rules/storage-rows.ts';
+import { figuresOf, writesRows } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 
@@ -12,11 +13,11 @@ import type { Tx, View } from '../../src/store/view.ts';
 export const plugAtStartKey = 'xenact:plug-at-start';
 
 export const plug = async (working: Working<'PBD'>): Promise<void> => {
-  const { self, record, view, services, signal } = working;
+  const { self, record, view, services } = working;
   const { storage } = services;
   const sr = view.require('SR', record.SR);
   if (record.currently_attached && storage.isSrAttached(sr.uuid)) return;
-  const call = { debugInfo: 'PBD.plug', signal };
+  const call = storageCall(working, 'PBD.plug');
   const attached = storage.isSrAttached(sr.uuid);
   if (!attached) working.undo(() => storage.detachSr(sr.uuid, { debugInfo: 'PBD.plug' }));
   const stat = await asking({ sr: record.SR, operation: 'plug' }, () =>
@@ -24,12 +25,12 @@ export const plug = async (working: Working<'PBD'>): Promise<void> => {
   );
   working.settle((tx) => {
     note(tx, self, true);
-    tx.patch('SR', record.SR, figuresOf(stat));
+    if (!writesRows(tx, sr.type)) tx.patch('SR', record.SR, figuresOf(stat));
   });
 };
 
 export const unplug = async (working: Working<'PBD'>): Promise<void> => {
-  const { self, record, view, services, signal } = working;
+  const { self, record, view, services } = working;
   const { storage } = services;
   if (!record.currently_attached) return;
   const sr = view.require('SR', record.SR);
@@ -41,7 +42,7 @@ export const unplug = async (working: Working<'PBD'>): Promise<void> => {
     ),
   );
   await asking({ sr: record.SR, operation: 'unplug' }, () =>
-    storage.detachSr(sr.uuid, { debugInfo: 'PBD.unplug', signal }),
+    storage.detachSr(sr.uuid, storageCall(working, 'PBD.unplug')),
   );
   working.settle((tx) => note(tx, self, false));
 };

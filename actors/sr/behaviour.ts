@@ -1,10 +1,13 @@
+import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { dateTimeOf } from '../../src/model/types.ts';
 import { holderOf } from '../../src/objects/holdings.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { requireOwnRepository } from '../../src/rules/driver-rights.ts';
+import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking } from '../../src/rules/storage-faults.ts';
-import { figuresOf, hostOfSr, pbdOf } from '../../src/rules/storage-rows.ts';
+import { figuresOf, hostOfSr, pbdOf, writesRows } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { admitOnSr, allowedOnSr } from './admission.ts';
 import { SR } from './class.ts';
@@ -19,28 +22,36 @@ const requireReached = ({ view, self, services }: Working<'SR'>): void => {
 
 const scan = async (working: Working<'SR'>): Promise<void> => {
   requireReached(working);
-  const { self, record, services, signal } = working;
+  const { self, record, services } = working;
   const scanned = await asking({ sr: self, operation: 'scan' }, () =>
-    services.storage.scanSr(record.uuid, { debugInfo: 'SR.scan', signal }),
+    services.storage.scanSr(record.uuid, storageCall(working, 'SR.scan')),
   );
+  if (scanned.written) return;
   working.settle((tx) => reconcile(tx, self, scanned, services));
 };
 
 const update = async (working: Working<'SR'>): Promise<void> => {
   requireReached(working);
-  const { self, record, services, signal } = working;
+  const { self, record, services } = working;
   const stat = await asking({ sr: self, operation: 'update' }, () =>
-    services.storage.statSr(record.uuid, { debugInfo: 'SR.update', signal }),
+    services.storage.updateSr(record.uuid, storageCall(working, 'SR.update')),
   );
-  working.settle((tx) =>
-    tx.patch('SR', self, { ...figuresOf(stat), virtual_allocation: allocated(tx, self) }),
-  );
+  working.settle((tx) => {
+    if (writesRows(tx, record.type)) return;
+    tx.patch('SR', self, { ...figuresOf(stat), virtual_allocation: allocated(tx, self) });
+  });
 };
 
 const setShared = ({ tx, self }: Deciding, shared: boolean): void => {
   const sr = self as Ref<'SR'>;
   if (!shared && tx.require('SR', sr).PBDs.length > 1) throw new Fault('SR_HAS_MULTIPLE_PBDS', [sr]);
   tx.patch('SR', sr, { shared });
+};
+
+const setFigure = ({ tx, self, caller }: Deciding, figure: Partial<RecordNamed<'SR'>>): void => {
+  const sr = self as Ref<'SR'>;
+  if (caller.driverOf !== undefined) requireOwnRepository(caller, sr);
+  tx.patch('SR', sr, figure);
 };
 
 const newBlob = (
@@ -92,14 +103,12 @@ export default implement(
     set_name_description: {
       decide: ({ tx, self }, { value }) => tx.patch('SR', self as Ref<'SR'>, { name_description: value }),
     },
-    set_physical_size: {
-      decide: ({ tx, self }, { value }) => tx.patch('SR', self as Ref<'SR'>, { physical_size: value }),
-    },
+    set_physical_size: { decide: (deciding, { value }) => setFigure(deciding, { physical_size: value }) },
     set_virtual_allocation: {
-      decide: ({ tx, self }, { value }) => tx.patch('SR', self as Ref<'SR'>, { virtual_allocation: value }),
+      decide: (deciding, { value }) => setFigure(deciding, { virtual_allocation: value }),
     },
     set_physical_utilisation: {
-      decide: ({ tx, self }, { value }) => tx.patch('SR', self as Ref<'SR'>, { physical_utilisation: value }),
+      decide: (deciding, { value }) => setFigure(deciding, { physical_utilisation: value }),
     },
     create_new_blob: { decide: newBlob },
     get_live_hosts: {

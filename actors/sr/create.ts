@@ -1,9 +1,11 @@
-import type { StorageCall } from '../../src/drivers/storage/storage.ts';
+import type { SrScan, StorageCall } from '../../src/drivers/storage/storage.ts';
 import type { ArgsOf } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Deciding, Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { type DeviceConfig, hidePasswords, withPasswords } from '../../src/rules/device-config.ts';
+import { storageCall } from '../../src/rules/storage-call.ts';
+import { writesRows } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import type { SR } from './class.ts';
@@ -17,19 +19,52 @@ export const requireDriver = (view: View, type: string): void => {
   throw new Fault('SR_UNKNOWN_DRIVER', [type]);
 };
 
-/** Makes the storage, attaches it here and looks what is on it; the rows appear all at once at the end. */
+/**
+ * Makes the storage, attaches it here and looks what is on it; the rows appear all at once at the end. A
+ * driver that writes rows finds its own from the beginning.
+ */
 export const create = async (working: Working<'SR'>, args: CreateArgs): Promise<Ref<'SR'>> => {
-  const { view, services, signal } = working;
-  const { storage } = services;
-  const { type, name_label: name, name_description: description } = args;
+  const { view, services } = working;
   view.require('host', args.host);
-  requireDriver(view, type);
-
+  requireDriver(view, args.type);
+  const ref = newRef<'SR'>(services);
   const uuid = services.random.uuid();
-  const call = { debugInfo: 'SR.create', signal };
+  const add = (attached: boolean, configuration: DeviceConfig) => (tx: Tx) => {
+    tx.create('SR', ref, { ...rowOf(args), uuid });
+    connect(tx, working, ref, { ...args, attached }, configuration);
+  };
+  const early = writesRows(view, args.type);
+  if (early) {
+    undoRows(working, ref);
+    await working.commit(add(false, args.device_config));
+  }
+  const { configuration, scanned } = await make(working, args, uuid);
+  const rows = (tx: Tx): void => {
+    if (early) tx.patch('PBD', ownPbd(tx, ref, services.host), { currently_attached: true });
+    else add(true, configuration)(tx);
+    if (scanned.written !== true) reconcile(tx, ref, scanned, services);
+  };
+  if (!args.shared) working.settle(rows);
+  else await share(working, ref, rows, early);
+  return ref;
+};
+
+/** What is on this host's side of a new repository: made, attached and looked at. */
+const make = async (
+  working: Working<'SR'>,
+  { type, name_label: name, name_description: description, physical_size, device_config }: CreateArgs,
+  uuid: string,
+): Promise<{ readonly configuration: DeviceConfig; readonly scanned: SrScan }> => {
+  const { view, services } = working;
+  const { storage } = services;
+  const call = storageCall(working, 'SR.create');
   const later = { debugInfo: 'SR.create' };
-  const configuration = await withPasswords(view, args.device_config, (config) =>
-    storage.createSr(type, { uuid, name, description, configuration: config }, call),
+  const configuration = await withPasswords(view, device_config, (config) =>
+    storage.createSr(
+      type,
+      { uuid, name, description, configuration: config, sizeBytes: physical_size },
+      call,
+    ),
   );
   const attach = (by: StorageCall): Promise<unknown> =>
     withPasswords(view, configuration, (config) => storage.attachSr(type, uuid, config, by));
@@ -39,25 +74,29 @@ export const create = async (working: Working<'SR'>, args: CreateArgs): Promise<
   });
   working.progress(0.5);
   await attach(call);
-  const scanned = await storage.scanSr(uuid, call);
-
-  const ref = newRef<'SR'>(services);
-  const rows = (tx: Tx): void => {
-    tx.create('SR', ref, { ...rowOf(args), uuid });
-    connect(tx, working, ref, args, configuration);
-    reconcile(tx, ref, scanned, services);
-  };
-  if (!args.shared) working.settle(rows);
-  else await share(working, ref, rows);
-  return ref;
+  return { configuration, scanned: await storage.scanSr(uuid, call) };
 };
 
-/** Has the other hosts connect as well. One that cannot is not in the way: its PBD can be plugged later. */
-const share = async (working: Working<'SR'>, sr: Ref<'SR'>, rows: (tx: Tx) => void): Promise<void> => {
-  const { view, services, call } = working;
+const undoRows = (working: Working<'SR'>, sr: Ref<'SR'>): void =>
   working.undo(() =>
     working.commit((tx) => (tx.get('SR', sr) === undefined ? undefined : forgetRows(tx, sr))),
   );
+
+const ownPbd = (view: View, sr: Ref<'SR'>, host: Ref<'host'>): Ref<'PBD'> => {
+  const own = view.require('SR', sr).PBDs.find((ref) => view.get('PBD', ref)?.host === host);
+  if (own === undefined) throw new Fault('SR_HAS_NO_PBDS', [sr]);
+  return own;
+};
+
+/** Has the other hosts connect as well. One that cannot is not in the way: its PBD can be plugged later. */
+const share = async (
+  working: Working<'SR'>,
+  sr: Ref<'SR'>,
+  rows: (tx: Tx) => void,
+  early: boolean,
+): Promise<void> => {
+  const { view, services, call } = working;
+  if (!early) undoRows(working, sr);
   await working.commit(rows);
   const others = view.require('SR', sr).PBDs.filter((ref) => view.get('PBD', ref)?.host !== services.host);
   await Promise.all(
@@ -89,7 +128,7 @@ const connect = (
   tx: Tx,
   { services }: Working<'SR'>,
   sr: Ref<'SR'>,
-  args: CreateArgs,
+  args: CreateArgs & { readonly attached: boolean },
   configuration: DeviceConfig,
 ): void => {
   for (const [host] of args.shared ? [...tx.all('host')] : ([[args.host]] as const)) {
@@ -99,7 +138,7 @@ const connect = (
       SR: sr,
       // Secrets of its own: they go with it.
       device_config: hidePasswords(tx, configuration, services),
-      currently_attached: host === services.host,
+      currently_attached: args.attached && host === services.host,
     });
   }
 };

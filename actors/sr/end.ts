@@ -1,7 +1,9 @@
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { forgetConnection, withPasswords } from '../../src/rules/device-config.ts';
+import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking } from '../../src/rules/storage-faults.ts';
+import { writesRows } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 
@@ -19,19 +21,28 @@ export const indestructible = (view: View, self: Ref<'SR'>): Fault | undefined =
 
 /** Attached once more, for the driver to find what it is to delete. */
 export const destroy = async (working: Working<'SR'>): Promise<void> => {
-  const { self, record, view, services, signal } = working;
+  const { self, record, view, services } = working;
   const { storage, host } = services;
-  const pbd = record.PBDs.map((ref) => view.get('PBD', ref)).find((one) => one?.host === host);
-  if (pbd === undefined) throw new Fault('SR_HAS_NO_PBDS', [self]);
-  const call = { debugInfo: 'SR.destroy', signal };
+  const ref = record.PBDs.find((one) => view.get('PBD', one)?.host === host);
+  if (ref === undefined) throw new Fault('SR_HAS_NO_PBDS', [self]);
+  const pbd = view.require('PBD', ref);
+  const call = storageCall(working, 'SR.destroy');
   await asking({ sr: self, operation: 'destroy' }, async () => {
     working.undo(() => storage.detachSr(record.uuid, { debugInfo: 'SR.destroy' }));
     await withPasswords(view, pbd.device_config, (config) =>
       storage.attachSr(record.type, record.uuid, config, call),
     );
+    if (writesRows(view, record.type)) await showAttached(working, ref);
     await storage.destroySr(record.uuid, call);
   });
   working.settle((tx) => forgetRows(tx, self));
+};
+
+/** Drivers that write rows clear their storage only where it is said to be attached. */
+const showAttached = async (working: Working<'SR'>, pbd: Ref<'PBD'>): Promise<void> => {
+  const show = (currently_attached: boolean) => (tx: Tx) => tx.patch('PBD', pbd, { currently_attached });
+  working.undo(() => working.commit(show(false)));
+  await working.commit(show(true));
 };
 
 /** The row, its connections and its disks; what is on the storage stays. */

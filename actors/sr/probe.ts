@@ -2,6 +2,9 @@ import type { Probed, SrStat } from '../../src/drivers/storage/storage.ts';
 import type { ArgsOf } from '../../src/model/class.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { withPasswords } from '../../src/rules/device-config.ts';
+import { storageCall } from '../../src/rules/storage-call.ts';
+import { featuresOf, writesRows } from '../../src/rules/storage-rows.ts';
+import { Fault } from '../../src/std/fault.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
 import type { SR } from './class.ts';
 import { requireDriver } from './create.ts';
@@ -10,33 +13,41 @@ type ProbeArgs = ArgsOf<typeof SR.messages.probe>;
 
 const ask = (
   working: Working<'SR'>,
-  { host, type, device_config }: ProbeArgs,
-): Promise<readonly Probed[]> => {
-  const { view, services, signal } = working;
+  { host, type, device_config, sm_config }: ProbeArgs,
+): Promise<readonly Probed[] | string> => {
+  const { view, services } = working;
   view.require('host', host);
   requireDriver(view, type);
-  const call = { debugInfo: 'SR.probe', signal };
+  if (writesRows(view, type) && !featuresOf(view, type).has('SR_PROBE')) throw cannotProbe(type);
+  const call = { ...storageCall(working, 'SR.probe'), settings: sm_config };
   return withPasswords(view, device_config, (config) => services.storage.probeSr(type, config, call));
 };
 
-/** The older form: an XML list of the repositories that were found. */
+const cannotProbe = (type: string): Fault => new Fault('SR_OPERATION_NOT_SUPPORTED', [type]);
+
+/** The older form: a document of the driver's own, or an XML list of the repositories that were found. */
 export const probe = async (working: Working<'SR'>, args: ProbeArgs): Promise<string> => {
-  const found = (await ask(working, args)).filter(({ uuid }) => uuid !== undefined);
-  const items = found.map(({ uuid }) => `\t<SR>\n\t\t<UUID>${escaped(uuid ?? '')}</UUID>\n\t</SR>\n`);
+  const found = await ask(working, args);
+  if (typeof found === 'string') return found;
+  const known = found.filter(({ uuid }) => uuid !== undefined);
+  const items = known.map(({ uuid }) => `\t<SR>\n\t\t<UUID>${escaped(uuid ?? '')}</UUID>\n\t</SR>\n`);
   return `<?xml version="1.0" ?>\n<SRlist>\n${items.join('')}</SRlist>\n`;
 };
 
-export const probeExt = async (working: Working<'SR'>, args: ProbeArgs): Promise<readonly Struct[]> =>
-  (await ask(working, args)).map(({ configuration, complete, uuid, stat, extraInfo }) =>
+export const probeExt = async (working: Working<'SR'>, args: ProbeArgs): Promise<readonly Struct[]> => {
+  const found = await ask(working, args);
+  if (typeof found === 'string') throw cannotProbe(args.type);
+  return found.map(({ configuration, complete, uuid, stat, extraInfo }) =>
     struct({
       configuration,
       complete,
-      sr: stat && found(stat, uuid),
+      sr: stat && repository(stat, uuid),
       extra_info: extraInfo,
     }),
   );
+};
 
-const found = (stat: SrStat, uuid: string | undefined): Struct =>
+const repository = (stat: SrStat, uuid: string | undefined): Struct =>
   struct({
     uuid,
     name_label: stat.name,

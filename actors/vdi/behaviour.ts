@@ -10,27 +10,25 @@ import { destroy, forget, rename, resize, update } from './change.ts';
 import { VDI } from './class.ts';
 import { copy, copyHolds } from './copy.ts';
 import { create, introduce, type NewVdi } from './create.ts';
+import { dbForget, dbIntroduce, isOwnDriver } from './driver-rows.ts';
 import { unmanaged } from './volume.ts';
 
 type Vdi = RecordNamed<'VDI'>;
 
-const set = ({ tx, self }: Deciding, changes: Partial<Vdi>): void =>
+const set = ({ tx, self, caller }: Deciding, changes: Partial<Vdi>): void => {
+  isOwnDriver(caller, tx.require('VDI', self as Ref<'VDI'>));
   tx.patch('VDI', self as Ref<'VDI'>, changes);
+};
 
 /** How guests share a disk is fixed while one has it. */
 const setUnused = (deciding: Deciding, operation: string, changes: Partial<Vdi>): void => {
   const self = deciding.self as Ref<'VDI'>;
-  if (drivesInUse(deciding.tx, deciding.tx.require('VDI', self)).length > 0) {
+  const row = deciding.tx.require('VDI', self);
+  // Its driver says what is so, whoever has it.
+  if (!isOwnDriver(deciding.caller, row) && drivesInUse(deciding.tx, row).length > 0) {
     throw new Fault('VDI_IN_USE', [self, operation]);
   }
   set(deciding, changes);
-};
-
-/** Drivers of our kind never write records; whoever else tries has no right to. */
-const forDriversOnly = (): never => {
-  throw new Fault('PERMISSION_DENIED', [
-    'Only a storage driver may write the record of a disk; use introduce',
-  ]);
 };
 
 /** Admitted like everything else, so that clients hear first what is wrong with their request. */
@@ -74,9 +72,9 @@ export default implement(
     update: { operation: 'update', work: update },
     forget: { operation: 'forget', offline: true, work: forget },
     introduce: { operation: 'vdi_introduce', on: onSr, work: introduce },
-    pool_introduce: { decide: forDriversOnly },
-    db_introduce: { decide: forDriversOnly },
-    db_forget: { decide: forDriversOnly },
+    pool_introduce: { on: onSr, decide: dbIntroduce },
+    db_introduce: { on: onSr, decide: dbIntroduce },
+    db_forget: { decide: dbForget },
 
     set_name_label: { work: rename('name_label') },
     set_name_description: { work: rename('name_description') },

@@ -1,11 +1,18 @@
 import type { Volume } from '../../src/drivers/storage/storage.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { newRef } from '../../src/objects/tasks.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { vdiFates } from '../../src/rules/fates/vdi.ts';
 import { smConfigOf } from '../../src/rules/storage-rows.ts';
-import { allocate, requireReached, storedFields, type Vdi, type VolumeOf, volumeOf } from './volume.ts';
+import {
+  keepRow,
+  requireReached,
+  rowFor,
+  storedFields,
+  type Vdi,
+  type VolumeOf,
+  volumeOf,
+} from './volume.ts';
 
 /** A new disk on the same storage that shares what the old one has now. */
 const branch = async (
@@ -20,7 +27,7 @@ const branch = async (
   working.undo(() => services.storage.destroyVolume(volume.sr, made.key, volume.later));
   await rename(working, volume, made, record);
 
-  const ref = newRef<'VDI'>(services);
+  const ref = rowFor(working, record.SR, made);
   working.settle((tx) => {
     const fields = fieldsFor('VDI', vdiFates, operation, record, {
       ...storedFields(tx, made, working),
@@ -29,8 +36,7 @@ const branch = async (
       snapshot_of: self,
       snapshot_time: dateTimeOf(services.clock.now()),
     });
-    tx.create('VDI', ref, fields);
-    allocate(tx, record.SR, made.virtualSizeBytes);
+    keepRow(tx, record.SR, ref, fields);
   });
   return ref;
 };
@@ -52,8 +58,16 @@ const rename = async (
   }
 };
 
-export const snapshot = (working: Working<'VDI'>): Promise<Ref<'VDI'>> =>
-  branch(working, 'snapshot', ({ sr, key, call }) => working.services.storage.snapshotVolume(sr, key, call));
+interface DriverParams {
+  readonly driver_params: ReadonlyMap<string, string>;
+}
 
-export const clone = (working: Working<'VDI'>): Promise<Ref<'VDI'>> =>
-  branch(working, 'clone', ({ sr, key, call }) => working.services.storage.cloneVolume(sr, key, call));
+export const snapshot = (working: Working<'VDI'>, { driver_params }: DriverParams): Promise<Ref<'VDI'>> =>
+  branch(working, 'snapshot', ({ sr, key, call }) =>
+    working.services.storage.snapshotVolume(sr, key, { ...call, settings: driver_params }),
+  );
+
+export const clone = (working: Working<'VDI'>, { driver_params }: DriverParams): Promise<Ref<'VDI'>> =>
+  branch(working, 'clone', ({ sr, key, call }) =>
+    working.services.storage.cloneVolume(sr, key, { ...call, settings: driver_params }),
+  );

@@ -43,7 +43,7 @@ export const update = async (working: Working<'VDI'>): Promise<void> => {
   const { SR, virtual_size } = record;
   requireReached(working, SR);
   const { sr, key, call, ask } = volumeOf(working, 'update');
-  const volume = await ask(() => services.storage.statVolume(sr, key, call));
+  const volume = await ask(() => services.storage.updateVolume(sr, key, call));
   working.settle((tx) => {
     tx.patch('VDI', self, { ...sizesOf(volume), missing: false });
     allocate(tx, SR, volume.virtualSizeBytes - virtual_size);

@@ -4,18 +4,19 @@ import type { Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { vdiFates } from '../../src/rules/fates/vdi.ts';
+import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking } from '../../src/rules/storage-faults.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import type { VDI } from './class.ts';
-import { allocate, requireReached, storedFields, type Vdi } from './volume.ts';
+import { keepRow, requireReached, rowFor, storedFields, type Vdi } from './volume.ts';
 
 /** What a constructor gives: mandatory fields, and those of the others that the client named. */
 export type NewVdi = Pick<Vdi, 'SR' | 'virtual_size' | 'type' | 'sharable' | 'read_only' | 'other_config'> &
   Partial<Vdi>;
 
 export const create = async (working: Working<'VDI'>, fields: NewVdi): Promise<Ref<'VDI'>> => {
-  const { view, services, signal } = working;
+  const { view, services } = working;
   const { SR: sr, virtual_size: sizeBytes } = fields;
   requireReached(working, sr);
   if (sizeBytes < 0n) throw new Fault('INVALID_VALUE', ['virtual_size', `${sizeBytes}`]);
@@ -31,16 +32,18 @@ export const create = async (working: Working<'VDI'>, fields: NewVdi): Promise<R
         sizeBytes,
         sharable: fields.sharable,
         type: fields.type,
+        readOnly: fields.read_only,
+        smConfig: fields.sm_config ?? new Map(),
       },
-      { debugInfo: 'VDI.create', signal },
+      storageCall(working, 'VDI.create'),
     ),
   );
   working.undo(() => services.storage.destroyVolume(uuid, volume.key, { debugInfo: 'VDI.create' }));
 
-  const ref = newRef<'VDI'>(services);
+  const ref = rowFor(working, sr, volume);
   working.settle((tx) => {
-    tx.create('VDI', ref, fieldsFor('VDI', vdiFates, 'create', fields, storedFields(tx, volume, working)));
-    allocate(tx, sr, volume.virtualSizeBytes);
+    const made = fieldsFor('VDI', vdiFates, 'create', fields, storedFields(tx, volume, working));
+    keepRow(tx, sr, ref, made);
   });
   return ref;
 };
@@ -49,18 +52,23 @@ type Introduced = ArgsOf<typeof VDI.messages.introduce>;
 
 /** A disk that is on the storage already gets a row; the storage says what is in it, not the client. */
 export const introduce = async (working: Working<'VDI'>, args: Introduced): Promise<Ref<'VDI'>> => {
-  const { view, services, signal } = working;
+  const { view, services } = working;
   const { SR: sr, location } = args;
   requireReached(working, sr);
   const { uuid: srUuid } = view.require('SR', sr);
   const known = knownAs(view, args);
-  const ref = known ?? newRef<'VDI'>(services);
-  const volume = await asking({ sr, vdi: ref, operation: 'vdi_introduce' }, () =>
-    services.storage.statVolume(srUuid, location, { debugInfo: 'VDI.introduce', signal }),
+  const about = known ?? newRef<'VDI'>(services);
+  const volume = await asking({ sr, vdi: about, operation: 'vdi_introduce' }, () =>
+    services.storage.introduceVolume(
+      srUuid,
+      { key: location, uuid: args.uuid || services.random.uuid(), smConfig: args.sm_config },
+      storageCall(working, 'VDI.introduce'),
+    ),
   ).catch((error: unknown) => {
     const gone = error instanceof Fault && error.code === 'VDI_MISSING';
     throw gone ? new Fault('VDI_LOCATION_MISSING', [sr, location]) : error;
   });
+  const ref = known ?? rowFor(working, sr, volume);
   working.settle((tx) => {
     const stored = storedFields(tx, volume, working);
     const fields = fieldsFor('VDI', vdiFates, 'introduce', args, {
@@ -70,9 +78,8 @@ export const introduce = async (working: Working<'VDI'>, args: Introduced): Prom
       name_description: args.name_description || volume.description,
       read_only: !volume.readWrite,
     });
-    if (known === undefined) tx.create('VDI', ref, fields);
+    if (known === undefined) keepRow(tx, sr, ref, fields);
     else tx.patch('VDI', ref, fields);
-    allocate(tx, sr, known === undefined ? volume.virtualSizeBytes : 0n);
   });
   return ref;
 };

@@ -2,8 +2,10 @@ import type { StorageCall, Volume } from '../../src/drivers/storage/storage.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
+import { newRef } from '../../src/objects/tasks.ts';
+import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking, type StorageSubject } from '../../src/rules/storage-faults.ts';
-import { pbdOf } from '../../src/rules/storage-rows.ts';
+import { diskAt, pbdOf, writesRows } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 
@@ -20,13 +22,13 @@ export interface VolumeOf {
 }
 
 export const volumeOf = (working: Working<'VDI'>, operation: string): VolumeOf => {
-  const { self, record, view, signal } = working;
+  const { self, record, view } = working;
   const debugInfo = `VDI.${operation}`;
   const subject: StorageSubject = { sr: record.SR, vdi: self, operation };
   return {
     sr: view.require('SR', record.SR).uuid,
     key: record.location,
-    call: { debugInfo, signal },
+    call: storageCall(working, debugInfo),
     later: { debugInfo },
     ask: (run) => asking(subject, run),
   };
@@ -59,15 +61,51 @@ export const storedFields = (view: View, volume: Volume, working: Working<'VDI'>
   managed: true,
 });
 
-/** Keeps the sum of what is promised to the disks of a repository, which a scan counts anew. */
+/** The row that a disk which was just made has or is to get. */
+export const rowFor = ({ view, services }: Working<'VDI'>, sr: Ref<'SR'>, { key }: Volume): Ref<'VDI'> =>
+  (writesRows(view, view.require('SR', sr).type) ? diskAt(view, sr, key) : undefined) ??
+  newRef<'VDI'>(services);
+
+/**
+ * The row of a disk that was just made: a new one, or what is to be added to the one that its driver has
+ * written.
+ */
+export const keepRow = (tx: Tx, sr: Ref<'SR'>, ref: Ref<'VDI'>, fields: Partial<Vdi>): void => {
+  if (tx.get('VDI', ref) !== undefined) {
+    tx.patch('VDI', ref, Object.fromEntries(Object.entries(fields).filter(([name]) => !ofDriver.has(name))));
+    return;
+  }
+  tx.create('VDI', ref, fields);
+  allocate(tx, sr, fields.virtual_size ?? 0n);
+};
+
+/** What a driver that writes rows knows better. */
+const ofDriver: ReadonlySet<string> = new Set<keyof Vdi>([
+  'uuid',
+  'SR',
+  'location',
+  'managed',
+  'virtual_size',
+  'physical_utilisation',
+  'sm_config',
+]);
+
+/**
+ * Keeps the sum of what is promised to the disks of a repository, which a scan counts anew. Drivers that
+ * write rows keep it themselves.
+ */
 export const allocate = (tx: Tx, sr: Ref<'SR'>, bytes: bigint): void => {
   const row = tx.get('SR', sr);
-  if (row !== undefined) tx.patch('SR', sr, { virtual_allocation: row.virtual_allocation + bytes });
+  if (row !== undefined && !writesRows(tx, row.type))
+    tx.patch('SR', sr, { virtual_allocation: row.virtual_allocation + bytes });
 };
 
 /** The row of a disk that is no more. */
 export const forgetRow = (tx: Tx, self: Ref<'VDI'>): void => {
-  const { SR, virtual_size } = tx.require('VDI', self);
+  const row = tx.get('VDI', self);
+  // Its driver may have done so already.
+  if (row === undefined) return;
+  const { SR, virtual_size } = row;
   tx.delete('VDI', self);
   allocate(tx, SR, -virtual_size);
 };

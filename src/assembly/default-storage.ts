@@ -65,7 +65,7 @@ const takenOver = async (
 ): Promise<Ref<'SR'> | undefined> => {
   const device_config = new Map([['location', folder]]);
   const found = await services.storage.probeSr('file', device_config, { debugInfo: 'start' }).catch(() => []);
-  const uuid = found.find((one) => one.uuid !== undefined)?.uuid;
+  const uuid = typeof found === 'string' ? undefined : found.find((one) => one.uuid !== undefined)?.uuid;
   if (uuid === undefined) return undefined;
   const sr = await invoker.call('SR.introduce', nullRef as Ref<'SR'>, {
     ...{ uuid, name_label: name, name_description: description, type: 'file', content_type: 'user' },

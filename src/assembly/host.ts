@@ -188,7 +188,7 @@ const openObjects = (
   on: Pick<Database, 'store' | 'host'> &
     HostPool & { readonly authority: () => string; readonly preparation: Pick<Preparation, 'over'> },
 ): Assembled => {
-  const { catalog, clock, random, log, makers, waitMs, guestKernels } = parts;
+  const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins } = parts;
   const { hypervisor, storage, credentials, facts, restart } = parts;
   const { store, host, pool, membership, migrationTo, authority, context } = on;
   return (makers?.objects ?? assemble)({
@@ -198,6 +198,7 @@ const openObjects = (
       ...{ clock, random, log, hypervisor, storage, credentials, facts, restart },
       ...{ store, host, membership, migrationTo, authority },
       ...(guestKernels !== undefined && { guestKernels }),
+      ...(hostPlugins !== undefined && { hostPlugins }),
       availability: () => (on.preparation.over ? pool.availability() : unprepared(pool.availability())),
       onAvailability: pool.onAvailability,
       diskOn: (to, wanted, signal) => openDiskOn(context, to, wanted, signal),

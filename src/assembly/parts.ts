@@ -1,5 +1,6 @@
 import type { Disk } from '../drivers/disk.ts';
 import type { GuestKernels } from '../drivers/guest-kernels.ts';
+import type { HostPlugins } from '../drivers/host-plugins.ts';
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import type { MeshAddress, MeshCertificate, MeshNetwork } from '../drivers/mesh-wire.ts';
 import type { Network } from '../drivers/network.ts';
@@ -59,6 +60,7 @@ export interface HostParts<D extends Doors = Doors> {
   /** Where a pool that has no storage yet makes its own. Absent: it makes none. */
   readonly storageFolders?: StorageFolders;
   readonly guestKernels?: GuestKernels;
+  readonly hostPlugins?: HostPlugins;
   readonly credentials: HostCredentials;
   readonly facts: () => Promise<HostFacts>;
   /** SHA-256 of the certificate that clients of HTTPS see. */

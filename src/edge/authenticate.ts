@@ -23,6 +23,14 @@ export const nobodyAt = (address: string): Caller => ({
   address,
 });
 
+/** Who calls by a socket of this host's before anyone has logged in: whoever may use its files. */
+export const localNobody: Caller = {
+  session: nullRef as Ref<'session'>,
+  user: '',
+  role: '_local_root_',
+  originator: '',
+};
+
 /** Nobody was named in an HTTP request, or wrongly: answered 401. */
 export class Unauthorised extends Error {
   constructor(message: string) {
@@ -69,6 +77,8 @@ export const sessionOwner = ({ store, localSessions }: Sessions, session: string
 };
 
 const localCaller = (localSessions: LocalSessions, session: Ref<'session'>): Caller => {
+  const lent = localSessions.lent(session);
+  if (lent !== undefined) return { session, ...lent };
   const user = localSessions.userOf(session);
   if (user === undefined) throw new Fault('SESSION_INVALID', [session]);
   return { session, user, role: '_local_root_', originator: '' };

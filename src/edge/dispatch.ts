@@ -19,7 +19,7 @@ import { inSlices } from '../std/pace.ts';
 import { isDateTime, isStruct, type Struct, type Value } from '../std/value.ts';
 import type { Store } from '../store/store.ts';
 import type { Audit } from './audit.ts';
-import { callingCaller, nobodyAt, sessionCaller } from './authenticate.ts';
+import { callingCaller, localNobody, nobodyAt, sessionCaller } from './authenticate.ts';
 import { callTaskOf } from './call-task.ts';
 import {
   type Encoding,
@@ -71,6 +71,8 @@ export interface DispatcherOptions {
   readonly events: Events;
   readonly fragments: Fragments;
   readonly audit?: Audit;
+  /** Calls come from this host's own files alone: whoever may use them may log in as its superuser. */
+  readonly local?: true;
 }
 
 /** A call that has passed every check but those of its implementation. */
@@ -116,7 +118,12 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
       if (asynchronous) throw noAsyncMode(message);
       return recorded(
         options,
-        { message, args, caller: nobodyAt(request.http.remoteAddress), request },
+        {
+          message,
+          args,
+          caller: options.local ? localNobody : nobodyAt(request.http.remoteAddress),
+          request,
+        },
         perform,
       );
     }
@@ -258,7 +265,8 @@ const recorderOf = (
   { audit }: DispatcherOptions,
   { message, args, caller, request }: Admitted,
 ): ((fault: Fault | undefined | 'started', task?: string) => void) | undefined => {
-  if (audit?.wants(message) !== true) return undefined;
+  // What a driver writes is a part of what somebody asked for.
+  if (audit?.wants(message) !== true || caller.driverOf !== undefined) return undefined;
   const { method } = message;
   // Of a login it says who came, as nobody has a session yet.
   const at =

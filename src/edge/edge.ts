@@ -33,6 +33,8 @@ export interface EdgeOptions {
   readonly sites?: Sites;
   /** Where it is written down who changed what. */
   readonly audit?: Audit;
+  /** It is reached by a socket that only whoever may use this host's files can open. */
+  readonly local?: true;
 }
 
 export interface Edge extends HttpHandler {

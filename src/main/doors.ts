@@ -26,7 +26,7 @@ const connectionsMax = Math.max(
   otherFilesMin,
   Math.min(20_000, ((openFiles() ?? Number.POSITIVE_INFINITY) - otherFilesMin) / 2),
 );
-const limits = {
+export const doorLimits = {
   connectionsMax,
   connectionsOfOneMax: Math.min(4_096, connectionsMax),
   pipelinedMax: 32,
@@ -44,7 +44,7 @@ export const doorsTo = async (
   const host = flags.listen ?? '127.0.0.1';
   const listen = (flag: 'http-port' | 'https-port', secure: boolean): Promise<Serving> =>
     machine.http
-      .listen({ host, port: Number(flags[flag]), limits, ...(secure ? { tls } : {}) }, gate)
+      .listen({ host, port: Number(flags[flag]), limits: doorLimits, ...(secure ? { tls } : {}) }, gate)
       .catch((error: unknown) => {
         throw busy(error, flag, host, flags[flag]);
       });

@@ -4,12 +4,13 @@ import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
 import type { Host, HostParts, MeshParts } from '../assembly/parts.ts';
 import { guestKernelsIn } from '../drivers/guest-kernels.ts';
+import { hostPluginsIn } from '../drivers/host-plugins.ts';
 import type { MeshNetwork } from '../drivers/mesh-wire.ts';
 import { NetworkFailure } from '../drivers/network.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
 import { nodeMeshNetwork } from '../drivers/node/mesh-wire.ts';
 import { nodePoolDoor } from '../drivers/node/pool-door.ts';
-import type { ScriptStorage } from '../drivers/storage/script-storage.ts';
+import type { HostStorage } from '../drivers/storage/host-storage.ts';
 import type { EngineStore } from '../engine/settings.ts';
 import { divergedFiles } from '../log/diverged.ts';
 import { catalogOf } from '../objects/catalog.ts';
@@ -36,7 +37,7 @@ export interface OpenedParts {
   readonly print: (line: string) => void;
   readonly folder: Pick<DataFolder, 'state' | 'epochMin'>;
   readonly credentials: OpenedCredentials;
-  readonly storage: ScriptStorage;
+  readonly storage: HostStorage;
   readonly chosen: HostHypervisor;
   /** What clients of HTTPS see. */
   readonly tls: HostCertificate;
@@ -69,6 +70,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
     ...(daemon !== undefined && { revive: daemon.ensure }),
     storageFolders: { disk: machine.disk, disks: paths.defaultSr, images: paths.isoSr },
     guestKernels: guestKernelsIn(machine.disk, options['guest-kernels']),
+    hostPlugins: hostPluginsIn(machine, options['host-plugins']),
     facts: hostFacts,
     fingerprint: pinOf(tls),
     poolDoor: nodePoolDoor,

@@ -87,6 +87,23 @@ export const upFlags = {
     doc: 'as root: first of the 65,536 user ids that guests run as; none: they run as root',
     fallback: '131072',
   },
+  'sm-dir': {
+    value: 'DIR',
+    doc: 'folder of storage drivers of SMAPIv1, executables called NAMESR (default: none)',
+  },
+  'sm-plugins': {
+    value: 'NAME,...|all',
+    doc: 'which of them count; one that is named stands before our own of the same type',
+    fallback: 'all',
+  },
+  'host-plugins': {
+    value: 'DIR',
+    doc: 'folder of the executables that host.call_plugin runs (default: none)',
+  },
+  'xapi-socket': {
+    value: 'PATH',
+    doc: 'Unix socket of the XenAPI for those drivers and executables (default: xapi in the data folder)',
+  },
   'sim-config': { value: 'FILE', doc: 'delays and faults of the simulated hypervisor, a JSON file' },
   'root-password': {
     value: 'PW',

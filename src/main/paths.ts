@@ -32,6 +32,8 @@ export interface Paths {
   readonly plugins: string;
   readonly apiSocket: string;
   readonly storageSocket: string;
+  /** The XenAPI for storage drivers and plugins of this host. */
+  readonly xapiSocket: string;
   readonly xenopsdSocket: string;
   readonly xenopsdLog: string;
 }
@@ -75,6 +77,7 @@ export const pathsOf = (dataFolder: string): Paths & { readonly run: string } =>
     plugins: join(data, 'plugins'),
     apiSocket: join(run, 'xenact'),
     storageSocket: join(run, 'storage'),
+    xapiSocket: join(run, 'xapi'),
     xenopsdSocket: join(run, 'xenopsd'),
     xenopsdLog: join(data, 'xenopsd.log'),
   };

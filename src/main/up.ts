@@ -1,10 +1,12 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Closing, closing } from '../assembly/closing.ts';
+import { type DriverRows, driverRows } from '../assembly/driver-rows.ts';
 import { startGuests, startHost } from '../assembly/host.ts';
 import type { Host } from '../assembly/parts.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
-import { type ScriptStorage, scriptStorage } from '../drivers/storage/script-storage.ts';
+import { type HostStorage, hostStorage } from '../drivers/storage/host-storage.ts';
+import type { SmSettings } from '../drivers/storage/sm-drivers.ts';
 import { openEngineStore } from '../engine/settings.ts';
 import { installPlugins } from '../plugins/install.ts';
 import { serveSmapiv2 } from '../rpc/smapiv2/server.ts';
@@ -20,6 +22,7 @@ import { hostParts } from './host-parts.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
 import { leadPath, leadRequests } from './lead.ts';
 import { openDoors } from './listen.ts';
+import { openLocalDoor } from './local-door.ts';
 import { lockFolder } from './lock.ts';
 import { machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
@@ -70,7 +73,8 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     file: paths.credentials,
     rootPassword: options['root-password'],
   });
-  const storage = await openStorage(paths, log, opened);
+  const rows = driverRows();
+  const storage = await openStorage(options, paths, { log, opened, rows });
   const { state, epochMin, seal } = await folder;
   opened.add({ close: seal });
   const epoch = (): number => state.current?.epoch ?? 1;
@@ -91,7 +95,10 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
       const engine = await openEngine(options, { store: engineStore, log, host: made, restart: restart.ask });
       opened.add(engine);
       await answers;
+      rows.serve(made);
       const door = await openDoors(options, { machine, tls, log, trail, host: made });
+      const socketPath = options['xapi-socket'] ?? paths.xapiSocket;
+      opened.add(await openLocalDoor(socketPath, { machine, log, audit: door.audit, host: made }));
       // Also while the pool has no coordinator, which may be why somebody asks.
       lock.serve(leadPath, leadRequests(made, door.audit));
       lock.serve(enginePath, engineRequests(engine, door.audit));
@@ -191,16 +198,17 @@ const makeFolders = async (paths: Paths & { readonly run: string }): Promise<voi
 };
 
 const openStorage = async (
+  options: UpOptions,
   paths: Paths & { readonly run: string },
-  log: Log,
-  opened: Closing,
-): Promise<ScriptStorage> => {
+  { log, opened, rows }: { readonly log: Log; readonly opened: Closing; readonly rows: DriverRows },
+): Promise<HostStorage> => {
   const ours = join(paths.data, 'plugins-shipped');
   const programs = fileURLToPath(new URL('../plugins', import.meta.url));
   await installPlugins(machine.disk, ours, { programs, node: process.execPath, own: paths });
-  const storage = await scriptStorage({
+  const storage = await hostStorage({
     ...machine,
     roots: [ours, paths.plugins],
+    sm: { settings: smSettings(options), rows },
     stateFolder: paths.storageState,
     log,
   });
@@ -208,6 +216,11 @@ const openStorage = async (
   opened.add(await serveSmapiv2({ ...machine, endpoint: { socketPath: paths.storageSocket }, storage, log }));
   return storage;
 };
+
+const smSettings = ({ 'sm-dir': folder, 'sm-plugins': names = 'all' }: UpOptions): SmSettings => ({
+  ...(folder !== undefined && { folder: resolve(folder) }),
+  wanted: names === 'all' ? names : new Set(names.toLowerCase().split(/[,\s]+/)),
+});
 
 /** Starts our daemon unless it runs. One that is somebody else's must be there already. */
 const answering = async ({ hypervisor, daemon, chosen }: HostHypervisor): Promise<void> => {

@@ -23,6 +23,8 @@ export interface Caller {
   readonly originator: string;
   /** The address that the call came from; absent: it is this host's own. */
   readonly address?: string;
+  /** A storage driver calls back, for this repository alone: the null reference for none. */
+  readonly driverOf?: Ref<'SR'>;
 }
 
 /** What a read is given: committed rows, as clients see them. */

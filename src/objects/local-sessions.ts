@@ -1,3 +1,4 @@
+import type { Role } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
 import type { Clock, Random } from '../std/clock.ts';
 
@@ -9,6 +10,13 @@ export interface LocalSessions {
   open(user: string): Ref<'session'>;
   /** Who logged in, or undefined when the session has ended or never was. */
   userOf(session: string): string | undefined;
+  /**
+   * A session for a program that this host runs, with the rights that it is to have. It counts as nobody's
+   * login, and ends with `end` alone.
+   */
+  lend(to: Lent): Ref<'session'>;
+  /** What a session was lent with. */
+  lent(session: string): Lent | undefined;
   /** A call was made with it. */
   use(session: string): void;
   end(session: string): void;
@@ -16,6 +24,14 @@ export interface LocalSessions {
   endOf(user: string, but?: string): void;
   /** Told of each session that has ended, until the returned function is called. */
   onEnd(told: (session: string) => void): () => void;
+}
+
+/** The part of a caller that does not depend on the session. */
+export interface Lent {
+  readonly user: string;
+  readonly role: Role;
+  readonly originator: string;
+  readonly driverOf?: Ref<'SR'>;
 }
 
 /** One more ends the one that was idle longest, so that a client that never logs out shuts nobody out. */
@@ -32,6 +48,7 @@ export const localSessionsOf = ({
 }): LocalSessions => {
   /** The one that was idle longest comes first. */
   const sessions = new Map<string, { readonly user: string; readonly activeMs: number }>();
+  const lent = new Map<string, Lent>();
   const listeners = new Set<(session: string) => void>();
   let isWatched = false;
   const note = (session: string, user: string): void => {
@@ -39,7 +56,7 @@ export const localSessionsOf = ({
     sessions.set(session, { user, activeMs: clock.monotonicMs() });
   };
   const end = (session: string): void => {
-    if (!sessions.delete(session)) return;
+    if (!sessions.delete(session) && !lent.delete(session)) return;
     for (const told of listeners) told(session);
   };
   const isIdle = ({ activeMs }: { readonly activeMs: number }): boolean =>
@@ -74,6 +91,12 @@ export const localSessionsOf = ({
       }
       return known.user;
     },
+    lend: (to) => {
+      const session = `OpaqueRef:${random.uuid()}` as Ref<'session'>;
+      lent.set(session, to);
+      return session;
+    },
+    lent: (session) => lent.get(session),
     use: (session) => {
       const known = sessions.get(session);
       if (known !== undefined) note(session, known.user);

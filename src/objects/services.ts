@@ -1,4 +1,5 @@
 import type { GuestKernels } from '../drivers/guest-kernels.ts';
+import type { HostPlugins } from '../drivers/host-plugins.ts';
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import type { Storage } from '../drivers/storage/storage.ts';
 import type { Ref } from '../model/types.ts';
@@ -26,6 +27,8 @@ export interface Services {
   readonly storage: Storage;
   /** What guests may boot directly. Absent: nothing. */
   readonly guestKernels?: GuestKernels;
+  /** Executables of the host that clients call by name. Absent: there are none. */
+  readonly hostPlugins?: HostPlugins;
   readonly credentials: Credentials;
   /** Logins to this host alone. */
   readonly localSessions: LocalSessions;

@@ -72,9 +72,9 @@ export const isAhead = (a: Position, b: Position): boolean =>
 
 export const carriedOf = (value: unknown): Carried => {
   const { method, args, caller, task, watched, placed } = fieldsOf(value);
-  const { session, user, role, originator, address } = fieldsOf(caller);
+  const { session, user, role, originator, address, driverOf } = fieldsOf(caller);
   for (const one of [session, user, role, originator, task]) textOf(one);
-  if (address !== undefined) textOf(address);
+  for (const one of [address, driverOf]) if (one !== undefined) textOf(one);
   if (watched !== 'untracked' && watched !== 'while-running' && watched !== 'until-destroyed') {
     throw new ProtocolError('a call that is watched in an unknown way');
   }
@@ -87,6 +87,7 @@ export const carriedOf = (value: unknown): Carried => {
       role,
       originator,
       ...(address !== undefined && { address }),
+      ...(driverOf !== undefined && { driverOf }),
     } as Carried['caller'],
     task: task as Carried['task'],
     watched,

@@ -35,6 +35,19 @@ export const featuresOf = (view: View, type: string | undefined): ReadonlyMap<st
   return new Map();
 };
 
+/**
+ * Whether the driver of an SR type writes the rows of its disks and the figures of its repositories
+ * itself, as those of SMAPIv1 do.
+ */
+export const writesRows = (view: View, type: string | undefined): boolean => {
+  for (const [, sm] of view.all('SM')) if (sm.type === type) return sm.required_api_version.startsWith('1.');
+  return false;
+};
+
+/** The row of the disk that its driver knows by this key. */
+export const diskAt = (view: View, sr: Ref<'SR'>, key: string): Ref<'VDI'> | undefined =>
+  view.get('SR', sr)?.VDIs.find((ref) => view.get('VDI', ref)?.location === key);
+
 /** What the driver tells of one disk alone. */
 export const smConfigOf = ({ keys }: Volume): ReadonlyMap<string, string> => {
   const format = keys.get('image-format');

@@ -220,6 +220,7 @@ const repositoryMethods = (given: {
       repositories.delete(sr);
     },
     statSr: async (sr) => statOf(repositoryOf(sr)),
+    updateSr: async (sr) => statOf(repositoryOf(sr)),
     scanSr: async (sr, call) => {
       await takeTime(call);
       const repository = repositoryOf(sr);
@@ -293,6 +294,8 @@ const volumeMethods = (given: {
       return sizeBytes;
     },
     statVolume: async (sr, key) => find(sr, key).volume,
+    updateVolume: async (sr, key) => find(sr, key).volume,
+    introduceVolume: async (sr, { key }) => find(sr, key).volume,
     setVolumeName: async (sr, key, name) => change(sr, key, { name }),
     setVolumeDescription: async (sr, key, description) => change(sr, key, { description }),
   };

@@ -112,6 +112,7 @@ export const fakeStorage = (): FakeStorage => {
       attached.delete(sr);
     },
     statSr: async (sr) => stat(sr),
+    updateSr: async (sr) => stat(sr),
     scanSr: async (sr) => ({ volumes: [...inSr(sr).values()], stat: stat(sr) }),
     createVolume: async (sr, { name, description, sizeBytes, sharable, type }) =>
       add(sr, {
@@ -138,6 +139,8 @@ export const fakeStorage = (): FakeStorage => {
       return sizeBytes;
     },
     statVolume: async (sr, key) => find(sr, key),
+    updateVolume: async (sr, key) => find(sr, key),
+    introduceVolume: async (sr, { key }) => find(sr, key),
     setVolumeName: async (sr, key, name) => {
       inSr(sr).set(key, { ...find(sr, key), name });
     },

@@ -1,18 +1,16 @@
 import type { Duplex } from 'node:stream';
-import type { Serving } from '../network.ts';
+import type { Endpoint, Serving } from '../network.ts';
 
 /** The HTTP and HTTPS server that clients of the XenAPI talk to. */
 export interface HttpServer {
   listen(on: HttpListen, handler: HttpHandler): Promise<Serving>;
 }
 
-export interface HttpListen {
-  readonly host: string;
-  /** 0: any free port; `Serving.endpoint` tells which. */
-  readonly port: number;
+/** Port 0 is any free one; `Serving.endpoint` tells which. */
+export type HttpListen = Endpoint & {
   readonly tls?: { readonly key: string; readonly cert: string };
   readonly limits: HttpLimits;
-}
+};
 
 export interface HttpLimits {
   readonly connectionsMax: number;

@@ -5,13 +5,17 @@ import type { ScriptArgs, ScriptFolder } from './scripts.ts';
 import type { StateFiles } from './state-files.ts';
 import { type StorageCall, StorageError } from './storage.ts';
 
-/** The SRs attached to this host, remembered with the opaque name that their plugin gave them. */
+/**
+ * The SRs attached to this host, remembered with the opaque name that their plugin gave them. Those of a
+ * driver of SMAPIv1 have none.
+ */
 export interface AttachedSrs {
   has(sr: string): boolean;
   all(): readonly string[];
   /** SR_NOT_ATTACHED when it is not. */
   typeOf(sr: string): string;
-  add(sr: string, type: string, handle: string): Promise<void>;
+  isOfDriver(sr: string): boolean;
+  add(sr: string, type: string, handle: string | undefined): Promise<void>;
   remove(sr: string): Promise<void>;
   /** Runs a script of the SR's plugin, with the opaque name as its argument `sr`. */
   run<T>(
@@ -24,11 +28,17 @@ export interface AttachedSrs {
   scriptsOf(sr: string): Promise<ScriptFolder>;
 }
 
+interface Attached {
+  readonly type: string;
+  readonly handle: string | undefined;
+}
+
 export const openAttachedSrs = async (files: StateFiles, plugins: ScriptPlugins): Promise<AttachedSrs> => {
-  const attached = new Map<string, { readonly type: string; readonly handle: string }>();
+  const attached = new Map<string, Attached>();
   for (const [sr, state] of await files.load()) {
     const [type, handle] = [state.get('type'), state.get('handle')];
-    if (typeof type === 'string' && typeof handle === 'string') attached.set(sr, { type, handle });
+    if (typeof type === 'string')
+      attached.set(sr, { type, handle: typeof handle === 'string' ? handle : undefined });
   }
 
   const find = (sr: string) => {
@@ -42,6 +52,7 @@ export const openAttachedSrs = async (files: StateFiles, plugins: ScriptPlugins)
     has: (sr) => attached.has(sr),
     all: () => [...attached.keys()],
     typeOf: (sr) => find(sr).type,
+    isOfDriver: (sr) => find(sr).handle === undefined,
     add: async (sr, type, handle) => {
       await files.put(sr, struct({ type, handle }));
       attached.set(sr, { type, handle });

@@ -53,8 +53,9 @@ export interface Attachment extends VolumePlace {
 export interface DatapathBackend {
   /** Changes nothing. */
   locate(use: DatapathUse, call: StorageCall): Promise<VolumePlace>;
-  attach(place: VolumePlace, call: StorageCall): Promise<Value>;
+  attach(volume: VolumeName, place: VolumePlace, access: Access, call: StorageCall): Promise<Value>;
   drive(
+    volume: VolumeName,
     place: VolumePlace,
     action: Exclude<BackendAction['do'], 'attach'>,
     access: Access,
@@ -111,11 +112,11 @@ export const openHoldings = async (given: {
     }
   };
 
-  const attach = async (use: DatapathUse, call: StorageCall): Promise<Attachment> => {
+  const attach = async (use: DatapathUse, access: Access, call: StorageCall): Promise<Attachment> => {
     const place = await backend.locate(use, call);
     await commit({ ...holdingOf(use), attachment: { ...place, backend: null } });
     try {
-      return { ...place, backend: await backend.attach(place, call) };
+      return { ...place, backend: await backend.attach(use, place, access, call) };
     } catch (error) {
       // Whatever ended the attach must not end this.
       await takeBack(use, { debugInfo: call.debugInfo }).catch((cause) => {
@@ -128,7 +129,7 @@ export const openHoldings = async (given: {
   const takeBack = async (volume: VolumeName, call: StorageCall): Promise<void> => {
     const holding = holdingOf(volume);
     if (holding.attachment === undefined || holding.states.size > 0) return;
-    await backend.drive(holding.attachment, 'detach', 'RO', call);
+    await backend.drive(volume, holding.attachment, 'detach', 'RO', call);
     await commit({ ...holding, attachment: undefined });
   };
 
@@ -137,8 +138,8 @@ export const openHoldings = async (given: {
     const { states, actions } = transition(holding.states, use.datapath, request);
     let { attachment } = holding;
     for (const { do: action, access } of actions) {
-      if (action === 'attach') attachment = await attach(use, call);
-      else if (attachment !== undefined) await backend.drive(attachment, action, access, call);
+      if (action === 'attach') attachment = await attach(use, access, call);
+      else if (attachment !== undefined) await backend.drive(use, attachment, action, access, call);
     }
     const leaked = new Set([...holding.leaked].filter((datapath) => states.has(datapath)));
     await commit({ ...holding, states, leaked, attachment: states.size > 0 ? attachment : undefined });

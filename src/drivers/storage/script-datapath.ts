@@ -14,11 +14,11 @@ export const scriptDatapath = (srs: AttachedSrs, plugins: ScriptPlugins): Datapa
     const { uri } = await plugins.datapathFor(uris);
     return { uri, domain: domainOf(use) };
   },
-  attach: async ({ uri, domain }, call) => {
+  attach: async (_, { uri, domain }, __, call) => {
     const { scripts } = await plugins.datapathFor([uri]);
     return scripts.run('Datapath.attach', { uri, domain }, call, readBackend);
   },
-  drive: async ({ uri, domain }, action, access, call) => {
+  drive: async (_, { uri, domain }, action, access, call) => {
     const { scripts } = await plugins.datapathFor([uri]);
     const readOnly = action === 'activate' && access === 'RO' && scripts.has('Datapath.activate_readonly');
     const method = `Datapath.${action}${readOnly ? '_readonly' : ''}`;

@@ -11,6 +11,7 @@ export interface ScriptPlugins {
   describe(call: StorageCall): Promise<readonly StoragePlugin[]>;
   /** The scripts of an SR type; SR_UNKNOWN_DRIVER when there are none. */
   ofType(type: string): Promise<ScriptFolder>;
+  has(type: string): Promise<boolean>;
   /** The first of a volume's URIs that a datapath of this host serves. */
   datapathFor(uris: readonly string[]): Promise<{ readonly scripts: ScriptFolder; readonly uri: string }>;
 }
@@ -67,8 +68,11 @@ export const scriptPlugins = (given: {
   const find = async <T>(pick: (folders: ScriptFolders) => T | undefined): Promise<T | undefined> =>
     pick(await (known ?? look())) ?? pick(await look());
 
+  const plugin = (type: string): Promise<ScriptFolder | undefined> =>
+    find(({ volume }) => volume.get(QUEUE_PREFIX + type));
+
   const ofType = async (type: string): Promise<ScriptFolder> => {
-    const scripts = await find(({ volume }) => volume.get(QUEUE_PREFIX + type));
+    const scripts = await plugin(type);
     if (scripts === undefined) throw new StorageError('SR_UNKNOWN_DRIVER', [type]);
     return scripts;
   };
@@ -94,6 +98,7 @@ export const scriptPlugins = (given: {
       return found;
     },
     ofType,
+    has: async (type) => (await plugin(type)) !== undefined,
     datapathFor: async (uris) => {
       const chosen = await find(({ datapath }) => {
         for (const uri of uris) {

@@ -2,19 +2,16 @@ import type { Clock } from '../../std/clock.ts';
 import type { AttachedSrs } from './attached-srs.ts';
 import type { VolumeName } from './datapath-holdings.ts';
 import type { Datapaths } from './datapaths.ts';
+import type { DriverKind } from './driver-kind.ts';
 import { readNothing, readVolume, type ScriptVolume } from './script-values.ts';
-import { type Storage, type StorageCall, StorageError, type Volume, type VolumeMethod } from './storage.ts';
+import { type StorageCall, StorageError, type Volume, type VolumeMethod } from './storage.ts';
 
 /** Keys kept with a volume by its plugin. */
 export const VDI_TYPE = 'vdi-type';
 /** The throw-away clone that stands for a volume while a guest that must not change it runs. */
 export const CLONE_ON_BOOT = 'clone-on-boot';
 
-export type ScriptVolumes = Pick<Storage, VolumeMethod> & {
-  /** Brackets a guest's power cycle. One that is not persistent gets a clone, thrown away at its end. */
-  beginEpoch(volume: VolumeName, persistent: boolean, call: StorageCall): Promise<void>;
-  endEpoch(volume: VolumeName, call: StorageCall): Promise<void>;
-};
+export type ScriptVolumes = Pick<DriverKind, VolumeMethod | 'beginEpoch' | 'endEpoch'>;
 
 export const scriptVolumes = (given: {
   readonly srs: AttachedSrs;
@@ -108,6 +105,8 @@ export const scriptVolumes = (given: {
       }),
 
     statVolume: async (sr, key, call) => plain(await stat(sr, key, call)),
+    updateVolume: async (sr, key, call) => plain(await stat(sr, key, call)),
+    introduceVolume: async (sr, { key }, call) => plain(await stat(sr, key, call)),
 
     setVolumeName: (sr, key, name, call) =>
       datapaths.withVolume({ sr, key }, call, () =>

@@ -1,6 +1,6 @@
 /**
- * What a host asks of its storage: every SR type is a plugin, every call a plugin's process. SRs are
- * named by uuid and volumes by their key, the VDI's `location`. Sizes are in bytes.
+ * What a host asks of its storage: every SR type is a plugin or a driver, every call a process of it. SRs
+ * are named by uuid and volumes by their key, the VDI's `location`. Sizes are in bytes.
  */
 export interface Storage {
   /** Plugins found, one for each SR type. Asked again it looks again. */
@@ -19,25 +19,28 @@ export interface Storage {
   detachSr(sr: string, call: StorageCall): Promise<void>;
   destroySr(sr: string, call: StorageCall): Promise<void>;
   statSr(sr: string, call: StorageCall): Promise<SrStat>;
-  /** All volumes and the SR's figures. */
-  scanSr(
-    sr: string,
-    call: StorageCall,
-  ): Promise<{ readonly volumes: readonly Volume[]; readonly stat: SrStat }>;
+  /** The same, for which a driver that keeps figures in rows counts anew. */
+  updateSr(sr: string, call: StorageCall): Promise<SrStat>;
+  scanSr(sr: string, call: StorageCall): Promise<SrScan>;
+  /** What was found there; a driver of SMAPIv1 says it as a document of XML in a form of its own. */
   probeSr(
     type: string,
     configuration: ReadonlyMap<string, string>,
     call: StorageCall,
-  ): Promise<readonly Probed[]>;
+  ): Promise<readonly Probed[] | string>;
   isSrAttached(sr: string): boolean;
 
   createVolume(sr: string, volume: NewVolume, call: StorageCall): Promise<Volume>;
+  /** Finds one that is there already, for its row to be made. */
+  introduceVolume(sr: string, volume: KnownVolume, call: StorageCall): Promise<Volume>;
   snapshotVolume(sr: string, key: string, call: StorageCall): Promise<Volume>;
   cloneVolume(sr: string, key: string, call: StorageCall): Promise<Volume>;
   destroyVolume(sr: string, key: string, call: StorageCall): Promise<void>;
   /** Answers the new virtual size. */
   resizeVolume(sr: string, key: string, sizeBytes: bigint, call: StorageCall): Promise<bigint>;
   statVolume(sr: string, key: string, call: StorageCall): Promise<Volume>;
+  /** The same, for which a driver that keeps sizes in rows looks anew. */
+  updateVolume(sr: string, key: string, call: StorageCall): Promise<Volume>;
   setVolumeName(sr: string, key: string, name: string, call: StorageCall): Promise<void>;
   setVolumeDescription(sr: string, key: string, description: string, call: StorageCall): Promise<void>;
 
@@ -66,21 +69,28 @@ export type SrMethod =
   | 'detachSr'
   | 'destroySr'
   | 'statSr'
+  | 'updateSr'
   | 'scanSr'
   | 'probeSr'
   | 'isSrAttached';
 export type VolumeMethod =
   | 'createVolume'
+  | 'introduceVolume'
   | 'snapshotVolume'
   | 'cloneVolume'
   | 'destroyVolume'
   | 'resizeVolume'
   | 'statVolume'
+  | 'updateVolume'
   | 'setVolumeName'
   | 'setVolumeDescription';
 
 export interface StorageCall {
   readonly debugInfo: string;
+  /** The task that the call is a part of. */
+  readonly task?: string;
+  /** What the client gave for the driver alone: parameters of a snapshot or clone, `sm_config` of a probe. */
+  readonly settings?: ReadonlyMap<string, string>;
   readonly signal?: AbortSignal;
 }
 
@@ -118,6 +128,16 @@ export interface NewSr {
   readonly name: string;
   readonly description: string;
   readonly configuration: ReadonlyMap<string, string>;
+  /** To take; 0 takes all there is. */
+  readonly sizeBytes: bigint;
+}
+
+/** All volumes and the SR's figures. */
+export interface SrScan {
+  readonly volumes: readonly Volume[];
+  readonly stat: SrStat;
+  /** The driver has written it to the rows itself. */
+  readonly written?: true;
 }
 
 export interface SrStat {
@@ -145,6 +165,17 @@ export interface NewVolume {
   readonly sharable: boolean;
   /** The VDI's type, kept with the volume: `user`, `suspend`, ... */
   readonly type: string;
+  readonly readOnly?: boolean;
+  /** Settings for the driver. */
+  readonly smConfig?: ReadonlyMap<string, string>;
+}
+
+/** A volume that is on the storage, as whoever introduces it knows it. */
+export interface KnownVolume {
+  readonly key: string;
+  /** For its row. */
+  readonly uuid: string;
+  readonly smConfig: ReadonlyMap<string, string>;
 }
 
 export interface Volume {

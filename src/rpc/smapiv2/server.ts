@@ -3,7 +3,7 @@ import { readXmlRpcCall, type XmlRpcCall } from '../../codec/xmlrpc-reader.ts';
 import { xmlFailureValue, xmlSuccess, xmlValue } from '../../codec/xmlrpc-writer.ts';
 import type { Endpoint, Network, Serving } from '../../drivers/network.ts';
 import type { DatapathUse, VolumeName } from '../../drivers/storage/datapath-holdings.ts';
-import type { ScriptStorage } from '../../drivers/storage/script-storage.ts';
+import type { HostStorage } from '../../drivers/storage/host-storage.ts';
 import { type StorageCall, StorageError } from '../../drivers/storage/storage.ts';
 import { DecodeFailure } from '../../std/decode-failure.ts';
 import type { Log } from '../../std/log.ts';
@@ -21,7 +21,7 @@ const CONTENT_TYPE = 'text/xml';
 export const serveSmapiv2 = (given: {
   readonly network: Network;
   readonly endpoint: Endpoint;
-  readonly storage: ScriptStorage;
+  readonly storage: HostStorage;
   readonly log: Log;
 }): Promise<Serving> => {
   const methods = methodsOf(given.storage);
@@ -32,7 +32,7 @@ export const serveSmapiv2 = (given: {
       if (run === undefined) return xmlFailureValue(variant('Unimplemented', method));
       const [args = struct({})] = params;
       const debugInfo = stringOf(member(args, 'dbg'), 'dbg');
-      return xmlSuccess(xmlValue(await run(args, { debugInfo, signal })));
+      return xmlSuccess(xmlValue(await run(args, { debugInfo, ...taskIn(debugInfo), signal })));
     } catch (error) {
       if (signal.aborted) return xmlFailureValue(variant('Cancelled', method));
       const known = storageErrorValue(error);
@@ -60,6 +60,12 @@ export const serveSmapiv2 = (given: {
   );
 };
 
+/** Debug information of ours begins with the task that the call is a part of. */
+const taskIn = (debugInfo: string): Pick<StorageCall, 'task'> => {
+  const [task = ''] = debugInfo.split('|');
+  return /^OpaqueRef:[0-9a-f-]{36}$/.test(task) ? { task } : {};
+};
+
 type Method = (args: Value, call: StorageCall) => Promise<Value>;
 
 const text = (args: Value, name: string): string => stringOf(member(args, name), name);
@@ -77,7 +83,7 @@ const nothing = async (work: Promise<unknown>): Promise<Value> => {
   return null;
 };
 
-const methodsOf = (storage: ScriptStorage): ReadonlyMap<string, Method> =>
+const methodsOf = (storage: HostStorage): ReadonlyMap<string, Method> =>
   new Map<string, Method>([
     ['Query.query', async () => aboutThis],
     ['Query.diagnostics', async () => diagnostics(storage)],
@@ -85,7 +91,7 @@ const methodsOf = (storage: ScriptStorage): ReadonlyMap<string, Method> =>
     ...readMethods(storage),
   ]);
 
-const datapathMethods = (storage: ScriptStorage): readonly (readonly [string, Method])[] => {
+const datapathMethods = (storage: HostStorage): readonly (readonly [string, Method])[] => {
   const { datapathsOf: datapaths } = storage;
 
   const attachedUse = (args: Value): DatapathUse => {
@@ -127,7 +133,7 @@ const datapathMethods = (storage: ScriptStorage): readonly (readonly [string, Me
   ];
 };
 
-const readMethods = (storage: ScriptStorage): readonly (readonly [string, Method])[] => [
+const readMethods = (storage: HostStorage): readonly (readonly [string, Method])[] => [
   ['SR.list', async () => storage.attachedSrs()],
   [
     'SR.stat',
@@ -168,18 +174,18 @@ const aboutThis: Struct = struct({
   required_cluster_stack: [],
 });
 
-const attachInfo = (storage: ScriptStorage, volume: VolumeName): Value => {
+const attachInfo = (storage: HostStorage, volume: VolumeName): Value => {
   const backend = storage.datapathsOf.backendOf(volume);
   if (backend !== undefined) return backend;
   throw new StorageError('SR_BACKEND_FAILURE', ['The volume is not attached', volume.sr, volume.key]);
 };
 
-const statVdi = (storage: ScriptStorage, volume: VolumeName): Struct => {
+const statVdi = (storage: HostStorage, volume: VolumeName): Struct => {
   const { states, superstate } = storage.datapathsOf.statesOf(volume);
   return struct({ superstate, dps: new Map<string, Value>(states) });
 };
 
-const diagnostics = (storage: ScriptStorage): string =>
+const diagnostics = (storage: HostStorage): string =>
   storage
     .attachedSrs()
     .map((sr) => `SR ${sr} is attached`)

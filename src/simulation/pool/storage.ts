@@ -1,7 +1,7 @@
 import { variant } from '../../codec/rpclib.ts';
 import type { DatapathBackend } from '../../drivers/storage/datapath-holdings.ts';
 import { openDatapaths } from '../../drivers/storage/datapaths.ts';
-import type { ScriptStorage } from '../../drivers/storage/script-storage.ts';
+import type { HostStorage } from '../../drivers/storage/host-storage.ts';
 import { stateFiles } from '../../drivers/storage/state-files.ts';
 import type { Storage } from '../../drivers/storage/storage.ts';
 import { turns } from '../../drivers/storage/turns.ts';
@@ -24,7 +24,7 @@ export const processStorage = async (given: {
   readonly life: Life;
   readonly log: Log;
   readonly takeTime: () => Promise<void>;
-}): Promise<ScriptStorage> => {
+}): Promise<HostStorage> => {
   const { repositories, volatile, life, log } = given;
   const files = stateFiles(volatile.of(life), '/run/sm', 'this boot');
   const backend = backendOf(repositories, given.takeTime);
@@ -43,7 +43,7 @@ const backendOf = (repositories: Storage, takeTime: () => Promise<void>): Datapa
     await repositories.statVolume(sr, key, call);
     return { uri: `/disks/${sr}/${key}`, domain: vm };
   },
-  attach: async ({ uri }) => {
+  attach: async (_, { uri }) => {
     await takeTime();
     return struct({ implementations: [variant('File', struct({ path: uri }))] });
   },

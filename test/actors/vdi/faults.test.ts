@@ -57,11 +57,11 @@ const works: readonly (readonly [string, keyof Storage, () => readonly unknown[]
   ['VDI.copy', 'openVolume', () => [vdi, sr]],
   ['VDI.copy', 'statVolume', () => [vdi, sr]],
   ['VDI.resize', 'resizeVolume', () => [vdi, 8n << 20n]],
-  ['VDI.update', 'statVolume', () => [vdi]],
+  ['VDI.update', 'updateVolume', () => [vdi]],
   ['VDI.set_name_label', 'setVolumeName', () => [vdi, 'other']],
   ['VDI.destroy', 'destroyVolume', () => [vdi]],
   ['SR.scan', 'scanSr', () => [sr]],
-  ['SR.update', 'statSr', () => [sr]],
+  ['SR.update', 'updateSr', () => [sr]],
   ['PBD.unplug', 'detachSr', () => [srOf(w, sr).PBDs[0]]],
 ];
 

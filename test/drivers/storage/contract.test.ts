@@ -70,7 +70,7 @@ describe.each(['raw', 'qcow2'])('an SR of %s files', (format) => {
     ]);
     const attachWith = await host.storage.createSr(
       'file',
-      { uuid: sr, name: 'n', description: 'd', configuration },
+      { uuid: sr, name: 'n', description: 'd', configuration, sizeBytes: 0n },
       call,
     );
     await host.storage.attachSr('file', sr, attachWith, call);

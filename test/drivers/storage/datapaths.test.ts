@@ -29,12 +29,12 @@ const countingBackend = () => {
   let refuse = '';
   const backend: DatapathBackend = {
     locate: async ({ key }) => ({ uri: `raw:${key}`, domain: '1' }),
-    attach: async ({ uri }) => {
+    attach: async (_, { uri }) => {
       log.push('attach');
       if (refuse === 'attach') throw new Error('refused');
       return new Map([['implementations', [uri]]]);
     },
-    drive: async ({ uri }, action, access) => {
+    drive: async (_, { uri }, action, access) => {
       expect(uri).toBe(`raw:${volume.key}`);
       if (refuse === action) throw new Error('refused');
       log.push(`${action} ${access}`);

@@ -5,7 +5,7 @@ import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import { nodeDisk } from '../../../src/drivers/node/disk.ts';
 import { nodeNetwork } from '../../../src/drivers/node/network.ts';
 import { nodeProcesses } from '../../../src/drivers/node/processes.ts';
-import { type ScriptStorage, scriptStorage } from '../../../src/drivers/storage/script-storage.ts';
+import { type HostStorage, hostStorage } from '../../../src/drivers/storage/host-storage.ts';
 import type { ScriptLimits } from '../../../src/drivers/storage/scripts.ts';
 import { silentLog } from '../../../src/std/log.ts';
 
@@ -13,16 +13,16 @@ import { silentLog } from '../../../src/std/log.ts';
 
 export interface Host {
   readonly folder: string;
-  readonly storage: ScriptStorage;
+  readonly storage: HostStorage;
   /** A second life that knows only what the first wrote down. */
-  restart(): Promise<ScriptStorage>;
+  restart(): Promise<HostStorage>;
   remove(): Promise<void>;
 }
 
 export const startHost = async (roots: readonly string[], limits?: ScriptLimits): Promise<Host> => {
   const folder = await mkdtemp(join(tmpdir(), 'host-'));
-  const start = (): Promise<ScriptStorage> =>
-    scriptStorage({
+  const start = (): Promise<HostStorage> =>
+    hostStorage({
       roots,
       stateFolder: join(folder, 'state'),
       processes: nodeProcesses,

@@ -33,7 +33,8 @@ beforeAll(async () => {
     ['location', join(host.folder, 'sr')],
     ['format', 'raw'],
   ]);
-  await host.storage.createSr('file', { uuid: sr, name: 'n', description: 'd', configuration }, call);
+  const newSr = { uuid: sr, name: 'n', description: 'd', configuration, sizeBytes: 0n };
+  await host.storage.createSr('file', newSr, call);
   await host.storage.attachSr('file', sr, configuration, call);
   const volume = { name: 'disk', description: '', sizeBytes: 4096n, sharable: false, type: 'user' };
   vdi = (await host.storage.createVolume(sr, volume, call)).key;
