@@ -44,13 +44,13 @@ export const startHost = async <D extends Doors>(
 ): Promise<Started<D>> => {
   const { host, derived, announce, servedOn, preparation } = await openHost(parts, opened);
   const doors = await parts.doors(host);
-  opened.add(doors);
+  opened.add('doors', doors);
   servedOn(doors.httpsPort);
   await takePlace(parts, { host, announce, doors, preparing: preparation.ended });
   const leads = (): boolean => host.pool.duty.kind === 'leads';
-  opened.add(await hostRows(aroundOf(parts), { ...host, leads, derived }));
+  opened.add('rows of the host', await hostRows(aroundOf(parts), { ...host, leads, derived }));
   preparation.end();
-  opened.add(housekeeping({ ...host, clock: parts.clock, leads, measured: () => [host] }));
+  opened.add('housekeeping', housekeeping({ ...host, clock: parts.clock, leads, measured: () => [host] }));
   doors.open();
   return { host, doors };
 };
@@ -114,7 +114,7 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
   const made = openObjects(parts, { ...database, ...place, preparation, authority: served.authority });
   assembled = made;
   database.serve(made);
-  opened.add({ close: async () => made.objects.stop() });
+  opened.add('objects', { close: async () => made.objects.stop() });
   const { context, pool, membership, takingIn, announce } = place;
   const inspector = inspectorOf(context, pool, made.objects);
   const { authorityOf } = served;
@@ -160,7 +160,7 @@ const openDatabase = async (parts: HostParts, opened: Closing): Promise<Database
     onStaged: (changes) => assembled?.objects.staged(changes),
     setAside: (diverged) => parts.diverged.keep(diverged),
   });
-  opened.add(replica);
+  opened.add('database', replica);
   if (state.current?.change === 'joins') {
     const { change: _, ...joined } = state.current;
     await replica.disown();

@@ -42,7 +42,7 @@ export const openPool = async (parts: HostParts, on: Placed, opened: Closing): P
   const { store, replica, credentials } = on;
   let pool: Pool | undefined;
   const mesh = openMesh(parts, on.host, async (epoch) => pool?.heard(epoch));
-  opened.add(mesh);
+  opened.add('mesh', mesh);
   const { port } = await mesh.listen(parts.mesh.listen);
   const { clock, random, state } = parts;
   const limits = { ...poolLimits, ...parts.pool.limits };
@@ -61,8 +61,8 @@ export const openPool = async (parts: HostParts, on: Placed, opened: Closing): P
     },
   });
   pool = made;
-  opened.add({ close: made.stop });
-  opened.add(serveOthers(parts, context));
+  opened.add('place in the pool', { close: made.stop });
+  opened.add('ways of other hosts', serveOthers(parts, context));
   const among = { context, pool: made, credentials, own: own.peer, fingerprint };
   return {
     ...{ context, pool: made },

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { EtcdCluster } from '../drivers/etcd-cluster.ts';
 import type { Ref } from '../model/types.ts';
+import { calledOf } from '../pool/context.ts';
 import { sleep } from '../std/clock.ts';
 import type { EngineContext, PoolHost } from './context.ts';
 import { clientUrlOf, endpointOf, type Member, membersMax, peerUrlOf } from './etcd-flags.ts';
@@ -77,8 +78,7 @@ export const chosenHosts = (
   return chosen;
 };
 
-const named = (hosts: readonly PoolHost[]): string =>
-  hosts.map(({ name, address }) => `${name} (${address})`).join(', ');
+const named = (hosts: readonly PoolHost[]): string => hosts.map(calledOf).join(', ');
 
 /** The host that people mean by its name, address or reference. */
 export const hostNamed = (hosts: readonly PoolHost[], wanted: string): PoolHost => {
@@ -100,7 +100,8 @@ const reportsOf = async (
     chosen.map(async (host) => [host, await hosts.report(host.ref)] as const),
   );
   const without = reports.filter(([, { etcd }]) => etcd === '');
-  if (without.length > 0) throw refusal(without.map(([{ name }, { why }]) => `${name}: ${why}`).join('; '));
+  if (without.length > 0)
+    throw refusal(without.map(([host, { why }]) => `${calledOf(host)}: ${why}`).join('; '));
   return new Map(reports.map(([{ ref }, report]) => [ref, report]));
 };
 
@@ -161,7 +162,7 @@ const formed = async (context: EngineContext, hosts: Hosts, chosen: readonly Poo
       const { member } = await hosts.report(one.ref);
       // What cannot work, such as a port that is taken, will not by waiting.
       if (member !== undefined && member.restarts >= startsMax)
-        throw refusal(`etcd does not start on ${one.name}: ${member.why}`);
+        throw refusal(`etcd does not start on ${calledOf(one)}: ${member.why}`);
     }
     return false;
   });
@@ -249,7 +250,7 @@ export const grow = async (
     const view = await viewOf(cluster);
     const present = view.members.find((one) => isMemberOf(one, host, peerUrl));
     if (present !== undefined && !present.learner && present.endpoint !== '')
-      throw refusal(`${host.name} is a member already`);
+      throw refusal(`${calledOf(host)} is a member already`);
     assertHealthy(view, present?.id);
     // What an attempt left that was interrupted.
     if (present !== undefined) await removed(context, cluster, present.id);
@@ -350,10 +351,10 @@ const promoted = async (
     if (members.some((one) => one.id === id && !one.learner)) return true;
     const { member } = await hosts.report(host.ref);
     if (member !== undefined && member.restarts >= startsMax)
-      throw refusal(`etcd does not start on ${host.name}: ${member.why}`);
+      throw refusal(`etcd does not start on ${calledOf(host)}: ${member.why}`);
     return false;
   });
-  if (!done) throw refusal(`${host.name} has not caught up: ${why}`);
+  if (!done) throw refusal(`${calledOf(host)} has not caught up: ${why}`);
 };
 
 /** Takes a host out of the cluster. It stays in the pool, as a client of the others. */
@@ -363,7 +364,7 @@ export const shrink = async (context: EngineContext, hosts: Hosts, wanted: strin
   await withCluster(context, async (cluster) => {
     const view = await viewOf(cluster);
     const { leaving, host } = leavingOf(view, pool.hosts(), wanted);
-    assertMayLeave(view, leaving, host?.name ?? wanted);
+    assertMayLeave(view, leaving, host === undefined ? wanted : calledOf(host));
     await removed(context, cluster, leaving.id);
     const rest = endpointsOf({ members: view.members.filter(({ id }) => id !== leaving.id) });
     if (host !== undefined && (host.ref === own || pool.isUp(host.ref))) {

@@ -9,6 +9,8 @@ import { tend } from './tending.ts';
 
 /** Looks after a cluster of etcd on the hosts of the pool: this host's part, and as coordinator the whole. */
 export interface Engine {
+  /** From now on this host takes part, which may mean that it starts again. Members run before. */
+  begin(): void;
   /** Makes the cluster. Throws OPERATION_NOT_ALLOWED, here and below, with what to do. */
   init(order: InitOrder): Promise<void>;
   /** One more member, by the name, address or reference of its host. */
@@ -25,15 +27,12 @@ export interface Engine {
 }
 
 export const engineOf = (context: EngineContext): Engine => {
-  const hosts = hostsWith(context, (asked, who) => credentialsFor(context, asked, who));
   const { process, store } = context;
   const ends = new AbortController();
+  const hosts = hostsWith(context, (asked, who) => credentialsFor(context, asked, who), ends.signal);
   let busy: string | undefined;
   if (store.current.member !== undefined) process.tend();
-  const tending = Promise.all([
-    tend(context, hosts, () => busy !== undefined, ends.signal),
-    takePart(context, hosts, ends.signal),
-  ]);
+  let tending: Promise<unknown> = Promise.resolve();
 
   /** Members change one at a time. */
   const alone = async (what: string, change: () => Promise<void>): Promise<void> => {
@@ -48,6 +47,12 @@ export const engineOf = (context: EngineContext): Engine => {
     }
   };
   return {
+    begin: () => {
+      tending = Promise.all([
+        tend(context, hosts, () => busy !== undefined, ends.signal),
+        takePart(context, hosts, ends.signal),
+      ]);
+    },
     init: (order) => alone('init', () => form(context, hosts, order)),
     join: (host, ports) => alone(`join ${host}`, () => grow(context, hosts, host, ports)),
     leave: (host) => alone(`leave ${host}`, () => shrink(context, hosts, host)),

@@ -1,4 +1,5 @@
 import type { Ref } from '../model/types.ts';
+import { calledOf } from '../pool/context.ts';
 import { sleep } from '../std/clock.ts';
 import type { EngineContext } from './context.ts';
 import type { Hosts } from './orders.ts';
@@ -65,15 +66,17 @@ const assertReady = async (context: EngineContext, hosts: Hosts, to: LogEngine):
   if (away.length > 0)
     throw refusal(
       'All hosts must be there, and ' +
-        `${away.map(({ name, address }) => `${name} (${address})`).join(', ')} cannot be ` +
+        `${away.map(calledOf).join(', ')} cannot be ` +
         'reached: start them first, or take them out of the pool',
     );
-  if (to === 'primary') return;
-  await withCluster(context, async (cluster) => assertHealthy(await viewOf(cluster)));
-  for (const { ref, name } of pool.hosts()) {
-    const { cluster } = await hosts.report(ref);
-    if (cluster?.whole !== true)
-      throw refusal(`${name} has no access to the cluster yet: try again in a moment`);
+  if (to === 'etcd') await withCluster(context, async (cluster) => assertHealthy(await viewOf(cluster)));
+  for (const host of pool.hosts()) {
+    const { cluster, inLine } = await hosts.report(host.ref);
+    // One that still starts, or lacks something, could not say where it stands once the log is elsewhere.
+    if (!inLine)
+      throw refusal(`${calledOf(host)} has not caught up with the pool yet: try again in a moment`);
+    if (to === 'etcd' && cluster?.whole !== true)
+      throw refusal(`${calledOf(host)} has no access to the cluster yet: try again in a moment`);
   }
 };
 

@@ -37,6 +37,8 @@ export interface HostReport {
   /** How it reaches the cluster, if it knows. */
   readonly cluster: ClusterAccess | undefined;
   readonly disk: DiskReport;
+  /** It leads, or follows and has all that the leader has. */
+  readonly inLine: boolean;
 }
 
 export interface MemberReport {
@@ -97,10 +99,11 @@ const calls = {
   dismiss: 'engineDismiss',
 } as const;
 
-/** `signedBy`: has a certificate signed by whichever host can. */
+/** `signedBy`: has a certificate signed by whichever host can. `ends`: nothing is asked any more. */
 export const hostsWith = (
   context: EngineContext,
   signedBy: (hosts: Hosts, who: Bearer) => Promise<Credentials>,
+  ends: AbortSignal,
 ): Hosts => {
   const { mesh, host, pool, limits } = context;
   mesh.serve(calls.report, () => reportOf(context));
@@ -137,7 +140,7 @@ export const hostsWith = (
     return {};
   });
   const ask = (to: Ref<'host'>, name: string, payload: unknown, more: object = {}): Promise<unknown> =>
-    mesh.call(to, name, payload, { timeoutMs: limits.askMsMax, ...more });
+    mesh.call(to, name, payload, { timeoutMs: limits.askMsMax, signal: ends, ...more });
   const hosts: Hosts = {
     report: async (to) => (to === host ? reportOf(context) : readReport(await ask(to, calls.report, {}))),
     equip: async (to, equipment) => {
@@ -172,7 +175,7 @@ const versionMsMax = 10_000;
 const versionBytesMax = 1 << 16;
 
 const reportOf = async (context: EngineContext): Promise<HostReport> => {
-  const { disk, store, process, limits } = context;
+  const { disk, store, process, limits, pool } = context;
   const { member, cluster } = store.current;
   const { freeBytes, totalBytes } = await disk.space(store.files.folder);
   const ballast = member !== undefined && (await keepBallast(disk, store.files, limits.ballastBytes));
@@ -185,6 +188,7 @@ const reportOf = async (context: EngineContext): Promise<HostReport> => {
       ...process.state(),
     },
     cluster,
+    inLine: pool.leads() || pool.follows(),
     disk: { freeBytes: Number(freeBytes), totalBytes: Number(totalBytes), ballast },
   };
 };
@@ -368,13 +372,14 @@ const textMax = 1_024;
 const shortOf = (value: unknown): string => textOf(value).slice(0, textMax);
 
 const readReport = (value: unknown): HostReport => {
-  const { etcd, why, member, cluster, disk } = fieldsOf(value);
+  const { etcd, why, member, cluster, disk, inLine } = fieldsOf(value);
   const { freeBytes, totalBytes, ballast } = fieldsOf(disk);
   return {
     etcd: shortOf(etcd),
     why: shortOf(why),
     member: member === undefined || member === null ? undefined : readMember(fieldsOf(member)),
     cluster: cluster === undefined || cluster === null ? undefined : accessOf(cluster),
+    inLine: flagOf(inLine),
     disk: { freeBytes: countOf(freeBytes), totalBytes: countOf(totalBytes), ballast: flagOf(ballast) },
   };
 };

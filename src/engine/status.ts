@@ -1,3 +1,4 @@
+import { calledOf } from '../pool/context.ts';
 import { nameOf } from './changes.ts';
 import type { EngineContext, PoolHost } from './context.ts';
 import { quotaBytesMax } from './etcd-flags.ts';
@@ -199,13 +200,14 @@ const adviceOf = (
             `${cluster.needed} are.`,
     );
   for (const { name, address, member, disk } of hosts)
-    if (member !== undefined) advice.push(...memberAdvice(`${name} (${address})`, member, disk, quotaBytes));
+    if (member !== undefined)
+      advice.push(...memberAdvice(calledOf({ name, address }), member, disk, quotaBytes));
   const old = hosts.filter(({ member }) => member?.version && isOlder(member.version, versionWanted));
   if (old.length > 0)
     advice.push(
       `etcd ${old[0]?.member?.version} has faults that ${versionWanted} mended (docs/engine.md): ` +
         `install a newer one ` +
-        `on ${old.map(({ name, address }) => `${name} (${address})`).join(', ')}, one host at a time.`,
+        `on ${old.map(calledOf).join(', ')}, one host at a time.`,
     );
   for (const stray of cluster.strays)
     advice.push(

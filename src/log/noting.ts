@@ -18,12 +18,13 @@ export const noting = (log: Log, { state, clock, journal }: NotingParts): Log =>
   const note = async (now: Exclude<Leadership, { kind: 'none' }>): Promise<void> => {
     const { current } = state;
     if (current === undefined) return;
-    const { complete: _, ...rest } = current;
+    const { complete: _, coordinator, ...rest } = current;
     const epoch = Math.max(current.epoch, now.epoch);
     const role = now.kind === 'here' ? 'coordinator' : 'member';
     const led = now.kind === 'here' ? now.epoch : current.led;
     if (epoch === current.epoch && role === current.role && led === current.led) return;
-    await state.save({ ...rest, role, epoch, led });
+    const followed = role === 'member' && coordinator !== undefined && { coordinator };
+    await state.save({ ...rest, ...followed, role, epoch, led });
   };
   return {
     ...log,

@@ -34,6 +34,16 @@ export const chooseEngine = async (
   await store.save({ ...store.current, use: 'etcd', cluster: { ...access, begins: true } });
 };
 
+/** Whoever brings the log back from a cluster leads with it, whatever it noted of a lead there meanwhile. */
+export const takeUpMove = async (
+  { current: { move } }: Pick<EngineStore, 'current'>,
+  state: Pick<StateFile, 'current' | 'save'>,
+): Promise<void> => {
+  const { current } = state;
+  const leads = move?.to === 'primary' && move.step === 'begun' && move.by === current?.host;
+  if (leads && current.role !== 'coordinator') await state.save({ ...current, role: 'coordinator' });
+};
+
 const moves = (to: string): string =>
   `The engine of a pool's log is chosen at its first start. Start without --engine, then move it with ` +
   `xenact engine use ${to}.`;

@@ -11,8 +11,9 @@ import { memberProcess } from '../engine/member.ts';
 import type { Credentials, EngineStore, LogEngine } from '../engine/settings.ts';
 import type { EngineStatus } from '../engine/status.ts';
 import { endLog, isLogEnded } from '../log/etcd/ending.ts';
-import { hostsOf, peerOf } from '../pool/context.ts';
+import { hostsOf, type PoolContext, peerOf } from '../pool/context.ts';
 import { leaveMessage } from '../rules/messages.ts';
+import { within } from '../std/clock.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import { jsonOf } from '../std/reader.ts';
@@ -104,9 +105,12 @@ const lazyCluster = (endpoints: readonly string[], credentials: Credentials): Et
   };
 };
 
+/** What is under way when a log is to end has this long to be written. */
+const pauseMsMax = 5_000;
+
 const clusterLogOf = (
   store: EngineStore,
-  { host, replica }: Host['context'],
+  { host, replica, clock }: PoolContext,
   restart: () => void,
 ): ClusterLog => {
   const withEtcd = async <T>(act: (etcd: Etcd, pool: string) => Promise<T>): Promise<T> => {
@@ -118,9 +122,10 @@ const clusterLogOf = (
   return {
     end: async () => {
       try {
-        // The log may have more than this host's disk, which is all that is left once it has ended.
-        await replica.pause();
-        await withEtcd((etcd, pool) => endLog(etcd, pool, host));
+        if (!(await within(clock, pauseMsMax, replica.pause())))
+          throw new Fault('INTERNAL_ERROR', ['Changes are under way that take too long: repeat the command']);
+        const { generation } = replica.position;
+        await withEtcd((etcd, pool) => endLog(etcd, pool, { host, generation }));
       } catch (error) {
         // Commits wait now. A start finds out who leads.
         restart();
@@ -194,8 +199,10 @@ export const engineRequests =
       audit.add({ caller: atTheMachine('xenact engine'), from: '', method: `engine.${act}`, args, outcome });
     };
     try {
+      // A move starts this host again soon after: the answer must not wait for anything then.
+      const before = act === 'use' ? await engine.status() : undefined;
       await obeyed(engine, command);
-      const status: EngineStatus = await engine.status();
+      const status: EngineStatus = before ?? (await engine.status());
       note('success');
       return JSON.stringify({ status });
     } catch (error) {

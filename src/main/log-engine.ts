@@ -3,7 +3,7 @@ import { changingEtcd } from '../drivers/changing-etcd.ts';
 import type { EngineStore } from '../engine/settings.ts';
 import { etcdLog } from '../log/etcd/etcd-log.ts';
 import { noting } from '../log/noting.ts';
-import type { PoolContext } from '../pool/context.ts';
+import { nameOfHost, type PoolContext } from '../pool/context.ts';
 import type { Log } from '../store/log.ts';
 
 /**
@@ -27,6 +27,7 @@ export const ownClusterLog = async (
     const { host, random, replica, clock, state, log } = context;
     const made = etcdLog({
       ...{ etcd, host, replica, clock, pool, journal: log, incarnation: random.uuid() },
+      nameOf: (one) => nameOfHost(context, one),
       // Whoever moves the log brings what it has; nobody else begins it.
       mayBegin: () =>
         (store.current.move?.by === host && store.current.move.to === 'etcd') ||

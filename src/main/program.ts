@@ -56,12 +56,18 @@ const runUp = async (args: readonly string[]): Promise<void> => {
     // A second signal, or a stop that hangs, ends the process at once: nothing acknowledged is lost by it.
     stop = () => process.exit(1);
     const stopClock = nodeClock.after(stopMsMax, stop);
-    await running.stop();
+    const left = await running.stop();
     stopClock();
+    if (runs && left.length > 0) {
+      throw new StartFailure(
+        `Not started again, as this did not end in time: ${left.join(', ')}. Start it anew.`,
+      );
+    }
   }
 };
 
-const stopMsMax = 30_000;
+/** Parts that hang are left before, so this is for a process that is too slow for that. */
+const stopMsMax = 20_000;
 
 /** Serves a simulated pool until a signal ends it. There is nothing to lose, so the end is at once. */
 const runSim = async (args: readonly string[]): Promise<void> => {

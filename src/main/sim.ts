@@ -34,7 +34,7 @@ export const sim = async (
   options: SimOptions,
   { log, print, readFile }: SimContext,
 ): Promise<{ stop(): Promise<void> }> => {
-  const opened = closing(log);
+  const opened = closing(log, machine.clock);
   try {
     const password = options.rootPassword ?? randomBytes(generatedBytes).toString('base64url');
     const credentials = memoryCredentials(password);
@@ -46,15 +46,18 @@ export const sim = async (
       authority: () =>
         `${options.listen.includes(':') ? `[${options.listen}]` : options.listen}:${httpsPort}`,
     });
-    opened.add(pool);
+    opened.add('pool', pool);
     const outages = await troubleOf(options.faults, pool, readFile);
     const door = await openDoor(options, pool, log);
-    opened.add(door);
+    opened.add('door', door);
     httpsPort = door.httpsPort;
     const { services } = pool.coordinator;
     const measured = () =>
       pool.hosts.filter(({ name }) => pool.isUp(name)).map(({ ref }) => pool.runningAt(ref));
-    opened.add(housekeeping({ ...pool, services, clock: machine.clock, leads: () => true, measured }));
+    opened.add(
+      'housekeeping',
+      housekeeping({ ...pool, services, clock: machine.clock, leads: () => true, measured }),
+    );
     door.open();
     pool.plan(outages);
     const { hosts, vms, srs } = options.size;
@@ -66,7 +69,7 @@ export const sim = async (
     await opened.close();
     throw error;
   }
-  return { stop: () => opened.close() };
+  return { stop: async () => void (await opened.close()) };
 };
 
 const openDoor = async (options: SimOptions, pool: Sandbox, log: Log): Promise<Door> => {

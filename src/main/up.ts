@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Closing, closing } from '../assembly/closing.ts';
+import { type Closing, closing, partMsMax } from '../assembly/closing.ts';
 import { type DriverRows, driverRows } from '../assembly/driver-rows.ts';
 import { startGuests, startHost } from '../assembly/host.ts';
 import type { Host } from '../assembly/parts.ts';
@@ -10,10 +10,11 @@ import type { SmSettings } from '../drivers/storage/sm-drivers.ts';
 import { openEngineStore } from '../engine/settings.ts';
 import { installPlugins } from '../plugins/install.ts';
 import { serveSmapiv2 } from '../rpc/smapiv2/server.ts';
+import { within } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import { openAuditFile } from './audit-file.ts';
 import { type HostCertificate, hostCertificate } from './certificate.ts';
-import { chooseEngine } from './choose-engine.ts';
+import { chooseEngine, takeUpMove } from './choose-engine.ts';
 import { fileCredentials } from './credentials.ts';
 import type { Door } from './doors.ts';
 import { enginePath, engineRequests, forgetEngine, openEngine } from './engine.ts';
@@ -43,13 +44,16 @@ export interface UpContext {
 export interface Running {
   /** Resolves when a client asked for a restart of the toolstack. */
   readonly restartAsked: Promise<'restart'>;
-  /** Stops in order; what was acknowledged is on disk, and guests go on. */
-  stop(): Promise<void>;
+  /**
+   * Stops in order; what was acknowledged is on disk, and guests go on. Answers the names of what did not end
+   * in time and is left as it is: no other start in this process may come upon that.
+   */
+  stop(): Promise<readonly string[]>;
 }
 
 /** Starts this host and resolves once clients can use it. On a failure nothing of it is left running. */
 export const up = async (options: UpOptions, context: UpContext): Promise<Running> => {
-  const opened = closing(context.log);
+  const opened = closing(context.log, machine.clock);
   try {
     return await start(options, context, opened);
   } catch (error) {
@@ -63,7 +67,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const paths = pathsOf(options.data ?? defaultDataFolder(context.environment));
   await makeFolders(paths);
   const lock = await lockFolder(machine, paths);
-  opened.add(lock);
+  opened.add('lock', lock);
 
   // A database that has to be read through takes its time, in a process of its own.
   const folder = openFolder(machine, paths, { rebuild: options.rebuild === 'true', print });
@@ -76,16 +80,17 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const rows = driverRows();
   const storage = await openStorage(options, paths, { log, opened, rows });
   const { state, epochMin, seal } = await folder;
-  opened.add({ close: seal });
+  opened.add('seal', { close: seal });
   const epoch = (): number => state.current?.epoch ?? 1;
   const { chosen, answers } = await openHypervisor(options, { paths, log, print, epoch }, opened);
   const tls = await clientCertificate(options, paths);
   const restart = restartSwitch();
   await machine.disk.makeFolder(paths.audit);
   const trail = await openAuditFile({ ...machine, log, folder: paths.audit });
-  opened.add(trail);
+  opened.add('audit', trail);
   const engineStore = await openEngineStore(machine.disk, paths.engine);
   await chooseEngine(options, engineStore, state);
+  await takeUpMove(engineStore, state);
   const parts = await hostParts(options, {
     ...{ paths, log, print, folder: { state, epochMin }, credentials, storage, chosen, tls },
     restart: restart.ask,
@@ -93,15 +98,19 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     forgetEngine: () => forgetEngine(options, engineStore, log),
     doors: async (made) => {
       const engine = await openEngine(options, { store: engineStore, log, host: made, restart: restart.ask });
-      opened.add(engine);
+      opened.add('engine', engine);
       await answers;
       rows.serve(made);
       const door = await openDoors(options, { machine, tls, log, trail, host: made });
       const socketPath = options['xapi-socket'] ?? paths.xapiSocket;
-      opened.add(await openLocalDoor(socketPath, { machine, log, audit: door.audit, host: made }));
+      opened.add(
+        'local door',
+        await openLocalDoor(socketPath, { machine, log, audit: door.audit, host: made }),
+      );
       // Also while the pool has no coordinator, which may be why somebody asks.
       lock.serve(leadPath, leadRequests(made, door.audit));
       lock.serve(enginePath, engineRequests(engine, door.audit));
+      engine.begin();
       return door;
     },
   });
@@ -109,12 +118,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const started = startHost(parts, opened);
   // A host may have to start anew to become what it waits for: a member of a pool whose log is elsewhere.
   const early = await Promise.race([started.then(() => 'started' as const), restart.asked]);
-  if (early === 'restart') {
-    started.catch((error: unknown) =>
-      log.debug({ error: String(error) }, 'A start was given up for another'),
-    );
-    return running;
-  }
+  if (early === 'restart') return { ...running, stop: () => giveUp(started, opened, log) };
   const { host, doors } = await started;
   lock.serve(usersPath, userRequests(runningUsers(host.services, credentials), doors.audit));
   if (await joinAtFirstStart(options, host)) {
@@ -139,7 +143,7 @@ const openHypervisor = async (
   const chosen = await hostHypervisor(options, { ...machine, epoch }, paths, log);
   const answers = answering(chosen);
   const answered = answers.catch(() => {});
-  opened.add({
+  opened.add('hypervisor', {
     close: async () => {
       // One that is only just starting could not be told to end, and would stay.
       await answered;
@@ -147,6 +151,16 @@ const openHypervisor = async (
     },
   });
   return { chosen, answers };
+};
+
+/** Ends a start that is under way: the next one must not come upon what it still opens until it notices. */
+const giveUp = async (start: Promise<unknown>, opened: Closing, log: Log): Promise<readonly string[]> => {
+  const over = start.catch((error: unknown) =>
+    log.debug({ error: String(error) }, 'A start was given up for another'),
+  );
+  const left = await opened.close();
+  const ended = await within(machine.clock, partMsMax, over);
+  return [...left, ...(await opened.close()), ...(ended ? [] : ['start'])];
 };
 
 const certificateDays = 3_650;
@@ -212,8 +226,9 @@ const openStorage = async (
     stateFolder: paths.storageState,
     log,
   });
-  opened.add(storage);
-  opened.add(await serveSmapiv2({ ...machine, endpoint: { socketPath: paths.storageSocket }, storage, log }));
+  opened.add('storage', storage);
+  const endpoint = { socketPath: paths.storageSocket };
+  opened.add('storage of the hypervisor', await serveSmapiv2({ ...machine, endpoint, storage, log }));
   return storage;
 };
 

@@ -76,6 +76,16 @@ export const poolLimits: PoolLimits = {
 export const hostsOf = ({ store }: Pick<PoolContext, 'store'>): readonly Ref<'host'>[] =>
   [...store.committed.all('host')].map(([host]) => host);
 
+/** A host as people tell it from others: many have the same name. */
+export const calledOf = ({ name, address }: { readonly name: string; readonly address: string }): string =>
+  `${name} (${address})`;
+
+export const nameOfHost = (context: Pick<PoolContext, 'store'>, host: Ref<'host'>): string => {
+  const row = context.store.committed.get('host', host);
+  const address = peerOf(context, host)?.address || row?.address;
+  return row === undefined || !address ? host : calledOf({ name: row.name_label, address });
+};
+
 /** A host's row among the peers is under the host's own reference. */
 export const peerRef = (host: Ref<'host'>): Ref<'xenact_peer'> => host as Ref as Ref<'xenact_peer'>;
 

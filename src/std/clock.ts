@@ -17,6 +17,13 @@ export interface Random {
   fraction(): number;
 }
 
+/** False where the work is not over after `delayMs`; it goes on all the same. Rejects as the work does. */
+export const within = (clock: Clock, delayMs: number, work: Promise<unknown>): Promise<boolean> =>
+  new Promise((resolve, reject) => {
+    const cancel = clock.after(delayMs, () => resolve(false));
+    work.finally(cancel).then(() => resolve(true), reject);
+  });
+
 /** Resolves after `delayMs`, or rejects with the reason of `signal`. */
 export const sleep = (clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> =>
   new Promise((resolve, reject) => {

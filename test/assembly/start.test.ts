@@ -59,7 +59,7 @@ const started = async (failing?: Failing) => {
     if (failing === name) throw new Error(`No ${name} today`);
   };
   let daemonDied = false;
-  const opened = closing(silentLog);
+  const opened = closing(silentLog, life);
   const given = await openParts(
     {
       ...{ machine, life, random, log: silentLog, replicas: 0, sabotage: {}, boots: true },

@@ -144,7 +144,9 @@ export const etcdPool = async (
           alert: (_, body) => void alerts.push(body),
         },
       });
-      return { context, engine: engineOf(context) };
+      const engine = engineOf(context);
+      engine.begin();
+      return { context, engine };
     };
     let now = await begin();
     const start = async (): Promise<void> => {

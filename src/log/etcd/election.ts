@@ -86,6 +86,10 @@ export const electionOf = (
   };
 };
 
+const noLogAnyMore =
+  'The etcd cluster has no log of this pool any more: it moved to another engine, or was lost and must be ' +
+  'restored';
+
 const advice = (text: string): string =>
   `The pool's log cannot be reached (${text}). It goes on by itself once a majority of the etcd members ` +
   `can be reached.`;
@@ -114,7 +118,9 @@ const isSame = (a: Leadership, b: Leadership): boolean =>
 const round = async (one: Round): Promise<void> => {
   const { context, options, state, tell, signal } = one;
   if (state.format === undefined) await examine(one);
-  const { coordinator, next } = await look(context);
+  const { coordinator, next, hasLog } = await look(context);
+  // Whoever holds the lead of a log that was ended, or lost, leads nobody.
+  if (state.format !== undefined && !hasLog) throw waitsFor(noLogAnyMore);
   if (coordinator !== undefined) {
     const { host, incarnation } = unpackCoordinator(coordinator.value);
     if (host === context.self.host) return dismiss(context, coordinator, incarnation);
@@ -162,13 +168,15 @@ const look = async ({ etcd, layout, limits }: EtcdContext) => {
   const { answers } = await etcd.txn(
     {
       compare: [],
-      success: [{ range: { key: layout.coordinator } }, { range: { key: layout.next } }],
+      success: [layout.coordinator, layout.next, layout.newest].map((key) => ({ range: { key } })),
       failure: [],
     },
     { timeoutMs: limits.callMs },
   );
-  const [coordinator, next] = answers.map((answer) => ('range' in answer ? answer.range.kvs[0] : undefined));
-  return { coordinator, next: next && unpackNext(next.value) };
+  const [coordinator, next, newest] = answers.map((answer) =>
+    'range' in answer ? answer.range.kvs[0] : undefined,
+  );
+  return { coordinator, next: next && unpackNext(next.value), hasLog: newest !== undefined };
 };
 
 /** What an earlier start of this host holds, or this one lost: it is given up rather than waited for. */
@@ -213,12 +221,14 @@ const gone = async (
 
 /** Stands; when it won, brings the replica in line and says so; resolves when its time is over. */
 const lead = async (one: Round): Promise<void> => {
-  const { context, state, tell, options } = one;
+  const { context, state, tell, options, signal } = one;
   const { replica, journal, self } = context;
   const epochBase = state.format?.epochBase ?? options.epoch();
   const won = await stand(context, epochBase);
   if (won === undefined) return;
   const { tenure, newest } = won;
+  // Whoever stopped it meanwhile saw no tenure yet that it could have ended.
+  if (signal.aborted) return tenure.end('it stops');
   state.tenure = tenure;
   state.hurried = false;
   const end = (why: string): Promise<void> => {
@@ -227,8 +237,7 @@ const lead = async (one: Round): Promise<void> => {
   };
   try {
     if (newest === undefined) {
-      if (state.format !== undefined)
-        throw waitsFor('The etcd cluster has lost the log of this pool: restore it');
+      if (state.format !== undefined) throw waitsFor(noLogAnyMore);
       await begin(context, tenure, { epochBase, clusterId: await clusterOf(context) });
     } else if (state.format === undefined) return await end('the log began meanwhile');
     else {

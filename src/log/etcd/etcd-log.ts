@@ -24,11 +24,15 @@ export interface EtcdLogOptions extends ElectionOptions {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly limits?: Partial<EtcdLogLimits>;
+  /** Hosts as people know them; absent: by their references. */
+  readonly nameOf?: (host: Ref<'host'>) => string;
 }
+
+type NameOf = (host: Ref<'host'>) => string;
 
 /** The log of a pool in a cluster of etcd: what one host acknowledged is lost with no one host. */
 export const etcdLog = (options: EtcdLogOptions): Log => {
-  const { etcd, replica, clock, journal, host, incarnation } = options;
+  const { etcd, replica, clock, journal, host, incarnation, nameOf = String } = options;
   const context: EtcdContext = {
     ...{ etcd, replica, clock, journal },
     layout: layoutOf(options.pool),
@@ -71,9 +75,9 @@ export const etcdLog = (options: EtcdLogOptions): Log => {
       const tenure = election?.tenure;
       if (tenure !== undefined && epoch > tenure.epoch) await tenure.end(`a host obeys epoch ${epoch}`);
     },
-    promote: () => promote(context, begin()),
+    promote: () => promote(context, begin(), nameOf),
     handOver: (to) => handOver(context, election, to),
-    status: () => ({ engine: 'etcd', text: statusOf(context, election) }),
+    status: () => ({ engine: 'etcd', text: statusOf(context, election, nameOf) }),
     close: async () => {
       if (life.signal.aborted) return;
       life.abort();
@@ -98,13 +102,13 @@ const repeat = (clock: Clock, delayMs: number, run: () => void): (() => void) =>
 };
 
 /** Nothing can be missing where a majority of members answers, so there is nothing to insist upon. */
-const promote = async ({ self }: EtcdContext, election: Election): Promise<void> => {
+const promote = async ({ self }: EtcdContext, election: Election, nameOf: NameOf): Promise<void> => {
   const { now } = election;
   if (now.kind === 'here') return;
   if (now.kind === 'other') {
     throw new Fault('OPERATION_NOT_ALLOWED', [
-      `${now.host} coordinates the pool. To make ${self.host} the coordinator call ` +
-        `pool.designate_new_master on it.`,
+      `${nameOf(now.host)} coordinates the pool. To make ${nameOf(self.host)} the coordinator call ` +
+        'pool.designate_new_master on it.',
     ]);
   }
   if (now.why !== undefined) throw now.why;
@@ -130,10 +134,18 @@ const handOver = async (
   await tenure.end(`it hands over to ${to}`);
 };
 
-const statusOf = ({ place, checks, etcd }: EtcdContext, election: Election | undefined): string => {
+const statusOf = (
+  { place, checks, etcd }: EtcdContext,
+  election: Election | undefined,
+  nameOf: NameOf,
+): string => {
   const { now } = election ?? { now: { kind: 'none' } as Leadership };
   const who =
-    now.kind === 'here' ? 'this host leads' : now.kind === 'other' ? `${now.host} leads` : 'nobody leads';
+    now.kind === 'here'
+      ? 'this host leads'
+      : now.kind === 'other'
+        ? `${nameOf(now.host)} leads`
+        : 'nobody leads';
   const where =
     place.at === undefined
       ? 'not in line'

@@ -52,7 +52,9 @@ export const askAll = async <T>(
 
 /** All other hosts of the pool, also the one that a host was told of when it joined and has no rows yet. */
 export const othersOf = (context: PoolContext): readonly Ref<'host'>[] => {
-  const told = context.state.current?.coordinator?.host;
+  const { role, coordinator } = context.state.current ?? {};
+  // Of a host that led since, whom it followed before may have left the pool.
+  const told = role === 'member' ? coordinator?.host : undefined;
   const all = new Set([...hostsOf(context), ...(told === undefined ? [] : [told])]);
   all.delete(context.host);
   return [...all];

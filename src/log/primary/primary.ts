@@ -1,5 +1,5 @@
 import type { Ref } from '../../model/types.ts';
-import type { PoolContext } from '../../pool/context.ts';
+import { nameOfHost, type PoolContext } from '../../pool/context.ts';
 import { sleep } from '../../std/clock.ts';
 import { Fault } from '../../std/fault.ts';
 import type { Appended } from '../../store/appending.ts';
@@ -114,7 +114,7 @@ const aborted = (signal: AbortSignal): Promise<void> =>
 const statusOf = (primary: Primary): string => {
   const { now, tenure } = primary;
   if (tenure !== undefined) return `leads epoch ${tenure.epoch}`;
-  if (now.kind === 'other') return `follows ${now.host} in epoch ${now.epoch}`;
+  if (now.kind === 'other') return `follows ${nameOfHost(primary.context, now.host)} in epoch ${now.epoch}`;
   const why = now.kind === 'none' ? now.why?.params[0] : undefined;
   return why ?? `knows no leader; epoch ${stateOf(primary).epoch}`;
 };

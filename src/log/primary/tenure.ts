@@ -1,5 +1,5 @@
 import type { Ref } from '../../model/types.ts';
-import { hostsOf, type PoolContext } from '../../pool/context.ts';
+import { hostsOf, nameOfHost, type PoolContext } from '../../pool/context.ts';
 import { fieldsOf, flagOf } from '../../pool/protocol.ts';
 import type { PoolState } from '../../pool/state.ts';
 import { sleep } from '../../std/clock.ts';
@@ -60,9 +60,9 @@ export const stateOf = ({ context }: Primary): PoolState => {
 
 /** Names of hosts, as people know them. */
 export const namesOf =
-  ({ store }: PoolContext) =>
+  (context: PoolContext) =>
   (host: Ref<'host'>): string =>
-    store.committed.get('host', host)?.name_label ?? host;
+    nameOfHost(context, host);
 
 /** This host leads from now on. It is on its disk before anybody hears of it. */
 export const begin = async (primary: Primary, epoch: number, alert?: string): Promise<Tenure> => {

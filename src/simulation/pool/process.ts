@@ -92,7 +92,7 @@ export const startProcess = async (
   born: (process: Process) => void,
 ): Promise<void> => {
   const { machine, life, log, boots } = options;
-  const opened = closing(log);
+  const opened = closing(log, life);
   const { host } = await startHost(
     {
       ...(await openParts(options, opened)),
@@ -102,7 +102,11 @@ export const startProcess = async (
         const { mesh, replica } = context;
         life.onEnd(() => objects.stop());
         const calls = callsOf(invoker, services);
-        born({ ...calls, ...{ life, store, replica, pool, context, mesh }, stop: () => opened.close() });
+        born({
+          ...calls,
+          ...{ life, store, replica, pool, context, mesh },
+          stop: async () => void (await opened.close()),
+        });
         return { httpsPort, open: () => {}, close: async () => {} };
       },
     },
@@ -123,7 +127,7 @@ export const openParts = async (
   const state = (sabotage.state ?? same)(file, life);
   const storage = await openStorage(options, opened);
   const hypervisor = openHypervisor(options, state);
-  opened.add(hypervisor);
+  opened.add('hypervisor', hypervisor);
   const { machine: name } = machine;
   return {
     ...{ clock: life, random, log, network, restart, catalog, httpsPort },
@@ -169,7 +173,8 @@ const openStorage = async (
   const repositories = answering(life, machine.volumes);
   const { volatile, takeTime } = machine;
   const storage = await processStorage({ repositories, volatile, life, log, takeTime });
-  opened.add(await serveSmapiv2({ network, endpoint: { socketPath: sockets.storage }, storage, log }));
+  const endpoint = { socketPath: sockets.storage };
+  opened.add('storage of the hypervisor', await serveSmapiv2({ network, endpoint, storage, log }));
   return storage;
 };
 

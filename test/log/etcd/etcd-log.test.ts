@@ -2,6 +2,7 @@
 // on every host, whatever happens to hosts, cluster, watches and leases.
 // Method: hosts over a simulated cluster on a virtual clock; each trouble by itself, and then many by seeds.
 import { describe, expect, test } from 'vitest';
+import { endLog } from '../../../src/log/etcd/ending.ts';
 import { type MemoryDurable, memoryDurable } from '../../../src/simulation/memory-durable.ts';
 import { booksOf, digest, poolOf, type SimulatedHost, uuid, type WrittenBook } from './pool.ts';
 
@@ -103,6 +104,31 @@ describe('a pool', () => {
     pool.kill('h2');
     await pool.loop.finish((pool.leader() as SimulatedHost).log.handOver('h2' as never));
     await pool.until('somebody leads', () => pool.leader() !== undefined, 20_000);
+  });
+
+  test('has no leader any more once its log was ended, whoever stands', async () => {
+    const pool = await begun('ended', { hosts: 3 });
+    // The host that began the log, and may begin it again, is none of them.
+    pool.kill('h0');
+    await pool.until('another one leads', () => pool.leader() !== undefined);
+    pool.start('h0', false);
+    await pool.until('the others follow', () => others(pool).every(({ follows }) => follows));
+    const leader = pool.leader() as SimulatedHost;
+    const epochs = new Set<number>();
+    for (const host of pool.running.values())
+      host.onRole(() => host.now.kind !== 'none' && epochs.add(host.now.epoch));
+    const etcd = pool.cluster.client(leader.life);
+    const { generation } = leader.replica.position;
+    const ends = (at: number) =>
+      pool.loop.finish(endLog(etcd, uuid, { host: leader.name as never, generation: at }));
+    await expect(ends(generation - 1)).rejects.toThrow('repeat the command');
+    await ends(generation);
+    // What it decides still is refused, so that it gives the lead up, and others stand.
+    await settled(pool, pool.write(leader));
+    await pool.loop.run({ until: () => false, untilMs: pool.clock.monotonicMs() + 60_000 });
+    expect(epochs).toEqual(new Set());
+    for (const { now } of pool.running.values())
+      expect((now as { why: Error }).why.message).toContain('no log of this pool any more');
   });
 
   test('says whom to ask when an operator orders a host to lead while another does', async () => {
