@@ -1,45 +1,13 @@
 // Goal: the rules of docs/house.md that a compiler does not see.
-// Method: dependency-cruiser over the import graph, and a reading of every source file.
+// Method: a reading of every source file.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { files, sources, text } from './tree.ts';
 
-const files = (...folders: string[]): string[] =>
-  folders.flatMap((folder) =>
-    readdirSync(folder, { recursive: true, encoding: 'utf8' })
-      .map((name) => join(folder, name))
-      .filter((path) => path.endsWith('.ts')),
-  );
-
-const sources = files('src', 'actors');
 const tests = files('test');
-const text = (path: string): string => readFileSync(path, 'utf8');
 const offenders = (paths: readonly string[], bad: (source: string, path: string) => boolean): string[] =>
   paths.filter((path) => bad(text(path), path));
-
-describe('imports', () => {
-  const cruised = spawnSync(
-    process.execPath,
-    ['node_modules/dependency-cruiser/bin/dependency-cruise.mjs', '--output-type', 'json', 'src', 'actors'],
-    { encoding: 'utf8', maxBuffer: 1 << 28 },
-  );
-  const report = JSON.parse(cruised.stdout);
-
-  test('follow the table of rooms', () => {
-    const violations = report.summary.violations.map(
-      (one: { rule: { name: string }; from: string; to: string }) =>
-        `${one.rule.name}: ${one.from} -> ${one.to}`,
-    );
-    expect(violations).toEqual([]);
-  });
-
-  test('were all read: a cruiser that reads nothing finds nothing', () => {
-    const read = report.modules.filter(({ source }: { source: string }) => /^(src|actors)\//.test(source));
-    expect(read.length).toBeGreaterThanOrEqual(sources.length);
-    expect(sources.length).toBeGreaterThan(100);
-  });
-});
 
 describe('source files', () => {
   const adapters = /^src\/(drivers\/node|main)(\/|\.ts)/;

@@ -1,7 +1,7 @@
 import { divergedFiles, type KeptDiverged } from '../log/diverged.ts';
-import { readFlags, UsageError } from './flags.ts';
+import { type Environment, folderFlags, readFlags, UsageError } from './flags.ts';
 import { machine } from './machine.ts';
-import { defaultDataFolder, pathsOf } from './paths.ts';
+import { pathsFor } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
 
 const help = `Usage: xenact diverged [show NAME | remove NAME] [FLAG ...]
@@ -20,13 +20,12 @@ host runs.
 
 export const divergedFlags = {
   json: { type: 'boolean', default: false },
-  data: { type: 'string' },
-  help: { type: 'boolean', short: 'h', default: false },
+  ...folderFlags,
 } as const;
 
 export const divergedCommand = async (
   args: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   write: (text: string) => void,
 ): Promise<void> => {
   const { values, positionals } = readFlags(args, divergedFlags, `\n${help}`, true);
@@ -35,7 +34,7 @@ export const divergedCommand = async (
   const takesName = act === 'show' || act === 'remove';
   if ((!takesName && act !== 'list') || takesName !== (name !== '') || more.length > 0)
     throw new UsageError(`xenact diverged lists, or takes show NAME or remove NAME.\n\n${help}`);
-  const paths = pathsOf(values.data ?? environment['XENACT_DATA'] ?? defaultDataFolder(environment));
+  const paths = pathsFor(values.data, environment);
   const files = divergedFiles({ disk: machine.disk, folder: paths.diverged, now: machine.clock.now });
   if (act === 'remove') {
     if (!(await files.remove(name))) throw unknown(name);

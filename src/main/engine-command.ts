@@ -4,8 +4,8 @@ import type { EngineStatus } from '../engine/status.ts';
 import { askSocket } from './ask-socket.ts';
 import { type EngineCommand, enginePath } from './engine.ts';
 import { engineText } from './engine-text.ts';
-import { readFlags, UsageError } from './flags.ts';
-import { defaultDataFolder, pathsOf } from './paths.ts';
+import { type Environment, folderFlags, readFlags, UsageError } from './flags.ts';
+import { pathsFor } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
 
 const help = `Usage: xenact engine ACT [HOST] [FLAG ...]
@@ -36,8 +36,7 @@ export const engineFlags = {
   'peer-port': { type: 'string', default: `${peerPortDefault}` },
   'no-use': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
-  data: { type: 'string' },
-  help: { type: 'boolean', short: 'h', default: false },
+  ...folderFlags,
 } as const;
 
 /** A member that comes in late takes the whole log first. */
@@ -45,7 +44,7 @@ const askMsMax = 15 * 60_000;
 
 export const engineCommand = async (
   args: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   write: (text: string) => void,
 ): Promise<void> => {
   const { values, positionals } = readFlags(args, engineFlags, `\n${help}`, true);
@@ -53,7 +52,7 @@ export const engineCommand = async (
   if (values.help || act === undefined) return write(help);
   if (more.length > 0) throw new UsageError(`xenact engine takes one HOST at a time.\n\n${help}`);
   const command = commandOf(act, host, values);
-  const paths = pathsOf(values.data ?? environment['XENACT_DATA'] ?? defaultDataFolder(environment));
+  const paths = pathsFor(values.data, environment);
   const ask = async (what: EngineCommand): Promise<EngineStatus> =>
     (await askSocket(paths, enginePath, what, askMsMax))['status'] as EngineStatus;
   let status = await ask(command);

@@ -1,5 +1,13 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Of commands that speak with the host of a data folder. */
+export const folderFlags = {
+  data: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
 /** A command line that cannot be obeyed; the message tells what to write instead. */
 export class UsageError extends Error {
   constructor(message: string) {

@@ -1,4 +1,4 @@
-import { UsageError } from './flags.ts';
+import { type Environment, UsageError } from './flags.ts';
 
 /** The flags of commands that ask a running host something, on behalf of a user. */
 export const hostFlags = {
@@ -12,7 +12,7 @@ export const hostFlags = {
 export const credentialsFor = (
   command: string,
   { user, password }: { readonly user: string; readonly password?: string | undefined },
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
 ): string => {
   const found = password ?? environment['XENACT_ROOT_PASSWORD'];
   if (found === undefined)

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Handled, Inspection } from '../pool/inspection.ts';
 import { jsonOf } from '../std/reader.ts';
 import { askHost } from './ask-host.ts';
-import { readFlags, UsageError } from './flags.ts';
+import { type Environment, readFlags, UsageError } from './flags.ts';
 import { credentialsFor, hostFlags } from './host-command.ts';
 import { inspectionText, messagesText } from './inspect-text.ts';
 
@@ -27,8 +27,6 @@ export const inspectFlags = {
   every: { type: 'string' },
   json: { type: 'boolean', default: false },
 } as const;
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 const everySecondsDefault = 2;
 const clearScreen = '\u001b[2J\u001b[H';

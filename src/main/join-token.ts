@@ -1,6 +1,6 @@
 import { joinPaths } from '../objects/membership.ts';
 import { askHost } from './ask-host.ts';
-import { readFlags } from './flags.ts';
+import { type Environment, readFlags } from './flags.ts';
 import { credentialsFor, hostFlags } from './host-command.ts';
 
 const help = `Usage: xenact join-token [FLAG ...]
@@ -19,7 +19,7 @@ export const joinTokenFlags = hostFlags;
 
 export const joinTokenCommand = async (
   args: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   write: (text: string) => void,
 ): Promise<void> => {
   const given = readFlags(args, joinTokenFlags, `\n${help}`).values;

@@ -1,7 +1,7 @@
 import { askSocket } from './ask-socket.ts';
-import { readFlags } from './flags.ts';
+import { type Environment, folderFlags, readFlags } from './flags.ts';
 import { leadPath } from './lead.ts';
-import { defaultDataFolder, pathsOf } from './paths.ts';
+import { pathsFor } from './paths.ts';
 
 const help = `Usage: xenact lead [--force] [FLAG ...]
 
@@ -16,8 +16,7 @@ says what may be missing and does nothing.
 
 export const leadFlags = {
   force: { type: 'boolean', default: false },
-  data: { type: 'string' },
-  help: { type: 'boolean', short: 'h', default: false },
+  ...folderFlags,
 } as const;
 
 /** It asks the others first, and its disk may be slow. */
@@ -25,12 +24,12 @@ const askMsMax = 120_000;
 
 export const leadCommand = async (
   args: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   write: (text: string) => void,
 ): Promise<void> => {
   const { values: given } = readFlags(args, leadFlags, `\n${help}`);
   if (given.help) return write(help);
-  const paths = pathsOf(given.data ?? environment['XENACT_DATA'] ?? defaultDataFolder(environment));
+  const paths = pathsFor(given.data, environment);
   const { already } = await askSocket(paths, leadPath, { force: given.force }, askMsMax);
   write(already === true ? 'This host coordinates its pool already\n' : 'This host coordinates its pool\n');
 };

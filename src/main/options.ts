@@ -2,7 +2,7 @@ import { tokenOf } from '../pool/invitations.ts';
 import { fingerprintOf } from '../pool/join.ts';
 import { own } from '../std/own.ts';
 import { jsonOf } from '../std/reader.ts';
-import { readFlags, UsageError } from './flags.ts';
+import { type Environment, readFlags, UsageError } from './flags.ts';
 
 /**
  * One flag of `xenact up`: also an environment variable (`XENACT_HTTP_PORT`) and a key of the config file.
@@ -136,8 +136,6 @@ export const upHelp = (): string =>
     'config file. The command line wins over the environment, the environment over the file.',
     '',
   ].join('\n');
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 const fromEnvironment = (environment: Environment, flag: string): string | undefined =>
   own(environment, `XENACT_${flag.toUpperCase().replaceAll('-', '_')}`);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Environment } from './flags.ts';
 
 /** Where everything of one host is. */
 export interface Paths {
@@ -50,8 +51,12 @@ const runFolder = (data: string): string => {
   return join(tmpdir(), `xenact-${createHash('sha256').update(data).digest('hex').slice(0, 16)}`);
 };
 
-export const defaultDataFolder = (environment: Readonly<Record<string, string | undefined>>): string =>
+export const defaultDataFolder = (environment: Environment): string =>
   join(environment['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'xenact');
+
+/** Of a command that `--data` or XENACT_DATA says the folder to. */
+export const pathsFor = (data: string | undefined, environment: Environment): Paths =>
+  pathsOf(data ?? environment['XENACT_DATA'] ?? defaultDataFolder(environment));
 
 export const pathsOf = (dataFolder: string): Paths & { readonly run: string } => {
   const data = resolve(dataFolder);

@@ -1,4 +1,4 @@
-import { readFlags, UsageError } from './flags.ts';
+import { type Environment, readFlags, UsageError } from './flags.ts';
 
 interface Flag {
   readonly value: string;
@@ -76,10 +76,7 @@ export const simHelp = (): string =>
   ].join('\n');
 
 /** What `xenact sim` is to do. */
-export const readSimOptions = (
-  args: readonly string[],
-  environment: Readonly<Record<string, string | undefined>> = {},
-): SimOptions => {
+export const readSimOptions = (args: readonly string[], environment: Environment = {}): SimOptions => {
   const given = parseFlags(args);
   const value = (name: SimFlag): string => given[name] ?? (simFlags[name] as Flag).fallback ?? '';
   const empty = Object.entries(given).find(([, one]) => one === '');

@@ -18,6 +18,7 @@ import { chooseEngine, takeUpMove } from './choose-engine.ts';
 import { fileCredentials } from './credentials.ts';
 import type { Door } from './doors.ts';
 import { enginePath, engineRequests, forgetEngine, openEngine } from './engine.ts';
+import type { Environment } from './flags.ts';
 import { openFolder } from './folder.ts';
 import { hostParts } from './host-parts.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
@@ -38,7 +39,7 @@ export interface UpContext {
   readonly log: Log;
   /** One line for people, on stdout. */
   readonly print: (line: string) => void;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Environment;
 }
 
 export interface Running {

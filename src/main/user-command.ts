@@ -7,10 +7,10 @@ import { own } from '../std/own.ts';
 import { itemsOf, optional, required, stringOf } from '../std/reader.ts';
 import { askSocket } from './ask-socket.ts';
 import { fileCredentials, madeUpPassword } from './credentials.ts';
-import { readFlags, UsageError } from './flags.ts';
+import { type Environment, folderFlags, readFlags, UsageError } from './flags.ts';
 import { FolderTaken, lockFolder } from './lock.ts';
 import { machine } from './machine.ts';
-import { defaultDataFolder, type Paths, pathsOf } from './paths.ts';
+import { type Paths, pathsFor } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
 import { doUserCommand, type ListedUser, stoppedUsers, type UserCommand } from './users.ts';
 
@@ -37,11 +37,8 @@ const acts = ['list', 'add', 'role', 'password', 'remove'] as const;
 export const userFlags = {
   role: { type: 'string' },
   password: { type: 'string' },
-  data: { type: 'string' },
-  help: { type: 'boolean', short: 'h', default: false },
+  ...folderFlags,
 } as const;
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 export const userCommand = async (
   args: readonly string[],
@@ -64,7 +61,7 @@ export const userCommand = async (
   const given = takesPassword ? await passwordFor(name, values.password, environment) : undefined;
   const password = takesPassword ? (given ?? madeUpPassword(machine.random)) : undefined;
   const command = { act, ...(name && { name }), role: values.role, password } as UserCommand;
-  const paths = pathsOf(values.data ?? environment['XENACT_DATA'] ?? defaultDataFolder(environment));
+  const paths = pathsFor(values.data, environment);
   const users = await carriedOut(command, paths);
   if (act === 'list')
     return write(users.map(({ name, role }) => `${name.padEnd(32)} ${role ?? 'its last role'}\n`).join(''));
@@ -98,7 +95,7 @@ const passwordFor = async (
   return typed === '' ? undefined : typed;
 };
 
-type DataPaths = ReturnType<typeof pathsOf>;
+type DataPaths = ReturnType<typeof pathsFor>;
 
 const askMsMax = 60_000;
 

@@ -79,24 +79,19 @@ const takes = (leadership: Leadership, last?: Ref<'host'>): Next => {
   ];
 };
 
+/** What a host hears that has begun nothing. */
+const begunNothing = { heard: stays, synced: stays, began: stays, failed: stays, again: stays } as const;
+
 const starts: Rules<Extract<Duty, { kind: 'starts' }>> = {
   told: (_, { leadership }) => takes(leadership),
-  heard: stays,
-  synced: stays,
-  began: stays,
-  failed: stays,
-  again: stays,
+  ...begunNothing,
   stop: stops,
 };
 
 const seeking: Rules<Extract<Duty, { kind: 'seeks' }>> = {
   told: ({ last }, { leadership }) =>
     leadership.kind === 'none' ? [seeks(leadership.why, last)] : takes(leadership),
-  heard: stays,
-  synced: stays,
-  began: stays,
-  failed: stays,
-  again: stays,
+  ...begunNothing,
   stop: stops,
 };
 
@@ -147,11 +142,7 @@ const leading: Rules<Extract<Duty, { kind: 'leads' }>> = {
 
 const stopped: Rules<Extract<Duty, { kind: 'stopped' }>> = {
   told: stays,
-  heard: stays,
-  synced: stays,
-  began: stays,
-  failed: stays,
-  again: stays,
+  ...begunNothing,
   stop: stays,
 };
 
