@@ -245,14 +245,11 @@ const functionsOf = (path: string): readonly Measured[] => {
 
 describe('every source file', () => {
   test('has lines of at most 110 columns, comments and texts too', () => {
-    const moving = /^src\/(log\/etcd\/appending|store\/pipeline)\.ts$/;
-    const long = sources
-      .filter((path) => !moving.test(path))
-      .flatMap((path) =>
-        text(path)
-          .split('\n')
-          .flatMap((line, at) => (line.length > longestLine ? [`${path}:${at + 1}`] : [])),
-      );
+    const long = sources.flatMap((path) =>
+      text(path)
+        .split('\n')
+        .flatMap((line, at) => (line.length > longestLine ? [`${path}:${at + 1}`] : [])),
+    );
     expect(long).toEqual([]);
   });
 

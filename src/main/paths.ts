@@ -55,7 +55,7 @@ export const defaultDataFolder = (environment: Environment): string =>
   join(environment['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'xenact');
 
 /** Of a command that `--data` or XENACT_DATA says the folder to. */
-export const pathsFor = (data: string | undefined, environment: Environment): Paths =>
+export const pathsFor = (data: string | undefined, environment: Environment) =>
   pathsOf(data ?? environment['XENACT_DATA'] ?? defaultDataFolder(environment));
 
 export const pathsOf = (dataFolder: string): Paths & { readonly run: string } => {

@@ -23,7 +23,7 @@ export interface OutboxContext {
 }
 
 /** The next microtask, without what `queueMicrotask` adds for those who trace. */
-const settled = Promise.resolve();
+const now = Promise.resolve();
 
 export const outboxOf = ({ wire, limits, head, onFrame, onUnsendable }: OutboxContext): Outbox => {
   let waiting: Item[] = [];
@@ -43,7 +43,7 @@ export const outboxOf = ({ wire, limits, head, onFrame, onUnsendable }: OutboxCo
   const plan = (): void => {
     if (planned || closed) return;
     planned = true;
-    void settled.then(flush);
+    void now.then(flush);
   };
 
   /** What does not fit into one frame goes in two halves; what does not fit alone never goes. */

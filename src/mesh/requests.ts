@@ -19,26 +19,26 @@ export interface Requests {
 
 export const requestsOf = (clock: Clock, limits: MeshLimits): Requests => {
   const running = new Map<string, Execution>();
-  const settled = new Map<string, { readonly execution: Execution; readonly atMs: number }>();
+  const answered = new Map<string, { readonly execution: Execution; readonly atMs: number }>();
 
   const forget = (): void => {
     const oldestMs = clock.monotonicMs() - limits.rememberedMsMax;
-    for (const [id, { atMs }] of settled) {
-      if (atMs > oldestMs && settled.size <= limits.requestsRememberedMax) break;
-      settled.delete(id);
+    for (const [id, { atMs }] of answered) {
+      if (atMs > oldestMs && answered.size <= limits.requestsRememberedMax) break;
+      answered.delete(id);
     }
   };
 
   return {
     once: (id, begin) => {
       forget();
-      const known = running.get(id) ?? settled.get(id)?.execution;
+      const known = running.get(id) ?? answered.get(id)?.execution;
       if (known !== undefined) return known;
       const execution = begin();
       running.set(id, execution);
       const remember = (): void => {
         running.delete(id);
-        settled.set(id, { execution, atMs: clock.monotonicMs() });
+        answered.set(id, { execution, atMs: clock.monotonicMs() });
         forget();
       };
       Promise.resolve(execution.outcome).then(remember, remember);

@@ -4,15 +4,15 @@ import type { VirtualClock } from './virtual-clock.ts';
 /** Runs a world that has no time and no input of its own. */
 export interface Loop {
   /** Lets everything that is ready run, until nothing is. Time stands still. */
-  settle(): Promise<void>;
+  rest(): Promise<void>;
   /**
-   * Settles, and then lets the next thing that is planned happen and settle too. False when nothing is
+   * Rests, and then lets the next thing that is planned happen and rest too. False when nothing is
    * planned.
    */
   step(): Promise<boolean>;
   /** Steps until `until` says so. */
   run(options: RunOptions): Promise<RunEnd>;
-  /** Steps until the promise has settled, and answers as it did. */
+  /** Steps until the promise is over, and answers as it did. */
   finish<T>(promise: Promise<T>, limits?: Partial<Pick<RunOptions, 'stepsMax' | 'untilMs'>>): Promise<T>;
 }
 
@@ -21,7 +21,7 @@ export interface RunOptions {
   readonly until?: () => boolean;
   /** Goes no further than this time of the monotonic clock, and ends there. */
   readonly untilMs?: number;
-  /** After each step, once everything has settled; what it throws ends the run. */
+  /** After each step, once everything rests; what it throws ends the run. */
   readonly check?: () => void;
   readonly stepsMax?: number;
 }
@@ -35,7 +35,7 @@ export type RunEnd = 'met' | 'time' | 'idle' | 'steps';
 export interface LoopOptions {
   readonly clock: VirtualClock;
   readonly turns: Turns;
-  /** Turns that one step may take to settle; what takes more goes round in circles. */
+  /** Turns that one step may take until all rests; what takes more goes round in circles. */
   readonly turnsMax?: number;
 }
 
@@ -49,23 +49,25 @@ export class Restless extends Error {}
 export class Unfinished extends Error {}
 
 export const loopOf = ({ clock, turns, turnsMax: roundsMax = turnsMax }: LoopOptions): Loop => {
-  const settle = async (): Promise<void> => {
+  const rest = async (): Promise<void> => {
     for (let rounds = 0; rounds < roundsMax; rounds += 1) {
       await turns.next();
       // Promise jobs run to their end between two turns, so what is left was put off to a next turn.
       if (turns.waiting() === 0) return;
     }
-    throw new Restless(`The world did not settle within ${roundsMax} turns at ${clock.monotonicMs()} ms`);
+    throw new Restless(
+      `The world did not come to rest within ${roundsMax} turns at ${clock.monotonicMs()} ms`,
+    );
   };
   const step = async (): Promise<boolean> => {
-    await settle();
+    await rest();
     if (!clock.step()) return false;
-    await settle();
+    await rest();
     return true;
   };
   const run = async (options: RunOptions): Promise<RunEnd> => {
     const { until, untilMs = Number.POSITIVE_INFINITY, check } = options;
-    await settle();
+    await rest();
     for (let steps = 0; ; steps += 1) {
       check?.();
       if (until?.() === true) return 'met';
@@ -76,20 +78,20 @@ export const loopOf = ({ clock, turns, turnsMax: roundsMax = turnsMax }: LoopOpt
       }
       if (steps >= (options.stepsMax ?? stepsMax)) return 'steps';
       clock.step();
-      await settle();
+      await rest();
     }
   };
   return {
-    settle,
+    rest,
     step,
     run,
     finish: async (promise, limits = {}) => {
-      let settled = false;
+      let over = false;
       const end = (): void => {
-        settled = true;
+        over = true;
       };
       promise.then(end, end);
-      const ended = await run({ ...limits, until: () => settled });
+      const ended = await run({ ...limits, until: () => over });
       if (ended === 'met') return promise;
       throw new Unfinished(`What was waited for is not done at ${clock.monotonicMs()} ms (${ended})`);
     },

@@ -87,7 +87,7 @@ const readBody = async (stream: Duplex, start: Buffer, lengthBytes: number): Pro
 /** The stream is paused between two pieces, so that nobody misses what comes. */
 const nextPiece = (stream: Duplex): Promise<Buffer> =>
   new Promise((resolve, reject) => {
-    const settle = (end: () => void): void => {
+    const finish = (end: () => void): void => {
       stream.off('readable', look);
       stream.off('end', ended);
       stream.off('close', ended);
@@ -95,9 +95,9 @@ const nextPiece = (stream: Duplex): Promise<Buffer> =>
     };
     const look = (): void => {
       const piece = stream.read() as Buffer | null;
-      if (piece !== null) settle(() => resolve(piece));
+      if (piece !== null) finish(() => resolve(piece));
     };
-    const ended = (): void => settle(() => reject(new NetworkFailure('closed', 'The connection was closed')));
+    const ended = (): void => finish(() => reject(new NetworkFailure('closed', 'The connection was closed')));
     stream.on('readable', look);
     stream.once('end', ended);
     stream.once('close', ended);

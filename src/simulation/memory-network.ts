@@ -182,7 +182,7 @@ const open = (
     note('stream', machine, placeOf(to), what);
     const late = `${placeOf(to)} did not answer within ${timeoutMs} ms`;
     const cancel = life.after(timeoutMs, () => reject(new NetworkFailure('timeout', late)));
-    const settle = (end: () => void): void => {
+    const finish = (end: () => void): void => {
       life.after(delayMs(), () => {
         cancel();
         end();
@@ -193,7 +193,7 @@ const open = (
       if (what === 'call-lost' || what === 'answer-lost') return;
       const listener = what === 'arrives' ? find(machine, to) : undefined;
       const take = listener && taker(listener);
-      if (listener === undefined || take === undefined) return settle(() => reject(refused));
+      if (listener === undefined || take === undefined) return finish(() => reject(refused));
       const pair = streamPair([life, listener.life], delayMs);
       const full = listener.streams.size >= listener.connectionsMax;
       if (!full) {
@@ -201,7 +201,7 @@ const open = (
         pair.onClosed(() => listener.streams.delete(pair));
         listener.life.after(0, () => take(pair.ends[1]));
       }
-      settle(() => {
+      finish(() => {
         resolve(pair.ends[0]);
         // Whoever connected sees a connection that ends at once.
         if (full) life.after(0, pair.cut);

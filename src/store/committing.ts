@@ -6,7 +6,7 @@ import { append, flushed, idle, stage, writeMark } from './pipeline.ts';
 import { type Authority, checkProposal, isCurrent, type Proposal, replay, type Verdict } from './proposal.ts';
 import { commitsWaitingMax, proposingOf } from './proposing.ts';
 import { reached } from './reached.ts';
-import { type Settling, settleReferences } from './references.ts';
+import { type Clearing, clearReferences } from './references.ts';
 import { positionOf } from './replication.ts';
 import type { Schema } from './schema.ts';
 import type { Pipeline } from './state.ts';
@@ -58,7 +58,7 @@ export interface Committing {
 
 export interface CommittingOptions {
   readonly schemas: ReadonlyMap<string, Schema>;
-  readonly settling: Settling;
+  readonly clearing: Clearing;
   readonly derive?: ((tx: Tx, drafts: readonly Draft[]) => void) | undefined;
   readonly onStaged?: ((changes: readonly Change[]) => void) | undefined;
 }
@@ -69,7 +69,7 @@ type Mode = 'leads' | 'paused' | Authority;
 /** Runs `make` on the latest rows and makes a commit of it; `staged` is told its generation at once. */
 const commitHere = async <T>(
   pipeline: Pipeline,
-  { settling, derive, onStaged }: CommittingOptions,
+  { clearing, derive, onStaged }: CommittingOptions,
   make: (tx: Tx) => T,
   staged?: (generation: number) => void,
 ): Promise<T> => {
@@ -82,7 +82,7 @@ const commitHere = async <T>(
   const draft = drafting(pipeline.tables);
   const tx = txView(pipeline.tables, draft);
   const value = make(tx);
-  settleReferences(settling, tx, draft);
+  clearReferences(clearing, tx, draft);
   derive?.(tx, draft.drafts());
   const drafts = draft.drafts();
   if (drafts.length === 0) {
@@ -152,7 +152,7 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
     return decideHere(pipeline, options, proposal);
   };
 
-  const settled = async (): Promise<void> => {
+  const atRest = async (): Promise<void> => {
     await idle(pipeline);
     await pay(pipeline);
     await reached(pipeline, pipeline.written);
@@ -189,7 +189,7 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
     follow: async (authority) => {
       mode = authority;
       pipeline.follows = true;
-      beginTerm(pipeline);
+      beginTenure(pipeline);
       release();
       await idle(pipeline);
       return positionOf(pipeline);
@@ -197,19 +197,19 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
     receive: async () => {
       if (mode === 'leads') mode = 'paused';
       pipeline.follows = true;
-      beginTerm(pipeline);
+      beginTenure(pipeline);
       await idle(pipeline);
       return positionOf(pipeline);
     },
     pause: async () => {
       mode = 'paused';
       await proposing.busy;
-      await settled();
+      await atRest();
       return positionOf(pipeline);
     },
     disown: async () => {
       if (mode === 'leads') mode = 'paused';
-      await settled();
+      await atRest();
       await writeMark(pipeline, { generationMax: pipeline.reserved, epochs: [], follows: true });
       pipeline.follows = true;
       pipeline.epochs = [];
@@ -234,7 +234,7 @@ const takeLead = async (
   // Above all that whoever led before may have handed out, also of what never was on a disk.
   const generation = (follows ? Math.max(written, pipeline.reserved) : written) + 1;
   pipeline.stagedEpochs = withEpoch(pipeline.epochs, epoch, written + 1);
-  beginTerm(pipeline);
+  beginTenure(pipeline);
   pipeline.appending = log;
   const nothing = { generation, changes: [], durable: true, done: () => {}, failed: () => {} };
   pipeline.flushing = append(pipeline, [nothing]).finally(() => {
@@ -255,7 +255,7 @@ const takeLead = async (
 };
 
 /** What was appended before is acknowledged by what is appended, or received, from now on. */
-const beginTerm = (pipeline: Pipeline): void => {
-  pipeline.term += 1;
+const beginTenure = (pipeline: Pipeline): void => {
+  pipeline.tenure += 1;
   pipeline.acknowledged = pipeline.generation;
 };

@@ -105,7 +105,8 @@ const flush = async (pipeline: Pipeline): Promise<void> => {
     try {
       await (received ? write(pipeline, group) : appendParts(pipeline, group));
     } catch (error) {
-      // Of what this host decided a part may be in the log; what another decided may be of an older generation.
+      // Of what this host decided a part may be in the log; what another decided may be of an older
+      // generation.
       const { written } = pipeline;
       fail(pipeline, received ? group : group.filter(({ generation }) => generation > written), error);
     }
@@ -127,7 +128,7 @@ const appendParts = async (pipeline: Pipeline, group: readonly Staged[]): Promis
 /** Adds a group that this host decided to the log; resolves once it is there. */
 export const append = async (pipeline: Pipeline, group: readonly Staged[]): Promise<void> => {
   if (pipeline.owed.length >= groupsOwedMax) await pay(pipeline);
-  const { term, written: after, stagedEpochs } = pipeline;
+  const { tenure, written: after, stagedEpochs } = pipeline;
   const generation = group.at(-1)?.generation ?? after;
   const appended = pipeline.appending.append({
     epoch: newestEpoch(stagedEpochs),
@@ -142,7 +143,7 @@ export const append = async (pipeline: Pipeline, group: readonly Staged[]): Prom
   await appended.written;
   appended.acknowledged.then(
     () => {
-      if (pipeline.term === term) acknowledge(pipeline, generation);
+      if (pipeline.tenure === tenure) acknowledge(pipeline, generation);
     },
     (error: unknown) => {
       for (const commit of group) commit.failed(error);
@@ -150,7 +151,10 @@ export const append = async (pipeline: Pipeline, group: readonly Staged[]): Prom
   );
 };
 
-/** Commits that are written, and sent to others, as one: what waits, as far as it is not too much for one message. */
+/**
+ * Commits that are written, and sent to others, as one: what waits, as far as it is not too much for one
+ * message.
+ */
 const takeGroup = (pipeline: Pipeline): Staged[] => {
   const { queue } = pipeline;
   let count = 0;
@@ -211,7 +215,7 @@ const pass = (pipeline: Pipeline, group: readonly Staged[]): void => {
       commit.done();
     }
   }
-  settle(pipeline);
+  publishAcknowledged(pipeline);
 };
 
 const isReplaced = new Fault('INTERNAL_ERROR', [
@@ -221,14 +225,14 @@ const isReplaced = new Fault('INTERNAL_ERROR', [
 /** The pool has everything up to the generation for good. */
 export const acknowledge = (pipeline: Pipeline, generation: number): void => {
   pipeline.acknowledged = Math.max(pipeline.acknowledged, generation);
-  settle(pipeline);
+  publishAcknowledged(pipeline);
 };
 
 /** Publishes what is acknowledged. */
-const settle = (pipeline: Pipeline): void => {
+const publishAcknowledged = (pipeline: Pipeline): void => {
   // A listener may bring the next acknowledgement; groups are published one after another all the same.
-  if (pipeline.settling) return;
-  pipeline.settling = true;
+  if (pipeline.publishing) return;
+  pipeline.publishing = true;
   try {
     for (;;) {
       const [group] = pipeline.unacknowledged;
@@ -237,7 +241,7 @@ const settle = (pipeline: Pipeline): void => {
       publish(pipeline, group);
     }
   } finally {
-    pipeline.settling = false;
+    pipeline.publishing = false;
   }
 };
 

@@ -36,7 +36,7 @@ export const pointersOf = (schemas: ReadonlyMap<string, Schema>): Pointers => {
  */
 export type Spare = (tx: Tx, cls: string, ref: string, record: AnyRecord) => boolean;
 
-export interface Settling {
+export interface Clearing {
   readonly tables: ReadonlyMap<string, Table>;
   readonly pointers: Pointers;
   readonly spare: Spare;
@@ -46,12 +46,12 @@ export interface Settling {
  * Does to the rows around those that a commit deletes what their fields declare, until nothing follows any
  * more. The cost is that of the rows that name what goes, and of the commit itself.
  */
-export const settleReferences = (by: Settling, tx: Tx, draft: Drafting): void => {
-  const settled = new Set<Draft>();
+export const clearReferences = (by: Clearing, tx: Tx, draft: Drafting): void => {
+  const cleared = new Set<Draft>();
   for (;;) {
-    const gone = draft.drafts().filter((one) => one.record === undefined && !settled.has(one));
+    const gone = draft.drafts().filter((one) => one.record === undefined && !cleared.has(one));
     if (gone.length === 0) return;
-    for (const one of gone) settled.add(one);
+    for (const one of gone) cleared.add(one);
     for (const [cls, rows] of grouped(gone, (one) => one.cls)) {
       for (const row of rows) take(by, draft, row);
       for (const pointer of by.pointers.get(cls) ?? []) follow(by, tx, draft, { pointer, rows });
@@ -60,7 +60,7 @@ export const settleReferences = (by: Settling, tx: Tx, draft: Drafting): void =>
 };
 
 /** What is nothing without a row goes with it. */
-const take = ({ tables }: Settling, draft: Drafting, { cls, before }: Draft): void => {
+const take = ({ tables }: Clearing, draft: Drafting, { cls, before }: Draft): void => {
   const declared = tables.get(cls)?.schema.cls;
   for (const field of declared?.takes ?? []) {
     const type = declared?.fields[field]?.type;
@@ -72,7 +72,7 @@ const take = ({ tables }: Settling, draft: Drafting, { cls, before }: Draft): vo
 
 /** The rows that name some of `rows` by one field. */
 const follow = (
-  { tables, spare }: Settling,
+  { tables, spare }: Clearing,
   tx: Tx,
   draft: Drafting,
   { pointer, rows }: { readonly pointer: Pointer; readonly rows: readonly Draft[] },

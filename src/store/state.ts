@@ -26,7 +26,7 @@ export interface Pipeline {
    * Counts the times that another host began to decide, or this one: what was appended before is not
    * acknowledged after.
    */
-  term: number;
+  tenure: number;
   /** The pool has everything up to this generation for good. */
   acknowledged: number;
   /** Another host decides. */
@@ -53,7 +53,7 @@ export interface Pipeline {
   /** What this host has in a log elsewhere, and its disk not yet; oldest first. */
   readonly owed: WriteGroup[];
   paying: Promise<void> | undefined;
-  settling: boolean;
+  publishing: boolean;
 }
 
 export interface Staged {
@@ -96,7 +96,7 @@ export const openPipeline = (
   listeners: new Set(),
   waiters: new Set(),
   appending: ownDisk,
-  term: 0,
+  tenure: 0,
   acknowledged: loaded.generation,
   follows: loaded.follows ?? false,
   cold: true,
@@ -113,7 +113,7 @@ export const openPipeline = (
   flushing: undefined,
   owed: [],
   paying: undefined,
-  settling: false,
+  publishing: false,
 });
 
 /** Rows whose newest written version readers do not see yet. */

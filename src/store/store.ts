@@ -83,8 +83,8 @@ export const openStore = (options: StoreOptions): OpenedStore => {
     loaded,
   );
   const { derive, onStaged, setAside, spare = () => false } = options;
-  const settling = { tables, pointers: pointersOf(schemas), spare };
-  const committing = committingOf(pipeline, { schemas, settling, derive, onStaged });
+  const clearing = { tables, pointers: pointersOf(schemas), spare };
+  const committing = committingOf(pipeline, { schemas, clearing, derive, onStaged });
   let closed = false;
   const open = (): void => {
     if (closed) throw new Fault('HOST_STILL_BOOTING', []);

@@ -135,7 +135,7 @@ test('a host lets clients in last, and closes in the opposite order', async () =
   seen.length = 0;
   await loop.finish(opened.close());
   machine.daemon.kill();
-  await loop.settle();
+  await loop.rest();
   expect(seen).toEqual(['doors closes', 'mesh closes', 'database closes']);
   expect(await loop.run({ stepsMax })).toBe('idle');
 });

@@ -42,7 +42,7 @@ describe('a world', () => {
     });
     actor.tell(500);
     clock.after(1, () => expect(handled).toBe(501));
-    await loop.settle();
+    await loop.rest();
     expect([handled, clock.monotonicMs()]).toEqual([501, 0]);
     expect(await loop.run({})).toBe('idle');
     system.stop();
@@ -56,7 +56,7 @@ describe('a world', () => {
       if (on) setImmediate(again);
     };
     again();
-    await expect(loop.settle()).rejects.toThrow(Restless);
+    await expect(loop.rest()).rejects.toThrow(Restless);
     on = false;
   });
 

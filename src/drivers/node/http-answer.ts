@@ -103,16 +103,16 @@ const taken = (
   begin: (done: (error?: Error | null) => void) => void,
 ): Promise<void> =>
   new Promise((resolve, reject) => {
-    const settle = (): void => {
+    const detach = (): void => {
       response.off('close', left);
       socket.off('close', left);
     };
     const left = (): void => {
-      settle();
+      detach();
       reject(clientLeft());
     };
     const done = (error?: Error | null): void => {
-      settle();
+      detach();
       socket.setTimeout(0);
       // A response also finishes, so to speak, when its connection is destroyed.
       if (error || socket.destroyed) reject(clientLeft());

@@ -96,9 +96,9 @@ const finished = (file: string, child: Child, options: RunOptions): Promise<Fini
     };
     // What a program leaves behind may hold its output open for ever; its own words are there by then.
     const waitForOutput = (): void => {
-      wait ??= setTimeout(() => setImmediate(settle), OUTPUT_OPEN_MS_MAX);
+      wait ??= setTimeout(() => setImmediate(conclude), OUTPUT_OPEN_MS_MAX);
     };
-    const settle = (): void => {
+    const conclude = (): void => {
       clearTimeout(deadline);
       clearTimeout(wait);
       options.signal?.removeEventListener('abort', abort);
@@ -117,7 +117,7 @@ const finished = (file: string, child: Child, options: RunOptions): Promise<Fini
     const abort = (): void => kill('aborted', 'its call was aborted');
     options.signal?.addEventListener('abort', abort, { once: true });
     child.once('exit', waitForOutput);
-    child.once('close', settle);
+    child.once('close', conclude);
 
     // A program is free to end without reading what it was given (EPIPE).
     child.stdin.on('error', () => {});

@@ -18,18 +18,18 @@ import {
 } from '../../store/appending.ts';
 import { isPrefix } from '../../store/epochs.ts';
 import { askCheck, tellCheck } from './checking.ts';
-import type { EtcdGround } from './ground.ts';
+import type { EtcdContext } from './context.ts';
 import { operationBytes, operationsMax, ownOperationsMax, requestBytesMax } from './limits.ts';
 import { type Newest, pack, unpackNewest } from './records.ts';
-import { type Term, TermOver, under, wait } from './term.ts';
+import { type Tenure, TenureOver, under, wait } from './tenure.ts';
 
 /**
- * Groups of commits as transactions that hold only under this host's token, and only on top of the group before.
- * A group is written to this host's disk once the log has it, beside the next.
+ * Groups of commits as transactions that hold only under this host's token, and only on top of the group
+ * before. A group is written to this host's disk once the log has it, beside the next.
  */
-export const appendingOf = (ground: EtcdGround, term: () => Term | undefined): Appending => ({
+export const appendingOf = (context: EtcdContext, tenure: () => Tenure | undefined): Appending => ({
   append: (group): Appended => {
-    const done = add(ground, term(), group);
+    const done = add(context, tenure(), group);
     return { written: done, acknowledged: done };
   },
 });
@@ -39,26 +39,26 @@ const notLeading = (why: string): Fault =>
     `The change was not made, as this host no longer coordinates the pool (${why}): repeat the call`,
   ]);
 
-const add = async (ground: EtcdGround, term: Term | undefined, group: LogGroup): Promise<void> => {
-  if (term === undefined || term.epoch !== group.epoch) throw notLeading('another one may');
-  if (term.newest.generation !== group.after) {
-    await term.end(`its commits go on from ${group.after}, its log from ${term.newest.generation}`);
+const add = async (context: EtcdContext, tenure: Tenure | undefined, group: LogGroup): Promise<void> => {
+  if (tenure === undefined || tenure.epoch !== group.epoch) throw notLeading('another one may');
+  if (tenure.newest.generation !== group.after) {
+    await tenure.end(`its commits go on from ${group.after}, its log from ${tenure.newest.generation}`);
     throw notLeading('its log is another');
   }
-  const asks = ground.checks.due;
-  const revision = await settle(ground, term, txnOf(ground, term, group), group);
-  term.newest = { revision, generation: group.generation };
-  ground.place.at = { revision, generation: group.generation };
+  const asks = context.checks.due;
+  const revision = await carryOut(context, tenure, txnOf(context, tenure, group), group);
+  tenure.newest = { revision, generation: group.generation };
+  context.place.at = { revision, generation: group.generation };
   // The log has it: a host that crashes before its disk does reads it from there.
   group.keep().catch((error: unknown) => {
-    void term.end(`its disk does not take what the log has: ${String(error)}`);
+    void tenure.end(`its disk does not take what the log has: ${String(error)}`);
   });
   // Nothing waits for it, and the next one is asked for in time.
-  if (asks) void tellCheck(ground, term, group.generation).catch(() => undefined);
+  if (asks) void tellCheck(context, tenure, group.generation).catch(() => undefined);
 };
 
-const txnOf = (ground: EtcdGround, term: Term, group: LogGroup): Txn => {
-  const { layout } = ground;
+const txnOf = (context: EtcdContext, tenure: Tenure, group: LogGroup): Txn => {
+  const { layout } = context;
   const { acknowledged: _, changes: _changes, warms: _warms, ...mark } = group.batch();
   const puts: Operation[] = [];
   const deletes: Operation[] = [];
@@ -83,12 +83,12 @@ const txnOf = (ground: EtcdGround, term: Term, group: LogGroup): Txn => {
     throw new GroupTooLarge(puts.length + deletes.length, bytes);
   }
   return {
-    compare: [under(layout.coordinator, term.token), written(layout.newest, term.newest.revision)],
+    compare: [under(layout.coordinator, tenure.token), written(layout.newest, tenure.newest.revision)],
     success: [
       ...puts,
       ...deletes,
       { put: { key: layout.newest, value } },
-      ...askCheck(ground, group.generation),
+      ...askCheck(context, group.generation),
     ],
     failure: [{ range: { key: layout.coordinator } }, { range: { key: layout.newest } }],
   };
@@ -103,32 +103,34 @@ const written = (key: Uint8Array, modRevision: number): Compare => ({
 
 /**
  * Sends a transaction until it is known whether it was done; answers the revision that did it. It may be sent
- * again and again: it holds only on top of the group before, so it is done once at most, however late one arrives.
+ * again and again: it holds only on top of the group before, so it is done once at most, however late one
+ * arrives.
  */
-const settle = async (ground: EtcdGround, term: Term, txn: Txn, group: LogGroup): Promise<number> => {
-  const { etcd, clock, limits } = ground;
+const carryOut = async (context: EtcdContext, tenure: Tenure, txn: Txn, group: LogGroup): Promise<number> => {
+  const { etcd, clock, limits } = context;
   let unknown = false;
   for (;;) {
     try {
-      term.assert();
-      const leftMs = term.untilMs - clock.monotonicMs();
+      tenure.assert();
+      const leftMs = tenure.untilMs - clock.monotonicMs();
       const answer = await etcd.txn(txn, { timeoutMs: Math.min(limits.callMs, leftMs) });
       if (answer.succeeded) return answer.header.revision;
       const [held, newest] = answer.answers.map((one) => ('range' in one ? one.range.kvs[0] : undefined));
-      return await refused(term, group, held, newest);
+      return await refused(tenure, group, held, newest);
     } catch (error) {
-      if (error instanceof TermOver) throw unknown ? new LogFenced(error.message) : notLeading(error.message);
+      if (error instanceof TenureOver)
+        throw unknown ? new LogFenced(error.message) : notLeading(error.message);
       if (!(error instanceof EtcdFailure)) throw error;
       if (error instanceof OutcomeUnknown) unknown = true;
-      else if (error.reason !== 'unavailable') await failed(term, error, unknown);
-      await wait(clock, limits.retryMs, term.over);
+      else if (error.reason !== 'unavailable') await failed(tenure, error, unknown);
+      await wait(clock, limits.retryMs, tenure.over);
     }
   }
 };
 
 /** The comparison did not hold: an attempt whose answer was lost did it, or this host's time is over. */
 const refused = async (
-  term: Term,
+  tenure: Tenure,
   { epoch, generation }: LogGroup,
   held: KeyValue | undefined,
   newest: KeyValue | undefined,
@@ -136,18 +138,20 @@ const refused = async (
   const mark = newest && unpackNewest(newest.value);
   if (mark?.epoch === epoch && mark.generation === generation) return (newest as KeyValue).modRevision;
   const why =
-    held?.createRevision === term.token ? 'somebody else wrote into its log' : 'another host took over';
-  await term.end(why);
+    held?.createRevision === tenure.token ? 'somebody else wrote into its log' : 'another host took over';
+  await tenure.end(why);
   // Whoever leads now may have gone on from the group, or without it: then it is in the log never.
   if (mark !== undefined && mark.generation >= generation && isPrefix(mark.epochs, { epoch, generation }))
     throw new LogFenced(why);
   throw notLeading(why);
 };
 
-/** A refusal by the cluster: the group is not in the log, unless an earlier attempt was of unknown outcome. */
-const failed = async (term: Term, error: EtcdFailure, unknown: boolean): Promise<never> => {
+/**
+ * A refusal by the cluster: the group is not in the log, unless an earlier attempt was of unknown outcome.
+ */
+const failed = async (tenure: Tenure, error: EtcdFailure, unknown: boolean): Promise<never> => {
   if (unknown || error.reason === 'wrong-cluster' || error.reason === 'denied') {
-    await term.end(error.message);
+    await tenure.end(error.message);
     throw unknown ? new LogFenced(error.message) : notLeading(error.message);
   }
   if (error.reason === 'too-large') throw new GroupTooLarge(0, 0);

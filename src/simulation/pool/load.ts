@@ -156,7 +156,7 @@ const succeeded = (outcome: Outcome): boolean => outcome !== 'unknown' && 'resul
 
 const anyVm = ({ world, random }: Client): PastVm => random.pick(world.past.vms);
 
-const settle = (client: Client, expected: Expected): void => {
+const expectFrom = (client: Client, expected: Expected): void => {
   client.told.keys.set(`${expected.vm}/${expected.key}`, expected);
 };
 
@@ -174,22 +174,22 @@ const loads: Readonly<Record<Load, (client: Client, host: Host) => Promise<unkno
     const outcome = await call(client, host, 'VM.add_to_other_config', vm, key, 'x');
     if (succeeded(outcome)) {
       const expected = { vm, key, present: true, open: false };
-      settle(client, expected);
+      expectFrom(client, expected);
       client.own.push(expected);
       look(client, host, expected);
-    } else if (isOpen(outcome)) settle(client, { vm, key, present: true, open: true });
-    else settle(client, { vm, key, present: false, open: false });
+    } else if (isOpen(outcome)) expectFrom(client, { vm, key, present: true, open: true });
+    else expectFrom(client, { vm, key, present: false, open: false });
   },
   remove: async (client, host) => {
     const expected = client.own.pop();
     if (expected === undefined) return;
     const { vm, key } = expected;
-    settle(client, { ...expected, removing: true });
+    expectFrom(client, { ...expected, removing: true });
     const outcome = await call(client, host, 'VM.remove_from_other_config', vm, key);
     if (succeeded(outcome)) {
-      settle(client, { ...expected, present: false, removing: true });
+      expectFrom(client, { ...expected, present: false, removing: true });
       look(client, host, { ...expected, present: false });
-    } else if (isOpen(outcome)) settle(client, { ...expected, open: true, removing: true });
+    } else if (isOpen(outcome)) expectFrom(client, { ...expected, open: true, removing: true });
   },
   read: async (client, host) => {
     const { ref: vm } = anyVm(client);

@@ -227,7 +227,7 @@ const answering = <T extends object>(life: Life, part: T): T =>
       return (...args: unknown[]) => {
         const answer: unknown = member(...args);
         if (!(answer instanceof Promise)) return answer;
-        return life.state === 'ended' ? unanswered() : settledIn(life, answer);
+        return life.state === 'ended' ? unanswered() : answeredIn(life, answer);
       };
     },
   });
@@ -235,7 +235,7 @@ const answering = <T extends object>(life: Life, part: T): T =>
 const unanswered = (): Promise<never> => new Promise(() => {});
 
 /** In a turn of the process's own, so that one that is paused hears of it when it goes on. */
-const settledIn = async (life: Life, answer: Promise<unknown>): Promise<unknown> => {
+const answeredIn = async (life: Life, answer: Promise<unknown>): Promise<unknown> => {
   try {
     return await answer;
   } finally {

@@ -71,7 +71,7 @@ export const simulate = async (seed: number, given: SimulateOptions): Promise<Si
     if (!(error instanceof Broken)) trace.note((error as Error).stack ?? '');
   }
   for (const host of world.hosts) world.kill(host);
-  await world.loop.settle();
+  await world.loop.rest();
   const { asked, acknowledged } = told;
   return {
     ...{ seed, options, failure, asked, acknowledged, batches: watchers.batches },

@@ -165,12 +165,12 @@ export const commit = (core: Core, vm: string, token: string, debugInfo: string)
       await dismiss(core, entry, debugInfo);
       throw error;
     }
-    await settleIn(core, entry, { ...liveGuest(guest), state: 'running' });
+    await takeIn(core, entry, { ...liveGuest(guest), state: 'running' });
     return 'committed';
   });
 };
 
-const settleIn = async (core: Core, entry: VmEntry, guest: VmEntry['guest']): Promise<void> => {
+const takeIn = async (core: Core, entry: VmEntry, guest: VmEntry['guest']): Promise<void> => {
   entry.guest = guest;
   entry.arriving = undefined;
   entry.cut = undefined;
@@ -206,7 +206,7 @@ export const recoverArrival = async (
   if (guest === undefined) entry.exited ??= 'poweroff';
   const runs = guest !== undefined && (await letRun(core, entry));
   const found = guest === undefined ? goneGuest() : liveGuest(guest);
-  await settleIn(core, entry, { ...found, state: runs ? 'running' : found.state });
+  await takeIn(core, entry, { ...found, state: runs ? 'running' : found.state });
 };
 
 /** The source may know already that the guest is ours: one that cannot run stays, paused. */

@@ -1,1 +1,0 @@
-export type { EtcdContext as EtcdGround } from './context.ts';
