@@ -19,6 +19,8 @@ import { housekeeping } from './housekeeping.ts';
 import type { Doors, Host, HostCredentials, HostParts } from './parts.ts';
 import { type HostPool, openPool } from './pool.ts';
 import { type Around, hostRows, poolRows } from './prepare.ts';
+import { repeated } from './repeated.ts';
+import type { Reviving } from './reviving.ts';
 
 /** The rows of a host that was opened, and which of them is its own. */
 interface Database extends OpenedStore {
@@ -46,9 +48,12 @@ export const startHost = async <D extends Doors>(
   const doors = await parts.doors(host);
   opened.add('doors', doors);
   servedOn(doors.httpsPort);
-  await takePlace(parts, { host, announce, doors, preparing: preparation.ended });
+  const stopped = new AbortController();
+  opened.add('start', { close: async () => stopped.abort(new Error('The host is stopped while it starts')) });
+  await takePlace(parts, { host, announce, doors, preparing: preparation.ended, signal: stopped.signal });
   const leads = (): boolean => host.pool.duty.kind === 'leads';
-  opened.add('rows of the host', await hostRows(aroundOf(parts), { ...host, leads, derived }));
+  const rows = (): Promise<Reviving> => hostRows(aroundOf(parts), { ...host, leads, derived });
+  opened.add('rows of the host', await repeated(parts, stopped.signal, rows));
   preparation.end();
   opened.add('housekeeping', housekeeping({ ...host, clock: parts.clock, leads, measured: () => [host] }));
   doors.open();
@@ -221,21 +226,23 @@ const unprepared = (availability: Availability): Availability =>
  * meanwhile.
  */
 const takePlace = async (
-  { clock, told }: HostParts,
+  parts: HostParts,
   {
     host,
     announce,
     doors,
     preparing,
+    signal,
   }: Pick<Opened, 'host' | 'announce'> & {
     readonly doors: Doors;
     readonly preparing: Promise<void>;
+    readonly signal: AbortSignal;
   },
 ): Promise<void> => {
   await host.pool.start(host.invoker, preparing);
   if (host.pool.duty.kind !== 'leads') doors.open();
-  const stop = clock.after(patienceMs, () => told?.waits?.());
-  await announce(doors.httpsPort).finally(stop);
+  const stop = parts.clock.after(patienceMs, () => parts.told?.waits?.());
+  await repeated(parts, signal, () => announce(doors.httpsPort)).finally(stop);
 };
 
 const patienceMs = 5_000;

@@ -10,6 +10,7 @@ import { memoryNetwork } from '../../src/simulation/memory-network.ts';
 import { openMachine } from '../../src/simulation/pool/machine.ts';
 import { openParts, stateFolder } from '../../src/simulation/pool/process.ts';
 import { simulatedVolumes } from '../../src/simulation/volumes.ts';
+import { Fault } from '../../src/std/fault.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { simulated } from '../simulation/simulated.ts';
 
@@ -22,7 +23,12 @@ type Failing =
   | 'hypervisor'
   | 'hypervisor later'
   | 'daemon'
-  | 'daemon for good';
+  | 'daemon for good'
+  | 'a commit'
+  | 'every commit';
+
+/** Fewer than a start endures. */
+const failuresOfCommits = 3;
 
 /** What runs for ever takes more. */
 const stepsMax = 5_000;
@@ -59,6 +65,7 @@ const started = async (failing?: Failing) => {
     if (failing === name) throw new Error(`No ${name} today`);
   };
   let daemonDied = false;
+  let failures = 0;
   const opened = closing(silentLog, life);
   const given = await openParts(
     {
@@ -102,6 +109,10 @@ const started = async (failing?: Failing) => {
     hypervisor: Object.assign(Object.create(given.hypervisor), {
       list: async () => {
         failIf('hypervisor');
+        failures += 1;
+        if (failing === 'every commit' || (failing === 'a commit' && failures <= failuresOfCommits)) {
+          throw new Fault('HOST_STILL_BOOTING', []);
+        }
         if (failing === 'daemon for good' || (failing === 'daemon' && !daemonDied)) {
           daemonDied = true;
           machine.daemon.kill();
@@ -164,6 +175,31 @@ test('a start ends with an error when the daemon dies again and again', async ()
   await expect(loop.finish(starting)).rejects.toThrow('Failed_to_contact_remote_service');
   await loop.finish(opened.close());
   expect([...open]).toEqual([]);
+});
+
+test('a start whose commits fail, as another host leads meanwhile, goes on', async () => {
+  const { loop, seen, opened, starting } = await started('a commit');
+  await loop.finish(starting);
+  expect(seen).toContain('clients are let in');
+  await loop.finish(opened.close());
+});
+
+test('a start ends with the fault when its commits fail for good', async () => {
+  const { loop, opened, starting } = await started('every commit');
+  await expect(loop.finish(starting)).rejects.toThrow('HOST_STILL_BOOTING');
+  await loop.finish(opened.close());
+});
+
+test('a host that is stopped while its start is repeated ends at once', async () => {
+  const { loop, open, opened, starting, machine } = await started('every commit');
+  const ended = expect(starting).rejects.toThrow();
+  await loop.run({ stepsMax: 400 });
+  expect([...open]).not.toEqual([]);
+  await loop.finish(opened.close());
+  await loop.finish(ended);
+  machine.daemon.kill();
+  expect([...open]).toEqual([]);
+  expect(await loop.run({ stepsMax })).toBe('idle');
 });
 
 test('a coordinator whose rows cannot be brought in line serves all the same, and tries it again', async () => {
