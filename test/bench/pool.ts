@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { readXmlRpcResponse } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import type { Inspection } from '../../src/pool/inspection.ts';
 import type { Value } from '../../src/std/value.ts';
+import { clean } from '../e2e/xenact.ts';
 import { processorMs, residentBytes } from './process-facts.ts';
 
 /** The product in a process of its own, with the simulated hypervisor, for measuring from outside. */
@@ -85,7 +86,7 @@ export const openPool = async (folder?: string, more: readonly string[] = []): P
       const gone = ended ? undefined : once(child, 'exit');
       child.kill('SIGTERM');
       await gone;
-      if (folder === undefined) await rm(data, { recursive: true, force: true });
+      if (folder === undefined) await clean(data);
     },
   };
 };

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Value } from '../../src/std/value.ts';
 import { Failure, logIn, type Session } from './client.ts';
-import { newDataFolder, start, type Xenact } from './xenact.ts';
+import { clean, newDataFolder, start, type Xenact } from './xenact.ts';
 
 let xenact: Xenact;
 let session: Session;
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await xenact.end('SIGKILL');
-  await rm(xenact.data, { recursive: true, force: true });
+  await clean(xenact.data);
   await rm(outside, { recursive: true, force: true });
 });
 
