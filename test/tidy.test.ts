@@ -61,6 +61,38 @@ describe('source files', () => {
   });
 });
 
+/** Words that said too many things, or nothing, and what they were; docs/glossary.md has those that are used. */
+const banned = /\b(Ground|Standing|Told|Forsaken|forsaken)\b(?=\s*[=({<:;,)\]|])/;
+
+describe('a word', () => {
+  test('that the glossary does without names nothing', () => {
+    expect(offenders(sources, (source) => banned.test(source))).toEqual([]);
+  });
+
+  test('is the name of one type: two rooms that export it mean the same', () => {
+    const places = new Map<string, string[]>();
+    for (const path of sources) {
+      for (const [, name = ''] of text(path).matchAll(/^export (?:type|interface) ([A-Z]\w*)/gm)) {
+        places.set(name, [...(places.get(name) ?? []), path]);
+      }
+    }
+    const twice = [...places].filter(([, paths]) => paths.length > 1).map(([name]) => name);
+    // The journal of a program and the log of a pool; what a leader has, in each engine; and what each of the two
+    // simulations of hosts has of its own.
+    const same = ['GuestAct', 'Guests', 'Log', 'SimulatedMachine', 'Tenure', 'Trouble'];
+    expect(twice.filter((name) => !same.includes(name)).toSorted()).toEqual([]);
+    expect(places.size).toBeGreaterThan(500);
+  });
+
+  test('such as term stands for no time of a leader, and settle for nothing but the end of a call', () => {
+    const log = sources.filter((path) => /^src\/(log|store|pool)\//.test(path));
+    expect(offenders(log, (source) => /\b[Tt]erm\b/.test(source))).toEqual([]);
+    const settling = /^(src\/objects|actors)\//;
+    const others = sources.filter((path) => !settling.test(path));
+    expect(offenders(others, (source) => /\b(const|function) settle\b/.test(source))).toEqual([]);
+  });
+});
+
 describe('test files', () => {
   test('say their goal and their method, and assert', () => {
     const suites = tests.filter((path) => path.endsWith('.test.ts'));

@@ -3,7 +3,7 @@ import type { Ref } from '../../src/model/types.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
 import { sharingRefusal } from '../../src/rules/disk-sharing.ts';
 import { capabilitiesOn, vbdRefusal as deviceRefusal } from '../../src/rules/guest-capabilities.ts';
-import { type Guest, guestOf, hotplug, leaving } from '../../src/rules/guests.ts';
+import { type GuestFacts, guestOf, hotplug, leaving } from '../../src/rules/guests.ts';
 import type { View } from '../../src/store/view.ts';
 import { vbdOperations } from './class.ts';
 
@@ -14,7 +14,7 @@ interface Facts {
   readonly self: Ref<'VBD'>;
   readonly vbd: RecordNamed<'VBD'>;
   readonly vm: RecordNamed<'VM'>;
-  readonly guest: Guest;
+  readonly guest: GuestFacts;
   readonly vdi: RecordNamed<'VDI'> | undefined;
 }
 

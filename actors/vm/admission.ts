@@ -2,7 +2,7 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
 import { capabilitiesOn } from '../../src/rules/guest-capabilities.ts';
-import { type Guest, guestOf, isTrue } from '../../src/rules/guests.ts';
+import { type GuestFacts, guestOf, isTrue } from '../../src/rules/guests.ts';
 import type { View } from '../../src/store/view.ts';
 import {
   acceptedStates,
@@ -24,7 +24,7 @@ interface Facts {
   readonly view: View;
   readonly self: Ref<'VM'>;
   readonly vm: RecordNamed<'VM'>;
-  readonly guest: Guest;
+  readonly guest: GuestFacts;
   readonly poolConfig: ReadonlyMap<string, string>;
 }
 

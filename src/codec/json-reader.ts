@@ -2,7 +2,7 @@ import { DecodeFailure, shown } from '../std/decode-failure.ts';
 import { int64Of } from '../std/numbers.ts';
 import type { Struct, Value } from '../std/value.ts';
 import { type DecodeLimits, decodeLimits, refuseLong } from './limits.ts';
-import { isHighSurrogate, pieceUnits, type Reading, readAtOnce, refuseCharacters } from './reading.ts';
+import { isHighSurrogate, type PausingRead, pieceUnits, readAtOnce, refuseCharacters } from './reading.ts';
 
 interface JsonCursor {
   readonly text: string;
@@ -32,7 +32,7 @@ export const readJson = (text: string, limits: DecodeLimits = decodeLimits): Val
   readAtOnce(readingJson(text, limits));
 
 /** As `readJson`, with pauses. */
-export const readingJson = function* (text: string, limits: DecodeLimits): Reading<Value> {
+export const readingJson = function* (text: string, limits: DecodeLimits): PausingRead<Value> {
   refuseLong(text, limits);
   yield* refuseCharacters(
     text,
@@ -70,7 +70,7 @@ const peek = (c: JsonCursor): string | undefined => {
   return c.text[c.at];
 };
 
-const readValue = function* (c: JsonCursor, depth: number): Reading<Value> {
+const readValue = function* (c: JsonCursor, depth: number): PausingRead<Value> {
   c.items += 1;
   if (c.items > c.limits.itemsMax)
     throw new DecodeFailure(`Expected at most ${c.limits.itemsMax} values`, c.at);
@@ -139,7 +139,7 @@ const another = (c: JsonCursor, end: string): boolean => {
   return mark === ',';
 };
 
-const readArray = function* (c: JsonCursor, depth: number): Reading<readonly Value[]> {
+const readArray = function* (c: JsonCursor, depth: number): PausingRead<readonly Value[]> {
   enter(c, depth);
   const items: Value[] = [];
   if (peek(c) === ']') {
@@ -151,7 +151,7 @@ const readArray = function* (c: JsonCursor, depth: number): Reading<readonly Val
   return items;
 };
 
-const readObject = function* (c: JsonCursor, depth: number): Reading<Struct> {
+const readObject = function* (c: JsonCursor, depth: number): PausingRead<Struct> {
   enter(c, depth);
   const members = new Map<string, Value>();
   if (peek(c) === '}') {
@@ -171,7 +171,7 @@ const readObject = function* (c: JsonCursor, depth: number): Reading<Struct> {
 /** What ends a run of characters that stand for themselves: a quote, a backslash, a control character. */
 const notPlain = /[^\x20!#-[\]-\uffff]/g;
 
-const readString = function* (c: JsonCursor): Reading<string> {
+const readString = function* (c: JsonCursor): PausingRead<string> {
   const { text } = c;
   notPlain.lastIndex = c.at + 1;
   const end = notPlain.test(text) ? notPlain.lastIndex - 1 : text.length;
@@ -182,7 +182,7 @@ const readString = function* (c: JsonCursor): Reading<string> {
 };
 
 /** With the cursor on the quote that begins the string. */
-const readEscaped = function* (c: JsonCursor): Reading<string> {
+const readEscaped = function* (c: JsonCursor): PausingRead<string> {
   const { text } = c;
   const end = yield* endOfString(c);
   const parts: string[] = [];
@@ -197,7 +197,7 @@ const readEscaped = function* (c: JsonCursor): Reading<string> {
 };
 
 /** The quote that ends the string: the first without an odd number of backslashes before it. */
-const endOfString = function* ({ text, at }: JsonCursor): Reading<number> {
+const endOfString = function* ({ text, at }: JsonCursor): PausingRead<number> {
   let pausedAt = at;
   for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     if (!isEscaped(text, end)) return end;

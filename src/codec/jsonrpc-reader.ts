@@ -2,7 +2,7 @@ import { DecodeFailure } from '../std/decode-failure.ts';
 import { isStruct, type Struct, type Value } from '../std/value.ts';
 import { readingJson, readJson } from './json-reader.ts';
 import { type DecodeLimits, decodeLimits } from './limits.ts';
-import { type Reading, readAtOnce } from './reading.ts';
+import { type PausingRead, readAtOnce } from './reading.ts';
 
 export { readJson } from './json-reader.ts';
 
@@ -24,7 +24,7 @@ export const readJsonRpcCall = (text: string, limits: DecodeLimits = decodeLimit
   readAtOnce(readingJsonRpcCall(text, limits));
 
 /** As `readJsonRpcCall`, with pauses. */
-export const readingJsonRpcCall = function* (text: string, limits: DecodeLimits): Reading<JsonRpcCall> {
+export const readingJsonRpcCall = function* (text: string, limits: DecodeLimits): PausingRead<JsonRpcCall> {
   const body = objectIn(yield* readingJson(text, limits), 'call');
   const version = versionOf(body);
   const method = body.get('method');

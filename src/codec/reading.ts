@@ -2,19 +2,19 @@
  * A text on its way to be read. It pauses after each piece of the text, so that who reads a long one can let
  * others have their turn.
  */
-export type Reading<T> = Generator<undefined, T, undefined>;
+export type PausingRead<T> = Generator<undefined, T, undefined>;
 
 /** UTF-16 units between two pauses: some milliseconds of work, whatever is in the text. */
 export const pieceUnits = 64 * 1024;
 
-export const readAtOnce = <T>(reading: Reading<T>): T => {
+export const readAtOnce = <T>(reading: PausingRead<T>): T => {
   for (;;) {
     const step = reading.next();
     if (step.done === true) return step.value;
   }
 };
 
-export const readInPieces = async <T>(reading: Reading<T>, rest: () => Promise<void>): Promise<T> => {
+export const readInPieces = async <T>(reading: PausingRead<T>, rest: () => Promise<void>): Promise<T> => {
   for (;;) {
     const step = reading.next();
     if (step.done === true) return step.value;
@@ -29,7 +29,7 @@ export const refuseCharacters = function* (
   text: string,
   wrong: RegExp,
   failure: (at: number) => Error,
-): Reading<void> {
+): PausingRead<void> {
   for (let from = 0; from < text.length; ) {
     let to = Math.min(from + pieceUnits, text.length);
     if (to < text.length && isHighSurrogate(text.charCodeAt(to - 1))) to -= 1;

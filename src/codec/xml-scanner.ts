@@ -1,6 +1,6 @@
 import { DecodeFailure, shown } from '../std/decode-failure.ts';
 import { type DecodeLimits, refuseLong } from './limits.ts';
-import { pieceUnits, type Reading, refuseCharacters } from './reading.ts';
+import { type PausingRead, pieceUnits, refuseCharacters } from './reading.ts';
 
 /**
  * A place in an XML document: the tag that was read last and the character data before it. Goes once
@@ -34,7 +34,7 @@ const nothing: readonly Run[] = [];
 /** All but the characters that XML 1.0 allows in a document; lone surrogates are among it. */
 const forbidden = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
-export const xmlCursor = function* (text: string, limits: DecodeLimits): Reading<XmlCursor> {
+export const xmlCursor = function* (text: string, limits: DecodeLimits): PausingRead<XmlCursor> {
   refuseLong(text, limits);
   yield* refuseCharacters(text, forbidden, (at) => {
     const code = text.charCodeAt(at).toString(16).padStart(4, '0');
@@ -218,7 +218,7 @@ export const isLayout = (c: XmlCursor): boolean =>
   c.data.every((run) => skipSpace(c.text, run.from) >= run.to);
 
 /** The character data before the tag: references are resolved and line ends are LF. */
-export const dataOf = function* (c: XmlCursor): Reading<string> {
+export const dataOf = function* (c: XmlCursor): PausingRead<string> {
   const parts: string[] = [];
   for (const { from, to, isCdata } of c.data) {
     for (let at = from; at < to; ) {

@@ -2,7 +2,7 @@ import { DecodeFailure, shown } from '../std/decode-failure.ts';
 import { floatOf, int64Of } from '../std/numbers.ts';
 import { isStruct, type Struct, type Value } from '../std/value.ts';
 import { type DecodeLimits, decodeLimits } from './limits.ts';
-import { pieceUnits, type Reading, readAtOnce } from './reading.ts';
+import { type PausingRead, pieceUnits, readAtOnce } from './reading.ts';
 import { count, dataOf, isLayout, isPieceRead, next, type XmlCursor, xmlCursor } from './xml-scanner.ts';
 
 export interface XmlRpcCall {
@@ -34,7 +34,7 @@ export const readXmlRpcValue = (text: string, limits: DecodeLimits = decodeLimit
   readAtOnce(readingAlone(text, limits));
 
 /** As `readXmlRpcCall`, with pauses. */
-export const readingXmlRpcCall = function* (text: string, limits: DecodeLimits): Reading<XmlRpcCall> {
+export const readingXmlRpcCall = function* (text: string, limits: DecodeLimits): PausingRead<XmlRpcCall> {
   const c = yield* xmlCursor(text, limits);
   enter(c, 'methodCall');
   expectTag(c, 'methodName');
@@ -45,7 +45,7 @@ export const readingXmlRpcCall = function* (text: string, limits: DecodeLimits):
   return { method, params };
 };
 
-const readingResponse = function* (text: string, limits: DecodeLimits): Reading<XmlRpcResponse> {
+const readingResponse = function* (text: string, limits: DecodeLimits): PausingRead<XmlRpcResponse> {
   const c = yield* xmlCursor(text, limits);
   enter(c, 'methodResponse');
   const at = c.at;
@@ -57,7 +57,7 @@ const readingResponse = function* (text: string, limits: DecodeLimits): Reading<
   return response;
 };
 
-const readingAlone = function* (text: string, limits: DecodeLimits): Reading<Value> {
+const readingAlone = function* (text: string, limits: DecodeLimits): PausingRead<Value> {
   const c = yield* xmlCursor(text, limits);
   expectTag(c, 'value');
   const value = yield* readValue(c, 0);
@@ -80,7 +80,7 @@ const responseOf = (params: readonly Value[], at: number): XmlRpcResponse => {
   return { kind: 'bare', value };
 };
 
-const readFault = function* (c: XmlCursor): Reading<XmlRpcResponse> {
+const readFault = function* (c: XmlCursor): PausingRead<XmlRpcResponse> {
   expectTag(c, 'value');
   const at = c.at;
   const fault = yield* readValue(c, 0);
@@ -94,13 +94,13 @@ const readFault = function* (c: XmlCursor): Reading<XmlRpcResponse> {
   return { kind: 'fault', code, message };
 };
 
-const readParams = function* (c: XmlCursor): Reading<readonly Value[]> {
+const readParams = function* (c: XmlCursor): PausingRead<readonly Value[]> {
   nextTag(c);
   return yield* paramsHere(c);
 };
 
 /** With the cursor on what should be `<params>`. */
-const paramsHere = function* (c: XmlCursor): Reading<readonly Value[]> {
+const paramsHere = function* (c: XmlCursor): PausingRead<readonly Value[]> {
   const params: Value[] = [];
   if (!isOpened(c, 'params')) return params;
   while (another(c, 'params', 'param')) {
@@ -115,7 +115,7 @@ const paramsHere = function* (c: XmlCursor): Reading<readonly Value[]> {
 /**
  * With the cursor on `<value>` or `<value/>`. White space beside a type tag is layout, else it is the string.
  */
-const readValue = function* (c: XmlCursor, depth: number): Reading<Value> {
+const readValue = function* (c: XmlCursor, depth: number): PausingRead<Value> {
   count(c);
   if (isPieceRead(c)) yield;
   if (isEmpty(c)) return '';
@@ -130,7 +130,7 @@ const readValue = function* (c: XmlCursor, depth: number): Reading<Value> {
   return value;
 };
 
-const readTyped = function* (c: XmlCursor, depth: number): Reading<Value> {
+const readTyped = function* (c: XmlCursor, depth: number): PausingRead<Value> {
   const { name, tagAt } = c;
   switch (name) {
     case 'string':
@@ -166,7 +166,7 @@ const parsed = <T>(parse: (text: string) => T | undefined, text: string, what: s
   return value;
 };
 
-const readBytes = function* (c: XmlCursor, name: string): Reading<Uint8Array> {
+const readBytes = function* (c: XmlCursor, name: string): PausingRead<Uint8Array> {
   const { tagAt } = c;
   const text = yield* leaf(c, name);
   const bytes = yield* bytesOf(text);
@@ -176,7 +176,7 @@ const readBytes = function* (c: XmlCursor, name: string): Reading<Uint8Array> {
 const base64Form = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** Lines may be broken anywhere, as MIME encoders do; the padding must be there. */
-const bytesOf = function* (text: string): Reading<Uint8Array | undefined> {
+const bytesOf = function* (text: string): PausingRead<Uint8Array | undefined> {
   const parts: Buffer[] = [];
   let packed = '';
   let isPadded = false;
@@ -196,7 +196,7 @@ const bytesOf = function* (text: string): Reading<Uint8Array | undefined> {
   return packed === '' ? new Uint8Array(Buffer.concat(parts)) : undefined;
 };
 
-const readArray = function* (c: XmlCursor, depth: number): Reading<readonly Value[]> {
+const readArray = function* (c: XmlCursor, depth: number): PausingRead<readonly Value[]> {
   notDeeper(c, depth);
   const items: Value[] = [];
   if (isEmpty(c) || !another(c, 'array', 'data')) return items;
@@ -208,7 +208,7 @@ const readArray = function* (c: XmlCursor, depth: number): Reading<readonly Valu
 };
 
 /** A member that is there twice: the last one counts, as in JSON and in most XML-RPC libraries. */
-const readStruct = function* (c: XmlCursor, depth: number): Reading<Struct> {
+const readStruct = function* (c: XmlCursor, depth: number): PausingRead<Struct> {
   notDeeper(c, depth);
   const members = new Map<string, Value>();
   if (isEmpty(c)) return members;
@@ -280,7 +280,7 @@ const another = (c: XmlCursor, list: string, item: string): boolean => {
 };
 
 /** The character data of an element that holds nothing else. */
-const leaf = function* (c: XmlCursor, name: string): Reading<string> {
+const leaf = function* (c: XmlCursor, name: string): PausingRead<string> {
   if (isEmpty(c)) return '';
   next(c);
   if (c.form !== 'close' || c.name !== name) throw mismatch(c, `</${name}>`);

@@ -4,27 +4,27 @@
  */
 export interface Etcd {
   /** Keys of a range at one revision, in the order of their bytes. */
-  range(request: RangeRequest, options?: CallOptions): Promise<RangeAnswer>;
+  range(request: RangeRequest, options?: EtcdCallOptions): Promise<RangeAnswer>;
   /** All of `success` when every comparison holds, else all of `failure`. */
-  txn(txn: Txn, options?: CallOptions): Promise<TxnAnswer>;
+  txn(txn: Txn, options?: EtcdCallOptions): Promise<TxnAnswer>;
   /**
    * Changes of a range from a revision on, until it is closed or `failed`. A stream that was cut may say
    * nothing.
    */
   watch(request: WatchRequest, events: WatchEvents): Watching;
-  leaseGrant(ttlSeconds: number, options?: CallOptions): Promise<Lease>;
+  leaseGrant(ttlSeconds: number, options?: EtcdCallOptions): Promise<Lease>;
   /** Seconds that the lease has left from now on; 0 when it is gone. */
-  leaseKeepAlive(lease: bigint, options?: CallOptions): Promise<number>;
-  leaseRevoke(lease: bigint, options?: CallOptions): Promise<void>;
+  leaseKeepAlive(lease: bigint, options?: EtcdCallOptions): Promise<number>;
+  leaseRevoke(lease: bigint, options?: EtcdCallOptions): Promise<void>;
   /** Drops history before a revision. */
-  compact(revision: number, options?: CallOptions): Promise<void>;
+  compact(revision: number, options?: EtcdCallOptions): Promise<void>;
   /** What one member says of itself; the endpoints are those that the client was made with. */
-  status(endpoint: string, options?: CallOptions): Promise<MemberStatus>;
+  status(endpoint: string, options?: EtcdCallOptions): Promise<MemberStatus>;
   readonly endpoints: readonly string[];
   close(): void;
 }
 
-export interface CallOptions {
+export interface EtcdCallOptions {
   /** From now until the answer. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -92,15 +92,15 @@ export interface Put {
   readonly lease?: bigint;
 }
 
-export type Operation =
+export type EtcdOperation =
   | { readonly range: RangeRequest }
   | { readonly put: Put }
   | { readonly deleteRange: KeyRange };
 
 export interface Txn {
   readonly compare: readonly Compare[];
-  readonly success: readonly Operation[];
-  readonly failure: readonly Operation[];
+  readonly success: readonly EtcdOperation[];
+  readonly failure: readonly EtcdOperation[];
 }
 
 export interface TxnAnswer {

@@ -13,11 +13,11 @@ export interface OpenDoor {
   readonly fingerprint: string;
   /** The other side is on this machine. */
   readonly local: boolean;
-  post(path: string, body: Uint8Array, options: PostOptions): Promise<Posted>;
+  post(path: string, body: Uint8Array, options: PoolDoorOptions): Promise<Posted>;
   close(): void;
 }
 
-export interface PostOptions {
+export interface PoolDoorOptions {
   readonly timeoutMs: number;
   /** Sent as the bearer's token. */
   readonly invitation?: string;

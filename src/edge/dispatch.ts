@@ -22,10 +22,10 @@ import type { Audit } from './audit.ts';
 import { callingCaller, localNobody, nobodyAt, sessionCaller } from './authenticate.ts';
 import { callTaskOf } from './call-task.ts';
 import {
+  type EncodedParts,
   type Encoding,
   type Format,
   type Fragments,
-  type Parts,
   type Row,
   recordsEncoding,
   typedEncoding,
@@ -38,7 +38,7 @@ export type Outcome =
   | {
       readonly kind: 'success';
       /** The result in the language of the call. */
-      readonly parts: Parts;
+      readonly parts: EncodedParts;
       /** Over XML-RPC without the struct of Status and Value. */
       readonly bare?: true;
     }

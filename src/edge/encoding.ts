@@ -11,10 +11,10 @@ import type { Version } from '../store/version.ts';
 export type Format = 'xml' | 'json';
 
 /** Pieces of text that follow one another. A list of records is too long to be one. */
-export type Parts = readonly (string | Buffer)[];
+export type EncodedParts = readonly (string | Buffer)[];
 
 /** A result on its way out. What it costs is paid only for the language that the caller speaks. */
-export type Encoding = (format: Format) => Parts | Promise<Parts>;
+export type Encoding = (format: Format) => EncodedParts | Promise<EncodedParts>;
 
 const plain = encodersOf([]);
 

@@ -3,12 +3,12 @@ import type { Clock } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import { changesSince, type RowEvent } from '../store/changes.ts';
 import type { Store } from '../store/store.ts';
-import type { Encoding, Format, Fragments, Parts } from './encoding.ts';
+import type { EncodedParts, Encoding, Format, Fragments } from './encoding.ts';
 import { batchEncoding, eventsEncoding } from './event-encoding.ts';
 import { delivers, type Subscription, tokenText } from './subscriptions.ts';
 
 /** What changed for a subscription up to a generation. */
-export interface Batch {
+export interface EventBatch {
   readonly events: readonly RowEvent[];
   readonly generation: number;
   readonly list: Encoding;
@@ -21,7 +21,7 @@ export interface Batches {
    * What changed since a generation, and of messages since one of their own; they come first. Throws
    * EVENTS_LOST when that cannot be told any more.
    */
-  read(subscription: Subscription, position: number, messagesPosition?: number): Batch;
+  read(subscription: Subscription, position: number, messagesPosition?: number): EventBatch;
   /** Something has changed: what was read so far is of no use to anyone else. */
   forget(): void;
   /** The name that events of a class go by, in lower case; undefined for a class that has none. */
@@ -43,7 +43,7 @@ export const batchesOf = ({ catalog, store, clock, fragments }: BatchesOptions):
   const names = new Map(told.map(({ name }) => [name, name.toLowerCase()]));
   const classes = catalog.classes.map(({ name }) => [name.toLowerCase(), name] as const);
   const forgotten = told.filter(({ persist }) => persist === false).map(({ name }) => name.toLowerCase());
-  const shared = new Map<string, Batch>();
+  const shared = new Map<string, EventBatch>();
 
   /** Deletions of rows that are never on disk are known as far back as the feed goes, and no further. */
   const missesDeletions = ({ all, classes, objects }: Subscription, position: number): boolean =>
@@ -62,7 +62,7 @@ export const batchesOf = ({ catalog, store, clock, fragments }: BatchesOptions):
     return events;
   };
 
-  const make = (subscription: Subscription, position: number, messagesPosition: number): Batch => {
+  const make = (subscription: Subscription, position: number, messagesPosition: number): EventBatch => {
     const newer = since(subscription, position);
     const messages = messagesPosition === position ? newer : since(subscription, messagesPosition);
     const events = [
@@ -104,7 +104,7 @@ const isMessage = (cls: string): boolean => cls === 'message';
 
 /** Encodes for each language once, whoever asks for it. */
 const once = (encoding: Encoding): Encoding => {
-  const made = new Map<Format, Parts | Promise<Parts>>();
+  const made = new Map<Format, EncodedParts | Promise<EncodedParts>>();
   return (format) => {
     const known = made.get(format) ?? encoding(format);
     made.set(format, known);

@@ -3,7 +3,7 @@ import { xmlText } from '../codec/xmlrpc-writer.ts';
 import type { Clock } from '../std/clock.ts';
 import { inSlices } from '../std/pace.ts';
 import type { RowEvent } from '../store/changes.ts';
-import type { Encoding, Fragments, Parts } from './encoding.ts';
+import type { EncodedParts, Encoding, Fragments } from './encoding.ts';
 
 /** Number of rows of each class, whose names are in lower case. */
 export type RefCounts = readonly (readonly [cls: string, count: number])[];
@@ -29,7 +29,7 @@ export const eventsEncoding =
 export const batchEncoding =
   (events: Encoding, counts: RefCounts, token: string): Encoding =>
   async (format) => {
-    const list: Parts = await events(format);
+    const list: EncodedParts = await events(format);
     const [before, after] = format === 'xml' ? xmlBatch(counts, token) : jsonBatch(counts, token);
     const parts = [before, ...list, after];
     // A short answer goes to many who waited for it, so it is put together once; a long one is sent in

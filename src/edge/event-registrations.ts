@@ -1,7 +1,7 @@
 import type { Caller } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
-import type { Asked } from './event-watch.ts';
+import type { EventQuestion } from './event-watch.ts';
 import type { Mandates } from './mandates.ts';
 import { entriesOf, type Subscription, subscriptionOf } from './subscriptions.ts';
 
@@ -17,7 +17,7 @@ export interface Registration {
 export interface Registrations {
   /** Throws SESSION_NOT_REGISTERED. */
   registered(caller: Caller): Registration;
-  register(caller: Caller, classes: readonly string[], asked: Asked): void;
+  register(caller: Caller, classes: readonly string[], asked: EventQuestion): void;
   unregister(caller: Caller, classes: readonly string[]): void;
 }
 
@@ -38,7 +38,7 @@ export const registrationsOf = (
     throw new Fault('SESSION_NOT_REGISTERED', [store.committed.get('session', session)?.uuid ?? '']);
   };
 
-  const register = (caller: Caller, classes: readonly string[], { check }: Asked): void => {
+  const register = (caller: Caller, classes: readonly string[], { check }: EventQuestion): void => {
     const { session } = caller;
     const known = registrations.get(session);
     const before = known === undefined ? [] : entriesOf(known.subscription);

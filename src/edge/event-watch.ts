@@ -3,7 +3,7 @@ import { Fault } from '../std/fault.ts';
 import type { Shares } from '../std/shares.ts';
 import type { Store } from '../store/store.ts';
 import type { Change } from '../store/version.ts';
-import type { Batch, Batches } from './event-batches.ts';
+import type { Batches, EventBatch } from './event-batches.ts';
 import type { Mandates } from './mandates.ts';
 import type { Subscription } from './subscriptions.ts';
 import { type Waiter, waitersOf } from './waiters.ts';
@@ -19,11 +19,11 @@ export interface Listening {
   /** The same of messages, where the caller has heard another part of them. */
   readonly messagesPosition?: number;
   readonly timeoutMs: number;
-  readonly asked: Asked;
+  readonly asked: EventQuestion;
 }
 
 /** What a call that may wait knows of its client. */
-export interface Asked {
+export interface EventQuestion {
   /** Aborted when the client went away, so that its wait ends. */
   readonly gone: AbortSignal;
   /** Throws what the same call would be answered with now: the wait ends with that. */
@@ -34,7 +34,7 @@ export interface EventWatch {
   /** Calls that wait now. */
   readonly waiting: number;
   /** The next batch with something in it, or an empty one when the time is over or the client gone. */
-  collect(listening: Listening): Promise<Batch>;
+  collect(listening: Listening): Promise<EventBatch>;
   /** Ends every wait with what there is. */
   stop(): void;
 }
@@ -91,7 +91,7 @@ export const eventWatchOf = (options: EventWatchOptions): EventWatch => {
     });
   };
 
-  const collect = async (listening: Listening): Promise<Batch> => {
+  const collect = async (listening: Listening): Promise<EventBatch> => {
     const { subscription, asked } = listening;
     const deadlineMs = clock.monotonicMs() + listening.timeoutMs;
     const leftMs = (): number => deadlineMs - clock.monotonicMs();

@@ -5,15 +5,15 @@ import type { Caller } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
 import { sharesOf } from '../std/shares.ts';
 import { type Encoding, typedEncoding } from './encoding.ts';
-import { type Batch, type BatchesOptions, batchesOf } from './event-batches.ts';
+import { type BatchesOptions, batchesOf, type EventBatch } from './event-batches.ts';
 import { registrationsOf } from './event-registrations.ts';
-import { type Asked, eventWatchOf, type Listening } from './event-watch.ts';
+import { type EventQuestion, eventWatchOf, type Listening } from './event-watch.ts';
 import type { Mandates } from './mandates.ts';
 import { delivers, parseToken, type Subscription, subscriptionOf, tokenText } from './subscriptions.ts';
 
 /** What the messages of the class `event` do. They are of the edge, for they are about its connections. */
 export interface Events {
-  answer(message: string, args: readonly any[], caller: Caller, asked: Asked): Promise<Encoding>;
+  answer(message: string, args: readonly any[], caller: Caller, asked: EventQuestion): Promise<Encoding>;
   /** Calls that wait now. */
   readonly waiting: number;
   /** Ends every wait with what there is. */
@@ -63,7 +63,7 @@ export const eventsOf = (options: EventsOptions): Events => {
   const collect = async (
     caller: Caller,
     listening: Omit<Listening, 'session' | 'holder'>,
-  ): Promise<Batch> => {
+  ): Promise<EventBatch> => {
     const release = hold(caller, listening.subscription);
     try {
       return await watch.collect({ ...listening, session: caller.session, holder: userOf(caller) });
@@ -75,7 +75,7 @@ export const eventsOf = (options: EventsOptions): Events => {
   const from = async (
     caller: Caller,
     [classes, token, timeoutS]: readonly [readonly string[], string, number],
-    asked: Asked,
+    asked: EventQuestion,
   ): Promise<Encoding> => {
     const subscription = subscriptionOf(classes);
     const { generation, messages } = parseToken(token);
@@ -91,7 +91,7 @@ export const eventsOf = (options: EventsOptions): Events => {
     return batch.answer(hearsMessages ? BigInt(batch.generation) : messages);
   };
 
-  const next = async (caller: Caller, asked: Asked): Promise<Encoding> => {
+  const next = async (caller: Caller, asked: EventQuestion): Promise<Encoding> => {
     const known = registered(caller);
     const { subscription, position } = known;
     try {

@@ -1,7 +1,7 @@
 import type { HttpAnswer, HttpBody } from '../drivers/http/http.ts';
 import type { Clock } from '../std/clock.ts';
 import { inSlices, paceOf } from '../std/pace.ts';
-import type { Parts } from './encoding.ts';
+import type { EncodedParts } from './encoding.ts';
 
 /**
  * Up to so many parts an answer is written at once: it is short, or its one long part cannot be cut anyway.
@@ -18,7 +18,7 @@ export const sendParts = (
   answer: HttpAnswer,
   clock: Clock,
   headers: Readonly<Record<string, string>>,
-  parts: Parts,
+  parts: EncodedParts,
 ): Promise<void> | void =>
   parts.length <= partsAtOnceMax ? answer.send(200, headers, parts) : sendLong(answer, clock, headers, parts);
 
@@ -26,7 +26,7 @@ const sendLong = async (
   answer: HttpAnswer,
   clock: Clock,
   headers: Readonly<Record<string, string>>,
-  parts: Parts,
+  parts: EncodedParts,
 ): Promise<void> => {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;

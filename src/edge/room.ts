@@ -9,11 +9,11 @@ export class NoRoom extends Error {
 /** Memory for what clients send, which they share. Who has sent most makes place first. */
 export interface Room {
   /** `expel` ends what arrives, as its memory is needed. */
-  enter(source: string, expel: (why: NoRoom) => void): Place;
+  enter(source: string, expel: (why: NoRoom) => void): RoomPlace;
   readonly sizeBytes: number;
 }
 
-export interface Place {
+export interface RoomPlace {
   /** Takes memory up to this much in all. Throws `NoRoom` where there is nobody who has more to give up. */
   fill(sizeBytes: number): void;
   /** All has come: what is being worked on is not taken away any more. */

@@ -2,7 +2,7 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { type JsonRpcCall, readingJsonRpcCall } from '../codec/jsonrpc-reader.ts';
 import { jsonFailure, jsonRefusal, jsonSuccessParts, jsonValue } from '../codec/jsonrpc-writer.ts';
 import { type DecodeLimits, decodeLimits } from '../codec/limits.ts';
-import { type Reading, readAtOnce, readInPieces } from '../codec/reading.ts';
+import { type PausingRead, readAtOnce, readInPieces } from '../codec/reading.ts';
 import { readingXmlRpcCall } from '../codec/xmlrpc-reader.ts';
 import { xmlFailure, xmlSuccessParts } from '../codec/xmlrpc-writer.ts';
 import type { HttpAnswer, HttpRequest } from '../drivers/http/http.ts';
@@ -133,7 +133,7 @@ interface ReadCall {
 /** A byte order mark is left out, and U+FFFD stands for what is not UTF-8. */
 const utf8 = new TextDecoder();
 
-const readingCall = function* (bytes: Buffer, format: Format): Reading<ReadCall> {
+const readingCall = function* (bytes: Buffer, format: Format): PausingRead<ReadCall> {
   const plain = isAscii(bytes);
   const text = plain ? bytes.toString('latin1') : utf8.decode(bytes);
   const garbled = !plain && !isUtf8(bytes);

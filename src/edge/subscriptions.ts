@@ -1,7 +1,7 @@
 import { Fault } from '../std/fault.ts';
 
 /** Where a watcher of events has got to. */
-export interface Token {
+export interface EventToken {
   /** May be any that a client makes up, and is then before the start or in the future. */
   readonly generation: bigint;
   /** The same for messages, so that a client can begin to hear of them later. Kept while it does not. */
@@ -15,7 +15,7 @@ const tokenForm = new RegExp(`^(${number}),(${number})$`);
 const int64Max = 2n ** 63n - 1n;
 
 /** Throws EVENT_FROM_TOKEN_PARSE_FAILURE. An empty token is the start of everything. */
-export const parseToken = (text: string): Token => {
+export const parseToken = (text: string): EventToken => {
   if (text === '') return { generation: 0n, messages: 0n };
   const [generation, messages] = (tokenForm.exec(text) ?? []).slice(1).map(numberOf);
   if (generation === undefined || messages === undefined || !isInt64(generation) || !isInt64(messages)) {
@@ -35,7 +35,7 @@ const numberOf = (text: string): bigint => {
 const isInt64 = (n: bigint): boolean => n <= int64Max && n >= -int64Max - 1n;
 
 /** Of one length, so that tokens can be compared as texts. */
-export const tokenText = ({ generation, messages }: Token): string =>
+export const tokenText = ({ generation, messages }: EventToken): string =>
   `${padded(generation)},${padded(messages)}`;
 
 const padded = (n: bigint): string =>

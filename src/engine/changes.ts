@@ -3,11 +3,11 @@ import type { EtcdCluster } from '../drivers/etcd-cluster.ts';
 import type { Ref } from '../model/types.ts';
 import { calledOf } from '../pool/context.ts';
 import { sleep } from '../std/clock.ts';
-import type { EngineContext, PoolHost } from './context.ts';
+import type { EngineContext, EngineHost } from './context.ts';
 import { clientUrlOf, endpointOf, type Member, membersMax, peerUrlOf } from './etcd-flags.ts';
 import { type Bearer, type HostReport, type Hosts, signed } from './orders.ts';
 import { refusal } from './refusal.ts';
-import type { ClusterAccess, Credentials } from './settings.ts';
+import type { ClusterAccess, TlsFiles } from './settings.ts';
 import {
   assertHealthy,
   type ClusterView,
@@ -41,11 +41,11 @@ const few =
 
 /** Who become members. Throws with a word that says what to do where they cannot be. */
 export const chosenHosts = (
-  hosts: readonly PoolHost[],
+  hosts: readonly EngineHost[],
   own: Ref<'host'>,
   isUp: (host: Ref<'host'>) => boolean,
   wanted: InitOrder['members'],
-): readonly PoolHost[] => {
+): readonly EngineHost[] => {
   if (hosts.length === 1)
     throw refusal(`This pool has one host, and a cluster of one member survives nothing. ${few}`);
   if (hosts.length === 2)
@@ -78,10 +78,10 @@ export const chosenHosts = (
   return chosen;
 };
 
-const named = (hosts: readonly PoolHost[]): string => hosts.map(calledOf).join(', ');
+const named = (hosts: readonly EngineHost[]): string => hosts.map(calledOf).join(', ');
 
 /** The host that people mean by its name, address or reference. */
-export const hostNamed = (hosts: readonly PoolHost[], wanted: string): PoolHost => {
+export const hostNamed = (hosts: readonly EngineHost[], wanted: string): EngineHost => {
   const found = hosts.filter(({ ref, name, address }) => [ref, nameOf(ref), name, address].includes(wanted));
   const [host] = found;
   if (host !== undefined && found.length === 1) return host;
@@ -94,7 +94,7 @@ export const hostNamed = (hosts: readonly PoolHost[], wanted: string): PoolHost 
 
 const reportsOf = async (
   hosts: Hosts,
-  chosen: readonly PoolHost[],
+  chosen: readonly EngineHost[],
 ): Promise<ReadonlyMap<Ref<'host'>, HostReport>> => {
   const reports = await Promise.all(
     chosen.map(async (host) => [host, await hosts.report(host.ref)] as const),
@@ -121,7 +121,7 @@ export const form = async (context: EngineContext, hosts: Hosts, order: InitOrde
     name: nameOf(one.ref),
     peerUrl: peerUrlOf({ address: one.address, peerPort: order.peerPort }),
   }));
-  const memberOf = ({ ref, address }: PoolHost): Member => ({
+  const memberOf = ({ ref, address }: EngineHost): Member => ({
     ...{ name: nameOf(ref), address, token, initial, joins: 'new' },
     ...{ clientPort: order.clientPort, peerPort: order.peerPort },
   });
@@ -148,7 +148,7 @@ export const form = async (context: EngineContext, hosts: Hosts, order: InitOrde
   }
 };
 
-const formed = async (context: EngineContext, hosts: Hosts, chosen: readonly PoolHost[]): Promise<void> => {
+const formed = async (context: EngineContext, hosts: Hosts, chosen: readonly EngineHost[]): Promise<void> => {
   let why = '';
   const well = await until(context, context.limits.formMsMax, async () => {
     try {
@@ -205,7 +205,7 @@ export const share = async (
 const tell = async (
   context: EngineContext,
   hosts: Hosts,
-  { ref, address }: PoolHost,
+  { ref, address }: EngineHost,
   endpoints: readonly string[],
 ): Promise<void> => {
   const { cluster } = await hosts.report(ref);
@@ -221,7 +221,7 @@ export const credentialsFor = async (
   context: EngineContext,
   hosts: Hosts,
   who: Bearer,
-): Promise<Credentials> => {
+): Promise<TlsFiles> => {
   const { pool, host: own, store } = context;
   if ((await store.credentials()).authorityKey !== undefined) return hosts.credentials(own, who);
   const others = pool.hosts().filter(({ ref }) => ref !== own && pool.isUp(ref));
@@ -302,7 +302,7 @@ const removed = async (context: EngineContext, cluster: EtcdCluster, id: bigint)
 };
 
 /** By its name, or where it never started by where it was to be reached. */
-const isMemberOf = ({ name, peerUrls }: MemberView, { ref }: PoolHost, peerUrl?: string): boolean =>
+const isMemberOf = ({ name, peerUrls }: MemberView, { ref }: EngineHost, peerUrl?: string): boolean =>
   name === nameOf(ref) || (name === '' && peerUrl !== undefined && peerUrls.includes(peerUrl));
 
 export const endpointsOf = ({ members }: Pick<ClusterView, 'members'>): readonly string[] =>
@@ -311,7 +311,7 @@ export const endpointsOf = ({ members }: Pick<ClusterView, 'members'>): readonly
 const startLearner = async (
   context: EngineContext,
   hosts: Hosts,
-  { ref, address }: PoolHost,
+  { ref, address }: EngineHost,
   ports: Ports,
   view: ClusterView,
 ): Promise<void> => {
@@ -336,7 +336,7 @@ const promoted = async (
   context: EngineContext,
   hosts: Hosts,
   cluster: EtcdCluster,
-  host: PoolHost,
+  host: EngineHost,
   id: bigint,
 ): Promise<void> => {
   let why = '';
@@ -381,9 +381,9 @@ export const shrink = async (context: EngineContext, hosts: Hosts, wanted: strin
 /** A host of the pool, or a member that is no host of it any more, by its name or where it is reached. */
 const leavingOf = (
   view: ClusterView,
-  hosts: readonly PoolHost[],
+  hosts: readonly EngineHost[],
   wanted: string,
-): { readonly leaving: MemberView; readonly host: PoolHost | undefined } => {
+): { readonly leaving: MemberView; readonly host: EngineHost | undefined } => {
   const stray = view.members.find(({ id, name, endpoint, peerUrls }) =>
     [id.toString(16), name, endpoint, ...peerUrls].includes(wanted),
   );

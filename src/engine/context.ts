@@ -3,7 +3,7 @@ import type { Mesh } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
 import type { Random } from '../std/clock.ts';
 import type { MemberContext, MemberLimits, MemberProcess } from './member.ts';
-import type { Credentials } from './settings.ts';
+import type { TlsFiles } from './settings.ts';
 
 /** What looking after the pool's cluster stands on. */
 export interface EngineContext extends MemberContext {
@@ -14,7 +14,7 @@ export interface EngineContext extends MemberContext {
   readonly pool: PoolView;
   readonly certify: Certify;
   /** Connects to a cluster; endpoints are `host:port`. */
-  readonly connect: (endpoints: readonly string[], credentials: Credentials) => EtcdCluster;
+  readonly connect: (endpoints: readonly string[], credentials: TlsFiles) => EtcdCluster;
   readonly clusterLog: ClusterLog;
   /** Ends this program in order, once its answers are out, and has it started again. Guests go on. */
   readonly restart: () => void;
@@ -33,7 +33,7 @@ export interface ClusterLog {
 export interface PoolView {
   uuid(): string;
   /** All hosts, this one among them. */
-  hosts(): readonly PoolHost[];
+  hosts(): readonly EngineHost[];
   isUp(host: Ref<'host'>): boolean;
   leads(): boolean;
   /** It follows a leader, and has all that it has. */
@@ -48,7 +48,7 @@ export interface PoolView {
   alert(name: string, body: string): void;
 }
 
-export interface PoolHost {
+export interface EngineHost {
   readonly ref: Ref<'host'>;
   readonly name: string;
   /** Where the other hosts reach it. */

@@ -4,7 +4,7 @@ import { sleep } from '../std/clock.ts';
 import type { EngineContext } from './context.ts';
 import type { Hosts } from './orders.ts';
 import { refusal } from './refusal.ts';
-import { answerOf, type LogEngine, type Move } from './settings.ts';
+import { answerOf, type EngineMove, type LogEngine } from './settings.ts';
 import { assertHealthy, viewOf, withCluster } from './view.ts';
 
 // A pool's log moves from one engine to the other. Each step is written down before the next is begun, and
@@ -43,12 +43,15 @@ export const useEngine = async (context: EngineContext, hosts: Hosts, to: LogEng
   await begin(context, made);
 };
 
-const begin = async ({ store, restart }: EngineContext, { to, by }: Omit<Move, 'step'>): Promise<void> => {
+const begin = async (
+  { store, restart }: EngineContext,
+  { to, by }: Omit<EngineMove, 'step'>,
+): Promise<void> => {
   await store.save({ ...store.current, use: to, move: { to, by, step: 'begun' } });
   restart();
 };
 
-const takeBack = async (context: EngineContext, hosts: Hosts, move: Move): Promise<void> => {
+const takeBack = async (context: EngineContext, hosts: Hosts, move: EngineMove): Promise<void> => {
   const { pool, host: own, store } = context;
   if (move.step !== 'prepared')
     throw refusal(
@@ -100,7 +103,7 @@ const partOf = (context: EngineContext, hosts: Hosts): Promise<boolean> => {
   return move?.by === context.host ? leadMove(context, hosts, move) : followMove(context, hosts, move);
 };
 
-const leadMove = async (context: EngineContext, hosts: Hosts, move: Move): Promise<boolean> => {
+const leadMove = async (context: EngineContext, hosts: Hosts, move: EngineMove): Promise<boolean> => {
   const { pool, store, clusterLog } = context;
   const { use } = answerOf(context);
   if (move.step === 'ended' && use !== move.to) {
@@ -126,7 +129,11 @@ const haveAll = async ({ pool, host: own }: EngineContext, hosts: Hosts, to: Log
  * A host that follows nobody asks the coordinator that it last knew whether the pool's log is elsewhere by
  * now.
  */
-const followMove = async (context: EngineContext, hosts: Hosts, move: Move | undefined): Promise<boolean> => {
+const followMove = async (
+  context: EngineContext,
+  hosts: Hosts,
+  move: EngineMove | undefined,
+): Promise<boolean> => {
   const { pool, store, restart } = context;
   if (pool.leads() || (move === undefined && pool.follows())) return false;
   const asked = move?.by ?? pool.lastLeader();

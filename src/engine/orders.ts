@@ -15,13 +15,13 @@ import { refusal } from './refusal.ts';
 import {
   answerOf,
   type ClusterAccess,
-  type Credentials,
   type EngineAnswer,
+  type EngineMove,
   isEngine,
   isMove,
-  type Move,
   type OwnMember,
   openCredentials,
+  type TlsFiles,
 } from './settings.ts';
 
 // What hosts tell each other about the cluster, and what the coordinator orders them to do. Whatever arrives
@@ -59,7 +59,7 @@ export interface DiskReport {
 
 /** What makes a host a member of the cluster, or without `member` a client of it. */
 export interface Equipment {
-  readonly credentials: Credentials;
+  readonly credentials: TlsFiles;
   readonly cluster: ClusterAccess;
   readonly member?: OwnMember;
 }
@@ -77,11 +77,11 @@ export interface Hosts {
   /** The host reaches the cluster there from now on; a member there is part of it. */
   know(host: Ref<'host'>, endpoints: readonly string[]): Promise<void>;
   /** Signed by a host that has the authority's key. */
-  credentials(host: Ref<'host'>, who: Bearer): Promise<Credentials>;
+  credentials(host: Ref<'host'>, who: Bearer): Promise<TlsFiles>;
   /** Which engine the host has, and whether the pool's log is on its way to another. */
   engineOf(host: Ref<'host'>): Promise<EngineAnswer>;
   /** The host notes that the log moves, or that it does not after all. */
-  prepare(host: Ref<'host'>, move: Move | undefined): Promise<void>;
+  prepare(host: Ref<'host'>, move: EngineMove | undefined): Promise<void>;
   /** How this host, which has no part in the cluster, reaches it. */
   access(host: Ref<'host'>): Promise<Equipment>;
   /** The host forgets the cluster, and the data of a member that it had. */
@@ -102,7 +102,7 @@ const calls = {
 /** `signedBy`: has a certificate signed by whichever host can. `ends`: nothing is asked any more. */
 export const hostsWith = (
   context: EngineContext,
-  signedBy: (hosts: Hosts, who: Bearer) => Promise<Credentials>,
+  signedBy: (hosts: Hosts, who: Bearer) => Promise<TlsFiles>,
   ends: AbortSignal,
 ): Hosts => {
   const { mesh, host, pool, limits } = context;
@@ -234,10 +234,7 @@ const know = async ({ store }: EngineContext, endpoints: readonly string[]): Pro
   });
 };
 
-const sign = async (
-  { store, certify }: EngineContext,
-  { address, isMember }: Bearer,
-): Promise<Credentials> => {
+const sign = async ({ store, certify }: EngineContext, { address, isMember }: Bearer): Promise<TlsFiles> => {
   const { authority, authorityKey } = await store.credentials();
   if (authorityKey === undefined)
     throw refusal('This host has not the key that certificates are signed with');
@@ -249,7 +246,7 @@ export const signed = async (
   certify: Certify,
   authority: KeyPair,
   { address, isMember }: Bearer,
-): Promise<Credentials> => {
+): Promise<TlsFiles> => {
   const { key, cert } = await certify.sign(
     authority,
     isMember ? memberCommonName : clientCommonName,
@@ -264,14 +261,14 @@ const dismiss = async ({ store, process }: EngineContext): Promise<void> => {
   await store.forget();
 };
 
-const noteMove = ({ store }: EngineContext, move: Move | undefined): Promise<void> =>
+const noteMove = ({ store }: EngineContext, move: EngineMove | undefined): Promise<void> =>
   store.save({ ...store.current, move });
 
 /** For a host of the pool that has no certificate yet, as it was away or is new. */
 const accessFor = async (
   { store, pool }: EngineContext,
   from: string,
-  sign: (who: Bearer) => Promise<Credentials>,
+  sign: (who: Bearer) => Promise<TlsFiles>,
 ): Promise<Equipment> => {
   const { cluster } = store.current;
   const asking = pool.hosts().find(({ ref }) => ref === from);
@@ -282,7 +279,7 @@ const accessFor = async (
   return { cluster: known, credentials: await sign({ address: asking.address, isMember: false }) };
 };
 
-const moveOf = (value: unknown): Move => {
+const moveOf = (value: unknown): EngineMove => {
   if (!isMove(value)) throw refusal('What was said of a move to another engine is not what it should be');
   const { to, by, step } = value;
   return { to, by, step };
@@ -326,7 +323,7 @@ const equipmentOf = (value: unknown): Equipment => {
   };
 };
 
-const credentialsOf = (value: unknown): Credentials => {
+const credentialsOf = (value: unknown): TlsFiles => {
   const { authority, certificate, key, authorityKey } = fieldsOf(value);
   return {
     authority: pemOf(authority),
@@ -336,7 +333,7 @@ const credentialsOf = (value: unknown): Credentials => {
   };
 };
 
-const givenOf = (value: unknown): Credentials =>
+const givenOf = (value: unknown): TlsFiles =>
   textOf(fieldsOf(value)['authority']) === '' ? openCredentials : credentialsOf(value);
 
 const accessOf = (value: unknown): ClusterAccess => {

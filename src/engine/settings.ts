@@ -12,7 +12,7 @@ export interface EngineSettings {
   /** Which engine keeps the pool's log; absent: primary. */
   readonly use?: LogEngine;
   /** The log is on its way to another engine. */
-  readonly move?: Move | undefined;
+  readonly move?: EngineMove | undefined;
   /** How this host reaches the cluster; absent where the pool has none of its own. */
   readonly cluster?: ClusterAccess;
   /** The member that runs here. */
@@ -21,7 +21,7 @@ export interface EngineSettings {
 
 export type LogEngine = 'primary' | 'etcd';
 
-export interface Move {
+export interface EngineMove {
   readonly to: LogEngine;
   /** The coordinator that makes it. */
   readonly by: Ref<'host'>;
@@ -31,7 +31,7 @@ export interface Move {
 /** What a host says of the engine that it has. */
 export interface EngineAnswer {
   readonly use: LogEngine;
-  readonly move: Move | undefined;
+  readonly move: EngineMove | undefined;
 }
 
 export const answerOf = ({ store }: { readonly store: Pick<EngineStore, 'current'> }): EngineAnswer => ({
@@ -65,7 +65,7 @@ export interface OwnMember extends Member {
 }
 
 /** PEM, each in a file of its own, as etcd reads them there. */
-export interface Credentials {
+export interface TlsFiles {
   readonly authority: string;
   readonly certificate: string;
   readonly key: string;
@@ -74,7 +74,7 @@ export interface Credentials {
 }
 
 /** Of a cluster that is spoken with in the clear. */
-export const openCredentials: Credentials = { authority: '', certificate: '', key: '' };
+export const openCredentials: TlsFiles = { authority: '', certificate: '', key: '' };
 
 export interface EngineFiles {
   readonly folder: string;
@@ -109,8 +109,8 @@ export interface EngineStore {
   readonly current: EngineSettings;
   /** Resolves once it is on disk. */
   save(settings: EngineSettings): Promise<void>;
-  credentials(): Promise<Credentials>;
-  saveCredentials(credentials: Credentials): Promise<void>;
+  credentials(): Promise<TlsFiles>;
+  saveCredentials(credentials: TlsFiles): Promise<void>;
   /** Forgets how the cluster is reached, and removes what a member left here. */
   forget(): Promise<void>;
   /** Told when the members of the cluster are others. */
@@ -177,7 +177,7 @@ export const removeAll = async (disk: Disk, path: string): Promise<void> => {
 
 export const isEngine = (value: unknown): value is LogEngine => value === 'primary' || value === 'etcd';
 
-export const isMove = (value: unknown): value is Move => {
+export const isMove = (value: unknown): value is EngineMove => {
   const { to, by, step } = (value ?? {}) as Record<string, unknown>;
   return isEngine(to) && typeof by === 'string' && (moveSteps as readonly unknown[]).includes(step);
 };

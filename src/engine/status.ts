@@ -1,9 +1,9 @@
 import { calledOf } from '../pool/context.ts';
 import { nameOf } from './changes.ts';
-import type { EngineContext, PoolHost } from './context.ts';
+import type { EngineContext, EngineHost } from './context.ts';
 import { quotaBytesMax } from './etcd-flags.ts';
 import type { HostReport, Hosts } from './orders.ts';
-import { answerOf, type LogEngine, type Move } from './settings.ts';
+import { answerOf, type EngineMove, type LogEngine } from './settings.ts';
 import {
   type ClusterView,
   isSound,
@@ -19,7 +19,7 @@ export interface EngineStatus {
   /** Which engine keeps the pool's log, as this host knows. */
   readonly engine: LogEngine;
   /** The log is on its way to another engine. */
-  readonly move?: Pick<Move, 'to' | 'step'>;
+  readonly move?: Pick<EngineMove, 'to' | 'step'>;
   /** Undefined: the pool has no cluster of its own. */
   readonly cluster: ClusterStatus | undefined;
   readonly hosts: readonly HostStatus[];
@@ -109,13 +109,13 @@ const clusterStatus = (view: ClusterView | undefined, rows: readonly HostStatus[
     well: view === undefined ? 0 : votersOf(view).filter(isSound).length,
     needed: majorityOf(voters),
     strays: (view?.members ?? [])
-      .filter(({ name }) => ![...names].some((one) => nameOf(one as PoolHost['ref']) === name))
+      .filter(({ name }) => ![...names].some((one) => nameOf(one as EngineHost['ref']) === name))
       .map(({ id, name, peerUrls }) => `${id.toString(16)} ${name} ${peerUrls.join(',')}`.trim()),
   };
 };
 
 const hostStatus = (
-  { ref, name, address }: PoolHost,
+  { ref, name, address }: EngineHost,
   report: HostReport | undefined,
   view: ClusterView | undefined,
 ): HostStatus => {
@@ -167,7 +167,7 @@ export const isFull = ({ freeBytes, totalBytes }: HostReport['disk']): boolean =
 /** The oldest version without faults that lose events or show old rows; older ones work and are told of. */
 const versionWanted = '3.5';
 
-const moveAdvice = (move: Move | undefined, use: LogEngine): readonly string[] => {
+const moveAdvice = (move: EngineMove | undefined, use: LogEngine): readonly string[] => {
   if (move === undefined) return [];
   if (move.step === 'prepared' && use !== move.to)
     return [

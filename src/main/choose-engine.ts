@@ -1,4 +1,4 @@
-import { type Credentials, type EngineStore, openCredentials } from '../engine/settings.ts';
+import { type EngineStore, openCredentials, type TlsFiles } from '../engine/settings.ts';
 import type { StateFile } from '../pool/state.ts';
 import { machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
@@ -60,7 +60,7 @@ const endpointsOf = (engine: string): readonly string[] => {
   );
 };
 
-const credentialsOf = async (options: UpOptions): Promise<Credentials> => {
+const credentialsOf = async (options: UpOptions): Promise<TlsFiles> => {
   const read = async (flag: 'engine-ca' | 'engine-cert' | 'engine-key'): Promise<string> => {
     const file = options[flag];
     if (file === undefined) return '';

@@ -11,14 +11,14 @@ import type { Paths } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
 
 /** Our own xenopsd, in a process that outlives this one: guests go on while xenact restarts. */
-export interface Daemon {
+export interface DaemonProcess {
   /** Starts the daemon unless one already answers on the socket. Resolves once it answers. */
   ensure(): Promise<void>;
   /** Asks the daemon to end. Its guests go on. */
   stop(): Promise<void>;
 }
 
-export interface DaemonOptions {
+export interface DaemonProcessOptions {
   readonly backend: 'qemu' | 'sim';
   readonly simConfig: string | undefined;
   readonly guestKernels: string | undefined;
@@ -39,7 +39,7 @@ const reasonCharsMax = 500;
 const callMs = 5_000;
 const answerBytesMax = 1 << 16;
 
-export const xenopsdDaemon = (options: DaemonOptions): Daemon => {
+export const xenopsdDaemon = (options: DaemonProcessOptions): DaemonProcess => {
   const { paths, network, clock } = options;
   const program = fileURLToPath(new URL('../daemons/xenopsd/main.js', import.meta.url));
 
@@ -114,7 +114,7 @@ export const xenopsdDaemon = (options: DaemonOptions): Daemon => {
   };
 };
 
-const logBytes = async ({ disk, paths }: DaemonOptions): Promise<bigint> => {
+const logBytes = async ({ disk, paths }: DaemonProcessOptions): Promise<bigint> => {
   if (!(await disk.exists(paths.xenopsdLog))) return 0n;
   const file = await disk.open(paths.xenopsdLog, 'read');
   await file.close();
@@ -122,7 +122,10 @@ const logBytes = async ({ disk, paths }: DaemonOptions): Promise<bigint> => {
 };
 
 /** What the daemon wrote of why it cannot start, after the place in its log where this start begins. */
-const reasonIn = async ({ disk, paths }: DaemonOptions, since: bigint): Promise<string | undefined> => {
+const reasonIn = async (
+  { disk, paths }: DaemonProcessOptions,
+  since: bigint,
+): Promise<string | undefined> => {
   const file = await disk.open(paths.xenopsdLog, 'read');
   try {
     const tail = Buffer.alloc(logTailBytes);

@@ -4,11 +4,11 @@ import type { EtcdCluster } from '../drivers/etcd-cluster.ts';
 import { makeAuthority, signedCertificate } from '../drivers/node/certificate.ts';
 import type { Audit } from '../edge/audit.ts';
 import type { InitOrder, Ports } from '../engine/changes.ts';
-import type { ClusterLog, EngineContext, PoolHost, PoolView } from '../engine/context.ts';
+import type { ClusterLog, EngineContext, EngineHost, PoolView } from '../engine/context.ts';
 import { type Engine, engineOf } from '../engine/engine.ts';
 import { engineLimits } from '../engine/limits.ts';
 import { memberProcess } from '../engine/member.ts';
-import type { Credentials, EngineStore, LogEngine } from '../engine/settings.ts';
+import type { EngineStore, LogEngine, TlsFiles } from '../engine/settings.ts';
 import type { EngineStatus } from '../engine/status.ts';
 import { endLog, isLogEnded } from '../log/etcd/ending.ts';
 import { hostsOf, type PoolContext, peerOf } from '../pool/context.ts';
@@ -81,7 +81,7 @@ export const forgetEngine = async (options: UpOptions, store: EngineStore, log: 
 const certificateDays = 3_650;
 
 /** The client of etcd is loaded by hosts that use it alone: it would cost every start a tenth of a second. */
-const lazyCluster = (endpoints: readonly string[], credentials: Credentials): EtcdCluster => {
+const lazyCluster = (endpoints: readonly string[], credentials: TlsFiles): EtcdCluster => {
   const { authority: ca, certificate: cert, key } = credentials;
   const loading = import('../drivers/node/etcd/cluster.ts').then(({ connectEtcdCluster }) =>
     connectEtcdCluster({ endpoints, ...(ca !== '' && { tls: { ca, ...(cert !== '' && { cert, key }) } }) }),
@@ -158,7 +158,7 @@ const poolView = ({ context, pool, services }: Host): PoolView => {
       return state.current?.role === 'member' ? state.current.coordinator?.host : undefined;
     },
     hosts: () =>
-      hostsOf(context).map((ref): PoolHost => {
+      hostsOf(context).map((ref): EngineHost => {
         const row = store.committed.get('host', ref);
         const address = peerOf(context, ref)?.address ?? row?.address ?? '';
         return { ref, name: row?.name_label ?? '', address };

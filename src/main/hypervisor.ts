@@ -1,7 +1,7 @@
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import { xenopsdHypervisor } from '../rpc/xenops/xenopsd.ts';
 import type { Log } from '../std/log.ts';
-import { type Daemon, xenopsdDaemon } from './daemon.ts';
+import { type DaemonProcess, xenopsdDaemon } from './daemon.ts';
 import type { Machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
 import type { Paths } from './paths.ts';
@@ -10,7 +10,7 @@ import type { Paths } from './paths.ts';
 export interface HostHypervisor {
   readonly hypervisor: Hypervisor;
   /** Undefined: a xenopsd that somebody else looks after. */
-  readonly daemon: Daemon | undefined;
+  readonly daemon: DaemonProcess | undefined;
   /** For people: what was chosen and why. */
   readonly chosen: string;
 }

@@ -30,7 +30,7 @@ export const simFlags = {
 
 export type SimFlag = keyof typeof simFlags;
 
-export interface SimOptions {
+export interface SimCommandOptions {
   readonly size: { readonly hosts: number; readonly vms: number; readonly srs: number };
   readonly seed: string;
   readonly latencyMs: readonly [least: number, most: number];
@@ -76,7 +76,7 @@ export const simHelp = (): string =>
   ].join('\n');
 
 /** What `xenact sim` is to do. */
-export const readSimOptions = (args: readonly string[], environment: Environment = {}): SimOptions => {
+export const readSimOptions = (args: readonly string[], environment: Environment = {}): SimCommandOptions => {
   const given = parseFlags(args);
   const value = (name: SimFlag): string => given[name] ?? (simFlags[name] as Flag).fallback ?? '';
   const empty = Object.entries(given).find(([, one]) => one === '');

@@ -15,7 +15,7 @@ import type { Log } from '../std/log.ts';
 import { type Door, doorsTo } from './doors.ts';
 import { UsageError } from './flags.ts';
 import { machine } from './machine.ts';
-import type { SimOptions } from './sim-options.ts';
+import type { SimCommandOptions } from './sim-options.ts';
 import { version } from './version.ts';
 
 export interface SimContext {
@@ -31,7 +31,7 @@ const poolName = 'simulated';
 
 /** Serves a simulated pool; resolves once clients can use it. */
 export const sim = async (
-  options: SimOptions,
+  options: SimCommandOptions,
   { log, print, readFile }: SimContext,
 ): Promise<{ stop(): Promise<void> }> => {
   const opened = closing(log, machine.clock);
@@ -72,7 +72,7 @@ export const sim = async (
   return { stop: async () => void (await opened.close()) };
 };
 
-const openDoor = async (options: SimOptions, pool: Sandbox, log: Log): Promise<Door> => {
+const openDoor = async (options: SimCommandOptions, pool: Sandbox, log: Log): Promise<Door> => {
   const { services, invoker, objects } = pool.coordinator;
   const parts = { catalog: pool.catalog, store: pool.store, services, invoker, objects, log };
   // Guests of all hosts are asked here, as there is one process for all.

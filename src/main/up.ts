@@ -42,7 +42,7 @@ export interface UpContext {
   readonly environment: Environment;
 }
 
-export interface Running {
+export interface RunningProgram {
   /** Resolves when a client asked for a restart of the toolstack. */
   readonly restartAsked: Promise<'restart'>;
   /**
@@ -53,7 +53,7 @@ export interface Running {
 }
 
 /** Starts this host and resolves once clients can use it. On a failure nothing of it is left running. */
-export const up = async (options: UpOptions, context: UpContext): Promise<Running> => {
+export const up = async (options: UpOptions, context: UpContext): Promise<RunningProgram> => {
   const opened = closing(context.log, machine.clock);
   try {
     return await start(options, context, opened);
@@ -63,7 +63,7 @@ export const up = async (options: UpOptions, context: UpContext): Promise<Runnin
   }
 };
 
-const start = async (options: UpOptions, context: UpContext, opened: Closing): Promise<Running> => {
+const start = async (options: UpOptions, context: UpContext, opened: Closing): Promise<RunningProgram> => {
   const { log, print } = context;
   const paths = pathsOf(options.data ?? defaultDataFolder(context.environment));
   await makeFolders(paths);
@@ -115,7 +115,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
       return door;
     },
   });
-  const running: Running = { restartAsked: restart.asked, stop: () => opened.close() };
+  const running: RunningProgram = { restartAsked: restart.asked, stop: () => opened.close() };
   const started = startHost(parts, opened);
   // A host may have to start anew to become what it waits for: a member of a pool whose log is elsewhere.
   const early = await Promise.race([started.then(() => 'started' as const), restart.asked]);

@@ -16,15 +16,15 @@ import { awaitHello, refuseWire } from './handshake.ts';
 import { type MeshLimits, meshLimits } from './limits.ts';
 import type { Link } from './link.ts';
 import { type Peer, type PeerContext, type PeerRow, type PeerState, peerOf } from './peer.ts';
-import type { Handler, ServeOptions, Service, StreamHandler } from './services.ts';
-import { meshVersions, type Versions } from './versions.ts';
+import type { MeshHandler, ServeOptions, Service, StreamHandler } from './services.ts';
+import { type MeshVersions, meshVersions } from './versions.ts';
 
 /** How a host reaches the other hosts of its pool. Hosts are named by their references. */
 export interface Mesh {
   /** Answers what the other side's handler answers; rejects with its `Fault`, or with `MeshFailure`. */
   call(host: string, name: string, payload: unknown, options: CallOptions): Promise<any>;
   /** Answers calls of that name, until the returned function is called. */
-  serve(name: string, handle: Handler, options?: ServeOptions): () => void;
+  serve(name: string, handle: MeshHandler, options?: ServeOptions): () => void;
   /** Resolves with a stream of bytes once the other side has accepted it. */
   open(host: string, name: string, payload: unknown, options: CallOptions): Promise<Duplex>;
   serveStream(name: string, handle: StreamHandler, options?: ServeOptions): () => void;
@@ -58,7 +58,7 @@ export interface MeshOptions {
   readonly epoch: () => number;
   /** Stores a higher epoch; what it came with waits until that is done. */
   readonly onEpoch: (epoch: number, from: string) => Promise<void>;
-  readonly versions?: Versions;
+  readonly versions?: MeshVersions;
   readonly limits?: Partial<MeshLimits>;
 }
 

@@ -17,7 +17,7 @@ import { refuseWire, sayHello } from './handshake.ts';
 import { type Link, type LinkLoad, linkOf } from './link.ts';
 import { requestsOf } from './requests.ts';
 import { type Flow, trafficOf } from './traffic.ts';
-import { agreedVersion, type Versions } from './versions.ts';
+import { agreedVersion, type MeshVersions } from './versions.ts';
 
 /** Another host, as the pool's rows tell of it. */
 export interface PeerRow {
@@ -44,7 +44,7 @@ export interface PeerState extends LinkLoad {
 
 export interface PeerContext extends DiallingContext {
   readonly self: string;
-  readonly versions: Versions;
+  readonly versions: MeshVersions;
   readonly software: string;
   readonly changed: (peer: Peer) => void;
 }

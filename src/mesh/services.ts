@@ -15,7 +15,7 @@ export interface CallContext {
 }
 
 /** Answers by its value; what it throws reaches the caller, a `Fault` as that fault. */
-export type Handler = (payload: any, context: CallContext) => unknown;
+export type MeshHandler = (payload: any, context: CallContext) => unknown;
 
 /** Throws to refuse; what it returns is given the stream once the other side has heard that it is open. */
 export type StreamHandler = (
@@ -29,6 +29,6 @@ export interface ServeOptions {
 }
 
 export type Service = { readonly anyEpoch: boolean } & (
-  | { readonly kind: 'call'; readonly handle: Handler }
+  | { readonly kind: 'call'; readonly handle: MeshHandler }
   | { readonly kind: 'stream'; readonly handle: StreamHandler }
 );

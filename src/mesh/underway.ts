@@ -4,7 +4,7 @@ import type { Clock } from '../std/clock.ts';
 const SLOTS = 1_024;
 
 /** What is under way, by id, each until a time. */
-export interface Underway<T extends Timed> {
+export interface Pending<T extends Timed> {
   add(id: number, one: T): void;
   get(id: number): T | undefined;
   /** Answers with it and forgets it. */
@@ -26,7 +26,7 @@ export interface Timed {
 export const underwayOf = <T extends Timed>(
   clock: Clock,
   expired: (id: number, one: T) => void,
-): Underway<T> => {
+): Pending<T> => {
   const slots: ({ readonly id: number; readonly one: T } | undefined)[] = new Array(SLOTS).fill(undefined);
   const others = new Map<number, T>();
   let count = 0;

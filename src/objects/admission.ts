@@ -37,7 +37,7 @@ export const idle: Underway = { running: [], waiting: [] };
 export const waitingMax = 256;
 
 /** Why an operation may not begin now. Pure: it looks at rows only. */
-export type Refusal = (asked: Asked) => Fault | undefined;
+export type Refusing = (asked: Asked) => Fault | undefined;
 
 const busy = (fault: Fault): boolean => fault.code === 'OTHER_OPERATION_IN_PROGRESS';
 
@@ -46,7 +46,7 @@ const busy = (fault: Fault): boolean => fault.code === 'OTHER_OPERATION_IN_PROGR
  * wait behind others. Every other refusal is an answer at once.
  */
 export const admission =
-  (refusal: Refusal): StateMachine<Underway, AdmissionMsg, AdmissionFx> =>
+  (refusal: Refusing): StateMachine<Underway, AdmissionMsg, AdmissionFx> =>
   (state, message) => {
     if (message.type === 'ask') return ask(state, message.asked, refusal);
     if (message.type === 'ended') return ended(state, message.id);
@@ -65,7 +65,7 @@ const begin = (state: Underway, asked: Asked): Step<Underway, AdmissionFx> => {
   ];
 };
 
-const ask = (state: Underway, asked: Asked, refusal: Refusal): Step<Underway, AdmissionFx> => {
+const ask = (state: Underway, asked: Asked, refusal: Refusing): Step<Underway, AdmissionFx> => {
   const fault = refusal(asked);
   const queueing = asked.operation !== undefined && asked.cuts.length === 0;
   const behind = queueing ? state.waiting.find((other) => other.ref === asked.ref) : undefined;
@@ -87,7 +87,7 @@ const ended = (state: Underway, id: number): Step<Underway, AdmissionFx> => [
 ];
 
 /** Takes the first waiting one that is no longer busy, and leaves the rest to the next step. */
-const retry = (state: Underway, refusal: Refusal): Step<Underway, AdmissionFx> => {
+const retry = (state: Underway, refusal: Refusing): Step<Underway, AdmissionFx> => {
   const blocked = new Map<string, AdmissionFx>();
   for (const asked of state.waiting) {
     if (blocked.has(asked.ref)) continue;

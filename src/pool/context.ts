@@ -4,7 +4,7 @@ import type { Clock, Random } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import type { Replica } from '../store/replica.ts';
 import type { Store } from '../store/store.ts';
-import type { Peer } from './rows.ts';
+import type { PeerRecord } from './rows.ts';
 import type { StateFile } from './state.ts';
 
 /** What every part of a host's place in its pool stands on. */
@@ -89,5 +89,5 @@ export const nameOfHost = (context: Pick<PoolContext, 'store'>, host: Ref<'host'
 /** A host's row among the peers is under the host's own reference. */
 export const peerRef = (host: Ref<'host'>): Ref<'xenact_peer'> => host as Ref as Ref<'xenact_peer'>;
 
-export const peerOf = ({ store }: Pick<PoolContext, 'store'>, host: Ref<'host'>): Peer | undefined =>
+export const peerOf = ({ store }: Pick<PoolContext, 'store'>, host: Ref<'host'>): PeerRecord | undefined =>
   store.committed.get('xenact_peer', peerRef(host));

@@ -91,7 +91,7 @@ interface Counted {
 }
 
 /** Where a host stands among the others. */
-export interface Place {
+export interface HostPlace {
   readonly role: Inspection['role'];
   readonly leader: Ref<'host'>;
   readonly epoch: number;
@@ -106,7 +106,11 @@ export interface OwnInspector {
 
 type OwnContext = Pick<PoolContext, 'clock' | 'store' | 'replica' | 'host'>;
 
-export const ownInspectorOf = (context: OwnContext, place: () => Place, objects: Objects): OwnInspector => {
+export const ownInspectorOf = (
+  context: OwnContext,
+  place: () => HostPlace,
+  objects: Objects,
+): OwnInspector => {
   const observation = observationOf(context, objects);
   return {
     inspect: () => inspectionOf(context, place(), objects, observation.look()),
@@ -136,7 +140,7 @@ const roles = {
 
 export const inspectorOf = (context: PoolContext, pool: Pool, objects: Objects): Inspector => {
   const { mesh, host, store, state } = context;
-  const place = (): Place => ({
+  const place = (): HostPlace => ({
     role: roles[pool.duty.kind],
     leader: pool.places.coordinator(),
     epoch: state.current?.epoch ?? 0,
@@ -228,7 +232,7 @@ const what = (message: unknown): string => {
 
 const inspectionOf = (
   context: OwnContext,
-  { role, leader, epoch, links }: Place,
+  { role, leader, epoch, links }: HostPlace,
   objects: Objects,
   look: ReturnType<Observation['look']>,
 ): Inspection => {

@@ -55,17 +55,17 @@ const tokenForm = /^xenact-join\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/;
  * What an administrator carries from the coordinator to a host that is to join: who it is, and a secret for
  * it.
  */
-export interface Token {
+export interface JoinToken {
   /** SHA-256 of the coordinator's certificate, in hexadecimal digits. */
   readonly fingerprint: string;
   readonly secret: string;
 }
 
-export const tokenText = ({ fingerprint, secret }: Token): string =>
+export const tokenText = ({ fingerprint, secret }: JoinToken): string =>
   `${prefix}${Buffer.from(fingerprint, 'hex').toString('base64url')}.${secret}`;
 
 /** Undefined for a text that is no token. */
-export const tokenOf = (text: string): Token | undefined => {
+export const tokenOf = (text: string): JoinToken | undefined => {
   const [, fingerprint, secret] = tokenForm.exec(text.trim()) ?? [];
   if (fingerprint === undefined || secret === undefined) return undefined;
   return { fingerprint: Buffer.from(fingerprint, 'base64url').toString('hex'), secret };

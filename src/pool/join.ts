@@ -3,7 +3,7 @@ import { encodeValue } from '../mesh/value.ts';
 import { type JoinTarget, joinPaths } from '../objects/membership.ts';
 import { Fault } from '../std/fault.ts';
 import { hostsOf, type PoolContext } from './context.ts';
-import { type Token, tokenOf } from './invitations.ts';
+import { type JoinToken, tokenOf } from './invitations.ts';
 import { assertCanJoin, joinAnswerOf, joinsItself, rowsToBring } from './joining.ts';
 import type { OwnPeer } from './peers.ts';
 import { challengeOf, clientProof, isSame, saltedPassword, serverSignature } from './proof.ts';
@@ -94,7 +94,7 @@ const handOver = async (
   { context, own, credentials }: JoinParts,
   door: OpenDoor,
   { user, password, force }: JoinTarget,
-  token: Token | undefined,
+  token: JoinToken | undefined,
 ): Promise<void> => {
   const { store, host, state } = context;
   const ask = asking(context, door);

@@ -1,7 +1,7 @@
 import type { PeerRow } from '../mesh/peer.ts';
 import type { Change } from '../store/version.ts';
 import { type PoolContext, peerRef } from './context.ts';
-import type { Peer } from './rows.ts';
+import type { PeerRecord } from './rows.ts';
 
 /**
  * Keeps the links of the mesh in line with the rows, and with what a new member was told before it had any.
@@ -37,7 +37,7 @@ const reaching = ['address', 'port', 'pins'] as const;
 const isMove = ({ entry, changed }: Change): boolean =>
   entry.cls === 'xenact_peer' && (changed === undefined || reaching.some((field) => changed.has(field)));
 
-export type OwnPeer = Pick<Peer, 'address' | 'port' | 'pins' | 'apiPort'>;
+export type OwnPeer = Pick<PeerRecord, 'address' | 'port' | 'pins' | 'apiPort'>;
 
 /** Tells the other hosts how this one is reached. */
 export const announce = async ({ store, host }: PoolContext, own: OwnPeer): Promise<void> => {

@@ -22,7 +22,7 @@ export interface Challenge extends Omit<Verifier, 'key'> {
 }
 
 /** All that was said until the proof, which both sides must have heard alike. */
-export interface Exchange {
+export interface ProofExchange {
   readonly user: string;
   readonly clientNonce: string;
   readonly challenge: Challenge;
@@ -69,7 +69,7 @@ export const saltedPassword = (password: string, { salt, N, r, p }: Challenge): 
 
 const hmac = (key: Uint8Array, text: string): Buffer => createHmac('sha256', key).update(text).digest();
 
-const said = ({ user, clientNonce, challenge, fingerprint }: Exchange): string => {
+const said = ({ user, clientNonce, challenge, fingerprint }: ProofExchange): string => {
   const { salt, N, r, p, nonce } = challenge;
   return JSON.stringify(['xenact join 1', user, clientNonce, nonce, salt, N, r, p, fingerprint]);
 };
@@ -82,7 +82,7 @@ const xor = (a: Uint8Array, b: Uint8Array): Buffer => Buffer.from(a.map((byte, i
  * The client's: it shows the server that the password is known, and a server that has no verifier nothing to
  * use.
  */
-export const clientProof = (salted: Uint8Array, exchange: Exchange): string => {
+export const clientProof = (salted: Uint8Array, exchange: ProofExchange): string => {
   const clientKey = hmac(salted, 'Client Key');
   return xor(clientKey, hmac(storedKeyOf(clientKey), said(exchange))).toString('base64');
 };
@@ -90,10 +90,10 @@ export const clientProof = (salted: Uint8Array, exchange: Exchange): string => {
 /**
  * The server's, given only to a client that has proved itself: it shows that this server has the verifier.
  */
-export const serverSignature = (salted: Uint8Array, exchange: Exchange): string =>
+export const serverSignature = (salted: Uint8Array, exchange: ProofExchange): string =>
   hmac(hmac(salted, 'Server Key'), said(exchange)).toString('base64');
 
-export const isProof = (salted: Uint8Array, exchange: Exchange, proof: string): boolean =>
+export const isProof = (salted: Uint8Array, exchange: ProofExchange, proof: string): boolean =>
   isSame(proof, clientProof(salted, exchange));
 
 /**
@@ -110,7 +110,7 @@ export const noncesOf = ({ clock, random }: { readonly clock: Clock; readonly ra
       const atMs = Math.floor(clock.monotonicMs()).toString(36);
       return `${atMs}.${mark(user, clientNonce, atMs)}`;
     },
-    isOurs: ({ user, clientNonce, challenge }: Exchange, lastsMs: number): boolean => {
+    isOurs: ({ user, clientNonce, challenge }: ProofExchange, lastsMs: number): boolean => {
       const [atMs = '', given = ''] = challenge.nonce.split('.');
       const agoMs = clock.monotonicMs() - Number.parseInt(atMs, 36);
       return agoMs >= 0 && agoMs <= lastsMs && isSame(given, mark(user, clientNonce, atMs));

@@ -50,4 +50,4 @@ declare module '../model/class.ts' {
 
 export const internalClasses: readonly Class[] = [xenact_peer, xenact_step];
 
-export type Peer = RecordOf<typeof xenact_peer>;
+export type PeerRecord = RecordOf<typeof xenact_peer>;

@@ -13,7 +13,7 @@ import { admit, joinRequestOf, joinsItself } from './joining.ts';
 import type { SharedCredentials } from './membership.ts';
 import type { OwnPeer } from './peers.ts';
 import type { Pool } from './pool.ts';
-import { type Exchange, isProof, nonceOf, noncesOf, serverSignature } from './proof.ts';
+import { isProof, nonceOf, noncesOf, type ProofExchange, serverSignature } from './proof.ts';
 import { fieldsOf, ProtocolError, saidOf, sayable, textOf } from './protocol.ts';
 
 export interface TakingInParts {
@@ -53,7 +53,7 @@ export const takingInOf = (parts: TakingInParts): TakingIn => {
     const user = userOf(named);
     const { key, ...cost } = credentials.verifier(user);
     const challenge = { ...cost, nonce: nonceOf(nonce) };
-    const exchange: Exchange = { user, clientNonce: nonceOf(clientNonce), challenge, fingerprint };
+    const exchange: ProofExchange = { user, clientNonce: nonceOf(clientNonce), challenge, fingerprint };
     late.assertRoom(address);
     const salted = Buffer.from(key, 'base64');
     const isRight = nonces.isOurs(exchange, proofMsMax) && isProof(salted, exchange, textOf(proof));

@@ -8,9 +8,9 @@ import type { Struct, Value } from '../std/value.ts';
  * One call of a daemon's interface, its named arguments in one struct. Rejects with `RpcRefusal` when the
  * daemon refused and with `NetworkFailure` when it cannot be reached or does not make sense.
  */
-export type Rpc = (method: string, args: Struct, options?: RpcOptions) => Promise<Value>;
+export type Rpc = (method: string, args: Struct, options?: RpcClientOptions) => Promise<Value>;
 
-export interface RpcOptions {
+export interface RpcClientOptions {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }

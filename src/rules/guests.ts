@@ -2,7 +2,7 @@ import type { RecordNamed } from '../model/class.ts';
 import type { View } from '../store/view.ts';
 
 /** What is known of the guest in a VM: what it runs on and what it says it can do. */
-export interface Guest {
+export interface GuestFacts {
   /** There is a domain, running or paused. */
   readonly live: boolean;
   /** Known to have booted with paravirtualisation, so that it needs no drivers to be told anything. */
@@ -18,7 +18,7 @@ export const isTrue = (value: string | undefined): boolean =>
 export const isFalse = (value: string | undefined): boolean =>
   value === '0' || value?.toLowerCase() === 'false';
 
-export const guestOf = (view: View, vm: RecordNamed<'VM'>): Guest => {
+export const guestOf = (view: View, vm: RecordNamed<'VM'>): GuestFacts => {
   const metrics = view.get('VM_metrics', vm.metrics);
   const agent = view.get('VM_guest_metrics', vm.guest_metrics);
   const booted = metrics?.current_domain_type;
@@ -32,7 +32,7 @@ export const guestOf = (view: View, vm: RecordNamed<'VM'>): Guest => {
 };
 
 /** Whether a disk or a card can be plugged while the guest runs. `unknown`: it has no drivers to take it. */
-export const hotplug = (guest: Guest, device: 'vbd' | 'vif'): 'yes' | 'no' | 'unknown' => {
+export const hotplug = (guest: GuestFacts, device: 'vbd' | 'vif'): 'yes' | 'no' | 'unknown' => {
   if (guest.bootedPv) return 'yes';
   const said = guest.agent?.[`can_use_hotplug_${device}`] ?? 'unspecified';
   if (said !== 'unspecified') return said;

@@ -2,7 +2,7 @@ import { guestAgent } from '../daemons/xenopsd/sim-agent.ts';
 import type { Vbd, Vif, VmState, XenopsMetadata } from '../drivers/hypervisor/hypervisor.ts';
 
 /** One VM as a simulated host knows it. */
-export interface Guest {
+export interface SimulatedGuest {
   metadata: XenopsMetadata;
   power: VmState['power_state'];
   domid: number;
@@ -17,7 +17,7 @@ export interface Guest {
   readonly plugged: Set<string>;
 }
 
-export const newGuest = (metadata: XenopsMetadata): Guest => ({
+export const newGuest = (metadata: XenopsMetadata): SimulatedGuest => ({
   metadata,
   power: metadata.domains === undefined ? 'Halted' : 'Suspended',
   domid: -1,
@@ -29,19 +29,19 @@ export const newGuest = (metadata: XenopsMetadata): Guest => ({
   plugged: new Set(),
 });
 
-export const devicesOf = ({ vbds, vifs }: XenopsMetadata): Pick<Guest, 'vbds' | 'vifs'> => ({
+export const devicesOf = ({ vbds, vifs }: XenopsMetadata): Pick<SimulatedGuest, 'vbds' | 'vifs'> => ({
   vbds: new Map(vbds.map((vbd) => [vbd.id[1], vbd])),
   vifs: new Map(vifs.map((vif) => [vif.id[1], vif])),
 });
 
-export const isLive = ({ power }: Guest): boolean => power === 'Running' || power === 'Paused';
+export const isLive = ({ power }: SimulatedGuest): boolean => power === 'Running' || power === 'Paused';
 
 /** Guests of this simulation also take processors while they run. */
 const agent: ReadonlyMap<string, string> = new Map([...guestAgent, ['control/feature-vcpu-hotplug', '1']]);
 
 const none: ReadonlyMap<string, string> = new Map();
 
-export const stateOf = (guest: Guest, addresses: ReadonlyMap<string, string>): VmState => {
+export const stateOf = (guest: SimulatedGuest, addresses: ReadonlyMap<string, string>): VmState => {
   const { metadata, domid, memory, power } = guest;
   const { vm } = metadata;
   const live = isLive(guest);
@@ -67,7 +67,7 @@ export const stateOf = (guest: Guest, addresses: ReadonlyMap<string, string>): V
 };
 
 /** Each card has an address of its own in 10.0.0.0/8, which follows from its MAC. */
-export const addressesOf = ({ vifs }: Guest): ReadonlyMap<string, string> =>
+export const addressesOf = ({ vifs }: SimulatedGuest): ReadonlyMap<string, string> =>
   new Map(
     [...vifs].map(([device, { mac }]) => {
       const parts = mac

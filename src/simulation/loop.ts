@@ -11,12 +11,12 @@ export interface Loop {
    */
   step(): Promise<boolean>;
   /** Steps until `until` says so. */
-  run(options: RunOptions): Promise<RunEnd>;
+  run(options: LoopRun): Promise<RunEnd>;
   /** Steps until the promise is over, and answers as it did. */
-  finish<T>(promise: Promise<T>, limits?: Partial<Pick<RunOptions, 'stepsMax' | 'untilMs'>>): Promise<T>;
+  finish<T>(promise: Promise<T>, limits?: Partial<Pick<LoopRun, 'stepsMax' | 'untilMs'>>): Promise<T>;
 }
 
-export interface RunOptions {
+export interface LoopRun {
   /** Asked after each step. */
   readonly until?: () => boolean;
   /** Goes no further than this time of the monotonic clock, and ends there. */
@@ -65,7 +65,7 @@ export const loopOf = ({ clock, turns, turnsMax: roundsMax = turnsMax }: LoopOpt
     await rest();
     return true;
   };
-  const run = async (options: RunOptions): Promise<RunEnd> => {
+  const run = async (options: LoopRun): Promise<RunEnd> => {
     const { until, untilMs = Number.POSITIVE_INFINITY, check } = options;
     await rest();
     for (let steps = 0; ; steps += 1) {

@@ -6,9 +6,9 @@ import {
   type Listener,
   type Post,
   type PostAnswer,
+  type PostSender,
   placeOf,
   postInMemory,
-  type Sender,
   type Wiring,
 } from './memory-post.ts';
 import { type StreamPair, streamPair } from './memory-stream.ts';
@@ -98,7 +98,7 @@ export const memoryNetwork = (given: {
       conditions = { ...conditions, ...changes };
     },
     of: (machine, life) => {
-      const self: Sender = { machine, life };
+      const self: PostSender = { machine, life };
       const listener = (more: Pick<Listener, 'handle' | 'limits' | 'onConnection' | 'connectionsMax'>) => ({
         ...more,
         life,
@@ -133,7 +133,7 @@ export const memoryNetwork = (given: {
 /** A stream at a path of a server, which may be behind whoever takes raw streams only. */
 const openPath = async (
   wiring: Wiring,
-  self: Sender,
+  self: PostSender,
   how: { readonly to: Endpoint; readonly timeoutMs: number },
   path: string,
 ): Promise<Duplex> => {
@@ -146,7 +146,7 @@ const openPath = async (
 };
 
 /** A call over a raw stream. */
-const postOver = async (wiring: Wiring, self: Sender, post: Post): Promise<PostAnswer> => {
+const postOver = async (wiring: Wiring, self: PostSender, post: Post): Promise<PostAnswer> => {
   const { to, path, body, options } = post;
   const { timeoutMs, signal } = options;
   const stream = await open(wiring, self, { to, timeoutMs }, ({ onConnection }) => onConnection);
@@ -173,7 +173,7 @@ const postOver = async (wiring: Wiring, self: Sender, post: Post): Promise<PostA
 /** Opens a raw stream; `taker` answers who at the listener takes the far end, if anybody does. */
 const open = (
   { delayMs, fate, find, note }: Wiring,
-  { machine, life }: Sender,
+  { machine, life }: PostSender,
   { to, timeoutMs }: { readonly to: Endpoint; readonly timeoutMs: number },
   taker: (listener: Listener) => ((stream: Duplex) => void) | undefined,
 ): Promise<Duplex> =>

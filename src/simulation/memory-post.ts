@@ -10,7 +10,7 @@ import type { Life } from './life.ts';
 import type { StreamPair } from './memory-stream.ts';
 
 /** What becomes of a call. */
-export type Fate = 'arrives' | 'refused' | 'call-lost' | 'answer-lost' | 'cut-before' | 'cut-after';
+export type PostFate = 'arrives' | 'refused' | 'call-lost' | 'answer-lost' | 'cut-before' | 'cut-after';
 
 /** Somebody who listens somewhere. */
 export interface Listener {
@@ -31,13 +31,13 @@ export interface Listener {
 /** What calls and streams need of the network that they go over. */
 export interface Wiring {
   readonly delayMs: () => number;
-  readonly fate: () => Fate;
+  readonly fate: () => PostFate;
   readonly find: (machine: string, to: Endpoint) => Listener | undefined;
   readonly note: (...parts: readonly (string | number)[]) => void;
 }
 
 /** A process, and the machine that it is on. */
-export interface Sender {
+export interface PostSender {
   readonly machine: string;
   readonly life: Life;
 }
@@ -58,7 +58,11 @@ export const placeOf = (to: Endpoint): string =>
   'socketPath' in to ? to.socketPath : `${to.host}:${to.port}`;
 
 /** One call over the network: there, its work, and back; each of them may fail. */
-export const postInMemory = (wiring: Wiring, { machine, life }: Sender, post: Post): Promise<PostAnswer> =>
+export const postInMemory = (
+  wiring: Wiring,
+  { machine, life }: PostSender,
+  post: Post,
+): Promise<PostAnswer> =>
   new Promise((resolve, reject) => {
     const { to, options } = post;
     const gone = new AbortController();

@@ -13,7 +13,7 @@ export interface Content {
 }
 
 /** What is kept for all disks of one pool together. */
-export interface Room {
+export interface ContentRoom {
   keptBytes: number;
 }
 
@@ -28,10 +28,10 @@ const full = (): StorageError =>
     '',
   ]);
 
-export const noContent = (room: Room): Content => contentOf(room, new Map());
+export const noContent = (room: ContentRoom): Content => contentOf(room, new Map());
 
 /** Blocks are never changed, only replaced, so copies share them. */
-const contentOf = (room: Room, blocks: Map<number, Uint8Array>): Content => {
+const contentOf = (room: ContentRoom, blocks: Map<number, Uint8Array>): Content => {
   let ownBytes = 0;
   /** Calls `use` with each piece of a range: its block, where it begins in there, and in the range. */
   const pieces = (

@@ -11,7 +11,7 @@ import {
   type VolumeMethod,
 } from '../drivers/storage/storage.ts';
 import type { Random } from '../std/clock.ts';
-import { type Content, noContent, type Room } from './volume-content.ts';
+import { type Content, type ContentRoom, noContent } from './volume-content.ts';
 import { type SimulatedType, simulatedPlugins, simulatedTypes } from './volume-plugins.ts';
 
 /** The storage of a simulated pool: repositories that all hosts see, or one. */
@@ -97,7 +97,7 @@ interface World {
   readonly random: Random;
   readonly repositories: Map<string, Repository>;
   readonly holds: Map<string, Hold[]>;
-  readonly room: Room;
+  readonly room: ContentRoom;
 }
 
 type TakeTime = (call: StorageCall) => Promise<void>;
@@ -243,7 +243,7 @@ const newSrBytes = 4n << 40n;
 const volumeMethods = (given: {
   readonly random: Random;
   readonly holds: ReadonlyMap<string, readonly Hold[]>;
-  readonly room: Room;
+  readonly room: ContentRoom;
   readonly repositoryOf: (sr: string) => Repository;
   readonly find: (sr: string, key: string) => Stored;
   readonly takeTime: TakeTime;

@@ -6,7 +6,7 @@ import { append, flushed, idle, stage, writeMark } from './pipeline.ts';
 import { type Authority, checkProposal, isCurrent, type Proposal, replay, type Verdict } from './proposal.ts';
 import { commitsWaitingMax, proposingOf } from './proposing.ts';
 import { reached } from './reached.ts';
-import { type Clearing, clearReferences } from './references.ts';
+import { clearReferences, type Unlinking } from './references.ts';
 import { positionOf } from './replication.ts';
 import type { Schema } from './schema.ts';
 import type { Pipeline } from './state.ts';
@@ -58,7 +58,7 @@ export interface Committing {
 
 export interface CommittingOptions {
   readonly schemas: ReadonlyMap<string, Schema>;
-  readonly clearing: Clearing;
+  readonly clearing: Unlinking;
   readonly derive?: ((tx: Tx, drafts: readonly Draft[]) => void) | undefined;
   readonly onStaged?: ((changes: readonly Change[]) => void) | undefined;
 }

@@ -36,7 +36,7 @@ export const pointersOf = (schemas: ReadonlyMap<string, Schema>): Pointers => {
  */
 export type Spare = (tx: Tx, cls: string, ref: string, record: AnyRecord) => boolean;
 
-export interface Clearing {
+export interface Unlinking {
   readonly tables: ReadonlyMap<string, Table>;
   readonly pointers: Pointers;
   readonly spare: Spare;
@@ -46,7 +46,7 @@ export interface Clearing {
  * Does to the rows around those that a commit deletes what their fields declare, until nothing follows any
  * more. The cost is that of the rows that name what goes, and of the commit itself.
  */
-export const clearReferences = (by: Clearing, tx: Tx, draft: Drafting): void => {
+export const clearReferences = (by: Unlinking, tx: Tx, draft: Drafting): void => {
   const cleared = new Set<Draft>();
   for (;;) {
     const gone = draft.drafts().filter((one) => one.record === undefined && !cleared.has(one));
@@ -60,7 +60,7 @@ export const clearReferences = (by: Clearing, tx: Tx, draft: Drafting): void => 
 };
 
 /** What is nothing without a row goes with it. */
-const take = ({ tables }: Clearing, draft: Drafting, { cls, before }: Draft): void => {
+const take = ({ tables }: Unlinking, draft: Drafting, { cls, before }: Draft): void => {
   const declared = tables.get(cls)?.schema.cls;
   for (const field of declared?.takes ?? []) {
     const type = declared?.fields[field]?.type;
@@ -72,7 +72,7 @@ const take = ({ tables }: Clearing, draft: Drafting, { cls, before }: Draft): vo
 
 /** The rows that name some of `rows` by one field. */
 const follow = (
-  { tables, spare }: Clearing,
+  { tables, spare }: Unlinking,
   tx: Tx,
   draft: Drafting,
   { pointer, rows }: { readonly pointer: Pointer; readonly rows: readonly Draft[] },

@@ -11,7 +11,7 @@ import { fixed } from '../../src/daemons/xenopsd/qemu/arguments.ts';
 import { qemuBackend } from '../../src/daemons/xenopsd/qemu/backend.ts';
 import type { Emulator } from '../../src/daemons/xenopsd/qemu/emulator.ts';
 import { plugVbd, plugVif } from '../../src/daemons/xenopsd/qemu/hotplug.ts';
-import type { Host, LiveGuest } from '../../src/daemons/xenopsd/qemu/live.ts';
+import type { QemuGuest, QemuHost } from '../../src/daemons/xenopsd/qemu/live.ts';
 import type { Disk } from '../../src/drivers/disk.ts';
 import { guestKernelsIn } from '../../src/drivers/guest-kernels.ts';
 import { nodeDisk } from '../../src/drivers/node/disk.ts';
@@ -237,16 +237,18 @@ describe('What is plugged', () => {
     machine: allowed('name', 'pc-i440fx-7.2', Error),
     sandbox: fixed(),
   };
-  const told = async (plug: (host: Host, guest: LiveGuest) => Promise<void>): Promise<readonly unknown[]> => {
+  const told = async (
+    plug: (host: QemuHost, guest: QemuGuest) => Promise<void>,
+  ): Promise<readonly unknown[]> => {
     const commands: unknown[] = [];
     const disk: Partial<Disk> = { replaceText: async () => {}, exists: async () => false };
-    const host = { disk, emulator: async () => emulator } as unknown as Host;
+    const host = { disk, emulator: async () => emulator } as unknown as QemuHost;
     const qmp = {
       execute: async (command: string, args: object = said({})) =>
         void commands.push([command, outline(JSON.parse(JSON.stringify(args)))]),
     };
     const record = { devices: [{ id: 'bridge' }], flavour: 'virtio', domid: 1, bootsFromNetwork: false };
-    const guest = { record, folder: { file: () => '/x' }, link: { qmp: () => qmp } } as unknown as LiveGuest;
+    const guest = { record, folder: { file: () => '/x' }, link: { qmp: () => qmp } } as unknown as QemuGuest;
     await plug(host, guest);
     return commands;
   };
@@ -255,13 +257,13 @@ describe('What is plugged', () => {
     .filter((one) => !one.includes('\0'));
 
   test('is what it is for a plain text, or refused', async () => {
-    const disk = (path: string, key: string) => (host: Host, guest: LiveGuest) =>
+    const disk = (path: string, key: string) => (host: QemuHost, guest: QemuGuest) =>
       plugVbd(host, guest, {
         ...diskOf(`/${path}`, { id: ['vm', key] }),
         format: 'qcow2',
         backing: [`/${key}`],
       });
-    const card = (mac: string, backend: string) => (host: Host, guest: LiveGuest) =>
+    const card = (mac: string, backend: string) => (host: QemuHost, guest: QemuGuest) =>
       plugVif(host, guest, vifOf({ mac, backend, id: ['vm', backend] }));
     const goodMac = '02:00:00:00:00:01';
     const [plainDisk, plainCard] = [await told(disk(plain, plain)), await told(card(goodMac, plain))];

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { readingJsonRpcCall } from '../../src/codec/jsonrpc-reader.ts';
 import { jsonCall } from '../../src/codec/jsonrpc-writer.ts';
 import { decodeLimits } from '../../src/codec/limits.ts';
-import { pieceUnits, type Reading } from '../../src/codec/reading.ts';
+import { type PausingRead, pieceUnits } from '../../src/codec/reading.ts';
 import { readingXmlRpcCall, readXmlRpcCall } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import { DecodeFailure } from '../../src/std/decode-failure.ts';
@@ -17,7 +17,7 @@ interface Read<T> {
   readonly pauses: number;
 }
 
-const read = <T>(reading: Reading<T>): Read<T> => {
+const read = <T>(reading: PausingRead<T>): Read<T> => {
   let pauses = 0;
   try {
     for (;;) {

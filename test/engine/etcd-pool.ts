@@ -10,7 +10,7 @@ import { connectEtcdCluster } from '../../src/drivers/node/etcd/cluster.ts';
 import { connectEtcd } from '../../src/drivers/node/etcd/etcd.ts';
 import { nodeProcesses } from '../../src/drivers/node/processes.ts';
 import { nodeRandom } from '../../src/drivers/node/random.ts';
-import type { EngineContext, EngineLimits, PoolHost } from '../../src/engine/context.ts';
+import type { EngineContext, EngineHost, EngineLimits } from '../../src/engine/context.ts';
 import { type Engine, engineOf } from '../../src/engine/engine.ts';
 import { engineLimits } from '../../src/engine/limits.ts';
 import { memberProcess } from '../../src/engine/member.ts';
@@ -22,7 +22,7 @@ import { freePorts } from '../free-ports.ts';
 
 // Hosts of a pool in one process, with a real etcd each and calls between them that need no network.
 
-export interface TestHost extends PoolHost {
+export interface TestHost extends EngineHost {
   readonly folder: string;
   readonly context: EngineContext;
   readonly engine: Engine;
@@ -73,12 +73,12 @@ export const etcdPool = async (
   const served = new Map<string, Serving>();
   const alerts: string[] = [];
   const away = new Set<Ref<'host'>>();
-  const listed: PoolHost[] = Array.from({ length: count }, (_, index) => ({
+  const listed: EngineHost[] = Array.from({ length: count }, (_, index) => ({
     ref: `OpaqueRef:${nodeRandom.uuid()}` as Ref<'host'>,
     name: `host-${index + 1}`,
     address: `127.0.0.${index + 1}`,
   }));
-  const first = listed[0] as PoolHost;
+  const first = listed[0] as EngineHost;
   const hosts: TestHost[] = [];
   const clusterLog = { ended: true };
   const engineOfHost = (ref: Ref<'host'>): string | undefined =>
@@ -185,7 +185,7 @@ export const etcdPool = async (
 };
 
 const contextOf = async (
-  host: PoolHost,
+  host: EngineHost,
   folder: string,
   disk: Disk,
   given: Pick<EngineContext, 'mesh' | 'pool' | 'limits' | 'restart' | 'clusterLog'>,

@@ -4,14 +4,14 @@ import { describe, expect, test } from 'vitest';
 import type { MemberStatus } from '../../src/drivers/etcd.ts';
 import { ballastRule } from '../../src/engine/ballast.ts';
 import { assertMayLeave, chosenHosts, hostNamed } from '../../src/engine/changes.ts';
-import type { PoolHost } from '../../src/engine/context.ts';
+import type { EngineHost } from '../../src/engine/context.ts';
 import { etcdFlags, etcdVersionOf, type Member } from '../../src/engine/etcd-flags.ts';
 import { isFull } from '../../src/engine/status.ts';
 import { nextToDefragment } from '../../src/engine/tending.ts';
 import type { MemberView } from '../../src/engine/view.ts';
 import type { Ref } from '../../src/model/types.ts';
 
-const hosts = (count: number): readonly PoolHost[] =>
+const hosts = (count: number): readonly EngineHost[] =>
   Array.from({ length: count }, (_, index) => ({
     ref: `OpaqueRef:${index}` as Ref<'host'>,
     name: `host-${index}`,

@@ -52,7 +52,7 @@ export const isAgile = (view: View, vm: RecordNamed<'VM'>): boolean => {
 };
 
 /** What is asked of the planner beside the rows. */
-export interface Change {
+export interface PlannedChange {
   /** VMs to think of as protected as well. */
   readonly newVms?: readonly Ref<'VM'>[];
 }
@@ -81,7 +81,7 @@ const settledLayout = (
 };
 
 /** Whether every protected VM could be restarted, whichever hosts fail. VMs tied to one host cannot. */
-export const planFor = (view: View, failures: number, { newVms = [] }: Change = {}): PlanStatus => {
+export const planFor = (view: View, failures: number, { newVms = [] }: PlannedChange = {}): PlanStatus => {
   const wanted = [...new Set([...protectedVms(view), ...newVms])].map(
     (ref) => [ref, view.require('VM', ref)] as const,
   );

@@ -4,7 +4,7 @@ import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import type { Struct, Value } from '../../std/value.ts';
 import type { Backend } from './backend.ts';
-import type { Epochs } from './epochs.ts';
+import type { EpochGuard } from './epochs.ts';
 import type { Handovers } from './migration/handovers.ts';
 import type { Queues } from './queues.ts';
 import type { DiskStorage } from './storage.ts';
@@ -23,12 +23,12 @@ export interface Core {
   readonly log: Log;
   readonly restarts: RestartDelay;
   readonly network: Network;
-  readonly epochs: Epochs;
+  readonly epochs: EpochGuard;
   readonly handovers: Handovers;
 }
 
 /** Answers one call. `signal` is aborted when its caller went away. */
-export type Method = (args: Struct, debugInfo: string, signal: AbortSignal) => Value | Promise<Value>;
+export type DaemonMethod = (args: Struct, debugInfo: string, signal: AbortSignal) => Value | Promise<Value>;
 
 /** A guest that restarts by itself soon after its start, again and again, is made to wait in between. */
 export interface RestartDelay {

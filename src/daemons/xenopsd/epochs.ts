@@ -6,7 +6,7 @@ import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
  * it was given; once a higher number was seen, the orders of those before are refused, also by the next
  * daemon of this state folder. An order without a number is taken: its client knows no epochs.
  */
-export interface Epochs {
+export interface EpochGuard {
   /** Resolves once the order's epoch is on disk and may be acted upon; rejects when it is over. */
   admit(debugInfo: string): Promise<void>;
   /** Throws when a higher epoch came while the order waited for its turn. */
@@ -29,7 +29,7 @@ export const epochOf = (debugInfo: string): number | undefined => {
   throw new XenopsError('Internal_error', [`an epoch has up to ${DIGITS_MAX} digits`]);
 };
 
-export const openEpochs = async (disk: Disk, path: string): Promise<Epochs> => {
+export const openEpochs = async (disk: Disk, path: string): Promise<EpochGuard> => {
   let highest = (await disk.exists(path)) ? readEpoch(await disk.readText(path, FILE_MAX), path) : 0;
   let stored = highest;
   let storing: Promise<void> = Promise.resolve();

@@ -16,7 +16,14 @@ import { deviceIdOf, diskOf, mapOf, numberOf } from '../../rpc/xenops/values.ts'
 import { sleep } from '../../std/clock.ts';
 import { boolOf, floatOf, intOf, listOf, member, optionalMember, stringOf } from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
-import { announceAll, announceGone, announceVm, badPowerState, type Core, type Method } from './core.ts';
+import {
+  announceAll,
+  announceGone,
+  announceVm,
+  badPowerState,
+  type Core,
+  type DaemonMethod,
+} from './core.ts';
 import * as devices from './devices.ts';
 import { releaseAll } from './disks.ts';
 import * as lifecycle from './lifecycle.ts';
@@ -42,7 +49,7 @@ const idOf = (args: Struct): string => stringOf(member(args, 'id'), 'id');
 const deviceOf = (args: Struct): DeviceId => deviceIdOf(member(args, 'id'));
 
 /** Every call that this daemon answers; any other is `Unimplemented`. */
-export const methodTable = (options: MethodsOptions): ReadonlyMap<string, Method> =>
+export const methodTable = (options: MethodsOptions): ReadonlyMap<string, DaemonMethod> =>
   new Map(
     Object.entries({
       ...daemonMethods(options),
@@ -56,7 +63,7 @@ export const methodTable = (options: MethodsOptions): ReadonlyMap<string, Method
     }),
   );
 
-type Methods = Readonly<Record<string, Method>>;
+type Methods = Readonly<Record<string, DaemonMethod>>;
 
 /** Runs in the queue of the VM, in the caller's time. */
 const inQueue = <T>(
@@ -72,7 +79,7 @@ const asTask =
     { core, tasks }: MethodsOptions,
     vmOfArgs: (args: Struct) => string,
     prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>,
-  ): Method =>
+  ): DaemonMethod =>
   (args, debugInfo) => {
     const vm = vmOfArgs(args);
     const run = prepare(args);
@@ -152,7 +159,7 @@ const daemonMethods = ({ core, tasks, instanceId, stop }: MethodsOptions): Metho
 
 const taskMethods = ({ tasks }: MethodsOptions): Methods => {
   const told =
-    (tell: (id: string) => void): Method =>
+    (tell: (id: string) => void): DaemonMethod =>
     (args) => {
       tell(idOf(args));
       return null;
@@ -249,7 +256,7 @@ const vmMethods = (options: MethodsOptions): Methods => {
 /** Calls about a VM that answer a task. */
 const vmWork = (options: MethodsOptions): Methods => {
   const { core } = options;
-  const work = (prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>): Method =>
+  const work = (prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>): DaemonMethod =>
     asTask(options, idOf, prepare);
   const delayOf = (args: Struct): number | undefined => {
     const delay = optionalMember(args, 'delay');
@@ -317,7 +324,7 @@ const vmWork = (options: MethodsOptions): Methods => {
 
 const vbdMethods = (options: MethodsOptions): Methods => {
   const { core } = options;
-  const work = (prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>): Method =>
+  const work = (prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>): DaemonMethod =>
     asTask(options, (args) => deviceOf(args)[0], prepare);
   const statOf = (entry: VmEntry, device: string): Value => {
     const vbd = vbdOfEntry(entry, [entry.id, device]);
@@ -365,7 +372,7 @@ const vbdMethods = (options: MethodsOptions): Methods => {
 
 const vifMethods = (options: MethodsOptions): Methods => {
   const { core } = options;
-  const work = (prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>): Method =>
+  const work = (prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>): DaemonMethod =>
     asTask(options, (args) => deviceOf(args)[0], prepare);
   const statOf = (entry: VmEntry, device: string): Value => {
     const vif = vifOfEntry(entry, [entry.id, device]);

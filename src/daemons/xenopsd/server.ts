@@ -10,7 +10,7 @@ import type { Log } from '../../std/log.ts';
 import { optionalMember, stringOf, structOf } from '../../std/reader.ts';
 import { struct } from '../../std/value.ts';
 import type { Backend } from './backend.ts';
-import type { Core, Method, RestartDelay } from './core.ts';
+import type { Core, DaemonMethod, RestartDelay } from './core.ts';
 import { openEpochs } from './epochs.ts';
 import { followGuests } from './guests.ts';
 import { openJournal } from './journal.ts';
@@ -106,14 +106,14 @@ export const xenopsDaemon = async (options: DaemonOptions): Promise<Daemon> => {
 };
 
 const handler =
-  (methods: ReadonlyMap<string, Method>, core: Core): PostHandler =>
+  (methods: ReadonlyMap<string, DaemonMethod>, core: Core): PostHandler =>
   async ({ method: verb, body, signal }) => {
     if (verb !== 'POST') return { status: 405, contentType: 'text/plain', body: 'POST an XML-RPC call\n' };
     return { status: 200, contentType: 'text/xml', body: await answer(methods, core, body, signal) };
   };
 
 const answer = async (
-  methods: ReadonlyMap<string, Method>,
+  methods: ReadonlyMap<string, DaemonMethod>,
   { epochs, log }: Core,
   body: string,
   signal: AbortSignal,

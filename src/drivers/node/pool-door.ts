@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Agent, request } from 'node:https';
 import { BlockList, isIP } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
-import type { OpenDoor, PoolDoor, Posted, PostOptions } from '../pool-door.ts';
+import type { OpenDoor, PoolDoor, PoolDoorOptions, Posted } from '../pool-door.ts';
 import { wholeBody } from './whole-body.ts';
 
 const answerBytesMax = 1 << 20;
@@ -76,7 +76,7 @@ interface Post extends Place {
   readonly agent: Agent;
   readonly path: string;
   readonly body: Uint8Array;
-  readonly options: PostOptions;
+  readonly options: PoolDoorOptions;
 }
 
 const post = ({ agent, host, port, path, body, options }: Post): Promise<Posted> =>

@@ -13,12 +13,12 @@ import {
 } from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 import {
-  type Access,
   accessOf,
   type BackendAction,
   type DatapathRequest,
   type DatapathState,
   type DatapathStates,
+  type DiskAccess,
   transition,
   wayOut,
 } from './datapath-state.ts';
@@ -53,18 +53,18 @@ export interface Attachment extends VolumePlace {
 export interface DatapathBackend {
   /** Changes nothing. */
   locate(use: DatapathUse, call: StorageCall): Promise<VolumePlace>;
-  attach(volume: VolumeName, place: VolumePlace, access: Access, call: StorageCall): Promise<Value>;
+  attach(volume: VolumeName, place: VolumePlace, access: DiskAccess, call: StorageCall): Promise<Value>;
   drive(
     volume: VolumeName,
     place: VolumePlace,
     action: Exclude<BackendAction['do'], 'attach'>,
-    access: Access,
+    access: DiskAccess,
     call: StorageCall,
   ): Promise<void>;
 }
 
 /** An attachment without datapaths is an attach that was cut short. */
-export interface Holding extends VolumeName {
+export interface DatapathHolding extends VolumeName {
   readonly attachment: Attachment | undefined;
   readonly states: DatapathStates;
   readonly leaked: ReadonlySet<string>;
@@ -74,8 +74,8 @@ export interface Holding extends VolumeName {
 export const HOST_DOMAIN = '0';
 
 export interface Holdings {
-  readonly holdings: ReadonlyMap<string, Holding>;
-  holdingOf(volume: VolumeName): Holding;
+  readonly holdings: ReadonlyMap<string, DatapathHolding>;
+  holdingOf(volume: VolumeName): DatapathHolding;
   apply(use: DatapathUse, request: DatapathRequest, call: StorageCall): Promise<void>;
   /** Ends a datapath. Where that fails it is forgotten if `allowLeak`, else kept as leaked, and thrown. */
   end(volume: VolumeName, datapath: string, allowLeak: boolean, call: StorageCall): Promise<void>;
@@ -90,10 +90,10 @@ export const openHoldings = async (given: {
   readonly log: Log;
 }): Promise<Holdings> => {
   const { backend, files, log } = given;
-  const holdings = new Map<string, Holding>();
+  const holdings = new Map<string, DatapathHolding>();
   for (const [name, state] of await files.load()) holdings.set(name, readHolding(name, state));
 
-  const holdingOf = (volume: VolumeName): Holding =>
+  const holdingOf = (volume: VolumeName): DatapathHolding =>
     holdings.get(volumeNamed(volume)) ?? {
       ...volume,
       attachment: undefined,
@@ -101,7 +101,7 @@ export const openHoldings = async (given: {
       leaked: new Set(),
     };
 
-  const commit = async (holding: Holding): Promise<void> => {
+  const commit = async (holding: DatapathHolding): Promise<void> => {
     const name = volumeNamed(holding);
     if (holding.states.size > 0 || holding.attachment !== undefined) {
       await files.put(name, writeHolding(holding));
@@ -112,7 +112,7 @@ export const openHoldings = async (given: {
     }
   };
 
-  const attach = async (use: DatapathUse, access: Access, call: StorageCall): Promise<Attachment> => {
+  const attach = async (use: DatapathUse, access: DiskAccess, call: StorageCall): Promise<Attachment> => {
     const place = await backend.locate(use, call);
     await commit({ ...holdingOf(use), attachment: { ...place, backend: null } });
     try {
@@ -188,14 +188,14 @@ export const openHoldings = async (given: {
 
 export const volumeNamed = ({ sr, key }: VolumeName): string => `${sr}/${key}`;
 
-const writeHolding = ({ attachment, states, leaked }: Holding): Struct =>
+const writeHolding = ({ attachment, states, leaked }: DatapathHolding): Struct =>
   struct({
     attachment: attachment && struct({ ...attachment }),
     states: new Map<string, Value>(states),
     leaked: [...leaked],
   });
 
-const readHolding = (name: string, state: Struct): Holding => {
+const readHolding = (name: string, state: Struct): DatapathHolding => {
   try {
     const slash = name.indexOf('/');
     const attachment = optional(state, 'attachment', readAttachment);

@@ -3,18 +3,18 @@
  * device, an import); the backend sees only the strongest wish of all of them, the superstate.
  * Pure functions; the values are those of the wire.
  */
-export type Access = 'RO' | 'RW';
+export type DiskAccess = 'RO' | 'RW';
 
-export type DatapathState = 'Detached' | readonly ['Attached' | 'Activated', Access];
+export type DatapathState = 'Detached' | readonly ['Attached' | 'Activated', DiskAccess];
 
 /** Only datapaths that are not detached are in here. */
 export type DatapathStates = ReadonlyMap<string, DatapathState>;
 
-export type DatapathRequest = { readonly attach: Access } | 'activate' | 'deactivate' | 'detach';
+export type DatapathRequest = { readonly attach: DiskAccess } | 'activate' | 'deactivate' | 'detach';
 
 export type BackendAction = {
   readonly do: 'attach' | 'activate' | 'deactivate' | 'detach';
-  readonly access: Access;
+  readonly access: DiskAccess;
 };
 
 /** The request, or what it would mean for the backend, is a step that does not exist. */
@@ -32,7 +32,7 @@ export class IllegalTransition extends Error {
 
 const shown = (state: DatapathState): string => (state === 'Detached' ? state : state.join(' '));
 
-export const accessOf = (state: DatapathState): Access | undefined =>
+export const accessOf = (state: DatapathState): DiskAccess | undefined =>
   state === 'Detached' ? undefined : state[1];
 
 /** The state of one datapath after a request. */
@@ -51,7 +51,7 @@ export const stateAfter = (state: DatapathState, request: DatapathRequest): Data
 };
 
 /** A reader may not become a writer; a writer that asks to read stays one. */
-const attached = (state: DatapathState, access: Access): DatapathState => {
+const attached = (state: DatapathState, access: DiskAccess): DatapathState => {
   if (state === 'Detached') return ['Attached', access];
   if (state[1] === 'RO' && access === 'RW') throw new IllegalTransition(state, [state[0], 'RW']);
   return state;
@@ -59,7 +59,7 @@ const attached = (state: DatapathState, access: Access): DatapathState => {
 
 export const superstate = (states: Iterable<DatapathState>): DatapathState => {
   let level: 'Attached' | 'Activated' | undefined;
-  let access: Access = 'RO';
+  let access: DiskAccess = 'RO';
   for (const state of states) {
     if (state === 'Detached') continue;
     level = level === 'Activated' ? level : state[0];
@@ -70,7 +70,7 @@ export const superstate = (states: Iterable<DatapathState>): DatapathState => {
 
 /** What brings the backend from one superstate to another. It is never asked to change access in place. */
 export const actionsBetween = (from: DatapathState, to: DatapathState): readonly BackendAction[] => {
-  const act = (names: readonly BackendAction['do'][], access: Access): readonly BackendAction[] =>
+  const act = (names: readonly BackendAction['do'][], access: DiskAccess): readonly BackendAction[] =>
     names.map((name) => ({ do: name, access }));
   if (from === 'Detached') {
     if (to === 'Detached') return [];

@@ -8,16 +8,16 @@ import {
   volumeNamed,
 } from './datapath-holdings.ts';
 import {
-  type Access,
   accessOf,
   type DatapathRequest,
   type DatapathState,
   type DatapathStates,
+  type DiskAccess,
   superstate,
 } from './datapath-state.ts';
 import type { StateFiles } from './state-files.ts';
 import { type StorageCall, StorageError } from './storage.ts';
-import type { Turns } from './turns.ts';
+import type { KeyedTurns } from './turns.ts';
 
 /**
  * Who uses which volume. Drives the backend by the difference between superstates, one operation at
@@ -30,7 +30,7 @@ export interface Datapaths {
    * Answers where the volume's bytes are; a later datapath of it is told the same. `alone` refuses a
    * writer beside anybody and anybody beside a writer.
    */
-  attach(use: DatapathUse, access: Access, call: StorageCall, alone?: boolean): Promise<Value>;
+  attach(use: DatapathUse, access: DiskAccess, call: StorageCall, alone?: boolean): Promise<Value>;
   activate(use: DatapathUse, call: StorageCall): Promise<void>;
   deactivate(use: DatapathUse, call: StorageCall): Promise<void>;
   detach(use: DatapathUse, call: StorageCall): Promise<void>;
@@ -55,7 +55,7 @@ export interface Datapaths {
 export const openDatapaths = async (given: {
   readonly backend: DatapathBackend;
   readonly files: StateFiles;
-  readonly turns: Turns;
+  readonly turns: KeyedTurns;
   readonly log: Log;
 }): Promise<Datapaths> => {
   const { turns } = given;
@@ -121,7 +121,7 @@ export const openDatapaths = async (given: {
   };
 };
 
-const refuseSharing = (states: DatapathStates, { key, datapath }: DatapathUse, access: Access): void => {
+const refuseSharing = (states: DatapathStates, { key, datapath }: DatapathUse, access: DiskAccess): void => {
   const others = [...states].filter(([name]) => name !== datapath).map(([, state]) => state);
   const writer = access === 'RW' || accessOf(superstate(others)) === 'RW';
   if (writer && others.length > 0) throw new StorageError('VDI_IN_USE', [key, 'attach']);

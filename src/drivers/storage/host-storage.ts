@@ -20,7 +20,7 @@ import { type SmSettings, smDrivers } from './sm-drivers.ts';
 import { smDatapath, smStorage } from './sm-storage.ts';
 import { stateFiles } from './state-files.ts';
 import { type Storage, type StorageCall, StorageError, type StoragePlugin } from './storage.ts';
-import { type Turns, turns } from './turns.ts';
+import { type KeyedTurns, turns } from './turns.ts';
 import { type OpenedVolume, type VolumeOpener, volumeOpener } from './volume-opener.ts';
 
 export interface HostStorageGiven {
@@ -95,7 +95,7 @@ export const hostStorage = async (given: HostStorageGiven): Promise<HostStorage>
 type SmOptions = HostStorageGiven & {
   readonly sm: NonNullable<HostStorageGiven['sm']>;
   readonly srs: AttachedSrs;
-  readonly turns: Turns;
+  readonly turns: KeyedTurns;
 };
 
 /** The drivers of SMAPIv1. */
@@ -147,7 +147,7 @@ const kindsOf = (
   srs: AttachedSrs,
   byType: (type: string) => Promise<DriverKind>,
   by: (sr: string) => DriverKind,
-  inTurn: Turns,
+  inTurn: KeyedTurns,
 ) =>
   ({
     createSr: async (type, ...rest) => (await byType(type)).createSr(type, ...rest),

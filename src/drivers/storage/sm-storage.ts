@@ -10,7 +10,7 @@ import type { DriverKind } from './driver-kind.ts';
 import type { SmCall } from './sm-call.ts';
 import { requiredDriver, type SmDrivers } from './sm-drivers.ts';
 import { type NewVolume, type StorageCall, StorageError, type Volume } from './storage.ts';
-import type { Turns } from './turns.ts';
+import type { KeyedTurns } from './turns.ts';
 
 /** Runs one call of a driver. */
 export type RunSm = (path: string, request: SmCall, call: StorageCall) => Promise<Value>;
@@ -19,7 +19,7 @@ interface SmGiven {
   readonly drivers: SmDrivers;
   readonly rows: SmRows;
   readonly srs: AttachedSrs;
-  readonly turns: Turns;
+  readonly turns: KeyedTurns;
   readonly run: RunSm;
 }
 

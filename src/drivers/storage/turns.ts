@@ -4,7 +4,7 @@ import { StorageError } from './storage.ts';
  * Work on things that have names takes turns: alone with its thing, or shared with other sharers,
  * in the order of asking. Work that is waiting leaves the line when its signal aborts.
  */
-export interface Turns {
+export interface KeyedTurns {
   alone<T>(name: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   shared<T>(name: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
@@ -18,7 +18,7 @@ interface Line {
 }
 
 /** A request that finds `waitingMax` others waiting for the same thing is refused. */
-export const turns = (waitingMax: number): Turns => {
+export const turns = (waitingMax: number): KeyedTurns => {
   const lines = new Map<string, Line>();
 
   const free = (line: Line, mode: Mode): boolean => !line.alone && (mode === 'shared' || line.sharers === 0);
@@ -70,7 +70,7 @@ export const turns = (waitingMax: number): Turns => {
   };
 
   const run =
-    (mode: Mode): Turns['alone'] =>
+    (mode: Mode): KeyedTurns['alone'] =>
     async (name, work, signal) => {
       signal?.throwIfAborted();
       const line = lines.get(name) ?? { alone: false, sharers: 0, waiting: new Set() };

@@ -3,8 +3,8 @@ import {
   compareResult,
   compareTarget,
   EtcdFailure,
+  type EtcdOperation,
   type KeyValue,
-  type Operation,
   OutcomeUnknown,
   type Txn,
 } from '../../drivers/etcd.ts';
@@ -60,8 +60,8 @@ const add = async (context: EtcdContext, tenure: Tenure | undefined, group: LogG
 const txnOf = (context: EtcdContext, tenure: Tenure, group: LogGroup): Txn => {
   const { layout } = context;
   const { acknowledged: _, changes: _changes, warms: _warms, ...mark } = group.batch();
-  const puts: Operation[] = [];
-  const deletes: Operation[] = [];
+  const puts: EtcdOperation[] = [];
+  const deletes: EtcdOperation[] = [];
   const deleted = [];
   let bytes = 0;
   for (const row of group.whole()) {

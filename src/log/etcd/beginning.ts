@@ -1,8 +1,8 @@
-import { compareResult, compareTarget, type Operation, type Txn } from '../../drivers/etcd.ts';
+import { compareResult, compareTarget, type EtcdOperation, type Txn } from '../../drivers/etcd.ts';
 import type { Batch, CopyPiece } from '../../store/batch.ts';
 import type { EtcdContext } from './context.ts';
 import { operationBytes, operationsMax, ownOperationsMax, requestBytesMax } from './limits.ts';
-import { type Format, formatNumber, type Newest, pack } from './records.ts';
+import { formatNumber, type LogFormat, type Newest, pack } from './records.ts';
 import { type Tenure, TenureOver, under } from './tenure.ts';
 
 const beginMs = 30_000;
@@ -14,10 +14,10 @@ const beginMs = 30_000;
 export const begin = async (
   context: EtcdContext,
   tenure: Tenure,
-  format: Omit<Format, 'format'>,
+  format: Omit<LogFormat, 'format'>,
 ): Promise<void> => {
   const { replica, layout, etcd, place } = context;
-  const send = async (success: readonly Operation[], absent = false): Promise<number> => {
+  const send = async (success: readonly EtcdOperation[], absent = false): Promise<number> => {
     tenure.assert();
     const isBegun = { key: layout.format, target: compareTarget.create, createRevision: 0 } as const;
     const txn: Txn = {
@@ -64,8 +64,8 @@ const newestOf = ({
 });
 
 /** A piece in as many transactions as it takes. */
-function* parts({ layout }: EtcdContext, { rows }: CopyPiece): Generator<readonly Operation[]> {
-  let part: Operation[] = [];
+function* parts({ layout }: EtcdContext, { rows }: CopyPiece): Generator<readonly EtcdOperation[]> {
+  let part: EtcdOperation[] = [];
   let bytes = 0;
   for (const row of rows) {
     const put = { key: layout.row(row.cls, row.ref), value: pack(row) };

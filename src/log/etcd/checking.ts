@@ -1,4 +1,4 @@
-import type { Operation, WatchEvent } from '../../drivers/etcd.ts';
+import type { EtcdOperation, WatchEvent } from '../../drivers/etcd.ts';
 import { BatchRefused } from '../../store/batch.ts';
 import type { EtcdContext } from './context.ts';
 import { digestOf } from './digest.ts';
@@ -10,7 +10,7 @@ import { type Tenure, under, wait } from './tenure.ts';
 // comes to each host right after that group. The leader then says what its own is.
 
 /** What a group asks for beside its rows, when it is time. */
-export const askCheck = ({ checks, layout }: EtcdContext, generation: number): readonly Operation[] =>
+export const askCheck = ({ checks, layout }: EtcdContext, generation: number): readonly EtcdOperation[] =>
   checks.due ? [{ put: { key: layout.check, value: pack({ generation, digest: '' }) } }] : [];
 
 /** The group that asked is on this host's disk: its digest is taken now, and told when it is known. */

@@ -2,21 +2,21 @@ import type { Etcd } from '../../drivers/etcd.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Log as Journal } from '../../std/log.ts';
 import type { Replica } from '../../store/replica.ts';
-import type { Layout } from './layout.ts';
+import type { LogLayout } from './layout.ts';
 import type { EtcdLogLimits } from './limits.ts';
 import type { Coordinator } from './records.ts';
 
 /** What the parts of the engine have in common. */
 export interface EtcdContext {
   readonly etcd: Etcd;
-  readonly layout: Layout;
+  readonly layout: LogLayout;
   readonly replica: Replica;
   readonly clock: Clock;
   readonly journal: Journal;
   readonly limits: EtcdLogLimits;
   readonly self: Coordinator;
   /** Where in the log the replica is, as this process knows. */
-  readonly place: Place;
+  readonly place: LogPlace;
   readonly checks: Checks;
 }
 
@@ -24,7 +24,7 @@ export interface EtcdContext {
  * The replica is in line with the log up to `generation`, which is of `revision`; undefined: it must be read
  * anew.
  */
-export interface Place {
+export interface LogPlace {
   at: { readonly revision: number; readonly generation: number } | undefined;
 }
 

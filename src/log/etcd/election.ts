@@ -3,7 +3,7 @@ import { Fault } from '../../std/fault.ts';
 import type { Leadership } from '../../store/log.ts';
 import { begin } from './beginning.ts';
 import type { EtcdContext } from './context.ts';
-import { type Format, formatNumber, unpackCoordinator, unpackFormat, unpackNext } from './records.ts';
+import { formatNumber, type LogFormat, unpackCoordinator, unpackFormat, unpackNext } from './records.ts';
 import { tail } from './tail.ts';
 import { stand, type Tenure, wait } from './tenure.ts';
 import { tryCluster } from './trial.ts';
@@ -101,7 +101,7 @@ interface State {
   wake: () => void;
   examined: boolean;
   /** What the log says of itself; undefined: it has not begun. */
-  format: Format | undefined;
+  format: LogFormat | undefined;
 }
 
 interface Round {
@@ -146,7 +146,7 @@ const examine = async ({ context, options, state }: Round): Promise<void> => {
   if (refused !== undefined) throw waitsFor(refused);
   if (!state.examined) await tryCluster(etcd, layout, limits.callMs * 10);
   const [kv] = kvs;
-  const format: Format | undefined = kv && unpackFormat(kv.value);
+  const format: LogFormat | undefined = kv && unpackFormat(kv.value);
   if (format === undefined && !options.mayBegin()) {
     throw waitsFor(
       'The etcd cluster has no log of this pool: give the endpoints of the one that has, or let the ' +

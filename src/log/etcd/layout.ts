@@ -10,7 +10,7 @@ import type { KeyRange } from '../../drivers/etcd.ts';
  *   /xenact/<pool>/check            the digest of all rows at a generation
  *   /xenact/<pool>/trial            never written: what is asked to try the cluster
  */
-export interface Layout {
+export interface LogLayout {
   readonly all: KeyRange;
   readonly rows: KeyRange;
   readonly format: Uint8Array;
@@ -29,7 +29,7 @@ const bytes = (text: string): Uint8Array => Buffer.from(text);
 /** The first key after all that begin with `prefix`, which ends with a slash. */
 const after = (prefix: string): Uint8Array => bytes(`${prefix.slice(0, -1)}0`);
 
-export const layoutOf = (pool: string): Layout => {
+export const layoutOf = (pool: string): LogLayout => {
   if (!/^[\w-]{1,64}$/.test(pool)) throw new RangeError(`${JSON.stringify(pool)} is no name of a pool`);
   const all = `/xenact/${pool}/`;
   const rows = `${all}o/`;

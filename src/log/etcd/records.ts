@@ -21,7 +21,7 @@ export interface Coordinator {
 }
 
 /** What is under `fmt`. */
-export interface Format {
+export interface LogFormat {
   readonly format: number;
   /** Epochs of the pool are above this one, which it had when its log began. */
   readonly epochBase: number;
@@ -92,7 +92,7 @@ export const unpackCoordinator = (bytes: Uint8Array): Coordinator => {
   return { host: host as Ref<'host'>, incarnation };
 };
 
-export const unpackFormat = (bytes: Uint8Array): Format => {
+export const unpackFormat = (bytes: Uint8Array): LogFormat => {
   const { format, epochBase, clusterId } = unpack(bytes, 'fmt');
   if (!isCount(format) || !isCount(epochBase) || !isText(clusterId)) throw new NotOurs('fmt');
   return { format, epochBase, clusterId };

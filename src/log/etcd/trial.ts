@@ -1,6 +1,6 @@
 import { compareResult, compareTarget, type Etcd, EtcdFailure } from '../../drivers/etcd.ts';
 import { Fault } from '../../std/fault.ts';
-import type { Layout } from './layout.ts';
+import type { LogLayout } from './layout.ts';
 import { operationsMax, requestBytesMax } from './limits.ts';
 
 const refusal = (text: string): Fault => new Fault('INTERNAL_ERROR', [text]);
@@ -12,7 +12,7 @@ const flags = `--max-txn-ops ${operationsMax} --max-request-bytes ${requestBytes
  * refused, or no fence holds, and what is too large must not come up with a commit. Nothing is written either
  * way.
  */
-export const tryCluster = async (etcd: Etcd, { trial }: Layout, timeoutMs: number): Promise<void> => {
+export const tryCluster = async (etcd: Etcd, { trial }: LogLayout, timeoutMs: number): Promise<void> => {
   const isThere = {
     key: trial,
     result: compareResult.greater,

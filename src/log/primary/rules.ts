@@ -7,7 +7,7 @@ import type { Answer } from './asking.ts';
 // When a host may lead without an order that is insisted upon. Pure: what a host knows goes in, why it may
 // not comes out.
 
-export interface Known {
+export interface Knowledge {
   readonly host: Ref<'host'>;
   readonly position: Position;
   /** All whose word counts. */
@@ -17,7 +17,7 @@ export interface Known {
 
 /** Why a host that has everything, as far as it knows, may not lead yet; undefined: it may. */
 export const objectionTo = (
-  { position, awaited, answers, host }: Known,
+  { position, awaited, answers, host }: Knowledge,
   nameOf: (host: Ref<'host'>) => string,
 ): string | undefined => {
   const missing = awaited.filter((one) => !answers.some((answer) => answer.host === one));

@@ -2,7 +2,7 @@ import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { NetworkFailure } from '../../drivers/network.ts';
 import { DecodeFailure } from '../../std/decode-failure.ts';
 import { struct, type Value } from '../../std/value.ts';
-import { type Rpc, type RpcOptions, RpcRefusal } from '../rpc.ts';
+import { type Rpc, type RpcClientOptions, RpcRefusal } from '../rpc.ts';
 import { xenopsErrorOf } from './tasks.ts';
 
 /** One call of the xenopsd interface and the reading of its answer. Rejects with `XenopsError`. */
@@ -11,7 +11,7 @@ export type XenopsCall = <T>(
   debugInfo: string,
   args: Readonly<Record<string, Value | undefined>>,
   read: (value: Value) => T,
-  options?: RpcOptions,
+  options?: RpcClientOptions,
 ) => Promise<T>;
 
 export const xenopsCall =

@@ -3,9 +3,9 @@ import {
   compareResult,
   compareTarget,
   EtcdFailure,
+  type EtcdOperation,
   type KeyRange,
   type KeyValue,
-  type Operation,
   type OperationAnswer,
   type RangeAnswer,
   type RangeRequest,
@@ -148,7 +148,7 @@ const perform = (
     remove(range: KeyRange): number;
   },
   range: (request: RangeRequest, now?: number) => Omit<RangeAnswer, 'header'>,
-  operation: Operation,
+  operation: EtcdOperation,
   now: number,
 ): OperationAnswer => {
   if ('range' in operation) return { range: range(operation.range, now) };

@@ -1,6 +1,6 @@
 import {
-  type CallOptions,
   type Etcd,
+  type EtcdCallOptions,
   EtcdFailure,
   type Header,
   OutcomeUnknown,
@@ -11,7 +11,7 @@ import type { Clock } from '../../std/clock.ts';
 import type { Life } from '../life.ts';
 import type { SeededRandom } from '../random.ts';
 import { type History, historyOf } from './history.ts';
-import { type Feed, feedWatch } from './watching.ts';
+import { type EtcdFeed, feedWatch } from './watching.ts';
 
 /** A cluster of etcd as one value, with the troubles that a real one has. */
 export interface MemoryEtcd {
@@ -54,7 +54,7 @@ interface Cluster extends MemoryEtcdOptions {
   /** What was asked while there was no quorum. */
   readonly held: (() => void)[];
   readonly cuts: Set<string>;
-  readonly feeds: Map<string, Set<Feed>>;
+  readonly feeds: Map<string, Set<EtcdFeed>>;
   readonly dropped: Set<number>;
   hasQuorum: boolean;
   lost: number;
@@ -73,7 +73,7 @@ export const memoryEtcd = (options: MemoryEtcdOptions): MemoryEtcd => {
     ...{ hasQuorum: true, lost: 0, stalledUntilMs: 0, leasesGiven: 0n },
   };
   const clusterId = options.clusterId ?? 1n;
-  const feedsOf = (name: string): readonly Feed[] => [...(cluster.feeds.get(name) ?? [])];
+  const feedsOf = (name: string): readonly EtcdFeed[] => [...(cluster.feeds.get(name) ?? [])];
   return {
     clusterId,
     history,
@@ -137,7 +137,7 @@ const travel = ({ random, travelMs: [least, most] = [0, 1] }: Cluster): number =
 interface Asked {
   readonly changes: boolean;
   readonly life: Life;
-  readonly options: CallOptions | undefined;
+  readonly options: EtcdCallOptions | undefined;
 }
 
 const callMs = 2_000;
@@ -190,11 +190,11 @@ const ask = <T>(cluster: Cluster, { changes, life, options }: Asked, run: () => 
 const clientOf = (cluster: Cluster, clusterId: bigint, life: Life): Etcd => {
   const { history } = cluster;
   const head = (): Header => ({ clusterId, memberId: membersId, revision: history.revision, raftTerm: 1 });
-  const read = <T>(options: CallOptions | undefined, run: () => T) =>
+  const read = <T>(options: EtcdCallOptions | undefined, run: () => T) =>
     ask(cluster, { changes: false, life, options }, run);
-  const change = <T>(options: CallOptions | undefined, run: () => T) =>
+  const change = <T>(options: EtcdCallOptions | undefined, run: () => T) =>
     ask(cluster, { changes: true, life, options }, run);
-  const feeds = cluster.feeds.get(life.name) ?? new Set<Feed>();
+  const feeds = cluster.feeds.get(life.name) ?? new Set<EtcdFeed>();
   cluster.feeds.set(life.name, feeds);
   return {
     endpoints: ['memory:1'],

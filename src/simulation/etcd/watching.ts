@@ -3,7 +3,7 @@ import type { Life } from '../life.ts';
 import type { History } from './history.ts';
 
 /** One watch, on its way from the cluster to a process. */
-export interface Feed {
+export interface EtcdFeed {
   /** It says nothing any more, not even that it ended. */
   silent: boolean;
   /** There may be something new. */
@@ -25,7 +25,7 @@ export interface FeedOptions {
   readonly isDropped: (revision: number) => boolean;
 }
 
-export const feedWatch = (options: FeedOptions): Feed => {
+export const feedWatch = (options: FeedOptions): EtcdFeed => {
   const { history, life, request, events, reachable, travelMs, isDropped } = options;
   let next = request.fromRevision;
   let busy = false;
@@ -64,7 +64,7 @@ export const feedWatch = (options: FeedOptions): Feed => {
       else void give().then(done);
     });
   };
-  const feed: Feed = {
+  const feed: EtcdFeed = {
     silent: false,
     wake,
     fail,

@@ -5,7 +5,7 @@ import { lifeOf } from '../life.ts';
 import type { Answered } from './load.ts';
 import { divergedFolder } from './process.ts';
 import type { Watchers } from './watchers.ts';
-import type { Host, World } from './world.ts';
+import type { World, WorldHost } from './world.ts';
 
 /** A rule that was broken. */
 export class Broken extends Error {
@@ -84,7 +84,7 @@ export const unrest = (world: World, told: Answered): string | undefined => {
   return stuck(store.tables) ?? unequal(world, leader) ?? untrue(world, leader);
 };
 
-const stuck = (tables: NonNullable<Host['process']>['store']['tables']): string | undefined => {
+const stuck = (tables: NonNullable<WorldHost['process']>['store']['tables']): string | undefined => {
   for (const [cls, { schema, entries }] of tables) {
     if (!schema.fieldNames.includes('current_operations')) continue;
     for (const { ref, committed } of entries.values()) {
@@ -96,7 +96,7 @@ const stuck = (tables: NonNullable<Host['process']>['store']['tables']): string 
   return undefined;
 };
 
-const unequal = (world: World, leader: Host): string | undefined => {
+const unequal = (world: World, leader: WorldHost): string | undefined => {
   for (const host of world.hosts) {
     const text = host === leader ? undefined : difference(leader, host);
     if (text !== undefined) return text;
@@ -104,7 +104,7 @@ const unequal = (world: World, leader: Host): string | undefined => {
   return undefined;
 };
 
-const difference = (one: Host, two: Host): string | undefined => {
+const difference = (one: WorldHost, two: WorldHost): string | undefined => {
   const [a, b] = [one.process?.store, two.process?.store];
   if (a === undefined || b === undefined) return 'a host is down';
   if (a.generation !== b.generation)
@@ -130,7 +130,7 @@ const difference = (one: Host, two: Host): string | undefined => {
 };
 
 /** Rows say of VMs what is so. */
-const untrue = (world: World, leader: Host): string | undefined => {
+const untrue = (world: World, leader: WorldHost): string | undefined => {
   const view = leader.process?.store.committed;
   for (const { ref, uuid } of world.past.vms) {
     const row = view?.get('VM', ref);
@@ -145,7 +145,7 @@ const untrue = (world: World, leader: Host): string | undefined => {
 };
 
 /** What hosts had answered and the pool lacks, as they keep it for their operators. */
-export interface SetAside {
+export interface KeptAside {
   /** Keys in `other_config` of a VM, in each of the rows that were kept of it. */
   readonly configs: ReadonlyMap<string, readonly ReadonlySet<string>[]>;
   /** References of all rows that were kept. */
@@ -153,7 +153,7 @@ export interface SetAside {
 }
 
 /** Of all hosts, once nothing runs any more. */
-export const setAsideOf = async (world: World): Promise<SetAside> => {
+export const setAsideOf = async (world: World): Promise<KeptAside> => {
   const configs = new Map<string, ReadonlySet<string>[]>();
   const refs = new Set<string>();
   for (const { machine } of world.hosts) {
@@ -178,7 +178,7 @@ const lost = 'no acknowledged write is lost';
  * At the end: nothing that a client was told, or shown, is missing. What an order cost that was insisted upon
  * must be where the host that had answered it has set it aside.
  */
-export const checkEnd = (world: World, told: Answered, { configs, refs }: SetAside): void => {
+export const checkEnd = (world: World, told: Answered, { configs, refs }: KeptAside): void => {
   const isExcused = (vm: string, key: string, present: boolean): boolean =>
     world.forced && (configs.get(vm) ?? []).some((keys) => keys.has(key) === present);
   for (const host of world.hosts) {

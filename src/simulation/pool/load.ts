@@ -3,7 +3,7 @@ import { Fault } from '../../std/fault.ts';
 import type { SeededRandom } from '../random.ts';
 import type { Load } from './options.ts';
 import type { PastVm } from './past.ts';
-import type { Host, World } from './world.ts';
+import type { World, WorldHost } from './world.ts';
 
 /** What clients were told, to be held against what is there in the end. */
 export interface Answered {
@@ -84,7 +84,7 @@ const pause = ({ world, random }: Client): Promise<void> => {
   });
 };
 
-export const anyReady = (world: World, random: SeededRandom): Host | undefined => {
+export const anyReady = (world: World, random: SeededRandom): WorldHost | undefined => {
   const ready = world.hosts.filter((host) => host.ready);
   return ready.length === 0 ? undefined : random.pick(ready);
 };
@@ -102,7 +102,7 @@ export const weighted = <K extends string>(random: SeededRandom, weights: Readon
 };
 
 /** A call whose end may never be heard: when its host ends, or after a long time. */
-export const ask = (world: World, host: Host, run: () => Promise<any>): Promise<Outcome> =>
+export const ask = (world: World, host: WorldHost, run: () => Promise<any>): Promise<Outcome> =>
   new Promise((resolve) => {
     const { process } = host;
     if (process === undefined) return resolve({ fault: 'CONNECTION_REFUSED' });
@@ -125,7 +125,7 @@ export const ask = (world: World, host: Host, run: () => Promise<any>): Promise<
     );
   });
 
-const call = async (client: Client, host: Host, method: string, ...args: readonly unknown[]) => {
+const call = async (client: Client, host: WorldHost, method: string, ...args: readonly unknown[]) => {
   const { world, told, name } = client;
   const { process } = host;
   client.calls += 1;
@@ -161,13 +161,13 @@ const expectFrom = (client: Client, expected: Expected): void => {
 };
 
 /** What a client has done it sees at the host where it did it. */
-const look = (client: Client, host: Host, { vm, key, present }: Expected): void => {
+const look = (client: Client, host: WorldHost, { vm, key, present }: Expected): void => {
   const config = host.process?.store?.committed.get('VM', vm)?.other_config;
   if (config === undefined || config.has(key) === present) return;
   client.told.seen ??= `${client.name} wrote ${key} at ${host.name} and does not read it there`;
 };
 
-const loads: Readonly<Record<Load, (client: Client, host: Host) => Promise<unknown>>> = {
+const loads: Readonly<Record<Load, (client: Client, host: WorldHost) => Promise<unknown>>> = {
   append: async (client, host) => {
     const { ref: vm } = anyVm(client);
     const key = `${client.name}-${client.calls}`;

@@ -1,7 +1,7 @@
 import type { SeededRandom } from '../random.ts';
 import { anyReady, ask, weighted } from './load.ts';
 import type { Trouble } from './options.ts';
-import type { Host, World } from './world.ts';
+import type { World, WorldHost } from './world.ts';
 
 /** Makes trouble until its time is over, and then mends everything. */
 export const startTroubles = (world: World): { readonly over: () => boolean } => {
@@ -54,16 +54,16 @@ const lasts = ({ world, random }: Making, then: () => void): void => {
   world.clock.after(least + random.fraction() * (most - least), then);
 };
 
-const leaders = ({ hosts }: World): readonly Host[] =>
+const leaders = ({ hosts }: World): readonly WorldHost[] =>
   hosts.filter(({ process }) => process?.pool?.duty.kind === 'leads');
 
-const crash = (making: Making, host: Host | undefined): void => {
+const crash = (making: Making, host: WorldHost | undefined): void => {
   if (host?.process === undefined) return;
   making.world.kill(host);
   lasts(making, () => making.world.start(host));
 };
 
-const cutOff = (making: Making, host: Host | undefined): void => {
+const cutOff = (making: Making, host: WorldHost | undefined): void => {
   if (host === undefined) return;
   const { world } = making;
   const others = world.hosts.filter((one) => one !== host);
@@ -76,7 +76,7 @@ const cutOff = (making: Making, host: Host | undefined): void => {
   });
 };
 
-const anyHost = ({ world, random }: Making): Host => random.pick(world.hosts);
+const anyHost = ({ world, random }: Making): WorldHost => random.pick(world.hosts);
 
 const between = (making: Making, ways: 1 | 2): void => {
   const { world, random } = making;
@@ -89,7 +89,7 @@ const between = (making: Making, ways: 1 | 2): void => {
   });
 };
 
-const operate = ({ world }: Making, host: Host, method: string, ...args: readonly unknown[]): void => {
+const operate = ({ world }: Making, host: WorldHost, method: string, ...args: readonly unknown[]): void => {
   const { process } = host;
   if (process === undefined) return;
   world.trace.note(world.clock.monotonicMs(), 'operator asks', host.name, method, args.map(String).join(' '));
@@ -172,7 +172,7 @@ const refuseWrites = (making: Making, why: 'broken' | 'full'): void => {
   lasts(making, () => durable.refuseWrites(undefined));
 };
 
-const stop = (making: Making, host: Host | undefined): void => {
+const stop = (making: Making, host: WorldHost | undefined): void => {
   if (host?.process === undefined) return;
   const { world, random } = making;
   world.stop(host, random.fraction() * world.options.lastsMs[1]);

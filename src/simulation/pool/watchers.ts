@@ -7,7 +7,7 @@ import type { Store } from '../../store/store.ts';
 import type { SeededRandom } from '../random.ts';
 import { anyReady } from './load.ts';
 import { catalog } from './past.ts';
-import type { Host, World } from './world.ts';
+import type { World, WorldHost } from './world.ts';
 
 /** Clients that hear what changes, wherever a host lets them, and believe nothing else. */
 export interface Watchers {
@@ -46,7 +46,7 @@ export const startWatchers = (world: World): Watchers => {
 /** Listens at one host until that ends, or something makes it go to another. */
 const watch = (
   world: World,
-  host: Host,
+  host: WorldHost,
   watcher: Watcher,
   found: { violation: string | undefined; batches: number },
   moveOn: () => void,
@@ -99,7 +99,7 @@ const watch = (
 /** Takes in what was told, and holds it against the rows of the host at that moment. */
 const told = (
   { name, known, position }: Watcher,
-  host: Host,
+  host: WorldHost,
   store: Store,
   events: readonly RowEvent[],
   generation: number,

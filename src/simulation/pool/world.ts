@@ -18,7 +18,7 @@ import { diskBytes, type Past, pastOf } from './past.ts';
 import { type Process, type Sabotage, startProcess, stateFile, stateFolder } from './process.ts';
 
 /** A machine and what runs on it now. */
-export interface Host {
+export interface WorldHost {
   readonly machine: SimulatedMachine;
   readonly name: string;
   readonly ref: Ref<'host'>;
@@ -51,17 +51,17 @@ export interface World {
   /** What really runs on the machines. */
   readonly truth: Truth;
   readonly past: Past;
-  readonly hosts: readonly Host[];
+  readonly hosts: readonly WorldHost[];
   /** Starts the program; should its start fail it is tried again. */
-  start(host: Host): void;
+  start(host: WorldHost): void;
   /** Ends the process at once, as a signal that nobody can catch does. */
-  kill(host: Host): void;
+  kill(host: WorldHost): void;
   /** Ends it in order, as a signal that can be caught does, and starts it again after a while. */
-  stop(host: Host, downMs: number): void;
-  powerOff(host: Host): void;
-  powerOn(host: Host): void;
+  stop(host: WorldHost, downMs: number): void;
+  powerOff(host: WorldHost): void;
+  powerOn(host: WorldHost): void;
   /** Told by whoever watches all processes as they come. */
-  onProcess(run: (host: Host, process: Process) => void): void;
+  onProcess(run: (host: WorldHost, process: Process) => void): void;
   /** An operator has insisted that a host lead, so what others had answered may be set aside. */
   forced: boolean;
   /** What went wrong that nobody may ever see, such as a bug that was logged. */
@@ -95,9 +95,9 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
   const network = memoryNetwork({ random: random.split('network') });
   const volumes = volumesOf(past, random.split('volumes'));
   const bugs: string[] = [];
-  const watchers: ((host: Host, process: Process) => void)[] = [];
+  const watchers: ((host: WorldHost, process: Process) => void)[] = [];
   const loop = loopOf({ clock, turns });
-  const hosts: Host[] = [];
+  const hosts: WorldHost[] = [];
   for (const [index, one] of past.hosts.entries()) {
     const machine = openMachine({
       ...{ past: one, clock, random, network, volumes, takes: options },
@@ -122,7 +122,7 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     });
   }
 
-  const start = (host: Host): void => {
+  const start = (host: WorldHost): void => {
     if (host.power === 'off' || host.process !== undefined) return;
     host.runs += 1;
     const { boots } = host;
@@ -164,7 +164,7 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
       },
     );
   };
-  const kill = (host: Host): void => {
+  const kill = (host: WorldHost): void => {
     const { process } = host;
     if (process === undefined) return;
     trace.note(clock.monotonicMs(), host.name, 'ends');

@@ -2,27 +2,27 @@ import { type VmState, XenopsError } from '../../drivers/hypervisor/hypervisor.t
 import { StorageError } from '../../drivers/storage/storage.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { GuestReports } from '../guest-reports.ts';
-import type { Guest } from '../guest-state.ts';
+import type { SimulatedGuest } from '../guest-state.ts';
 import type { GuestDisks } from '../volumes.ts';
 
 /** How guests of one host come to life and end: at once, and told to whoever watches. */
 export interface GuestPower {
   /** Leaves it paused. Throws what storage refuses, and then nothing of it stays. */
-  begin(guest: Guest): void;
-  end(guest: Guest, power: 'Halted' | 'Suspended'): void;
-  restart(guest: Guest): void;
-  become(guest: Guest, power: 'Running' | 'Paused'): void;
+  begin(guest: SimulatedGuest): void;
+  end(guest: SimulatedGuest, power: 'Halted' | 'Suspended'): void;
+  restart(guest: SimulatedGuest): void;
+  become(guest: SimulatedGuest, power: 'Running' | 'Paused'): void;
   /** Goes on here with a guest that ran elsewhere. */
-  takeOver(guest: Guest): void;
-  openDisks(guest: Guest): void;
-  closeDisks(guest: Guest): void;
-  announce(guest: Guest): void;
+  takeOver(guest: SimulatedGuest): void;
+  openDisks(guest: SimulatedGuest): void;
+  closeDisks(guest: SimulatedGuest): void;
+  announce(guest: SimulatedGuest): void;
 }
 
 export const live: readonly VmState['power_state'][] = ['Running', 'Paused'];
 
 /** What a disk is held by. */
-export const datapathOf = ({ domid }: Guest, device: string): string => `vbd/${domid}/${device}`;
+export const datapathOf = ({ domid }: SimulatedGuest, device: string): string => `vbd/${domid}/${device}`;
 
 export const storageError = (error: unknown): unknown =>
   error instanceof StorageError
@@ -37,15 +37,15 @@ export const guestPower = (given: {
   const { clock, disks, reports } = given;
   let domids = 0;
 
-  const announce = ({ metadata: { vm }, vbds, vifs }: Guest): void => {
+  const announce = ({ metadata: { vm }, vbds, vifs }: SimulatedGuest): void => {
     for (const device of vbds.keys()) reports.announce(['Vbd', [vm.id, device]]);
     for (const device of vifs.keys()) reports.announce(['Vif', [vm.id, device]]);
     reports.announce(['Vm', vm.id]);
   };
-  const closeDisks = (guest: Guest): void => {
+  const closeDisks = (guest: SimulatedGuest): void => {
     for (const device of guest.vbds.keys()) disks.release(datapathOf(guest, device));
   };
-  const openDisks = (guest: Guest): void => {
+  const openDisks = (guest: SimulatedGuest): void => {
     try {
       for (const [device, { backend, mode }] of guest.vbds) {
         if (backend !== undefined) disks.hold(backend, datapathOf(guest, device), mode === 'ReadWrite');
@@ -55,16 +55,16 @@ export const guestPower = (given: {
       throw storageError(error);
     }
   };
-  const arrive = (guest: Guest): void => {
+  const arrive = (guest: SimulatedGuest): void => {
     domids += 1;
     guest.domid = domids;
     openDisks(guest);
   };
-  const become = (guest: Guest, power: 'Running' | 'Paused'): void => {
+  const become = (guest: SimulatedGuest, power: 'Running' | 'Paused'): void => {
     guest.power = power;
     announce(guest);
   };
-  const begin = (guest: Guest): void => {
+  const begin = (guest: SimulatedGuest): void => {
     arrive(guest);
     const { vm } = guest.metadata;
     Object.assign(guest, { memory: vm.memory_dynamic_max, vcpus: vm.vcpus });
@@ -72,7 +72,7 @@ export const guestPower = (given: {
     for (const device of [...guest.vbds.keys(), ...guest.vifs.keys()]) guest.plugged.add(device);
     become(guest, 'Paused');
   };
-  const end = (guest: Guest, power: 'Halted' | 'Suspended'): void => {
+  const end = (guest: SimulatedGuest, power: 'Halted' | 'Suspended'): void => {
     closeDisks(guest);
     guest.plugged.clear();
     guest.power = power;

@@ -14,7 +14,7 @@ import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import { struct } from '../../std/value.ts';
 import { type GuestReports, guestReports } from '../guest-reports.ts';
-import { addressesOf, devicesOf, type Guest, isLive, newGuest, stateOf } from '../guest-state.ts';
+import { addressesOf, devicesOf, isLive, newGuest, type SimulatedGuest, stateOf } from '../guest-state.ts';
 import type { GuestDisks } from '../volumes.ts';
 import { datapathOf, type GuestPower, guestPower, live, storageError } from './guest-power.ts';
 
@@ -47,7 +47,7 @@ export interface GuestsOptions {
 /** What one hypervisor does for another. */
 export interface GuestsPeer {
   /** Takes a guest over as it is; throws what keeps it from coming. */
-  take(guest: Guest): void;
+  take(guest: SimulatedGuest): void;
 }
 
 export const guestsMax = 10_000;
@@ -56,11 +56,15 @@ const SUSPENDED = '{"suspended":true}';
 
 /** The table of guests, and what every operation does with it first. */
 interface Table {
-  readonly guests: Map<string, Guest>;
+  readonly guests: Map<string, SimulatedGuest>;
   readonly assertOn: () => void;
-  readonly find: (vm: string) => Guest;
+  readonly find: (vm: string) => SimulatedGuest;
   /** Lets an operation's time pass; the VM is in one of the states before and after. */
-  readonly operate: (vm: string, states: readonly Guest['power'][], work: XenopsWork) => Promise<Guest>;
+  readonly operate: (
+    vm: string,
+    states: readonly SimulatedGuest['power'][],
+    work: XenopsWork,
+  ) => Promise<SimulatedGuest>;
 }
 
 export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => {
@@ -97,7 +101,7 @@ export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => 
 
     take: (moved) => {
       assertOn();
-      const guest: Guest = { ...moved };
+      const guest: SimulatedGuest = { ...moved };
       power.takeOver(guest);
       guests.set(guest.metadata.vm.id, guest);
     },
@@ -122,15 +126,15 @@ export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => 
   };
 };
 
-const demand = (guest: Guest, states: readonly Guest['power'][]): void => {
+const demand = (guest: SimulatedGuest, states: readonly SimulatedGuest['power'][]): void => {
   if (!states.includes(guest.power)) {
     throw new XenopsError('Bad_power_state', [guest.power, states[0] ?? 'Running']);
   }
 };
 
 const tableOf = ({ takeTime }: GuestsOptions, assertOn: () => void): Table => {
-  const guests = new Map<string, Guest>();
-  const find = (vm: string): Guest => {
+  const guests = new Map<string, SimulatedGuest>();
+  const find = (vm: string): SimulatedGuest => {
     assertOn();
     const guest = guests.get(vm);
     if (guest === undefined) throw new XenopsError('Does_not_exist', ['VM', vm]);
@@ -210,7 +214,11 @@ const powerMethods = (
   },
 ): Pick<Hypervisor, PowerMethods> => {
   const { guests, find, operate, power, reports } = given;
-  const change = async (id: string, work: XenopsWork, make: (guest: Guest) => void): Promise<void> => {
+  const change = async (
+    id: string,
+    work: XenopsWork,
+    make: (guest: SimulatedGuest) => void,
+  ): Promise<void> => {
     const guest = await operate(id, live, work);
     make(guest);
     power.announce(guest);
@@ -285,7 +293,12 @@ const deviceMethods = (
   given: Table & { readonly disks: GuestDisks; readonly reports: GuestReports },
 ): Pick<Hypervisor, DeviceMethods> => {
   const { find, disks, reports, operate } = given;
-  const hold = (guest: Guest, device: string, disk: XenopsDisk | undefined, writable: boolean): void => {
+  const hold = (
+    guest: SimulatedGuest,
+    device: string,
+    disk: XenopsDisk | undefined,
+    writable: boolean,
+  ): void => {
     try {
       if (disk !== undefined) disks.hold(disk, datapathOf(guest, device), writable);
     } catch (error) {
@@ -296,7 +309,7 @@ const deviceMethods = (
     const guest = find(vm);
     return { active: guest.plugged.has(device), plugged: guest.plugged.has(device) };
   };
-  const vbdOf = (guest: Guest, [vm, device]: DeviceId) => {
+  const vbdOf = (guest: SimulatedGuest, [vm, device]: DeviceId) => {
     const vbd = guest.vbds.get(device);
     if (vbd === undefined) throw new XenopsError('Does_not_exist', ['VBD', `${vm}.${device}`]);
     return vbd;

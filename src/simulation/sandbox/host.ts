@@ -13,7 +13,7 @@ import { type Life, lifeOf } from '../life.ts';
 import type { SharedPlaces } from '../shared-places.ts';
 import type { HostVolumes, Volumes } from '../volumes.ts';
 import { type Guests, type GuestsPeer, simulatedGuests } from './guests.ts';
-import type { PoolHost } from './rows.ts';
+import type { SandboxHost } from './rows.ts';
 
 /** What all hosts of a simulated pool have in common. */
 export interface HostWorld {
@@ -52,7 +52,7 @@ export interface RunningHost extends Assembled {
 /** The URL of a host's hypervisor, for others of the same pool. */
 export const urlOf = (host: Ref<'host'>): string => `sim:${host}`;
 
-export const runningHost = (world: HostWorld, host: PoolHost): RunningHost => {
+export const runningHost = (world: HostWorld, host: SandboxHost): RunningHost => {
   const { catalog, shared, log, random } = world;
   const life = lifeOf(host.name, world.clock);
   const store = storeOf(world.store, life);

@@ -4,7 +4,7 @@ import { Fault } from '../../std/fault.ts';
 import type { Replica } from '../../store/replica.ts';
 import type { Store } from '../../store/store.ts';
 import type { RunningHost } from './host.ts';
-import type { PoolHost } from './rows.ts';
+import type { SandboxHost } from './rows.ts';
 
 /**
  * What the hosts of a simulated pool do now. They share one store, so there is one place in its log and no
@@ -14,14 +14,14 @@ export const sandboxInspector = (given: {
   readonly clock: Clock;
   readonly store: Store;
   readonly replica: Replica;
-  readonly hosts: readonly PoolHost[];
+  readonly hosts: readonly SandboxHost[];
   readonly running: ReadonlyMap<string, RunningHost>;
 }): Inspector => {
   const { clock, store, replica, hosts, running } = given;
-  const [first] = hosts as readonly [PoolHost];
+  const [first] = hosts as readonly [SandboxHost];
   const known = new WeakMap<RunningHost, OwnInspector>();
   /** Undefined for a host that is off. */
-  const ownOf = ({ name, ref }: PoolHost): OwnInspector | undefined => {
+  const ownOf = ({ name, ref }: SandboxHost): OwnInspector | undefined => {
     const host = running.get(name);
     if (host === undefined) return undefined;
     const role = ref === first.ref ? ('coordinator' as const) : ('member' as const);

@@ -18,7 +18,7 @@ export interface PoolSize {
   readonly srs: number;
 }
 
-export interface PoolHost extends SimulatedMachine {
+export interface SandboxHost extends SimulatedMachine {
   readonly ref: Ref<'host'>;
 }
 
@@ -41,14 +41,14 @@ const rowsOfOneCommit = 500;
 const localEvery = 10;
 
 /** A pool whose hosts are there, and that can be filled. */
-export interface Started {
-  readonly hosts: readonly PoolHost[];
+export interface StartedRows {
+  readonly hosts: readonly SandboxHost[];
   /** Makes repositories and VMs, and the disks that they speak of. */
   fill(): Promise<void>;
 }
 
 /** The rows of a pool of this size. All follow from the seed. */
-export const startPool = async (given: StartPool): Promise<Started> => {
+export const startPool = async (given: StartPool): Promise<StartedRows> => {
   const { store, random, clock, size } = given;
   const plans = planVms(random.split('plans'), size.vms);
   const guestBytes = plans.reduce((sum, { memory }) => sum + memory, 0n);
@@ -107,7 +107,7 @@ const createHosts = async (
   { store, clock, random, name, address, version }: StartPool,
   machines: readonly SimulatedMachine[],
   newRow: NewRow,
-): Promise<readonly PoolHost[]> => {
+): Promise<readonly SandboxHost[]> => {
   const [first, ...others] = machines as readonly [SimulatedMachine, ...SimulatedMachine[]];
   const options = { store, clock, random: random.split('pool'), name, version };
   const { host } = await bootstrap({ ...options, facts: first.facts, address });
@@ -134,12 +134,12 @@ interface Repository {
 const createRepositories = (
   tx: Tx,
   { size, volumes }: StartPool,
-  hosts: readonly PoolHost[],
+  hosts: readonly SandboxHost[],
   newRow: NewRow,
 ): Repositories => {
   const create = (
     fields: Partial<RecordNamed<'SR'>> & { readonly type: string; readonly name_label: string },
-    on: readonly PoolHost[],
+    on: readonly SandboxHost[],
   ): Repository => {
     const { ref, uuid } = newRow('SR');
     const totalBytes = fields.physical_size ?? 0n;
@@ -201,7 +201,7 @@ const templateOf = ({ latest }: Store): Partial<RecordNamed<'VM'>> => {
 
 interface Around extends StartPool {
   readonly repositories: Repositories;
-  readonly hosts: readonly PoolHost[];
+  readonly hosts: readonly SandboxHost[];
   readonly networks: readonly Ref<'network'>[];
   readonly template: Partial<RecordNamed<'VM'>>;
   readonly newRow: NewRow;

@@ -24,7 +24,7 @@ import { simulatedVolumes } from '../volumes.ts';
 import type { GuestAct } from './guests.ts';
 import { type HostWorld, type RunningHost, runningHost, urlOf } from './host.ts';
 import { sandboxInspector } from './inspection.ts';
-import { type PoolHost, type PoolSize, startPool } from './rows.ts';
+import { type PoolSize, type SandboxHost, startPool } from './rows.ts';
 import { type Troubles, troubled, troublesOf } from './trouble.ts';
 import type { Known, Outage } from './trouble-file.ts';
 
@@ -51,7 +51,7 @@ export interface Sandbox {
   readonly store: Store;
   /** The host that serves clients. */
   readonly coordinator: RunningHost;
-  readonly hosts: readonly PoolHost[];
+  readonly hosts: readonly SandboxHost[];
   /** Throws HOST_OFFLINE for a host that is off. */
   runningAt(host: Ref<'host'>): RunningHost;
   readonly troubles: Troubles;
@@ -84,7 +84,7 @@ export interface Sandbox {
 /** What a pool's power is switched with. */
 interface Running {
   readonly world: HostWorld;
-  readonly hosts: readonly PoolHost[];
+  readonly hosts: readonly SandboxHost[];
   readonly running: Map<string, RunningHost>;
   readonly silentMs: number;
 }
@@ -113,7 +113,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
   const volumes = simulatedVolumes(random.split('volumes'));
   const { hosts, fill } = await startPool({ ...options, store, random, volumes });
   for (const { ref, name } of hosts) names.set(ref, name);
-  const [first] = hosts as readonly [PoolHost];
+  const [first] = hosts as readonly [SandboxHost];
   const runningAt = (ref: Ref<'host'>): RunningHost => {
     const host = running.get(names.get(ref) ?? '');
     if (host === undefined) throw new Fault('HOST_OFFLINE', [ref]);
@@ -172,7 +172,7 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
 const powerOf = ({ world, hosts, running, silentMs: waitMs }: Running) => {
   const { store, clock, log } = world;
   const timers = new Set<() => void>();
-  const find = (name: string): PoolHost | undefined => hosts.find((host) => host.name === name);
+  const find = (name: string): SandboxHost | undefined => hosts.find((host) => host.name === name);
   const later = (delayMs: number, run: () => void): void => {
     const cancel = clock.after(delayMs, () => {
       timers.delete(cancel);
@@ -180,12 +180,12 @@ const powerOf = ({ world, hosts, running, silentMs: waitMs }: Running) => {
     });
     timers.add(cancel);
   };
-  const boot = (host: PoolHost): RunningHost => {
+  const boot = (host: SandboxHost): RunningHost => {
     const booted = runningHost(world, host);
     running.set(host.name, booted);
     return booted;
   };
-  const declare = async ({ ref }: PoolHost): Promise<void> => {
+  const declare = async ({ ref }: SandboxHost): Promise<void> => {
     await store.commit((tx) => {
       const { metrics } = tx.require('host', ref);
       tx.patch('host_metrics', metrics, { live: false, last_updated: dateTimeOf(clock.now()) });

@@ -12,7 +12,7 @@ import { takeTurn } from '../queues.ts';
 import { failureOf, type Work } from '../tasks.ts';
 import { goneGuest, liveGuest, newArrival, type VmEntry } from '../vm-entries.ts';
 import { answerFailed, answerLoaded, memoryPieces } from './memory-stream.ts';
-import type { Outcome } from './peer.ts';
+import type { MigrationOutcome } from './peer.ts';
 
 /** Guests on their way to here at once; one more is refused. */
 const ARRIVING_MAX = 100;
@@ -145,7 +145,12 @@ export const dismiss = async (core: Core, entry: VmEntry, debugInfo: string): Pr
 /**
  * The source has let go of the guest. From the token's note on it is ours; a rejection says that it is not.
  */
-export const commit = (core: Core, vm: string, token: string, debugInfo: string): Promise<Outcome> => {
+export const commit = (
+  core: Core,
+  vm: string,
+  token: string,
+  debugInfo: string,
+): Promise<MigrationOutcome> => {
   core.handovers.check(token);
   return takeTurn(core.queues, vm, undefined, async () => {
     if (core.handovers.has(token)) return 'committed';
@@ -183,7 +188,12 @@ const takeIn = async (core: Core, entry: VmEntry, guest: VmEntry['guest']): Prom
 };
 
 /** Ends a migration to here, unless it was handed over. Tokens that nobody knows were not. */
-export const abandon = (core: Core, vm: string, token: string, debugInfo: string): Promise<Outcome> => {
+export const abandon = (
+  core: Core,
+  vm: string,
+  token: string,
+  debugInfo: string,
+): Promise<MigrationOutcome> => {
   core.handovers.check(token);
   if (!core.handovers.has(token)) arrivingWith(core, vm, token)?.cut?.abort(lost('the source gave up'));
   return takeTurn(core.queues, vm, undefined, async () => {

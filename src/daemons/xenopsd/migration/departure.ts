@@ -21,7 +21,7 @@ import { dealWithExit } from '../lifecycle.ts';
 import { failureOf, type Work } from '../tasks.ts';
 import { type Departing, metadataOfEntry, migratingNote, type VmEntry } from '../vm-entries.ts';
 import { answerOn, memoryWriter } from './memory-stream.ts';
-import { type Outcome, type Peer, peerAt } from './peer.ts';
+import { type MigrationOutcome, type MigrationPeer, peerAt } from './peer.ts';
 
 export interface Journey {
   readonly url: string;
@@ -64,7 +64,7 @@ export const migrate = async (core: Core, entry: VmEntry, journey: Journey, work
 };
 
 interface Trip {
-  readonly peer: Peer;
+  readonly peer: MigrationPeer;
   readonly token: string;
   readonly journey: Journey;
 }
@@ -131,7 +131,7 @@ const travelling = (entry: VmEntry, { vdiMap, vifMap }: Journey, token: string) 
 const sendMemory = async (
   core: Core,
   entry: VmEntry,
-  peer: Peer,
+  peer: MigrationPeer,
   token: string,
   work: Work,
   onStopped: () => void,
@@ -165,7 +165,7 @@ const sendMemory = async (
 };
 
 /** The destination decides. What it refuses comes back; when it cannot be asked, the guest stands still. */
-const handOver = async (core: Core, entry: VmEntry, peer: Peer, work: Work): Promise<void> => {
+const handOver = async (core: Core, entry: VmEntry, peer: MigrationPeer, work: Work): Promise<void> => {
   const { token = '' } = entry.departing ?? {};
   let failure: unknown = new XenopsError('Internal_error', ['the destination gave the migration up']);
   const outcome = await peer.commit(entry.id, token, work.debugInfo).catch((error: unknown) => {
@@ -203,7 +203,12 @@ const standStill = (core: Core, entry: VmEntry): void => {
   announceVm(core, entry);
 };
 
-const removeLeft = async (core: Core, entry: VmEntry, peer: Peer, debugInfo: string): Promise<void> => {
+const removeLeft = async (
+  core: Core,
+  entry: VmEntry,
+  peer: MigrationPeer,
+  debugInfo: string,
+): Promise<void> => {
   const { token = '' } = entry.departing ?? {};
   await core.backend.destroy(entry.id);
   await releaseAll(core, entry, debugInfo);
@@ -246,12 +251,12 @@ export const resolveDoubt = async (
   core: Core,
   entry: VmEntry,
   debugInfo: string,
-  other?: Peer,
+  other?: MigrationPeer,
 ): Promise<'here' | 'gone'> => {
   const { departing } = entry;
   if (departing === undefined) return 'here';
   const peer = other ?? peerAt(core.network, departing.url);
-  const outcome: Outcome = departing.asked
+  const outcome: MigrationOutcome = departing.asked
     ? await peer.abandon(entry.id, departing.token, debugInfo)
     : 'abandoned';
   if (outcome === 'committed') {

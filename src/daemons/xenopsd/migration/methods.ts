@@ -6,7 +6,7 @@ import { bridgeOf } from '../../../rpc/xenops/devices.ts';
 import { mapOf } from '../../../rpc/xenops/values.ts';
 import { boolOf, member, optionalMember, stringOf, structOf } from '../../../std/reader.ts';
 import type { Struct } from '../../../std/value.ts';
-import type { Core, Method } from '../core.ts';
+import type { Core, DaemonMethod } from '../core.ts';
 import { abandon, begin, commit, receiveMemory } from './arrival.ts';
 import type { Journey } from './departure.ts';
 import { readMemoryPath } from './peer.ts';
@@ -24,7 +24,7 @@ export const journeyOf = (args: Struct): Journey => {
   };
 };
 
-export const migrationMethods = (core: Core): Readonly<Record<string, Method>> => {
+export const migrationMethods = (core: Core): Readonly<Record<string, DaemonMethod>> => {
   const idOf = (args: Struct): string => stringOf(member(args, 'id'), 'id');
   const tokenOf = (args: Struct): string => stringOf(member(args, 'token'), 'token');
   return {

@@ -8,18 +8,18 @@ import { stringOf } from '../../../std/reader.ts';
 import type { Value } from '../../../std/value.ts';
 
 /** Whose the guest is now, for good. */
-export type Outcome = 'committed' | 'abandoned';
+export type MigrationOutcome = 'committed' | 'abandoned';
 
 /** Rejects with `XenopsError`: `Failed_to_contact_remote_service` when the other daemon cannot be asked. */
-export interface Peer {
+export interface MigrationPeer {
   /** Answers the token that the migration is known by. */
   begin(vm: string, debugInfo: string): Promise<string>;
   importMetadata(metadata: string, debugInfo: string): Promise<void>;
   openMemory(vm: string, token: string): Promise<Duplex>;
   /** Hands the guest over. A rejection leaves open what became of it: `abandon` tells. */
-  commit(vm: string, token: string, debugInfo: string): Promise<Outcome>;
+  commit(vm: string, token: string, debugInfo: string): Promise<MigrationOutcome>;
   /** Takes the guest back, unless it was handed over. */
-  abandon(vm: string, token: string, debugInfo: string): Promise<Outcome>;
+  abandon(vm: string, token: string, debugInfo: string): Promise<MigrationOutcome>;
   /** Nobody will ask about this migration again. */
   forget(vm: string, token: string, debugInfo: string): Promise<void>;
 }
@@ -55,10 +55,10 @@ export const readMemoryPath = (path: string): { readonly vm: string; readonly to
   return read.vm && read.token ? { vm: read.vm, token: read.token } : undefined;
 };
 
-export const peerAt = (network: Network, url: string): Peer => {
+export const peerAt = (network: Network, url: string): MigrationPeer => {
   const { socketPath, path } = placeOf(url);
   const ask = xenopsCall(xmlRpc(network, { socketPath }, path));
-  const outcome = (value: Value): Outcome =>
+  const outcome = (value: Value): MigrationOutcome =>
     stringOf(value, 'the outcome') === 'committed' ? 'committed' : 'abandoned';
   return {
     begin: (id, dbg) => ask('Migration.begin', dbg, { id }, stringOf, { timeoutMs: CALL_MS_MAX }),

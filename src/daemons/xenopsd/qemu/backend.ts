@@ -13,7 +13,7 @@ import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts'
 import { groupOfGuests } from './guest-users.ts';
 import { changeMedium, lockVif, moveVif, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
 import { launch } from './launch.ts';
-import { describe, type Host, type LiveGuest, note, release, removeRemains } from './live.ts';
+import { describe, note, type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
 import { MEMORY_MIB_MIN, VCPUS_MAX } from './machine.ts';
 import { arrive, receive, send } from './migrate.ts';
 import { recoverGuests } from './recover.ts';
@@ -55,9 +55,9 @@ const guestFeatures: ReadonlyMap<string, string> = new Map([
 
 export const qemuBackend = (options: QemuOptions): Backend => {
   checkStateFolder(options.state);
-  const guests = new Map<string, LiveGuest>();
+  const guests = new Map<string, QemuGuest>();
   let report: Report = () => {};
-  const host: Host = {
+  const host: QemuHost = {
     ...options,
     releaseMsMax: options.releaseMsMax ?? RELEASE_MS_MAX,
     diskFolders: options.diskFolders ?? [],
@@ -69,12 +69,12 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     onEnd: (vm, what) => report(vm, what),
   };
 
-  const guestOf = (vm: string): LiveGuest => {
+  const guestOf = (vm: string): QemuGuest => {
     const guest = guests.get(vm);
     if (!guest) throw new Error(`guest ${vm} does not run`);
     return guest;
   };
-  const adopt = (guest: LiveGuest): LiveGuest => {
+  const adopt = (guest: QemuGuest): QemuGuest => {
     guests.set(guest.record.vm, guest);
     return guest;
   };
@@ -175,7 +175,7 @@ const capabilitiesOf = async (disk: Disk): ReturnType<Backend['capabilities']> =
   sharedPositions: false,
 });
 
-const quit = async (host: Host, guest: LiveGuest): Promise<void> => {
+const quit = async (host: QemuHost, guest: QemuGuest): Promise<void> => {
   const { pid, name } = guest.record;
   guest.link.hush();
   try {

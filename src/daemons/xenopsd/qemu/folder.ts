@@ -9,7 +9,7 @@ import type { Allowed } from '../../../std/allowed.ts';
 import { type Clock, sleep } from '../../../std/clock.ts';
 import { jsonIn, membersOf } from '../../../std/reader.ts';
 import type { Device, Flavour } from './devices.ts';
-import type { FileSet, Lent } from './guest-users.ts';
+import type { FileSet, LentUser } from './guest-users.ts';
 
 /** Everything that a guest's folder may hold. */
 export const fileNames = {
@@ -61,7 +61,7 @@ export interface GuestRecord {
   /** Files that it was started with and holds still. */
   readonly sets?: readonly FileSet[];
   /** Files that were made its user's, and are to be taken back. */
-  readonly lent?: readonly Lent[];
+  readonly lent?: readonly LentUser[];
 }
 
 export interface Folder {

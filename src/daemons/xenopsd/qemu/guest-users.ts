@@ -117,7 +117,7 @@ export const reachedBy =
   };
 
 /** A file that was made a guest's, under the node that it was made so for, and whose it was. */
-export interface Lent extends Owner {
+export interface LentUser extends Owner {
   readonly node: string;
   readonly path: string;
   readonly mode: number;
@@ -128,7 +128,7 @@ export const lending = async (
   disk: Disk,
   node: string,
   given: GuestDisk & DiskImage,
-): Promise<readonly Lent[]> => {
+): Promise<readonly LentUser[]> => {
   for (const path of filesOf(given)) if (!(await disk.exists(path))) throw missing(path);
   return isWritable(given) ? [{ node, path: given.path, ...(await disk.ownerOf(given.path)) }] : [];
 };
@@ -154,7 +154,7 @@ export const lendDisk = async (disk: Disk, user: Owner, given: GuestDisk & DiskI
 };
 
 /** A file that is gone needs nothing taken back. */
-export const takeBack = async (disk: Disk, lent: readonly Lent[]): Promise<void> => {
+export const takeBack = async (disk: Disk, lent: readonly LentUser[]): Promise<void> => {
   for (const { path, uid, gid, mode } of lent) {
     if (await disk.exists(path)) await disk.give(path, { uid, gid }, mode);
   }

@@ -21,7 +21,7 @@ import {
   vifDevice,
 } from './devices.ts';
 import { lendDisk, lending, reachedBy, takeBack } from './guest-users.ts';
-import { type Host, type LiveGuest, note } from './live.ts';
+import { note, type QemuGuest, type QemuHost } from './live.ts';
 import { byKey } from './machine.ts';
 import { nextEvent, type Qmp, QmpFailure } from './qmp.ts';
 import {
@@ -38,7 +38,7 @@ import {
 /** How long a guest may take to give a device up that is going to be taken from it otherwise. */
 const FORCED_RELEASE_MS_MAX = 500;
 
-export const plugVbd = async (host: Host, guest: LiveGuest, disk: GuestDisk): Promise<void> => {
+export const plugVbd = async (host: QemuHost, guest: QemuGuest, disk: GuestDisk): Promise<void> => {
   const { vbd, path } = disk;
   if (path === undefined && vbd.ty !== 'CDROM') throw new Error(`disk ${vbd.id[1]} has no storage`);
   const device = vbdDevice(vbd);
@@ -61,8 +61,8 @@ export const plugVbd = async (host: Host, guest: LiveGuest, disk: GuestDisk): Pr
 };
 
 export const unplugVbd = async (
-  host: Host,
-  guest: LiveGuest,
+  host: QemuHost,
+  guest: QemuGuest,
   id: DeviceId,
   force: boolean,
 ): Promise<void> => {
@@ -82,7 +82,7 @@ export const unplugVbd = async (
 };
 
 /** The bus of disks beyond those that sit on PCI comes with the first of them, and stays. */
-const addController = async (host: Host, guest: LiveGuest): Promise<void> => {
+const addController = async (host: QemuHost, guest: QemuGuest): Promise<void> => {
   if (guest.record.devices.some(({ id }) => id === controller.id)) return;
   await register(host, guest, controller);
   try {
@@ -94,12 +94,12 @@ const addController = async (host: Host, guest: LiveGuest): Promise<void> => {
 };
 
 /** A guest that an earlier version started has no bridge. */
-const assertBus = (guest: LiveGuest, { bus, key }: Device): void => {
+const assertBus = (guest: QemuGuest, { bus, key }: Device): void => {
   if (bus !== 'bridge' || guest.record.devices.some(({ id }) => id === bridge.id)) return;
   throw notSupported('VIF.device', key, 'the guest has this position only from its next start on');
 };
 
-export const plugVif = async (host: Host, guest: LiveGuest, vif: Vif): Promise<void> => {
+export const plugVif = async (host: QemuHost, guest: QemuGuest, vif: Vif): Promise<void> => {
   const device = vifDevice(vif);
   assertBus(guest, device);
   const qmp = guest.link.qmp();
@@ -126,21 +126,26 @@ export const plugVif = async (host: Host, guest: LiveGuest, vif: Vif): Promise<v
 };
 
 /** What the guest sees of its cable; a card that may send from some addresses only is not enforced here. */
-export const lockVif = async ({ disk }: Host, guest: LiveGuest, vif: Vif): Promise<void> => {
+export const lockVif = async ({ disk }: QemuHost, guest: QemuGuest, vif: Vif): Promise<void> => {
   const device = byKey(guest.record.devices, 'vif', vif.id[1]);
   await assertLockable(disk, device, vif);
   await guest.link.qmp().execute('set_link', said({ name: device.id, up: hasLink(vif) }));
 };
 
 /** Its TAP device goes to another bridge; one that reaches nothing stays where it is. */
-export const moveVif = async (host: Host, guest: LiveGuest, vif: Vif, bridgeName: string): Promise<void> => {
+export const moveVif = async (
+  host: QemuHost,
+  guest: QemuGuest,
+  vif: Vif,
+  bridgeName: string,
+): Promise<void> => {
   const { domid } = guest.record;
   await moveTap(host, tapName(domid, vif), bridgeName);
 };
 
 export const unplugVif = async (
-  host: Host,
-  guest: LiveGuest,
+  host: QemuHost,
+  guest: QemuGuest,
   id: DeviceId,
   force: boolean,
 ): Promise<void> => {
@@ -154,8 +159,8 @@ export const unplugVif = async (
 
 /** Gives the emulator a disk that it was not started with. */
 const addNode = async (
-  host: Host,
-  guest: LiveGuest,
+  host: QemuHost,
+  guest: QemuGuest,
   node: NodeName,
   disk: GuestDisk & { readonly path: string },
 ): Promise<void> => {
@@ -169,7 +174,7 @@ const addNode = async (
 };
 
 /** A file that the emulator inherited stays open, whatever becomes of the disk, until this. */
-const closeInherited = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
+const closeInherited = async (host: QemuHost, guest: QemuGuest, device: Device): Promise<void> => {
   const { sets = [] } = guest.record;
   const own = sets.filter(({ key }) => key === device.key);
   if (own.length === 0) return;
@@ -181,8 +186,8 @@ const closeInherited = async (host: Host, guest: LiveGuest, device: Device): Pro
 
 /** Puts a medium into a CD drive or takes it out. A new medium is opened before the old one leaves. */
 export const changeMedium = async (
-  host: Host,
-  guest: LiveGuest,
+  host: QemuHost,
+  guest: QemuGuest,
   id: DeviceId,
   disk: GuestDisk | undefined,
 ): Promise<void> => {
@@ -217,7 +222,7 @@ const mediumOf = async (qmp: Qmp, drive: Device): Promise<Allowed | undefined> =
 };
 
 /** Notes the device before it exists, so that a daemon that dies in between can still unplug it. */
-const register = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
+const register = async (host: QemuHost, guest: QemuGuest, device: Device): Promise<void> => {
   const there = guest.record.devices.find((one) => one.id === device.id);
   if (there && !there.isDead) {
     const setting = device.kind === 'vif' ? 'VIF.device' : 'VBD.userdevice';
@@ -230,10 +235,10 @@ const register = async (host: Host, guest: LiveGuest, device: Device): Promise<v
   await note(host, guest, { devices: [...guest.record.devices, device] });
 };
 
-const forget = (host: Host, guest: LiveGuest, device: Device): Promise<void> =>
+const forget = (host: QemuHost, guest: QemuGuest, device: Device): Promise<void> =>
   note(host, guest, { devices: guest.record.devices.filter((one) => one.id !== device.id) });
 
-const markDead = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
+const markDead = async (host: QemuHost, guest: QemuGuest, device: Device): Promise<void> => {
   host.log.warn(
     { vm: guest.record.vm, device: device.key },
     'the device was taken from a guest that still uses it',
@@ -243,7 +248,7 @@ const markDead = async (host: Host, guest: LiveGuest, device: Device): Promise<v
 };
 
 /** Asks the guest to give the device up; true once it has, now or since it was asked before. */
-const isReleased = async (host: Host, qmp: Qmp, device: Device, force: boolean): Promise<boolean> => {
+const isReleased = async (host: QemuHost, qmp: Qmp, device: Device, force: boolean): Promise<boolean> => {
   const waitMs = force ? FORCED_RELEASE_MS_MAX : host.releaseMsMax;
   const deleted = nextEvent(
     qmp,
@@ -265,7 +270,7 @@ const isReleased = async (host: Host, qmp: Qmp, device: Device, force: boolean):
   }
 };
 
-const refused = (host: Host, device: Device): Error =>
+const refused = (host: QemuHost, device: Device): Error =>
   notReleased(
     device.kind === 'vif' ? 'VIF' : 'VBD',
     device.key,
@@ -273,7 +278,7 @@ const refused = (host: Host, device: Device): Error =>
   );
 
 /** Removes what stood behind a device that is gone. */
-const discard = async (host: Host, guest: LiveGuest, device: Device): Promise<void> => {
+const discard = async (host: QemuHost, guest: QemuGuest, device: Device): Promise<void> => {
   await dropBackend(guest.link.qmp(), device);
   if (device.kind !== 'vif') await closeInherited(host, guest, device);
   const { user, domid, lent = [] } = guest.record;

@@ -22,15 +22,15 @@ import {
 } from './folder.ts';
 import { type Handed, handDisks, openFolder, sealFolder, userOf } from './guest-users.ts';
 import { linkTo } from './link.ts';
-import { type Host, type LiveGuest, release, removeRemains } from './live.ts';
+import { type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
 import {
   bootsFromNetwork,
-  type CommandLine,
   commandLine,
   devicesOf,
   directBoot,
   flavourOf,
   memoryMib,
+  type QemuCommandLine,
 } from './machine.ts';
 import { connectTap, hasLink, makeTap, wireFor } from './wiring.ts';
 
@@ -40,12 +40,12 @@ const COMPLAINT_MAX = 4096;
 
 /** Starts the emulator of a guest, paused. A saved one brings its emulator and where its devices are. */
 export const launch = async (
-  host: Host,
+  host: QemuHost,
   spec: GuestSpec,
   work: BackendWork,
   emulator: Emulator,
   saved?: readonly Device[],
-): Promise<LiveGuest> => {
+): Promise<QemuGuest> => {
   const folder = folderOf(host.state, spec.vm.id);
   await checkFree(host, folder);
   const { machine, firmware } = await plan(host, spec, emulator, saved);
@@ -60,17 +60,17 @@ export const launch = async (
 };
 
 /** Two emulators for one guest would both write to its disks. */
-const checkFree = async (host: Host, folder: Folder): Promise<void> => {
+const checkFree = async (host: QemuHost, folder: Folder): Promise<void> => {
   const record = await readRecord(host.disk, folder);
   if (record?.pid === undefined) return;
   const pid = await emulatorPid(host.disk, record);
   if (pid !== undefined) throw new Error(`guest ${record.vm} runs already, as process ${pid}`);
 };
 
-type Planned = CommandLine & { readonly handed: Handed | undefined };
+type Planned = QemuCommandLine & { readonly handed: Handed | undefined };
 
 const plan = async (
-  host: Host,
+  host: QemuHost,
   spec: GuestSpec,
   emulator: Emulator,
   saved: readonly Device[] | undefined,
@@ -118,12 +118,12 @@ const sameDevices = (spec: GuestSpec, saved: readonly Device[]): readonly Device
 };
 
 const make = async (
-  host: Host,
+  host: QemuHost,
   folder: Folder,
   machine: Planned,
   firmware: Firmware | undefined,
   work: BackendWork,
-): Promise<LiveGuest> => {
+): Promise<QemuGuest> => {
   const { disk, processes } = host;
   const { spec, emulator } = machine;
   const unborn = recordOf(machine);
@@ -168,9 +168,9 @@ const make = async (
 
 /** Everything in the folder that the emulator opens becomes its own, and the folder until it is sealed. */
 const handFolder = async (
-  { disk, processes }: Host,
+  { disk, processes }: QemuHost,
   folder: Folder,
-  { wires }: CommandLine,
+  { wires }: QemuCommandLine,
   user: Owner,
 ): Promise<void> => {
   for (const name of ['variables', 'kernel', 'ramdisk'] as const) {
@@ -203,7 +203,7 @@ const recordOf = ({ spec, name, emulator, devices, flavour, nowMs, handed }: Pla
 
 /** The emulator makes its socket some time after it was started, or says on its log why not. */
 const untilAnswering = async (
-  { disk, clock }: Host,
+  { disk, clock }: QemuHost,
   folder: Folder,
   { pid, name }: { pid: number; name: string },
   connect: () => Promise<void>,
@@ -223,7 +223,7 @@ const untilAnswering = async (
 };
 
 /** Why an emulator that ended before its guest ran did so. */
-export const lastWords = async ({ disk }: Pick<Host, 'disk'>, folder: Folder): Promise<Error> => {
+export const lastWords = async ({ disk }: Pick<QemuHost, 'disk'>, folder: Folder): Promise<Error> => {
   const said = (await tailOf(disk, folder.file('log'), COMPLAINT_MAX)).toString('utf8').trim();
   return new Error(`the emulator ended: ${said === '' ? 'it did not say why' : said}`);
 };
@@ -233,7 +233,7 @@ export const lastWords = async ({ disk }: Pick<Host, 'disk'>, folder: Folder): P
  * checked.
  */
 const copyBootFiles = async (
-  { disk, kernels }: Host,
+  { disk, kernels }: QemuHost,
   folder: Folder,
   { vm }: GuestSpec,
   firmware: Firmware | undefined,

@@ -13,7 +13,7 @@ import { connectQmp, eventsIn, type Qmp, type QmpEvent, QmpFailure } from './qmp
 /** How a guest ended without being told to. */
 export type Ending = 'poweroff' | 'reboot' | 'crash';
 
-export interface Link {
+export interface QmpLink {
   /** One attempt. Rejects when the emulator does not answer, or when another one does. */
   connect(): Promise<void>;
   /** Attempts until it is connected or the emulator is gone. */
@@ -31,7 +31,7 @@ export interface Link {
 const QMP_LOG_BYTES_MAX = 1024 * 1024;
 const RETRY_MS = 1_000;
 
-export interface LinkOptions {
+export interface QmpLinkOptions {
   readonly disk: Disk;
   readonly network: Network;
   readonly clock: Clock;
@@ -42,7 +42,7 @@ export interface LinkOptions {
   readonly onEnd: (what: Ending) => void;
 }
 
-export const linkTo = (options: LinkOptions): Link => {
+export const linkTo = (options: QmpLinkOptions): QmpLink => {
   const { disk, network, clock, log, folder, pid, name } = options;
   let qmp: Qmp | undefined;
   let ended: Ending | undefined;

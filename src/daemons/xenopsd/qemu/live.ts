@@ -19,11 +19,11 @@ import {
   writeRecord,
 } from './folder.ts';
 import { takeBack } from './guest-users.ts';
-import type { Ending, Link } from './link.ts';
+import type { Ending, QmpLink } from './link.ts';
 import { removeTaps } from './wiring.ts';
 
 /** What the machine offers to the backend. */
-export interface Host {
+export interface QemuHost {
   readonly state: string;
   readonly disk: Disk;
   readonly processes: Processes;
@@ -40,17 +40,17 @@ export interface Host {
   readonly onEnd: (vm: string, what: Ending) => void;
 }
 
-export interface LiveGuest {
+export interface QemuGuest {
   readonly folder: Folder;
   record: GuestRecord & { readonly pid: number };
-  readonly link: Link;
+  readonly link: QmpLink;
   readonly console: SerialConsole | undefined;
 }
 
 /** Changes what is known of a guest, on disk first. */
 export const note = async (
-  host: Host,
-  guest: LiveGuest,
+  host: QemuHost,
+  guest: QemuGuest,
   changes: Partial<Pick<GuestRecord, 'wanted' | 'lastMedium' | 'devices' | 'lent' | 'sets'>>,
 ): Promise<void> => {
   const record = { ...guest.record, ...changes };
@@ -60,7 +60,7 @@ export const note = async (
 
 const MIB = 1024n * 1024n;
 
-export const describe = ({ record, folder }: LiveGuest, state: Guest['state']): Guest => {
+export const describe = ({ record, folder }: QemuGuest, state: Guest['state']): Guest => {
   const plugged = record.devices.filter((device) => !device.isDead && !isBus(device));
   const keys = (isVif: boolean): string[] =>
     plugged.filter((device) => (device.kind === 'vif') === isVif).map((device) => device.key);
@@ -80,13 +80,13 @@ export const describe = ({ record, folder }: LiveGuest, state: Guest['state']): 
 };
 
 /** Lets go of a guest without touching it. */
-export const release = async (guest: LiveGuest): Promise<void> => {
+export const release = async (guest: QemuGuest): Promise<void> => {
   guest.link.close();
   await guest.console?.close();
 };
 
 /** Ends what is left of a guest, whatever state it was left in, and forgets it. */
-export const removeRemains = async (host: Host, folder: Folder): Promise<void> => {
+export const removeRemains = async (host: QemuHost, folder: Folder): Promise<void> => {
   const { disk, processes, clock } = host;
   const record = await readRecord(disk, folder);
   const pid = record && (await emulatorPid(disk, record));

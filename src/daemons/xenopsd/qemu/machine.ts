@@ -24,14 +24,14 @@ import {
 import type { Emulator, Firmware } from './emulator.ts';
 import { fileNames } from './folder.ts';
 import type { Handed } from './guest-users.ts';
-import type { Wire } from './wiring.ts';
+import type { QmpWire } from './wiring.ts';
 
 const MIB = 1024n * 1024n;
 export const VCPUS_MAX = 255;
 /** Its firmware does not start with less. */
 export const MEMORY_MIB_MIN = 4n;
 
-export interface CommandLine {
+export interface QemuCommandLine {
   readonly spec: GuestSpec;
   /** What the process is called, and known again by. */
   readonly name: Allowed;
@@ -39,7 +39,7 @@ export interface CommandLine {
   readonly firmware: Firmware | undefined;
   readonly devices: readonly Device[];
   /** One for each network interface, in the order of the specification. */
-  readonly wires: readonly Wire[];
+  readonly wires: readonly QmpWire[];
   readonly flavour: Flavour;
   /** Wait to be told where memory comes from. */
   readonly isIncoming: boolean;
@@ -82,7 +82,7 @@ export const memoryMib = (vm: Vm): bigint => {
   return mib;
 };
 
-export const commandLine = (machine: CommandLine): readonly Argument[] => [
+export const commandLine = (machine: QemuCommandLine): readonly Argument[] => [
   ...fixed('-name'),
   alone(machine.name),
   ...fixed('-nodefaults', '-no-user-config', '-S'),
@@ -101,7 +101,7 @@ export const commandLine = (machine: CommandLine): readonly Argument[] => [
   ...(machine.isIncoming ? fixed('-incoming', 'defer') : []),
 ];
 
-const base = ({ spec, emulator, nowMs, firmware }: CommandLine): readonly Argument[] => {
+const base = ({ spec, emulator, nowMs, firmware }: QemuCommandLine): readonly Argument[] => {
   const { boot } = spec.vm;
   const hasAcpi = boot.type !== 'HVM' || boot.acpi;
   const acpi = hasAcpi ? option`` : option`,acpi=off`;
@@ -131,7 +131,7 @@ const clockBase = (boot: Vm['boot'], nowMs: number): Argument => {
   return isAllowed('instant', instant) ? inList(instant) : option`utc`;
 };
 
-const processor = ({ spec: { vm }, emulator }: CommandLine): readonly Argument[] => {
+const processor = ({ spec: { vm }, emulator }: QemuCommandLine): readonly Argument[] => {
   const { vcpus, vcpu_max: most } = vm;
   const fits = [vcpus, most].every((count) => Number.isInteger(count) && count >= 1 && count <= VCPUS_MAX);
   if (!fits || vcpus > most) throw notSupported('VCPUs_max', most, `a guest has 1 to ${VCPUS_MAX} VCPUs`);
@@ -194,7 +194,7 @@ const kernel = (vm: Vm): readonly Argument[] => {
 export const directBoot = ({ boot }: Vm) =>
   boot.type !== 'HVM' && boot.kernel.how === 'Direct' ? boot.kernel : undefined;
 
-const firmwareFlash = ({ firmware }: CommandLine): readonly Argument[] => {
+const firmwareFlash = ({ firmware }: QemuCommandLine): readonly Argument[] => {
   if (!firmware) return [];
   const driver = { driver: 'raw' } as const;
   const code = { driver: 'file', filename: firmware.code } as const;
@@ -249,7 +249,7 @@ const display = ({ boot, platformdata }: Vm): readonly Argument[] => {
   ];
 };
 
-const drives = ({ spec, devices, handed }: CommandLine): readonly Argument[] => {
+const drives = ({ spec, devices, handed }: QemuCommandLine): readonly Argument[] => {
   const order = bootIndexes(spec, devices);
   return spec.disks.flatMap((disk) => {
     const device = byKey(devices, 'vbd', disk.vbd.id[1]);
@@ -265,12 +265,12 @@ const drives = ({ spec, devices, handed }: CommandLine): readonly Argument[] => 
   });
 };
 
-const cards = ({ spec, devices, wires, flavour }: CommandLine): readonly Argument[] => {
+const cards = ({ spec, devices, wires, flavour }: QemuCommandLine): readonly Argument[] => {
   const order = bootIndexes(spec, devices);
   return spec.vifs.flatMap((vif, index) => {
     const device = byKey(devices, 'vif', vif.id[1]);
     const card = cardArguments(device, vif, flavour, bootsFromNetwork(spec.vm), order.get(device.id));
-    return [...json('-netdev', (wires[index] as Wire).netdev), ...json('-device', card)];
+    return [...json('-netdev', (wires[index] as QmpWire).netdev), ...json('-device', card)];
   });
 };
 

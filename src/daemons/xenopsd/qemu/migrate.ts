@@ -7,7 +7,7 @@ import { jsonIn, membersOf } from '../../../std/reader.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { stillHeld } from './devices.ts';
 import { END_MS_MAX, waitForEnd } from './folder.ts';
-import { type Host, type LiveGuest, note } from './live.ts';
+import { note, type QemuGuest, type QemuHost } from './live.ts';
 import { type Origin, originOf } from './origin.ts';
 import { QmpFailure } from './qmp.ts';
 import { migrateIn, migrateOut, written } from './transfer.ts';
@@ -20,8 +20,8 @@ const NEWLINE = 0x0a;
 
 /** Leaves the guest stopped and without its disk images. On failure it runs on. */
 export const send = async (
-  host: Host,
-  guest: LiveGuest,
+  host: QemuHost,
+  guest: QemuGuest,
   write: (piece: Uint8Array) => Promise<void>,
   work: BackendWork,
 ): Promise<void> => {
@@ -52,11 +52,11 @@ export const send = async (
 
 /** Leaves the guest complete, stopped, and without its disk images. */
 export const receive = async (
-  host: Host,
+  host: QemuHost,
   spec: GuestSpec,
   pieces: AsyncIterable<Uint8Array>,
   work: BackendWork,
-): Promise<LiveGuest> => {
+): Promise<QemuGuest> => {
   const incoming = pieces[Symbol.asyncIterator]();
   const { origin, rest } = await readOrigin(incoming);
   const feed = async (stream: Duplex): Promise<void> => {
@@ -72,7 +72,7 @@ export const receive = async (
 };
 
 /** Lets a received guest take its disk images and run. Rejects only when it has not run. */
-export const arrive = async (host: Host, guest: LiveGuest): Promise<void> => {
+export const arrive = async (host: QemuHost, guest: QemuGuest): Promise<void> => {
   const qmp = guest.link.qmp();
   await note(host, guest, { wanted: 'running' });
   try {

@@ -5,10 +5,10 @@ import type { Guest } from '../backend.ts';
 import { serveConsole } from './console.ts';
 import { emulatorPid, type Folder, folderAt, type GuestRecord, readRecord } from './folder.ts';
 import { type Ending, endingInLog, linkTo, statusOf } from './link.ts';
-import { type Host, type LiveGuest, removeRemains } from './live.ts';
+import { type QemuGuest, type QemuHost, removeRemains } from './live.ts';
 
 export interface Recovered {
-  readonly guest: LiveGuest;
+  readonly guest: QemuGuest;
   readonly state: Guest['state'];
 }
 
@@ -17,7 +17,7 @@ export interface Recovered {
  * emulator that is gone, or one that holds a guest which has ended and that is answered as paused.
  * Guests that were never finished, or that nobody knows, are removed.
  */
-export const recoverGuests = async (host: Host, known: ReadonlySet<string>): Promise<Recovered[]> => {
+export const recoverGuests = async (host: QemuHost, known: ReadonlySet<string>): Promise<Recovered[]> => {
   await host.disk.makeFolder(host.state, 0o700);
   const names = (await host.disk.list(host.state)).filter(
     ({ kind, name }) => kind === 'folder' && isGuest(name),
@@ -31,7 +31,7 @@ export const recoverGuests = async (host: Host, known: ReadonlySet<string>): Pro
 const isGuest = (name: string): boolean => /^[0-9a-f]{16}$/.test(name);
 
 const recover = async (
-  host: Host,
+  host: QemuHost,
   folder: Folder,
   known: ReadonlySet<string>,
 ): Promise<Recovered | undefined> => {
@@ -52,7 +52,7 @@ const recover = async (
 };
 
 const takeUp = async (
-  host: Host,
+  host: QemuHost,
   folder: Folder,
   record: GuestRecord & { readonly pid: number },
 ): Promise<Recovered> => {
@@ -80,7 +80,7 @@ const GIVE_UP_MS_MAX = 5_000;
 
 /** A guest that was stopped to be suspended or moved, by a daemon that then died, goes on. */
 const resume = async (
-  { clock }: Host,
+  { clock }: QemuHost,
   qmp: ReturnType<ReturnType<typeof linkTo>['qmp']>,
   wanted: GuestRecord['wanted'],
 ): Promise<Guest['state']> => {

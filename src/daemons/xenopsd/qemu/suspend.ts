@@ -1,12 +1,17 @@
 // Suspend and resume: QEMU's own migration, with storage in place of the other host.
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { stillHeld } from './devices.ts';
-import type { Host, LiveGuest } from './live.ts';
+import type { QemuGuest, QemuHost } from './live.ts';
 import { readImage, writeImage } from './memory-image.ts';
 import { migrateIn, migrateOut } from './transfer.ts';
 
 /** Saves the guest and leaves its emulator stopped. On failure the guest goes on as before. */
-export const save = async (host: Host, guest: LiveGuest, path: string, work: BackendWork): Promise<void> => {
+export const save = async (
+  host: QemuHost,
+  guest: QemuGuest,
+  path: string,
+  work: BackendWork,
+): Promise<void> => {
   const qmp = guest.link.qmp();
   const { machine, accelerator, devices } = guest.record;
   const dead = devices.find((device) => device.isDead);
@@ -27,11 +32,11 @@ export const save = async (host: Host, guest: LiveGuest, path: string, work: Bac
 
 /** Starts an emulator with the memory that `save` wrote. */
 export const restore = async (
-  host: Host,
+  host: QemuHost,
   spec: GuestSpec,
   path: string,
   work: BackendWork,
-): Promise<LiveGuest> => {
+): Promise<QemuGuest> => {
   const image = await readImage(host.disk, path);
   try {
     const feed = (stream: Parameters<typeof image.send>[0]) => image.send(stream, work.signal, work.progress);

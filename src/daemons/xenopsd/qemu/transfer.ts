@@ -12,7 +12,7 @@ import type { Emulator } from './emulator.ts';
 import { fileNames, isEmulator, removeFile } from './folder.ts';
 import { sealFolder } from './guest-users.ts';
 import { lastWords, launch } from './launch.ts';
-import { type Host, type LiveGuest, release, removeRemains } from './live.ts';
+import { type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
 import type { Origin } from './origin.ts';
 import type { Qmp } from './qmp.ts';
 
@@ -33,8 +33,8 @@ const capable = (qmp: Qmp, names: readonly Capability[]): Promise<unknown> =>
 
 /** Sends the guest into `copy`. Its emulator is left stopped, or on failure as it was before. */
 export const migrateOut = async (
-  host: Host,
-  guest: LiveGuest,
+  host: QemuHost,
+  guest: QemuGuest,
   qmp: Qmp,
   copy: (stream: Duplex) => Promise<void>,
   work: BackendWork,
@@ -67,8 +67,8 @@ export const migrateOut = async (
 
 /** Takes the one connection that the emulator makes. */
 const listenOnce = async (
-  host: Host,
-  guest: LiveGuest,
+  host: QemuHost,
+  guest: QemuGuest,
   copy: (stream: Duplex) => Promise<void>,
 ): Promise<{ serving: Serving; copied: Promise<void> }> => {
   const on = { socketPath: guest.folder.file('outgoing') };
@@ -84,7 +84,7 @@ const listenOnce = async (
 
 /** Follows a migration, of either direction, to its end. */
 const migrated = async (
-  { clock }: Host,
+  { clock }: QemuHost,
   qmp: Qmp,
   signal: AbortSignal,
   progress: (fraction: number) => void,
@@ -104,7 +104,7 @@ const migrated = async (
 };
 
 /** Waits until the emulator has let go, because before that the guest cannot run. */
-const cancelMigration = async (host: Host, qmp: Qmp): Promise<void> => {
+const cancelMigration = async (host: QemuHost, qmp: Qmp): Promise<void> => {
   await qmp.execute('migrate_cancel');
   const forever = new AbortController().signal;
   await migrated(host, qmp, forever, () => {}).catch(() => {});
@@ -112,13 +112,13 @@ const cancelMigration = async (host: Host, qmp: Qmp): Promise<void> => {
 
 /** Starts an emulator and fills it with what `feed` writes. On failure nothing of it is left. */
 export const migrateIn = async (
-  host: Host,
+  host: QemuHost,
   spec: GuestSpec,
   origin: Origin,
   feed: (stream: Duplex) => Promise<void>,
   work: BackendWork,
   capabilities: readonly Capability[] = [],
-): Promise<LiveGuest> => {
+): Promise<QemuGuest> => {
   const { machine, accelerator, devices } = origin;
   const emulator: Emulator = { ...(await host.emulator()), machine };
   if (accelerator === 'kvm' && emulator.accelerator !== 'kvm') {
@@ -149,7 +149,7 @@ export const migrateIn = async (
 };
 
 /** Whether the emulator is gone, or goes within a moment: its socket closes before its process ends. */
-const endsSoon = async ({ disk, clock }: Host, { record }: LiveGuest): Promise<boolean> => {
+const endsSoon = async ({ disk, clock }: QemuHost, { record }: QemuGuest): Promise<boolean> => {
   for (let waitedMs = 0; await isEmulator(disk, record.pid, record.name); waitedMs += POLL_MS) {
     if (waitedMs >= ENDING_MS_MAX) return false;
     await sleep(clock, POLL_MS);

@@ -8,7 +8,7 @@ import { type Allowed, isAllowed, type Said, said } from '../../../std/allowed.t
 import { notSupported } from '../refusal.ts';
 import { type Device, netdevOf } from './devices.ts';
 
-export interface Wire {
+export interface QmpWire {
   /** As `netdev_add` takes it. */
   readonly netdev: Said;
   /** Set when there is a TAP device to put on a bridge once the emulator has made it. */
@@ -26,7 +26,7 @@ export const wireFor = async (
   vif: Vif,
   domid: number,
   userNetwork: boolean,
-): Promise<Wire> => {
+): Promise<QmpWire> => {
   const id = netdevOf(device);
   const bridge = await bridgeCalled(disk, vif.backend);
   if (bridge === undefined) {
@@ -82,7 +82,7 @@ export const moveTap = async (
 export const makeTap = async (
   disk: Disk,
   processes: Processes,
-  wire: Wire,
+  wire: QmpWire,
   { uid, gid }: Owner,
 ): Promise<void> => {
   if (!wire.tap) return;
@@ -113,7 +113,7 @@ export const removeTaps = async (
 };
 
 /** Puts the emulator's TAP device on its bridge. */
-export const connectTap = async (processes: Processes, wire: Wire): Promise<void> => {
+export const connectTap = async (processes: Processes, wire: QmpWire): Promise<void> => {
   if (!wire.tap) return;
   const { name, bridge, mtu } = wire.tap;
   const args = ['link', 'set', 'dev', name, 'mtu', String(mtu), 'master', bridge, 'up'];

@@ -1,8 +1,8 @@
 import { Client, connectivityState, credentials, Metadata } from '@grpc/grpc-js';
-import { type CallOptions, EtcdFailure } from '../../etcd.ts';
+import { type EtcdCallOptions, EtcdFailure } from '../../etcd.ts';
 import { failureOf } from './failure.ts';
 import type { header } from './messages.ts';
-import { type Decoded, decode, type Encodable, encode, type Message } from './protobuf.ts';
+import { type Decoded, decode, type Encodable, encode, type ProtobufMessage } from './protobuf.ts';
 
 export interface EtcdTls {
   /** In PEM: who may have signed the members' certificates. */
@@ -23,7 +23,7 @@ export interface ConnectOptions {
 }
 
 /** A method of the API: its path, what it takes and gives, and whether it changes anything. */
-export interface Method<Q extends Message, A extends Message> {
+export interface EtcdMethod<Q extends ProtobufMessage, A extends ProtobufMessage> {
   readonly path: string;
   readonly request: Q;
   readonly answer: A;
@@ -38,10 +38,10 @@ export interface Channels {
   /**
    * Rejects with `EtcdFailure`. What changes nothing is asked of each member in turn until the time is up.
    */
-  call<Q extends Message, A extends Message>(
-    method: Method<Q, A>,
+  call<Q extends ProtobufMessage, A extends ProtobufMessage>(
+    method: EtcdMethod<Q, A>,
     request: Encodable<Q>,
-    options?: CallOptions & { readonly endpoint?: string },
+    options?: EtcdCallOptions & { readonly endpoint?: string },
   ): Promise<Decoded<A>>;
   /** The member that calls go to now, for streams. */
   current(): { readonly endpoint: string; readonly client: Client };
@@ -173,9 +173,9 @@ export const openChannels = (options: ConnectOptions): Channels => {
 /** Another member may do better. */
 const rotates: ReadonlySet<string> = new Set(['unavailable', 'unknown', 'denied', 'wrong-cluster']);
 
-type Once = <Q extends Message, A extends Message>(
+type Once = <Q extends ProtobufMessage, A extends ProtobufMessage>(
   endpoint: string,
-  method: Method<Q, A>,
+  method: EtcdMethod<Q, A>,
   request: Encodable<Q>,
   byMs: number,
   signal?: AbortSignal,
@@ -203,9 +203,9 @@ const connected = async (client: Client, endpoint: string, byMs: number): Promis
   }
 };
 
-const send = <Q extends Message, A extends Message>(
+const send = <Q extends ProtobufMessage, A extends ProtobufMessage>(
   client: Client,
-  method: Method<Q, A>,
+  method: EtcdMethod<Q, A>,
   request: Encodable<Q>,
   byMs: number,
   signal?: AbortSignal,

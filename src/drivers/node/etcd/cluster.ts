@@ -1,10 +1,10 @@
 import { type Client, Metadata } from '@grpc/grpc-js';
 import { EtcdFailure } from '../../etcd.ts';
 import type { EtcdAlarm, EtcdCluster, EtcdMember } from '../../etcd-cluster.ts';
-import { type ConnectOptions, type Method, openChannels } from './channels.ts';
+import { type ConnectOptions, type EtcdMethod, openChannels } from './channels.ts';
 import { failureOf } from './failure.ts';
 import * as messages from './messages.ts';
-import { type Decoded, decode, type Message, many, one } from './protobuf.ts';
+import { type Decoded, decode, many, one, type ProtobufMessage } from './protobuf.ts';
 
 const member = {
   id: one(1, 'id'),
@@ -26,12 +26,12 @@ const snapshotResponse = { remainingBytes: one(2, 'int'), piece: one(3, 'bytes')
 const ending = 2;
 const kinds: readonly EtcdAlarm['kind'][] = ['other', 'NOSPACE', 'CORRUPT'];
 
-const method = <Q extends Message, A extends Message>(
+const method = <Q extends ProtobufMessage, A extends ProtobufMessage>(
   path: string,
   request: Q,
   answer: A,
   more: { readonly changes?: true; readonly leaderless?: true } = {},
-): Method<Q, A> => ({ path: `/etcdserverpb.${path}`, request, answer, changes: false, ...more });
+): EtcdMethod<Q, A> => ({ path: `/etcdserverpb.${path}`, request, answer, changes: false, ...more });
 
 const changes = true;
 const leaderless = true;

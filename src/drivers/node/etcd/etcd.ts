@@ -1,16 +1,16 @@
 import { type Etcd, EtcdFailure, type Header, type OperationAnswer, type TxnAnswer } from '../../etcd.ts';
-import { type ConnectOptions, type Method, openChannels } from './channels.ts';
+import { type ConnectOptions, type EtcdMethod, openChannels } from './channels.ts';
 import { keepAlive } from './keep-alive.ts';
 import * as messages from './messages.ts';
-import type { Decoded, Message } from './protobuf.ts';
+import type { Decoded, ProtobufMessage } from './protobuf.ts';
 import { openWatch } from './watch.ts';
 
-const method = <Q extends Message, A extends Message>(
+const method = <Q extends ProtobufMessage, A extends ProtobufMessage>(
   path: string,
   request: Q,
   answer: A,
   changes = false,
-): Method<Q, A> => ({ path: `/etcdserverpb.${path}`, request, answer, changes });
+): EtcdMethod<Q, A> => ({ path: `/etcdserverpb.${path}`, request, answer, changes });
 
 const range = method('KV/Range', messages.rangeRequest, messages.rangeResponse);
 const txn = method('KV/Txn', messages.txnRequest, messages.txnResponse, true);

@@ -1,4 +1,4 @@
-import { type CallOptions, EtcdFailure } from '../../etcd.ts';
+import { type EtcdCallOptions, EtcdFailure } from '../../etcd.ts';
 import { type Channels, timeoutMsDefault, withLeader } from './channels.ts';
 import { failureOf } from './failure.ts';
 import { leaseKeepAliveResponse, leaseRequest } from './messages.ts';
@@ -13,7 +13,7 @@ type Response = Decoded<typeof leaseKeepAliveResponse>;
 export const keepAlive = async (
   channels: Channels,
   id: bigint,
-  options: CallOptions = {},
+  options: EtcdCallOptions = {},
 ): Promise<number> => {
   const { endpoint, client } = channels.current();
   const stream = client.makeBidiStreamRequest(

@@ -13,10 +13,10 @@ type Writer = protobuf.Writer;
 type Scalar = 'int' | 'id' | 'bool' | 'bytes' | 'text';
 interface Field {
   readonly number: number;
-  readonly type: Scalar | Message;
+  readonly type: Scalar | ProtobufMessage;
   readonly many: boolean;
 }
-export interface Message {
+export interface ProtobufMessage {
   readonly [name: string]: Field;
 }
 
@@ -30,7 +30,7 @@ type Plain<T> = T extends 'int'
         ? Uint8Array
         : T extends 'text'
           ? string
-          : T extends Message
+          : T extends ProtobufMessage
             ? Decoded<T>
             : never;
 type PlainField<F> = F extends { type: infer T; many: true }
@@ -41,20 +41,20 @@ type PlainField<F> = F extends { type: infer T; many: true }
       : Plain<T> | undefined
     : never;
 /** Fields that were not sent have their zero; messages are undefined then. */
-export type Decoded<M extends Message> = { readonly [K in keyof M]: PlainField<M[K]> };
+export type Decoded<M extends ProtobufMessage> = { readonly [K in keyof M]: PlainField<M[K]> };
 
-type Given<T> = T extends Scalar ? Plain<T> : T extends Message ? Encodable<T> : never;
+type Given<T> = T extends Scalar ? Plain<T> : T extends ProtobufMessage ? Encodable<T> : never;
 type GivenField<F> = F extends { type: infer T; many: true }
   ? readonly Given<T>[]
   : F extends { type: infer T }
     ? Given<T>
     : never;
 /** What is absent or zero is not sent, except messages. */
-export type Encodable<M extends Message> = { readonly [K in keyof M]?: GivenField<M[K]> | undefined };
+export type Encodable<M extends ProtobufMessage> = { readonly [K in keyof M]?: GivenField<M[K]> | undefined };
 
-export const one = <const T extends Scalar | Message>(number: number, type: T) =>
+export const one = <const T extends Scalar | ProtobufMessage>(number: number, type: T) =>
   ({ number, type, many: false }) as const;
-export const many = <const T extends Scalar | Message>(number: number, type: T) =>
+export const many = <const T extends Scalar | ProtobufMessage>(number: number, type: T) =>
   ({ number, type, many: true }) as const;
 
 const DEPTH_MAX = 16;
@@ -67,7 +67,7 @@ export class NotProtobuf extends Error {
   }
 }
 
-export const encode = <M extends Message>(message: M, value: Encodable<M>): Buffer => {
+export const encode = <M extends ProtobufMessage>(message: M, value: Encodable<M>): Buffer => {
   const writer = Writer.create();
   writeMessage(writer, message, value);
   // On Node the library's writer makes buffers.
@@ -90,7 +90,7 @@ const VARINT = 0;
 const BYTES = 2;
 const GROUP = 3;
 
-const writeMessage = (writer: Writer, message: Message, value: Encodable<Message>): void => {
+const writeMessage = (writer: Writer, message: ProtobufMessage, value: Encodable<ProtobufMessage>): void => {
   for (const name in message) {
     const field = message[name] as Field;
     const { type } = field;
@@ -99,7 +99,7 @@ const writeMessage = (writer: Writer, message: Message, value: Encodable<Message
       if (typeof type === 'string') write[type](writer, item as never);
       else {
         writer.fork();
-        writeMessage(writer, type, item as Encodable<Message>);
+        writeMessage(writer, type, item as Encodable<ProtobufMessage>);
         writer.ldelim();
       }
     }
@@ -122,7 +122,7 @@ const write = {
 };
 
 /** Bytes of the result are parts of the input. Throws `NotProtobuf`. */
-export const decode = <M extends Message>(message: M, bytes: Uint8Array): Decoded<M> => {
+export const decode = <M extends ProtobufMessage>(message: M, bytes: Uint8Array): Decoded<M> => {
   const reader = Reader.create(bytes);
   try {
     return readMessage(reader, reader.len, message, 0) as Decoded<M>;
@@ -133,8 +133,8 @@ export const decode = <M extends Message>(message: M, bytes: Uint8Array): Decode
 
 const zeros: Record<Scalar, unknown> = { int: 0, id: 0n, bool: false, bytes: new Uint8Array(0), text: '' };
 
-const numbered = new WeakMap<Message, ReadonlyMap<number, readonly [string, Field]>>();
-const byNumber = (message: Message): ReadonlyMap<number, readonly [string, Field]> => {
+const numbered = new WeakMap<ProtobufMessage, ReadonlyMap<number, readonly [string, Field]>>();
+const byNumber = (message: ProtobufMessage): ReadonlyMap<number, readonly [string, Field]> => {
   const known = numbered.get(message);
   if (known !== undefined) return known;
   const made = new Map(
@@ -144,7 +144,7 @@ const byNumber = (message: Message): ReadonlyMap<number, readonly [string, Field
   return made;
 };
 
-const empty = (message: Message): Record<string, unknown> => {
+const empty = (message: ProtobufMessage): Record<string, unknown> => {
   const value: Record<string, unknown> = {};
   for (const name in message) {
     const { type, many: list } = message[name] as Field;
@@ -156,7 +156,7 @@ const empty = (message: Message): Record<string, unknown> => {
 const readMessage = (
   reader: Reader,
   end: number,
-  message: Message,
+  message: ProtobufMessage,
   depth: number,
 ): Record<string, unknown> => {
   if (depth > DEPTH_MAX) throw new NotProtobuf('Messages within messages are too deep');
