@@ -63,7 +63,7 @@ export interface MeshOptions {
 }
 
 export const meshOf = (options: MeshOptions): Mesh => {
-  const { log, network, self } = options;
+  const { log, network } = options;
   const limits: MeshLimits = { ...meshLimits, ...options.limits };
   const services = new Map<string, Service>();
   const peers = new Map<string, Peer>();
@@ -125,36 +125,13 @@ export const meshOf = (options: MeshOptions): Mesh => {
     serveStream: (name, handle, { anyEpoch = false } = {}) =>
       register(name, { kind: 'stream', handle, anyEpoch }),
 
-    setPeers: (rows) => {
-      const wanted = new Map(rows.filter(({ host }) => host !== self).map((row) => [row.host, row]));
-      for (const [host, peer] of peers) {
-        if (wanted.has(host)) continue;
-        peers.delete(host);
-        peer.close('It is not in this pool any more');
-      }
-      for (const [host, row] of wanted) {
-        const known = peers.get(host);
-        if (known === undefined) peers.set(host, peerOf(context, row));
-        else known.update(row);
-      }
-    },
+    setPeers: (rows) => setPeers(peers, rows, context),
     peers: () => [...peers.values()].map((peer) => peer.state()),
     onPeer: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    watch: (host, onDown) => {
-      const look = (state: PeerState): void => {
-        if (state.host !== host || state.state === 'up' || !listeners.delete(look)) return;
-        onDown(state.why);
-      };
-      listeners.add(look);
-      if (peers.get(host)?.link() === undefined) {
-        const gone = `It is ${peers.has(host) ? 'not reached' : 'no other host of this pool'}`;
-        queueMicrotask(() => listeners.delete(look) && onDown(peers.get(host)?.state().why ?? gone));
-      }
-      return () => listeners.delete(look);
-    },
+    watch: (host, onDown) => watch({ peers, listeners }, host, onDown),
 
     listen: async (on) => {
       listening = await network.listen(
@@ -186,4 +163,39 @@ export const meshOf = (options: MeshOptions): Mesh => {
       await listening?.close();
     },
   };
+};
+
+const setPeers = (peers: Map<string, Peer>, rows: readonly PeerRow[], context: PeerContext): void => {
+  const others = rows.filter(({ host }) => host !== context.self);
+  const wanted = new Map(others.map((row) => [row.host, row]));
+  for (const [host, peer] of peers) {
+    if (wanted.has(host)) continue;
+    peers.delete(host);
+    peer.close('It is not in this pool any more');
+  }
+  for (const [host, row] of wanted) {
+    const known = peers.get(host);
+    if (known === undefined) peers.set(host, peerOf(context, row));
+    else known.update(row);
+  }
+};
+
+const watch = (
+  {
+    peers,
+    listeners,
+  }: { readonly peers: Map<string, Peer>; readonly listeners: Set<(state: PeerState) => void> },
+  host: string,
+  onDown: (why: string) => void,
+): (() => void) => {
+  const look = (state: PeerState): void => {
+    if (state.host !== host || state.state === 'up' || !listeners.delete(look)) return;
+    onDown(state.why);
+  };
+  listeners.add(look);
+  if (peers.get(host)?.link() === undefined) {
+    const gone = `It is ${peers.has(host) ? 'not reached' : 'no other host of this pool'}`;
+    queueMicrotask(() => listeners.delete(look) && onDown(peers.get(host)?.state().why ?? gone));
+  }
+  return () => listeners.delete(look);
 };

@@ -1,3 +1,15 @@
+// Who decides the commits of this store, and what becomes of one:
+//
+//                pause, disown                   follow
+//     leads ──────────────────────► paused ────────────────► an authority
+//       ▲                            │   ▲                    │    ▲  │
+//       └──────── lead ──────────────┘   └────── pause ───────┘    └──┘ another one
+//
+//   here:      staged ─── on disk, in a group ───► written ─── the log has it ───► seen by readers
+//                 └─── the disk refused it: taken back, as is all that was staged after it
+//   elsewhere: proposed ─── decided there, and received ───► written, and seen by readers
+//                 └─── what it read has changed: made again
+
 import { Fault } from '../std/fault.ts';
 import { type Appending, ownDisk } from './appending.ts';
 import { isPrefix, newestEpoch, type Position, withEpoch } from './epochs.ts';

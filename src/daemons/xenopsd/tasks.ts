@@ -52,115 +52,41 @@ interface Entry {
   destroyOnFinish: boolean;
 }
 
-export const taskTable = (options: {
+interface TableOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Something of this task changed; `gone` once it is destroyed. */
   readonly changed: (id: string, gone: boolean) => void;
   readonly limits?: TasksLimits;
-}): Tasks => {
-  const { clock, log, changed, limits = limitsOf } = options;
-  const entries = new Map<string, Entry>();
-  const finished = new Set<string>();
-  const triggers = new Map<string, number>();
-  const running = new Set<Promise<void>>();
-  let count = 0;
+}
 
-  const find = (id: string): Entry => {
-    const entry = entries.get(id);
-    if (entry === undefined) throw new XenopsError('Does_not_exist', ['task', id]);
-    return entry;
-  };
-  const destroy = (id: string): void => {
-    find(id);
-    entries.delete(id);
-    finished.delete(id);
-    changed(id, true);
-  };
-  const makeRoom = (): void => {
-    if (entries.size < limits.tasksMax) return;
-    const oldest = finished.values().next().value;
-    if (oldest === undefined) {
-      throw new XenopsError('Internal_error', [`${limits.tasksMax} tasks are running already; try later`]);
-    }
-    destroy(oldest);
-  };
-  const finish = (entry: Entry, state: XenopsTaskState): void => {
-    entry.state = state;
-    if (!entries.has(entry.id)) return;
-    finished.add(entry.id);
-    if (entry.destroyOnFinish) destroy(entry.id);
-    else changed(entry.id, false);
-  };
-  const cancel = (entry: Entry): void => {
-    if (entry.cancellable && entry.state.kind === 'Pending') {
-      entry.controller.abort(new XenopsError('Cancelled', [entry.id]));
-    }
-  };
-  const workOf = (entry: Entry): Work => ({
-    id: entry.id,
-    debugInfo: entry.debugInfo,
-    signal: entry.controller.signal,
-    check: () => {
-      entry.pointsSeen += 1;
-      if (triggers.get(entry.debugInfo) === entry.pointsSeen) {
-        triggers.delete(entry.debugInfo);
-        cancel(entry);
-      }
-      entry.controller.signal.throwIfAborted();
-    },
-    progress: (fraction) => {
-      if (entry.state.kind !== 'Pending') return;
-      if (fraction < entry.state.progress + PROGRESS_STEP) return;
-      entry.state = { kind: 'Pending', progress: Math.min(fraction, 1) };
-      changed(entry.id, false);
-    },
-    setCancellable: (can) => {
-      if (entry.cancellable === can) return;
-      entry.cancellable = can;
-      changed(entry.id, false);
-    },
-  });
-  const follow = async (entry: Entry, run: (work: Work) => Promise<Value | undefined>): Promise<void> => {
-    const startMs = clock.monotonicMs();
-    try {
-      const result = await run(workOf(entry));
-      const durationS = (clock.monotonicMs() - startMs) / 1000;
-      finish(entry, { kind: 'Completed', durationS, result });
-    } catch (thrown) {
-      const error = failureOf(thrown, entry.controller.signal);
-      if (!(thrown instanceof XenopsError)) log.error({ task: entry.id, error: thrown }, 'a task failed');
-      finish(entry, { kind: 'Failed', error });
-    }
-  };
+/** The tasks of one daemon. */
+interface Table extends Required<TableOptions> {
+  readonly entries: Map<string, Entry>;
+  readonly finished: Set<string>;
+  /** By debug info, the cancellation point at which a task is cancelled. */
+  readonly triggers: Map<string, number>;
+  readonly running: Set<Promise<void>>;
+  /** How many there have been. */
+  count: number;
+}
 
+export const taskTable = (options: TableOptions): Tasks => {
+  const table: Table = {
+    ...{ limits: limitsOf, ...options },
+    ...{ entries: new Map(), finished: new Set(), triggers: new Map(), running: new Set(), count: 0 },
+  };
+  const { entries, triggers, limits } = table;
   return {
-    create: (debugInfo, run) => {
-      makeRoom();
-      const entry: Entry = {
-        id: String(count++),
-        debugInfo,
-        ctime: clock.now() / 1000,
-        controller: new AbortController(),
-        state: { kind: 'Pending', progress: 0 },
-        cancellable: true,
-        pointsSeen: 0,
-        destroyOnFinish: false,
-      };
-      entries.set(entry.id, entry);
-      const done = follow(entry, run);
-      running.add(done);
-      void done.then(() => running.delete(done));
-      return entry.id;
-    },
-    stat: (id) => recordOf(find(id)),
+    create: (debugInfo, run) => create(table, debugInfo, run),
+    stat: (id) => recordOf(find(table, id)),
     list: () => [...entries.values()].map(recordOf),
-    cancel: (id) => cancel(find(id)),
-    destroy,
+    cancel: (id) => cancel(find(table, id)),
+    destroy: (id) => destroy(table, id),
     destroyOnFinish: (id) => {
-      const entry = find(id);
+      const entry = find(table, id);
       entry.destroyOnFinish = true;
-      if (entry.state.kind !== 'Pending') destroy(id);
+      if (entry.state.kind !== 'Pending') destroy(table, id);
     },
     setCancelTrigger: (debugInfo, point) => {
       if (triggers.size >= limits.triggersMax) triggers.delete(triggers.keys().next().value as string);
@@ -171,9 +97,107 @@ export const taskTable = (options: {
         entry.cancellable = true;
         cancel(entry);
       }
-      await Promise.all(running);
+      await Promise.all(table.running);
     },
   };
+};
+
+const find = ({ entries }: Table, id: string): Entry => {
+  const entry = entries.get(id);
+  if (entry === undefined) throw new XenopsError('Does_not_exist', ['task', id]);
+  return entry;
+};
+
+const destroy = (table: Table, id: string): void => {
+  find(table, id);
+  table.entries.delete(id);
+  table.finished.delete(id);
+  table.changed(id, true);
+};
+
+const makeRoom = (table: Table): void => {
+  const { entries, finished, limits } = table;
+  if (entries.size < limits.tasksMax) return;
+  const oldest = finished.values().next().value;
+  if (oldest === undefined) {
+    throw new XenopsError('Internal_error', [`${limits.tasksMax} tasks are running already; try later`]);
+  }
+  destroy(table, oldest);
+};
+
+type Run = (work: Work) => Promise<Value | undefined>;
+
+const create = (table: Table, debugInfo: string, run: Run): string => {
+  const { entries, running, clock } = table;
+  makeRoom(table);
+  const entry: Entry = {
+    id: String(table.count++),
+    debugInfo,
+    ctime: clock.now() / 1000,
+    controller: new AbortController(),
+    state: { kind: 'Pending', progress: 0 },
+    cancellable: true,
+    pointsSeen: 0,
+    destroyOnFinish: false,
+  };
+  entries.set(entry.id, entry);
+  const done = follow(table, entry, run);
+  running.add(done);
+  void done.then(() => running.delete(done));
+  return entry.id;
+};
+
+const finish = (table: Table, entry: Entry, state: XenopsTaskState): void => {
+  entry.state = state;
+  if (!table.entries.has(entry.id)) return;
+  table.finished.add(entry.id);
+  if (entry.destroyOnFinish) destroy(table, entry.id);
+  else table.changed(entry.id, false);
+};
+
+const cancel = (entry: Entry): void => {
+  if (entry.cancellable && entry.state.kind === 'Pending') {
+    entry.controller.abort(new XenopsError('Cancelled', [entry.id]));
+  }
+};
+
+const workOf = ({ triggers, changed }: Table, entry: Entry): Work => ({
+  id: entry.id,
+  debugInfo: entry.debugInfo,
+  signal: entry.controller.signal,
+  check: () => {
+    entry.pointsSeen += 1;
+    if (triggers.get(entry.debugInfo) === entry.pointsSeen) {
+      triggers.delete(entry.debugInfo);
+      cancel(entry);
+    }
+    entry.controller.signal.throwIfAborted();
+  },
+  progress: (fraction) => {
+    if (entry.state.kind !== 'Pending') return;
+    if (fraction < entry.state.progress + PROGRESS_STEP) return;
+    entry.state = { kind: 'Pending', progress: Math.min(fraction, 1) };
+    changed(entry.id, false);
+  },
+  setCancellable: (can) => {
+    if (entry.cancellable === can) return;
+    entry.cancellable = can;
+    changed(entry.id, false);
+  },
+});
+
+const follow = async (table: Table, entry: Entry, run: Run): Promise<void> => {
+  const { clock, log } = table;
+  const startMs = clock.monotonicMs();
+  try {
+    const result = await run(workOf(table, entry));
+    const durationS = (clock.monotonicMs() - startMs) / 1000;
+    finish(table, entry, { kind: 'Completed', durationS, result });
+  } catch (thrown) {
+    const error = failureOf(thrown, entry.controller.signal);
+    if (!(thrown instanceof XenopsError)) log.error({ task: entry.id, error: thrown }, 'a task failed');
+    finish(table, entry, { kind: 'Failed', error });
+  }
 };
 
 /** An operation that was cut short may throw anything: what its client hears is that it was cancelled. */

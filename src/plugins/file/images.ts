@@ -44,27 +44,18 @@ const unlessRefused =
     throw error;
   };
 
-export const imagesIn = (
-  { disk, tool, random }: { readonly disk: Disk; readonly tool: Tool; readonly random: Random },
-  folder: string,
-): Images => {
+interface Folder {
+  readonly disk: Disk;
+  readonly tool: Tool;
+  readonly random: Random;
+  readonly folder: string;
+}
+
+/** What is found of the images of a folder, and done to single files of them. */
+const filesIn = ({ disk, tool, folder }: Folder) => {
   const pathOf = (image: string): string => join(folder, image);
   const remove = async (image: string): Promise<void> => {
     if (await disk.exists(pathOf(image))) await disk.remove(pathOf(image));
-  };
-
-  /** Makes an image under a new name; a failure leaves nothing of it, a success is on disk. */
-  const make = async (format: ImageFormat, fill: (image: string) => Promise<unknown>): Promise<string> => {
-    const image = `${random.uuid()}.${format}`;
-    try {
-      await fill(image);
-      const file = await disk.openWithin(folder, image, 'write');
-      await file.sync().finally(file.close);
-      return image;
-    } catch (error) {
-      await remove(image);
-      throw error;
-    }
   };
 
   const { headOf, chainOf } = foundImages(disk, folder);
@@ -109,10 +100,31 @@ export const imagesIn = (
     );
   };
 
+  return { pathOf, remove, headOf, chainOf, opened, resizeRaw, all, isStoodOn, isLocked };
+};
+
+/** How new images come to be. */
+const makingIn = (
+  { disk, tool, random, folder }: Folder,
+  { pathOf, remove, headOf, opened, resizeRaw }: ReturnType<typeof filesIn>,
+): Pick<Images, 'create' | 'overlay' | 'copy' | 'flatten'> => {
+  /** Makes an image under a new name; a failure leaves nothing of it, a success is on disk. */
+  const make = async (format: ImageFormat, fill: (image: string) => Promise<unknown>): Promise<string> => {
+    const image = `${random.uuid()}.${format}`;
+    try {
+      await fill(image);
+      const file = await disk.openWithin(folder, image, 'write');
+      await file.sync().finally(file.close);
+      return image;
+    } catch (error) {
+      await remove(image);
+      throw error;
+    }
+  };
+
   const writtenAt = (image: string): Promise<string> => tool('stat', ['--format=%y %s', '--', pathOf(image)]);
 
   return {
-    all,
     create: (format, sizeBytes) =>
       make(format, async (image) => {
         await disk.replaceText(pathOf(image), '');
@@ -141,6 +153,17 @@ export const imagesIn = (
       make('qcow2', async (image) =>
         tool('qemu-img', ['convert', '-q', '-O', 'qcow2', '--', await opened(source), image], folder),
       ),
+  };
+};
+
+export const imagesIn = (given: Omit<Folder, 'folder'>, folder: string): Images => {
+  const { disk, tool } = given;
+  const on = { ...given, folder };
+  const files = filesIn(on);
+  const { pathOf, remove, headOf, chainOf, opened, resizeRaw, all, isStoodOn, isLocked } = files;
+  return {
+    ...makingIn(on, files),
+    all,
     grow: async (image, sizeBytes) => {
       if (formatOf(image) === 'raw') return resizeRaw(image, sizeBytes);
       await tool('qemu-img', ['resize', '-q', '--', await opened(image), `${sizeBytes}`]);

@@ -26,103 +26,119 @@ interface BarrierWaiter {
   readonly reject: (error: unknown) => void;
 }
 
-export const eventThread = (options: {
+interface ThreadOptions {
   readonly call: XenopsCall;
   readonly stat: (vm: string) => Promise<VmState | undefined>;
   readonly clock: Clock;
   readonly log: Log;
-}): EventThread => {
-  const { call, stat, clock, log } = options;
-  const closing = new AbortController();
-  const barriers = new Map<number, BarrierWaiter>();
+}
+
+interface Thread extends ThreadOptions {
+  readonly closing: AbortController;
+  readonly barriers: Map<number, BarrierWaiter>;
+}
+
+const failBarriers = ({ barriers }: Thread, error: unknown): void => {
+  for (const barrier of [...barriers.values()]) barrier.reject(error);
+  barriers.clear();
+};
+
+const report = async ({ stat }: Thread, reports: Reports, [kind, id]: XenopsUpdate): Promise<void> => {
+  if (kind === 'Vm') await reports.onVm(id, await stat(id));
+  else if (kind === 'Vbd') await reports.onVbd(id);
+  else if (kind === 'Vif') await reports.onVif(id);
+};
+
+/** One answer of the daemon: barriers first, each behind what it stands for, then the rest. */
+const handle = async (
+  thread: Thread,
+  reports: Reports,
+  found: XenopsUpdates,
+  unreported: readonly XenopsUpdate[],
+): Promise<readonly XenopsUpdate[]> => {
+  const { call, log, closing, barriers } = thread;
+  const failures = new Map<string, { readonly update: XenopsUpdate; readonly error: unknown }>();
+  const seen = new Set<string>();
+  const once = async (update: XenopsUpdate): Promise<void> => {
+    const key = updateKey(update);
+    // What is asked for now is at least as new as anything this answer tells of.
+    if (seen.has(key)) return;
+    seen.add(key);
+    try {
+      await report(thread, reports, update);
+    } catch (error) {
+      if (isLost(error) || closing.signal.aborted) throw error;
+      log.error({ update: key, error }, 'a report failed and will be repeated');
+      failures.set(key, { update, error });
+    }
+  };
+  for (const { id, updates } of found.barriers) {
+    for (const update of updates) await once(update);
+    await call('UPDATES.remove_barrier', DEBUG_INFO, { id: BigInt(id) }, () => {});
+    const waiter = barriers.get(id);
+    barriers.delete(id);
+    const failed = updates
+      .map((update) => failures.get(updateKey(update)))
+      .find((each) => each !== undefined);
+    if (failed === undefined) waiter?.resolve();
+    else waiter?.reject(failed.error);
+  }
+  for (const update of [...unreported, ...found.updates]) await once(update);
+  return [...failures.values()].map(({ update }) => update);
+};
+
+const follow = async (
+  thread: Thread,
+  reports: Reports,
+  wasLost: boolean,
+  isThere: () => void,
+): Promise<never> => {
+  const { call } = thread;
+  const { signal } = thread.closing;
+  const instanceId = await instanceOf(call, DEBUG_INFO, signal);
+  if (wasLost) await reports.onReconnect();
+  isThere();
+  let lastId: number | undefined;
+  let unreported: readonly XenopsUpdate[] = [];
+  for (;;) {
+    const pollS = unreported.length > 0 ? RETRY_S : undefined;
+    const found = await pollUpdates(call, DEBUG_INFO, { instanceId, lastId }, signal, pollS);
+    unreported = await handle(thread, reports, found, unreported);
+    lastId = found.next;
+  }
+};
+
+const run = async (thread: Thread, reports: Reports): Promise<void> => {
+  const { clock, closing } = thread;
+  let wasLost = false;
+  for (let backoffMs = BACKOFF_MS_MIN; ; backoffMs = Math.min(2 * backoffMs, BACKOFF_MS_MAX)) {
+    try {
+      await follow(thread, reports, wasLost, () => {
+        wasLost = false;
+        backoffMs = BACKOFF_MS_MIN;
+      });
+    } catch (error) {
+      if (closing.signal.aborted) return;
+      failBarriers(thread, isLost(error) ? error : lost(String(error)));
+      if (!wasLost) reports.onLost(error);
+      wasLost = true;
+    }
+    await sleep(clock, backoffMs, closing.signal).catch(() => {});
+    if (closing.signal.aborted) return;
+  }
+};
+
+export const eventThread = (options: ThreadOptions): EventThread => {
+  const { call, clock } = options;
+  const thread: Thread = { ...options, closing: new AbortController(), barriers: new Map() };
+  const { closing, barriers } = thread;
   /** Numbers of barriers outlive this process in the daemon, so they do not start over with it. */
   let lastBarrier = clock.now();
   let running: Promise<void> | undefined;
-
-  const failBarriers = (error: unknown): void => {
-    for (const barrier of [...barriers.values()]) barrier.reject(error);
-    barriers.clear();
-  };
-  const report = async (reports: Reports, [kind, id]: XenopsUpdate): Promise<void> => {
-    if (kind === 'Vm') await reports.onVm(id, await stat(id));
-    else if (kind === 'Vbd') await reports.onVbd(id);
-    else if (kind === 'Vif') await reports.onVif(id);
-  };
-
-  /** One answer of the daemon: barriers first, each behind what it stands for, then the rest. */
-  const handle = async (
-    reports: Reports,
-    found: XenopsUpdates,
-    unreported: readonly XenopsUpdate[],
-  ): Promise<readonly XenopsUpdate[]> => {
-    const failures = new Map<string, { readonly update: XenopsUpdate; readonly error: unknown }>();
-    const seen = new Set<string>();
-    const once = async (update: XenopsUpdate): Promise<void> => {
-      const key = updateKey(update);
-      // What is asked for now is at least as new as anything this answer tells of.
-      if (seen.has(key)) return;
-      seen.add(key);
-      try {
-        await report(reports, update);
-      } catch (error) {
-        if (isLost(error) || closing.signal.aborted) throw error;
-        log.error({ update: key, error }, 'a report failed and will be repeated');
-        failures.set(key, { update, error });
-      }
-    };
-    for (const { id, updates } of found.barriers) {
-      for (const update of updates) await once(update);
-      await call('UPDATES.remove_barrier', DEBUG_INFO, { id: BigInt(id) }, () => {});
-      const waiter = barriers.get(id);
-      barriers.delete(id);
-      const failed = updates
-        .map((update) => failures.get(updateKey(update)))
-        .find((each) => each !== undefined);
-      if (failed === undefined) waiter?.resolve();
-      else waiter?.reject(failed.error);
-    }
-    for (const update of [...unreported, ...found.updates]) await once(update);
-    return [...failures.values()].map(({ update }) => update);
-  };
-
-  const follow = async (reports: Reports, wasLost: boolean, isThere: () => void): Promise<never> => {
-    const { signal } = closing;
-    const instanceId = await instanceOf(call, DEBUG_INFO, signal);
-    if (wasLost) await reports.onReconnect();
-    isThere();
-    let lastId: number | undefined;
-    let unreported: readonly XenopsUpdate[] = [];
-    for (;;) {
-      const pollS = unreported.length > 0 ? RETRY_S : undefined;
-      const found = await pollUpdates(call, DEBUG_INFO, { instanceId, lastId }, signal, pollS);
-      unreported = await handle(reports, found, unreported);
-      lastId = found.next;
-    }
-  };
-
-  const run = async (reports: Reports): Promise<void> => {
-    let wasLost = false;
-    for (let backoffMs = BACKOFF_MS_MIN; ; backoffMs = Math.min(2 * backoffMs, BACKOFF_MS_MAX)) {
-      try {
-        await follow(reports, wasLost, () => {
-          wasLost = false;
-          backoffMs = BACKOFF_MS_MIN;
-        });
-      } catch (error) {
-        if (closing.signal.aborted) return;
-        failBarriers(isLost(error) ? error : lost(String(error)));
-        if (!wasLost) reports.onLost(error);
-        wasLost = true;
-      }
-      await sleep(clock, backoffMs, closing.signal).catch(() => {});
-      if (closing.signal.aborted) return;
-    }
-  };
-
   return {
     watch: (reports) => {
       if (running !== undefined) throw new Error('The hypervisor is watched already');
-      running = run(reports);
+      running = run(thread, reports);
     },
     barrier: (vm) =>
       new Promise((resolve, reject) => {
@@ -145,7 +161,7 @@ export const eventThread = (options: {
       }),
     close: async () => {
       closing.abort();
-      failBarriers(lost('this client is closed'));
+      failBarriers(thread, lost('this client is closed'));
       await running;
     },
   };
