@@ -23,6 +23,7 @@ import type { Ref } from '../../src/model/types.ts';
 import { allowed, said } from '../../src/std/allowed.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { struct } from '../../src/std/value.ts';
+import { anyText } from '../any-text.ts';
 import { diskOf, noQemu, vifOf } from '../daemons/qemu/guests.ts';
 import { connectClient, serveStorage, startDaemon, useBench } from '../daemons/xenopsd/harness.ts';
 import { type Bench, bench as benchOf } from './vm-bench.ts';
@@ -252,9 +253,7 @@ describe('What is plugged', () => {
     await plug(host, guest);
     return commands;
   };
-  const text = fc
-    .oneof(fc.constantFrom(...hostile), fc.string({ unit: 'binary' }))
-    .filter((one) => !one.includes('\0'));
+  const text = fc.oneof(fc.constantFrom(...hostile), anyText).filter((one) => !one.includes('\0'));
 
   test('is what it is for a plain text, or refused', async () => {
     const disk = (path: string, key: string) => (host: QemuHost, guest: QemuGuest) =>
