@@ -11,6 +11,7 @@ import { VDI } from './class.ts';
 import { copy, copyHolds } from './copy.ts';
 import { create, introduce, type NewVdi } from './create.ts';
 import { dbForget, dbIntroduce, isOwnDriver } from './driver-rows.ts';
+import { destroyData, generateConfig, listChangedBlocks, track } from './tracking.ts';
 import { unmanaged } from './volume.ts';
 
 type Vdi = RecordNamed<'VDI'>;
@@ -30,15 +31,6 @@ const setUnused = (deciding: Deciding, operation: string, changes: Partial<Vdi>)
   }
   set(deciding, changes);
 };
-
-/** Admitted like everything else, so that clients hear first what is wrong with their request. */
-const unsupported = (operation: string) => ({
-  operation,
-  unless: unmanaged,
-  work: async ({ record }: Working<'VDI'>): Promise<never> => {
-    throw new Fault('SR_OPERATION_NOT_SUPPORTED', [record.SR]);
-  },
-});
 
 const onSr = ({ SR }: { readonly SR: Ref<'SR'> }, view: View): Ref<'SR'> => {
   view.require('SR', SR);
@@ -108,17 +100,11 @@ export default implement(
     set_cbt_enabled: { decide: (deciding, { value }) => set(deciding, { cbt_enabled: value }) },
 
     force_unlock: { decide: () => undefined },
-    generate_config: {
-      operation: 'generate_config',
-      on: onDisk,
-      work: async () => {
-        throw new Fault('NOT_IMPLEMENTED', ['VDI.generate_config']);
-      },
-    },
-    enable_cbt: unsupported('enable_cbt'),
-    disable_cbt: unsupported('disable_cbt'),
-    data_destroy: unsupported('data_destroy'),
-    list_changed_blocks: unsupported('list_changed_blocks'),
+    generate_config: { operation: 'generate_config', on: onDisk, work: generateConfig },
+    enable_cbt: { operation: 'enable_cbt', unless: unmanaged, work: track(true) },
+    disable_cbt: { operation: 'disable_cbt', unless: unmanaged, work: track(false) },
+    data_destroy: { operation: 'data_destroy', unless: unmanaged, work: destroyData },
+    list_changed_blocks: { operation: 'list_changed_blocks', unless: unmanaged, work: listChangedBlocks },
     revert: {
       operation: 'revert_to',
       work: async () => {

@@ -23,7 +23,8 @@ export const asking = async <T>(subject: StorageSubject, ask: () => Promise<T>):
 const inReferences = ({ code, params }: StorageError, subject: StorageSubject): Fault | undefined => {
   const { sr, vdi, operation, room } = subject;
   if (code === 'SR_NOT_ATTACHED') return new Fault('SR_NOT_ATTACHED', [sr]);
-  if (code === 'SCRIPT_MISSING') return new Fault('SR_OPERATION_NOT_SUPPORTED', [sr]);
+  if (code === 'SCRIPT_MISSING' || code === 'SR_OPERATION_NOT_SUPPORTED')
+    return new Fault('SR_OPERATION_NOT_SUPPORTED', [sr]);
   if (code === 'SR_UNHEALTHY') return new Fault('SR_UNHEALTHY', [sr, ...params.slice(1)]);
   if (code === 'SR_BACKEND_FAILURE' && params[0] === 'ENOSPC' && room !== undefined) {
     return new Fault('SR_FULL', [`${room.asked}`, `${room.free}`]);

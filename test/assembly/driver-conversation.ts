@@ -54,6 +54,8 @@ export interface DriverWorld extends World {
   readonly differences: readonly string[];
   /** A call to the socket, as any program of the host makes it. */
   ask(method: string, ...params: readonly Value[]): Promise<Value>;
+  /** The recorded call that the driver looks from on for what to say. */
+  goTo(step: string): void;
   /** What happens during the next call of a driver. */
   during(command: string, then: (session: string) => Promise<void>): void;
   /** Runs at once, at most. */
@@ -168,6 +170,9 @@ export const driverWorld = async (driver: string): Promise<DriverWorld> => {
     rows,
     played,
     differences,
+    goTo: (step) => {
+      at = steps.findIndex((one) => one.step === step);
+    },
     during: (command, then) => disturbed.set(command, then),
     mostAtOnce: (command) => most.get(String(command)) ?? 0,
     ask: async (method, ...params) => {

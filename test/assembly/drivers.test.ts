@@ -68,8 +68,38 @@ describe('a driver that keeps disks in files', () => {
     await w.call('SR.scan', repository);
     const clone = await w.call('VDI.clone', disk);
     expect(vdi(clone)).toMatchObject({ is_a_snapshot: false, SR: repository });
+    expect(await w.call('VDI.generate_config', w.host, disk)).toContain('vdi_attach_from_config');
+
+    await w.call('VDI.enable_cbt', disk);
+    expect(vdi(disk).cbt_enabled).toBe(true);
+    const tracked = await w.call('VDI.snapshot', disk);
+    expect(await w.call('VDI.list_changed_blocks', tracked, disk)).toMatch(/^A+=*$/);
+    await w.store.commit((tx) => tx.patch('VDI', tracked, { cbt_enabled: true }));
+    expect((await refusal(w.call('VDI.data_destroy', tracked)))[0]).toBe('SR_BACKEND_FAILURE_66');
+    await w.call('VDI.disable_cbt', disk);
+    expect(vdi(disk).cbt_enabled).toBe(false);
+
+    await createVdi(repository, 8_388_608n, { sm_config: new Map([['type', 'raw']]) });
+    w.goTo('29-vdi_create-too-big');
+    expect(await refusal(createVdi(repository, 5_497_558_138_880n))).toEqual([
+      ...['SR_BACKEND_FAILURE_79', '', expect.stringContaining('VDI size'), ''],
+    ]);
+    await w.call('SR.scan', repository);
+    await w.call('SR.scan', repository);
     expectAsRecorded();
-    expect(w.played.length).toBeGreaterThan(14);
+    expect(w.played.length).toBeGreaterThan(24);
+
+    const disks = () => sr(repository).VDIs.filter((one) => vdi(one).managed);
+    for (const one of disks()) await w.call('VDI.destroy', one);
+    expect(disks()).toEqual([]);
+    await w.call('SR.scan', repository);
+    await w.call('PBD.unplug', sr(repository).PBDs[0]);
+    // It is attached once more, for its driver to find what to delete.
+    w.goTo('04-sr_attach');
+    w.during('sr_attach', async () => w.goTo('45-sr_delete'));
+    await w.call('SR.destroy', repository);
+    expect([...w.store.committed.all('SR')]).toEqual([]);
+    expect([...w.store.committed.all('VDI')]).toEqual([]);
   });
 });
 

@@ -1,5 +1,5 @@
 import type { VolumeName } from './datapath-holdings.ts';
-import type { Storage, StorageCall, StoragePlugin, VolumeMethod } from './storage.ts';
+import type { ChangeTracking, Storage, StorageCall, StoragePlugin, VolumeMethod } from './storage.ts';
 
 /** Methods on SRs that each kind of driver does in its own way. */
 export type DriverSrMethod =
@@ -14,6 +14,7 @@ export type DriverSrMethod =
 
 /** A way to speak with what serves SR types: scripts of SMAPIv3, or drivers of SMAPIv1. */
 export interface DriverKind extends Pick<Storage, Exclude<DriverSrMethod, 'attachSr'> | VolumeMethod> {
+  readonly tracking: ChangeTracking;
   /** Looks again which there are. */
   describe(call: StorageCall): Promise<readonly StoragePlugin[]>;
   /** Of one that is not attached, in its turn. */

@@ -179,6 +179,12 @@ const kindsOf = (
     updateVolume: async (sr, ...rest) => by(sr).updateVolume(sr, ...rest),
     setVolumeName: async (sr, ...rest) => by(sr).setVolumeName(sr, ...rest),
     setVolumeDescription: async (sr, ...rest) => by(sr).setVolumeDescription(sr, ...rest),
+    tracking: {
+      set: async (sr, ...rest) => by(sr).tracking.set(sr, ...rest),
+      dropData: async (sr, ...rest) => by(sr).tracking.dropData(sr, ...rest),
+      changedBlocks: async (sr, ...rest) => by(sr).tracking.changedBlocks(sr, ...rest),
+      configurationOf: async (sr, ...rest) => by(sr).tracking.configurationOf(sr, ...rest),
+    },
     beginEpoch: async (volume, ...rest) => by(volume.sr).beginEpoch(volume, ...rest),
     endEpoch: async (volume, ...rest) => by(volume.sr).endEpoch(volume, ...rest),
   }) satisfies Partial<HostStorage>;

@@ -123,6 +123,18 @@ export const readProbed = (value: Value): readonly Probed[] =>
     LIST_MAX,
   );
 
+const BITMAP_MAX = 16 * 1024 * 1024;
+const BLOCK_BYTES = 64n * 1024n;
+
+/** One bit for each block of 64 KiB, in base64. */
+export const readChangedBlocks = (value: Value): string => {
+  const granularity = required(value, 'granularity', naturalOf);
+  if (granularity !== BLOCK_BYTES) {
+    throw new DecodeFailure(`Expected a granularity of ${BLOCK_BYTES} bytes, got ${granularity}`);
+  }
+  return stringOf(member(value, 'bitmap'), 'bitmap', BITMAP_MAX);
+};
+
 /** Where a volume's bytes are: `[["XenDisk", {params, extra, backend_type}], ["File", {path}], ...]`. */
 export const readBackend = (value: Value): Value => {
   itemsOf(

@@ -9,7 +9,13 @@ import type { Datapaths } from './datapaths.ts';
 import type { DriverKind } from './driver-kind.ts';
 import type { SmCall } from './sm-call.ts';
 import { requiredDriver, type SmDrivers } from './sm-drivers.ts';
-import { type NewVolume, type StorageCall, StorageError, type Volume } from './storage.ts';
+import {
+  type ChangeTracking,
+  type NewVolume,
+  type StorageCall,
+  StorageError,
+  type Volume,
+} from './storage.ts';
 import type { KeyedTurns } from './turns.ts';
 
 /** Runs one call of a driver. */
@@ -97,10 +103,14 @@ type Asker = ReturnType<typeof asker>;
 /** Storage by drivers of SMAPIv1. */
 export const smStorage = (given: SmGiven & { readonly datapaths: Datapaths }): DriverKind => {
   const ask = asker(given);
-  return { ...srMethods(given, ask), ...volumeMethods(given, ask) };
+  return {
+    ...srMethods(given, ask),
+    ...volumeMethods(given, ask),
+    tracking: trackingOf(given.datapaths, ask),
+  };
 };
 
-type SrMethods = Omit<DriverKind, keyof ReturnType<typeof volumeMethods>>;
+type SrMethods = Omit<DriverKind, keyof ReturnType<typeof volumeMethods> | 'tracking'>;
 
 const srMethods = (
   { rows, srs, turns, datapaths, drivers }: SmGiven & { readonly datapaths: Datapaths },
@@ -235,6 +245,26 @@ const volumeMethods = ({ rows, datapaths }: SmGiven & { readonly datapaths: Data
     beginEpoch: (volume, _, call) => begin(volume, call),
     endEpoch: epoch('vdi_epoch_end'),
   } satisfies Partial<DriverKind>;
+};
+
+const trackedMax = 16 * 1024 * 1024;
+
+const trackingOf = (datapaths: Datapaths, ask: Asker): ChangeTracking => {
+  const run = (volume: VolumeName, about: About, call: StorageCall): Promise<Value> =>
+    datapaths.withVolume(volume, call, () => ask.onVdi(volume, about, call));
+  const nothing = async (work: Promise<Value>): Promise<void> => void (await work);
+  const text = async (work: Promise<Value>): Promise<string> =>
+    stringOf(await work, 'the answer', trackedMax);
+  return {
+    set: (sr, key, on, call) =>
+      nothing(run({ sr, key }, { command: on ? 'vdi_enable_cbt' : 'vdi_disable_cbt' }, call)),
+    dropData: (sr, key, call) => nothing(run({ sr, key }, { command: 'vdi_data_destroy' }, call)),
+    changedBlocks: async (sr, from, to, call) => {
+      const args = [ask.requireVdi(sr, to).ref];
+      return text(run({ sr, key: from }, { command: 'vdi_list_changed_blocks', args }, call));
+    },
+    configurationOf: (sr, key, call) => text(run({ sr, key }, { command: 'vdi_generate_config' }, call)),
+  };
 };
 
 const isNotSupported = (error: unknown): boolean =>

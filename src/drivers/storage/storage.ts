@@ -44,6 +44,9 @@ export interface Storage {
   setVolumeName(sr: string, key: string, name: string, call: StorageCall): Promise<void>;
   setVolumeDescription(sr: string, key: string, description: string, call: StorageCall): Promise<void>;
 
+  /** Absent: no driver here keeps track of changed blocks. */
+  readonly tracking?: ChangeTracking;
+
   /**
    * Attaches and activates a volume under a datapath name of the caller, for this host's own use
    * (import, export, copy). Two writers, or a writer beside readers that forbid it, are refused with
@@ -60,6 +63,18 @@ export interface Storage {
   /** Datapaths that now hold a volume, `vbd/<domid>/<device>` of guests among them. */
   datapaths(sr: string, key: string): readonly string[];
   close(): Promise<void>;
+}
+
+/** What some drivers can do beside: SR_OPERATION_NOT_SUPPORTED where one cannot. */
+export interface ChangeTracking {
+  /** Begins to keep track of changed blocks, or ends it. */
+  set(sr: string, key: string, on: boolean, call: StorageCall): Promise<void>;
+  /** Of a snapshot what is left is which blocks had changed. */
+  dropData(sr: string, key: string, call: StorageCall): Promise<void>;
+  /** A bit for each block of 64 KiB, in base64: set where the two differ. */
+  changedBlocks(sr: string, from: string, to: string, call: StorageCall): Promise<string>;
+  /** What a host needs to attach it without a database, in the driver's own words. */
+  configurationOf(sr: string, key: string, call: StorageCall): Promise<string>;
 }
 
 /** The operations on repositories, and those on the disks in them. */
