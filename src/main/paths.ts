@@ -33,6 +33,8 @@ export interface Paths {
   readonly plugins: string;
   readonly apiSocket: string;
   readonly storageSocket: string;
+  /** Who this host is, as storage drivers read it. */
+  readonly inventory: string;
   /** The XenAPI for storage drivers and plugins of this host. */
   readonly xapiSocket: string;
   readonly xenopsdSocket: string;
@@ -82,6 +84,7 @@ export const pathsOf = (dataFolder: string): Paths & { readonly run: string } =>
     plugins: join(data, 'plugins'),
     apiSocket: join(run, 'xenact'),
     storageSocket: join(run, 'storage'),
+    inventory: join(data, 'xensource-inventory'),
     xapiSocket: join(run, 'xapi'),
     xenopsdSocket: join(run, 'xenopsd'),
     xenopsdLog: join(data, 'xenopsd.log'),

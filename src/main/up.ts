@@ -22,6 +22,7 @@ import type { Environment } from './flags.ts';
 import { openFolder } from './folder.ts';
 import { hostParts } from './host-parts.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
+import { keepInventory } from './inventory.ts';
 import { leadPath, leadRequests } from './lead.ts';
 import { openDoors } from './listen.ts';
 import { openLocalDoor } from './local-door.ts';
@@ -103,6 +104,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
       await answers;
       rows.serve(made);
       const door = await openDoors(options, { machine, tls, log, trail, host: made });
+      await keepInventory(machine.disk, paths.inventory, made);
       const socketPath = options['xapi-socket'] ?? paths.xapiSocket;
       opened.add(
         'local door',
@@ -121,6 +123,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const early = await Promise.race([started.then(() => 'started' as const), restart.asked]);
   if (early === 'restart') return { ...running, stop: () => giveUp(started, opened, log) };
   const { host, doors } = await started;
+  await keepInventory(machine.disk, paths.inventory, host);
   lock.serve(usersPath, userRequests(runningUsers(host.services, credentials), doors.audit));
   if (await joinAtFirstStart(options, host)) {
     print(`This host has joined the pool at ${options.join} and starts again as its member`);
