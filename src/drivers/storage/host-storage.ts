@@ -13,6 +13,7 @@ import type { DriverKind } from './driver-kind.ts';
 import { scriptDatapath } from './script-datapath.ts';
 import { scriptPlugins } from './script-plugins.ts';
 import { scriptSrs } from './script-srs.ts';
+import { scriptTracking } from './script-tracking.ts';
 import { scriptVolumes } from './script-volumes.ts';
 import { type ScriptLimits, scriptLimits } from './scripts.ts';
 import { runDriver, type SmLimits, smLimits } from './sm-call.ts';
@@ -66,6 +67,7 @@ export const hostStorage = async (given: HostStorageGiven): Promise<HostStorage>
     describe: plugins.describe,
     ...scriptSrs({ srs, plugins, datapaths, clock }),
     ...scriptVolumes({ srs, datapaths, clock }),
+    tracking: scriptTracking({ srs, datapaths }),
   };
   const opener = await volumeOpener({
     processes,

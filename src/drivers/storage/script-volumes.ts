@@ -3,7 +3,7 @@ import type { AttachedSrs } from './attached-srs.ts';
 import type { VolumeName } from './datapath-holdings.ts';
 import type { Datapaths } from './datapaths.ts';
 import type { DriverKind } from './driver-kind.ts';
-import { readChangedBlocks, readNothing, readVolume, type ScriptVolume } from './script-values.ts';
+import { readNothing, readVolume, type ScriptVolume } from './script-values.ts';
 import { type StorageCall, StorageError, type Volume, type VolumeMethod } from './storage.ts';
 
 /** Keys kept with a volume by its plugin. */
@@ -11,7 +11,7 @@ export const VDI_TYPE = 'vdi-type';
 /** The throw-away clone that stands for a volume while a guest that must not change it runs. */
 export const CLONE_ON_BOOT = 'clone-on-boot';
 
-export type ScriptVolumes = Pick<DriverKind, VolumeMethod | 'tracking' | 'beginEpoch' | 'endEpoch'>;
+export type ScriptVolumes = Pick<DriverKind, VolumeMethod | 'beginEpoch' | 'endEpoch'>;
 
 export const scriptVolumes = (given: {
   readonly srs: AttachedSrs;
@@ -117,26 +117,6 @@ export const scriptVolumes = (given: {
       datapaths.withVolume({ sr, key }, call, () =>
         srs.run(sr, 'Volume.set_description', { key, new_description: description }, call, readNothing),
       ),
-
-    tracking: {
-      set: (sr, key, on, call) => {
-        const method = on ? 'Volume.enable_cbt' : 'Volume.disable_cbt';
-        return datapaths.withVolume({ sr, key }, call, () => srs.run(sr, method, { key }, call, readNothing));
-      },
-      dropData: (sr, key, call) =>
-        datapaths.withVolume({ sr, key }, call, () =>
-          srs.run(sr, 'Volume.data_destroy', { key }, call, readNothing),
-        ),
-      changedBlocks: async (sr, key, key2, call) => {
-        const length = (await stat(sr, key2, call)).virtualSizeBytes;
-        const args = { key, key2, offset: 0n, length };
-        return srs.run(sr, 'Volume.list_changed_blocks', args, call, readChangedBlocks);
-      },
-      // Scripts find what they attach by their own configuration.
-      configurationOf: async (sr) => {
-        throw new StorageError('SR_OPERATION_NOT_SUPPORTED', [sr]);
-      },
-    },
 
     beginEpoch: (volume, persistent, call) =>
       datapaths.withVolume(volume, call, async () => {
