@@ -6,7 +6,7 @@ import { openStateFile, type PoolState, type StateFile } from '../pool/state.ts'
 import { jsonOf } from '../std/reader.ts';
 import { UnusableError } from '../std/unusable.ts';
 import type { Examined } from '../store/examine.ts';
-import { headerBytes, headerFault } from '../store/lmdb-header.ts';
+import { type HeaderRead, headerBytes, headerOf } from '../store/lmdb-header.ts';
 import { meshCertificateLost, readCertificate } from './certificate.ts';
 import type { Machine } from './machine.ts';
 import type { Paths } from './paths.ts';
@@ -69,11 +69,16 @@ const examined = async (
     if (state === undefined || canBeCopied(state) || state.change === 'ejected') return undefined;
     throw damaged(paths, state, 'is missing');
   }
-  const fault = await headerOf(uses, file);
-  if (fault !== undefined) throw damaged(paths, state, `cannot be used: ${fault}`);
+  const header = await readHeaderOf(uses, file);
+  if (header.fault !== undefined) throw damaged(paths, state, `cannot be used: ${header.fault}`);
   if (state !== undefined && sealed !== undefined && sealed === (await digestOf(uses, file)))
     return undefined;
-  const found = await readThrough(uses, paths, state);
+  const sizeBytes = await sizeOf(uses, file);
+  const short =
+    sizeBytes < header.wholeBytes
+      ? `it was cut short: ${sizeBytes} of ${header.wholeBytes} bytes are there`
+      : undefined;
+  const found = await readThrough(uses, paths, state, short);
   if (state === undefined && found.hosts > 1) {
     throw new UnusableError(
       `${paths.pool} is missing, and the database is of a pool of ${found.hosts} hosts, in which ` +
@@ -109,6 +114,7 @@ const readThrough = async (
   { processes }: Uses,
   paths: Paths,
   state: PoolState | undefined,
+  suspected: string | undefined,
 ): Promise<Examined> => {
   const program = fileURLToPath(new URL('./examine-store.js', import.meta.url));
   const { code, signal, stdout, stderr } = await processes.run(process.execPath, [program, paths.store], {
@@ -120,7 +126,8 @@ const readThrough = async (
     .replaceAll(/[^\x20-\x7e\n]/g, '')
     .trim()
     .split('\n');
-  const why = signal === null && said !== '' ? said.slice(0, shownMax) : 'parts of it lead nowhere';
+  const seen = signal === null && said !== '' ? said.slice(0, shownMax) : 'parts of it lead nowhere';
+  const why = suspected ?? seen;
   throw damaged(paths, state, `cannot be read: ${why}`);
 };
 
@@ -130,12 +137,12 @@ const sizeOf = async ({ disk }: Uses, path: string): Promise<bigint> => {
   return file.sizeBytes;
 };
 
-const headerOf = async ({ disk }: Uses, path: string): Promise<string | undefined> => {
+const readHeaderOf = async ({ disk }: Uses, path: string): Promise<HeaderRead> => {
   const file = await disk.open(path, 'read');
   try {
     const head = Buffer.alloc(headerBytes);
     const count = await file.read(head, 0n);
-    return headerFault(head.subarray(0, count), file.sizeBytes);
+    return headerOf(head.subarray(0, count));
   } finally {
     await file.close();
   }

@@ -1,6 +1,6 @@
-// What the first pages of an LMDB file say of it. LMDB maps the file into memory and trusts it: of one that
-// ends too early, or whose first pages are not its own, it takes the whole process down, so they are read
-// before.
+// What the first pages of an LMDB file say of it. LMDB maps the file into memory and trusts it: one that ends
+// before a page that is in use, or whose first pages are not its own, takes the whole process down, so they
+// are read before.
 
 /** As much of the file as the two headers need, whatever the size of its pages. */
 export const headerBytes = 1 << 17;
@@ -30,20 +30,25 @@ const readHeader = (bytes: Buffer, offset: number): Header | undefined => {
   };
 };
 
-/**
- * What is wrong with a file that begins with `head` and is `sizeBytes` long, as the end of a sentence about
- * it.
- */
-export const headerFault = (head: Uint8Array, sizeBytes: bigint): string | undefined => {
+/** What the headers say of a file that begins with `head`. */
+export interface HeaderRead {
+  /** Why it is no database, as the end of a sentence about it. */
+  readonly fault?: string;
+  /**
+   * How long the file is when all its pages are there. One that was set aside and not written may be missing
+   * at the end of a sound file, so a shorter one has to be read through.
+   */
+  readonly wholeBytes: bigint;
+}
+
+export const headerOf = (head: Uint8Array): HeaderRead => {
+  const none = (fault: string): HeaderRead => ({ fault, wholeBytes: 0n });
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
   const first = readHeader(bytes, 0);
   const second = first === undefined ? undefined : readHeader(bytes, first.pageBytes);
-  if (first === undefined || second === undefined) return 'its first pages are not those of a database';
+  if (first === undefined || second === undefined) return none('its first pages are not those of a database');
   if (first.version !== knownVersion || second.version !== knownVersion)
-    return `it is of version ${first.version} of the file format, and ${knownVersion} is known here`;
+    return none(`it is of version ${first.version} of the file format, and ${knownVersion} is known here`);
   const newest = first.transaction > second.transaction ? first : second;
-  const neededBytes = (newest.lastPage + 1n) * BigInt(newest.pageBytes);
-  return sizeBytes < neededBytes
-    ? `it was cut short: ${sizeBytes} of ${neededBytes} bytes are there`
-    : undefined;
+  return { wholeBytes: (newest.lastPage + 1n) * BigInt(newest.pageBytes) };
 };

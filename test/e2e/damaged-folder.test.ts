@@ -99,6 +99,39 @@ describe('a database', () => {
   });
 });
 
+/** Both headers say that there are more pages, as they do of those that a commit set aside and did not write. */
+const setPageAside = async (path: string): Promise<void> => {
+  const lastPage = 144;
+  const file = await open(path, 'r+');
+  for (const header of [0, 4096]) {
+    const bytes = Buffer.alloc(8);
+    await file.read(bytes, 0, bytes.length, header + lastPage);
+    bytes.writeBigUInt64LE(bytes.readBigUInt64LE() + 8n);
+    await file.write(bytes, 0, bytes.length, header + lastPage);
+  }
+  await file.close();
+};
+
+test('a database that lacks pages at its end which nothing uses is served', async () => {
+  const folder = await newDataFolder();
+  await cp(good, folder, { recursive: true });
+  await rm(join(folder, 'run'), { recursive: true, force: true });
+  await setPageAside(join(folder, database));
+  const xenact = await start(folder, flags);
+  try {
+    const session = await logIn(xenact.http);
+    const vm = text(
+      [...(await rowsOf(session, 'VM')).values()].find((row) => row.get('name_label') === 'kept')!,
+      'uuid',
+    );
+    expect(vm).toMatch(/-/);
+    await newVm(session, 'made after');
+  } finally {
+    await xenact.end('SIGTERM');
+    await clean(folder);
+  }
+});
+
 describe('a file of the folder', () => {
   test.each<[string, string, string, RegExp]>([
     ['pool.json', 'that is empty', '', /pool\.json cannot be read.*backup.*--rebuild/],
