@@ -106,7 +106,9 @@ export interface PoolParts {
   /** A member serves clients as the coordinator does. */
   readonly serves: boolean;
   /** Makes the engine of the pool's log. Absent: the coordinator's disk is the log. */
-  readonly engine?: (context: PoolContext) => Log;
+  readonly engine?: (context: PoolContext, alert: (name: string, text: string) => void) => Log;
+  /** Why a host at that address must not be put out of the pool for now; undefined: it may. */
+  readonly mustStay?: (address: string) => string | undefined;
   readonly limits?: Partial<PoolLimits>;
 }
 

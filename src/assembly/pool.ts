@@ -68,7 +68,7 @@ export const openPool = async (parts: HostParts, on: Placed, opened: Closing): P
     ...{ context, pool: made },
     takingIn: takingInOf(among),
     membership: membershipOf({
-      ...{ ...among, restart, door: parts.poolDoor(own.httpsPort) },
+      ...{ ...among, restart, door: parts.poolDoor(own.httpsPort), mustStay: parts.pool.mustStay },
       nextCertificate: () => nextCertificate(parts, mesh, own),
     }),
     migrationTo: async (to) => {
@@ -86,7 +86,12 @@ export const openPool = async (parts: HostParts, on: Placed, opened: Closing): P
 const commitsOf = (parts: HostParts, { alert }: Placed, context: PoolContext): Log => {
   const { replicas, engine } = parts.pool;
   const forced = (text: string): Promise<unknown> => alert('COORDINATOR_FORCED', text);
-  const made = engine?.(context) ?? primaryLog(context, { replicas, alert: forced });
+  const tell = (name: string, text: string): void => {
+    alert(name, text).catch((error: unknown) =>
+      context.log.warn({ error: String(error), text }, 'An alert was not kept'),
+    );
+  };
+  const made = engine?.(context, tell) ?? primaryLog(context, { replicas, alert: forced });
   return parts.makers?.commits?.(made) ?? made;
 };
 

@@ -3,6 +3,7 @@ import type { EngineContext } from './context.ts';
 import { takePart, useEngine } from './moving.ts';
 import { hostsWith } from './orders.ts';
 import { refusal } from './refusal.ts';
+import { leaveLost } from './restoring.ts';
 import type { LogEngine } from './settings.ts';
 import { type EngineStatus, statusOf } from './status.ts';
 import { tend } from './tending.ts';
@@ -21,6 +22,11 @@ export interface Engine {
    * Moves the pool's log to the other engine. Resolves once it is under way: this host starts again for it.
    */
   use(engine: LogEngine): Promise<void>;
+  /**
+   * Leaves a cluster that is lost for good, on this host alone. `force`: an operator insists. This host
+   * starts again for it.
+   */
+  restore(force: boolean): Promise<void>;
   status(): Promise<EngineStatus>;
   /** Ends what this program does about the cluster. The member on this host goes on. */
   close(): Promise<void>;
@@ -57,6 +63,7 @@ export const engineOf = (context: EngineContext): Engine => {
     join: (host, ports) => alone(`join ${host}`, () => grow(context, hosts, host, ports)),
     leave: (host) => alone(`leave ${host}`, () => shrink(context, hosts, host)),
     use: (engine) => alone(`use ${engine}`, () => useEngine(context, hosts, engine)),
+    restore: (force) => leaveLost(context, force),
     status: () => statusOf(context, hosts),
     close: async () => {
       ends.abort(new Error('The host stops'));

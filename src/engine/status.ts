@@ -88,17 +88,26 @@ export const statusOf = async (context: EngineContext, hosts: Hosts): Promise<En
       })
     : undefined;
   const rows = asked.map(({ one, report }) => hostStatus(one, report, view));
-  const cluster = has ? clusterStatus(view, rows) : undefined;
+  const given = store.current.cluster?.given === true;
+  const cluster = has ? clusterStatus(view, rows, given) : undefined;
   const { use, move } = answerOf(context);
   return {
     engine: use,
     ...(move && { move: { to: move.to, step: move.step } }),
     ...{ cluster, hosts: rows },
-    advice: [...moveAdvice(move, use), ...adviceOf(cluster, rows, failed.why, context.limits.quotaBytes)],
+    advice: [
+      ...moveAdvice(move, use),
+      ...adviceOf(cluster, rows, failed.why, context.limits.quotaBytes),
+      ...(given && view !== undefined ? givenAdvice(view, all.length) : []),
+    ],
   };
 };
 
-const clusterStatus = (view: ClusterView | undefined, rows: readonly HostStatus[]): ClusterStatus => {
+const clusterStatus = (
+  view: ClusterView | undefined,
+  rows: readonly HostStatus[],
+  given: boolean,
+): ClusterStatus => {
   const voters =
     view === undefined ? rows.filter(({ part }) => part === 'member').length : votersOf(view).length;
   const names = new Set(rows.map(({ host }) => host));
@@ -108,7 +117,7 @@ const clusterStatus = (view: ClusterView | undefined, rows: readonly HostStatus[
     voters,
     well: view === undefined ? 0 : votersOf(view).filter(isSound).length,
     needed: majorityOf(voters),
-    strays: (view?.members ?? [])
+    strays: (given ? [] : (view?.members ?? []))
       .filter(({ name }) => ![...names].some((one) => nameOf(one as EngineHost['ref']) === name))
       .map(({ id, name, peerUrls }) => `${id.toString(16)} ${name} ${peerUrls.join(',')}`.trim()),
   };
@@ -215,6 +224,29 @@ const adviceOf = (
         `${stray.split(' ')[0]}.`,
     );
   return advice;
+};
+
+/** Why a pool of several hosts must not have its log in a cluster of one member. */
+export const oneMember = (hosts: number): string | undefined =>
+  hosts > 1
+    ? 'The cluster of etcd has one member, so the pool survives no loss of it, and etcd of that kind has ' +
+      'lost writes that it had acknowledged: add two members'
+    : undefined;
+
+/** Of a cluster that is looked after elsewhere. */
+export const givenAdvice = (view: ClusterView, hosts: number): readonly string[] => {
+  const old = view.members.filter(({ status }) => status && isOlder(status.version, versionWanted));
+  const single = votersOf(view).length === 1 ? oneMember(hosts) : undefined;
+  return [
+    ...(single === undefined ? [] : [`${single}.`]),
+    ...(old.length === 0
+      ? []
+      : [
+          `etcd ${old[0]?.status?.version} has faults that ${versionWanted} mended (docs/engine.md): ` +
+            `install a newer one for ${old.map(({ endpoint, name }) => endpoint || name).join(', ')}, ` +
+            'one member at a time.',
+        ]),
+  ];
 };
 
 const memberAdvice = (

@@ -59,7 +59,11 @@ export const tend = async (
   while (!signal.aborted) {
     await sleep(clock, limits.tendMs, signal).catch(() => {});
     const { cluster } = store.current;
-    if (signal.aborted || cluster?.whole !== true || cluster.given) continue;
+    if (signal.aborted || cluster?.whole !== true) continue;
+    if (cluster.given) {
+      await watchGiven(context, hosts, told);
+      continue;
+    }
     await keepSnapshots(context).catch((error: unknown) =>
       log.warn({ error: String(error) }, 'No snapshot of the cluster was made'),
     );
@@ -67,6 +71,16 @@ export const tend = async (
     await round(context, hosts, told).catch((error: unknown) =>
       log.warn({ error: String(error) }, 'The cluster cannot be looked after now'),
     );
+  }
+};
+
+/** A cluster that is looked after elsewhere: people are told what is wrong with it, and nothing is done. */
+const watchGiven = async (context: EngineContext, hosts: Hosts, told: Set<string>): Promise<void> => {
+  if (!leads(context)) return;
+  try {
+    tell(context, await statusOf(context, hosts), told);
+  } catch (error) {
+    context.log.warn({ error: String(error) }, 'The cluster cannot be looked at now');
   }
 };
 

@@ -46,10 +46,14 @@ export const divergedFiles = ({
   disk,
   folder,
   now,
+  filesMax = divergedFilesMax,
+  bytesMax = divergedBytesMax,
 }: {
   readonly disk: Disk;
   readonly folder: string;
   readonly now: () => number;
+  readonly filesMax?: number;
+  readonly bytesMax?: number;
 }): DivergedFiles => {
   const names = async (): Promise<readonly string[]> => {
     if (!(await disk.exists(folder))) return [];
@@ -57,14 +61,14 @@ export const divergedFiles = ({
     return found.flatMap(({ name, kind }) => (kind === 'file' && nameForm.test(name) ? [name] : [])).sort();
   };
   const read = async (name: string): Promise<KeptDiverged> =>
-    keptOf(name, jsonOf(await disk.readText(join(folder, name), divergedBytesMax), name));
+    keptOf(name, jsonOf(await disk.readText(join(folder, name), bytesMax), name));
   const write = (name: string, { name: _, ...kept }: KeptDiverged): Promise<void> =>
     disk.replaceText(join(folder, name), `${JSON.stringify(kept, null, 1)}\n`, 0o600);
   return {
     keep: async ({ epoch, from, to, rows }) => {
       const name = `${epoch}-${to}.json`;
       const there = await names();
-      if (!there.includes(name) && there.length >= divergedFilesMax) {
+      if (!there.includes(name) && there.length >= filesMax) {
         throw new Error(
           `${folder} has ${there.length} files of changes that the pool lacks: look at them with xenact ` +
             `diverged, and remove some`,
@@ -72,9 +76,9 @@ export const divergedFiles = ({
       }
       await disk.makeFolder(folder, 0o700);
       const kept = { name, epoch, from, to, at: now(), told: false, rows: rows.map(plainRow) };
-      if (JSON.stringify(kept).length > divergedBytesMax) {
+      if (JSON.stringify(kept).length > bytesMax) {
         throw new Error(
-          `The changes that the pool lacks are larger than ${divergedBytesMax} bytes: copy the data ` +
+          `The changes that the pool lacks are larger than ${bytesMax} bytes: copy the data ` +
             `folder away, and start this host with --rebuild`,
         );
       }

@@ -18,12 +18,15 @@ on the coordinator, as the user that xenact runs as; status answers on every hos
   join HOST     one more member: a name or address of a host
   leave HOST    one member less; also one whose host is gone
   use ENGINE    moves the pool's log to the engine etcd, or back to primary; guests run on
+  restore       leaves a cluster whose members are lost for good, on this host alone: its database is
+                the log again. On every host, and then xenact lead on the one that has most
   status        members, who leads them, health, sizes, and what to do
 
   --members A,B,C      with init: which hosts (default: auto)
   --no-use             with init: makes the cluster alone
   --client-port PORT   with init and join: where members listen for hosts (default: ${clientPortDefault})
   --peer-port PORT     and for each other (default: ${peerPortDefault})
+  --force              with restore: what no host has in its database is lost to the pool
   --json               for programs
   --data DIR           the host's data folder, or XENACT_DATA (default: as of xenact up)
 
@@ -35,6 +38,7 @@ export const engineFlags = {
   'client-port': { type: 'string', default: `${clientPortDefault}` },
   'peer-port': { type: 'string', default: `${peerPortDefault}` },
   'no-use': { type: 'boolean', default: false },
+  force: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   ...folderFlags,
 } as const;
@@ -86,8 +90,9 @@ const commandOf = (act: string, host: string, values: Values): EngineCommand => 
     return { act, engine: host };
   }
   const takesHost = act === 'join' || act === 'leave';
-  if (!takesHost && act !== 'init' && act !== 'status')
-    throw new UsageError(`xenact engine does init, join, leave, use and status.\n\n${help}`);
+  if (!takesHost && act !== 'init' && act !== 'status' && act !== 'restore')
+    throw new UsageError(`xenact engine does init, join, leave, use, restore and status.\n\n${help}`);
+  if (values.force && act !== 'restore') throw new UsageError(`xenact engine ${act} takes no --force`);
   if (takesHost !== (host !== ''))
     throw new UsageError(
       takesHost ? `xenact engine ${act} needs a HOST` : `xenact engine ${act} takes no HOST`,
@@ -97,6 +102,7 @@ const commandOf = (act: string, host: string, values: Values): EngineCommand => 
   const ports = { clientPort: Number(values['client-port']), peerPort: Number(values['peer-port']) };
   if (act === 'init') return { act, members: membersOf(values.members), ...ports };
   if (act === 'join') return { act, host, ...ports };
+  if (act === 'restore') return { act, force: values.force };
   return act === 'leave' ? { act, host } : { act: 'status' };
 };
 

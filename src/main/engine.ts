@@ -27,7 +27,8 @@ export type EngineCommand =
   | ({ readonly act: 'init' } & InitOrder)
   | ({ readonly act: 'join'; readonly host: string } & Ports)
   | { readonly act: 'leave'; readonly host: string }
-  | { readonly act: 'use'; readonly engine: LogEngine };
+  | { readonly act: 'use'; readonly engine: LogEngine }
+  | { readonly act: 'restore'; readonly force: boolean };
 
 export const enginePath = '/engine';
 
@@ -200,7 +201,7 @@ export const engineRequests =
     };
     try {
       // A move starts this host again soon after: the answer must not wait for anything then.
-      const before = act === 'use' ? await engine.status() : undefined;
+      const before = act === 'use' || act === 'restore' ? await engine.status() : undefined;
       await obeyed(engine, command);
       const status: EngineStatus = before ?? (await engine.status());
       note('success');
@@ -217,6 +218,7 @@ const obeyed = async (engine: Engine, command: EngineCommand): Promise<void> => 
   if (command.act === 'join') await engine.join(command.host, command);
   if (command.act === 'leave') await engine.leave(command.host);
   if (command.act === 'use') await engine.use(command.engine);
+  if (command.act === 'restore') await engine.restore(command.force === true);
 };
 
 const sentenceOf = ({ code, params, message }: Fault): string => {

@@ -22,7 +22,7 @@ import type { DataFolder } from './folder.ts';
 import { hostFacts } from './host-facts.ts';
 import type { HostHypervisor } from './hypervisor.ts';
 import type { ClientDoor } from './listen.ts';
-import { ownClusterLog } from './log-engine.ts';
+import { mustStay, ownClusterLog } from './log-engine.ts';
 import { machine } from './machine.ts';
 import type { UpOptions } from './options.ts';
 import type { Paths } from './paths.ts';
@@ -78,6 +78,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
       replicas: Number(options['commit-replicas']),
       serves: options['edge-members'] === 'serve',
       ...(engine !== undefined && { engine }),
+      mustStay: mustStay(given.engineStore),
     },
     told: {
       leads: ({ services }) => takeLaterRoles(machine.disk, paths.roles, services),

@@ -3,7 +3,7 @@ import type { Ref } from '../model/types.ts';
 import type { Membership } from '../objects/membership.ts';
 import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
-import { hostsOf, type PoolContext, peerRef } from './context.ts';
+import { hostsOf, type PoolContext, peerOf, peerRef } from './context.ts';
 import { join } from './join.ts';
 import { removeHost } from './joining.ts';
 import type { OwnPeer } from './peers.ts';
@@ -31,6 +31,8 @@ export interface MembershipParts {
    * Makes a new certificate and keeps it beside the old one; answers its fingerprint and how to change to it.
    */
   readonly nextCertificate: () => Promise<{ readonly pin: string; readonly use: () => Promise<void> }>;
+  /** Why a host at that address must stay in the pool for now; undefined: it may go. */
+  readonly mustStay?: ((address: string) => string | undefined) | undefined;
   /** Starts this host's program again. */
   readonly restart: () => void;
 }
@@ -93,6 +95,8 @@ export const membershipOf = (parts: MembershipParts): Membership => {
     },
     eject: async (out) => {
       if (out === host) throw new Fault('HOST_CANNOT_DESTROY_SELF', [out]);
+      const why = parts.mustStay?.(peerOf(context, out)?.address ?? '');
+      if (why !== undefined) throw new Fault('OPERATION_NOT_ALLOWED', [why]);
       if (!isUp(out)) throw new Fault('CANNOT_CONTACT_HOST', [out]);
       await mesh.call(out, 'ejected', {}, { timeoutMs: followMsMax });
       await store.commit((tx) => removeHost(tx, out));

@@ -6,7 +6,7 @@ import { ballastRule } from '../../src/engine/ballast.ts';
 import { assertMayLeave, chosenHosts, hostNamed } from '../../src/engine/changes.ts';
 import type { EngineHost } from '../../src/engine/context.ts';
 import { etcdFlags, etcdVersionOf, type Member } from '../../src/engine/etcd-flags.ts';
-import { isFull } from '../../src/engine/status.ts';
+import { givenAdvice, isFull, oneMember } from '../../src/engine/status.ts';
 import { nextToDefragment } from '../../src/engine/tending.ts';
 import type { MemberView } from '../../src/engine/view.ts';
 import type { Ref } from '../../src/model/types.ts';
@@ -146,4 +146,25 @@ test('a disk is full with a tenth of it left, or with less room than the cluster
   const full = (freeBytes: number, totalBytes: number) => isFull({ freeBytes, totalBytes, ballast: true });
   expect([full(2 * GiB, 10 * GiB), full(0.9 * GiB, 10 * GiB)]).toEqual([false, true]);
   expect([full(9 * GiB, 1_000 * GiB), full(7 * GiB, 1_000 * GiB)]).toEqual([false, true]);
+});
+
+describe('a cluster that is looked after elsewhere', () => {
+  const view = (version: string, count: number) => ({
+    clusterId: 1n,
+    alarms: [],
+    members: Array.from(
+      { length: count },
+      (_, index): MemberView => ({
+        ...{ id: BigInt(index), name: '', peerUrls: [], clientUrls: [], learner: false },
+        ...{ endpoint: `192.0.2.${index}:2379`, status: { version } as MemberStatus },
+      }),
+    ),
+  });
+  test('is told of where its version is old, or it has one member for a pool of several hosts', () => {
+    expect(givenAdvice(view('3.5.9', 3), 3)).toEqual([]);
+    expect(givenAdvice(view('3.5.9', 1), 1)).toEqual([]);
+    expect(givenAdvice(view('3.5.9', 1), 2)).toEqual([expect.stringContaining('has one member')]);
+    expect(givenAdvice(view('3.4.23', 3), 3)).toEqual([expect.stringContaining('192.0.2.2:2379')]);
+    expect(oneMember(1)).toBeUndefined();
+  });
 });

@@ -60,5 +60,6 @@ export const checkAsked = async (
     { host: self.host, generation },
     'The rows of this host are not those of its pool: they are read anew',
   );
+  context.differed(generation);
   throw new BatchRefused(`The rows differ at generation ${generation}`);
 };

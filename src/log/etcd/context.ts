@@ -18,6 +18,8 @@ export interface EtcdContext {
   /** Where in the log the replica is, as this process knows. */
   readonly place: LogPlace;
   readonly checks: Checks;
+  /** Told when the rows of this host were found not to be those of its pool. */
+  readonly differed: (generation: number) => void;
 }
 
 /**

@@ -26,6 +26,8 @@ export interface EtcdLogOptions extends ElectionOptions {
   readonly limits?: Partial<EtcdLogLimits>;
   /** Hosts as people know them; absent: by their references. */
   readonly nameOf?: (host: Ref<'host'>) => string;
+  /** Told when the rows of this host were found not to be those of its pool. */
+  readonly differed?: (generation: number) => void;
 }
 
 type NameOf = (host: Ref<'host'>) => string;
@@ -39,6 +41,7 @@ export const etcdLog = (options: EtcdLogOptions): Log => {
     limits: { ...etcdLogLimits, ...options.limits },
     self: { host, incarnation },
     place: { at: undefined },
+    differed: options.differed ?? (() => {}),
     checks: { due: false, own: undefined, last: undefined },
   };
   const listeners = new Set<(now: Leadership) => void>();

@@ -319,6 +319,7 @@ describe('a follower', () => {
     await writeOne(pool);
     const uuid = (): unknown => follower.store.committed.get('book' as never, book.name as never)?.['uuid'];
     await pool.until('it is right again', () => uuid() === book.name, 20_000);
+    expect(pool.differed).toEqual([follower.name]);
     await alike(pool);
   });
 });

@@ -78,6 +78,8 @@ export const poolOf = (seed: string, { hosts: count, bugs = {}, limits, operatio
     names.map((name) => [name, memoryDurable({ random: random.split(name), writeMs: [0.1, 5] })]),
   );
   const running = new Map<string, SimulatedHost>();
+  /** Hosts whose rows were found to differ. */
+  const differed: string[] = [];
   const books: WrittenBook[] = [];
   let starts = 0;
 
@@ -103,6 +105,7 @@ export const poolOf = (seed: string, { hosts: count, bugs = {}, limits, operatio
         mayLead: () => true,
         epoch: () => replica.epoch,
         onCluster: async () => {},
+        differed: () => void differed.push(name),
         ...(limits && { limits }),
       }),
     );
@@ -134,6 +137,7 @@ export const poolOf = (seed: string, { hosts: count, bugs = {}, limits, operatio
     return book;
   };
   return {
+    differed,
     ...{ clock, loop, random, cluster, disks, running, books, names, start, write, lifeNamed },
     kill: (name: string): void => {
       running.get(name)?.life.end();
