@@ -10,9 +10,8 @@ export interface NotingParts {
 }
 
 /**
- * A log that says who leads only once this host has noted it: its epoch, so that none below it is obeyed any
- * more, and
- * its part, so that it is known when the log moves to an engine that elects nobody.
+ * A log that tells who leads only after this host has written it into its state file: the epoch, so that no
+ * lower one is obeyed again, and whether this host leads, which an engine that elects nobody starts from.
  */
 export const noting = (log: Log, { state, clock, journal }: NotingParts): Log => {
   const note = async (now: Exclude<Leadership, { kind: 'none' }>): Promise<void> => {

@@ -22,7 +22,7 @@ export interface OutboxContext {
   readonly onUnsendable: (item: Item, failure: MeshFailure) => void;
 }
 
-/** The next microtask, without what `queueMicrotask` adds for those who trace. */
+/** `now.then(f)` runs `f` in the next microtask; cheaper than `queueMicrotask`, which also serves tracing. */
 const now = Promise.resolve();
 
 export const outboxOf = ({ wire, limits, head, onFrame, onUnsendable }: OutboxContext): Outbox => {

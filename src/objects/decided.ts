@@ -13,9 +13,9 @@ export const decidesAtOnce = ({ store, host }: Deciding): boolean => {
 };
 
 /**
- * Makes a commit that work builds upon and is no answer to. Resolves once it is decided, and rejects when it
- * is refused: where this host decides nobody has to wait for the disk, as every later answer is behind it
- * anyway.
+ * Makes a commit in the middle of work, which nobody is answered by. Resolves once it is decided, and rejects
+ * when it is refused. Where this host decides, that does not wait for the disk: the answer comes with a later
+ * commit, which is on disk after this one.
  */
 export const decided = async (
   by: Deciding,

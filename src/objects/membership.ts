@@ -2,7 +2,7 @@ import type { Ref } from '../model/types.ts';
 
 /** What a host can do about its place in a pool. Rejects with faults of the XenAPI. */
 export interface Membership {
-  /** Gives this host, the only one of its pool, into the pool that is reached at `address`. */
+  /** Joins this host, the only one of its pool, to the pool that is reached at `address`. */
   join(target: JoinTarget): Promise<void>;
   /** Takes a host out of the pool; it starts again as a pool of its own, without what it had. */
   eject(host: Ref<'host'>): Promise<void>;

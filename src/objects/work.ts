@@ -159,7 +159,7 @@ const takeBack = async (run: Run, job: Job, undo: Undo, error: unknown): Promise
   return fault;
 };
 
-/** Leaves nothing to settle, and belongs to what a member answers although nobody may be there to decide. */
+/** Leaves nothing to settle, and a member must answer it also while nobody decides commits. */
 const standsAlone = ({ invocation, held, task }: Run): boolean =>
   invocation.message.declared?.onMember === true && held.length === 0 && task === nullRef;
 
@@ -199,7 +199,7 @@ const claim = (run: Run, job: Job): Promise<void> | undefined => {
   return undefined;
 };
 
-/** Somebody else was first. */
+/** Another operation was admitted first. */
 class NotAdmitted extends Error {}
 
 const settleTask = async (

@@ -7,7 +7,7 @@ import type { Store } from '../store/store.ts';
 import type { PeerRecord } from './rows.ts';
 import type { StateFile } from './state.ts';
 
-/** What every part of a host's place in its pool stands on. */
+/** What every file of this room needs to know of the host. */
 export interface PoolContext {
   readonly store: Store;
   /** The same rows as the pool's log knows them. */
@@ -33,21 +33,21 @@ export const linkedHosts = (mesh: Mesh): ((host: Ref<'host'>) => boolean) => {
   return (host) => up.has(host);
 };
 
-/** How long a pool waits, and how many it takes. */
+/** Time limits and sizes. */
 export interface PoolLimits {
   /** A host of which nothing is heard for this long is said not to be live. */
   readonly deadMs: number;
   /** A member without its coordinator looks for another this often. */
   readonly seekMs: number;
-  /** And says so to clients when it has found none for this long. */
+  /** After this long without a coordinator, a member tells clients that it has none. */
   readonly emergencyMs: number;
-  /** Others have this long to say who leads. */
+  /** Other hosts must say within this time who leads. */
   readonly answerMsMax: number;
   /** A piece of the log must be taken within this time. */
   readonly applyMsMax: number;
   /** A change of a member waits this long for a coordinator. */
   readonly proposalMsMax: number;
-  /** A coordinator that stops to be one has this long to write down what it has decided. */
+  /** A coordinator that hands over must have written its commits to disk within this time. */
   readonly pauseMsMax: number;
   /** Members that are linked have this long to follow a new coordinator. */
   readonly recoverMsMax: number;

@@ -49,7 +49,7 @@ const number = (value: bigint): Buffer => {
 
 const written = (to: Duplex, bytes: Uint8Array): Promise<void> =>
   new Promise((resolve, reject) => {
-    // What is on its way when a stream is cut is never said to have arrived or not.
+    // When a stream is cut, nobody knows whether the request under way was done.
     const cut = (): void => reject(new MeshFailure('failed', 'The stream was cut'));
     if (to.destroyed) return cut();
     to.once('close', cut);
@@ -103,7 +103,7 @@ export const openDiskOn = async (
       throw lost(error);
     }
   };
-  /** What may hang there is given up with the signal, and is then given up there too. */
+  /** When the signal aborts, the stream is cut, which ends the request at the other host too. */
   const unlessGivenUp = async (run: () => Promise<Buffer>): Promise<bigint> => {
     const give = (): unknown => far.destroy();
     signal.addEventListener('abort', give, { once: true });

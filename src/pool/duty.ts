@@ -3,7 +3,7 @@ import type { Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
 import type { Leader, Leadership } from '../store/log.ts';
 
-// which duty a host has in its pool. The log says who leads; this is what follows from it.
+// Which duty a host has in its pool. The log says who leads; this is what follows from it.
 //
 //              told none         told other          told here
 //   starts ──────────► seeks ◄──────────► follows ◄──────────► leads
@@ -22,14 +22,14 @@ export type Duty =
       readonly epoch: number;
       readonly synced: boolean;
     }
-  /** `ready`: that is on its disk, so that it decides. */
+  /** `ready`: the epoch is on its disk, and it decides commits. */
   | { readonly kind: 'leads'; readonly epoch: number; readonly ready: boolean }
   | { readonly kind: 'stopped' };
 
 export type DutyMessage =
   /** The log says who leads. */
   | { readonly kind: 'told'; readonly leadership: Leadership }
-  /** A host of the pool spoke of an epoch. */
+  /** Another host of the pool sent something under this epoch. */
   | { readonly kind: 'heard'; readonly epoch: number }
   /** What was begun for an epoch has come to its end, or failed. */
   | { readonly kind: 'synced' | 'began' | 'failed'; readonly epoch: number }
@@ -38,13 +38,13 @@ export type DutyMessage =
   | { readonly kind: 'stop' };
 
 export type DutyEffect =
-  /** Ends what runs for the duty so far. */
+  /** Stops everything that was begun for the duty before. */
   | { readonly do: 'end' }
   /** Commits of this host wait for a leader. */
   | { readonly do: 'wait' }
   | ({ readonly do: 'follow' } & Leader)
   | { readonly do: 'lead'; readonly epoch: number }
-  /** It follows, or leads: what goes with that begins. */
+  /** This host follows, or leads, from now on: begin what belongs to that. */
   | ({ readonly do: 'noteLeader' } & Leader)
   | { readonly do: 'beginLeading' }
   | { readonly do: 'retry'; readonly epoch: number };
@@ -155,7 +155,7 @@ const table: { readonly [K in Duty['kind']]: Rules<Extract<Duty, { kind: K }>> }
   stopped,
 };
 
-/** The table's rows and columns agree with the kinds of duty and message by their types. */
+/** What a host in this duty does about a message. The types see to it that `table` has every pair. */
 export const dutyMachine: StateMachine<Duty, DutyMessage, DutyEffect> = (duty, message) => {
   const rule = table[duty.kind][message.kind] as (duty: Duty, message: DutyMessage) => Next;
   return rule(duty, message);

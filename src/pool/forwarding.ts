@@ -10,7 +10,7 @@ import { carriedOf, countOf, fieldsOf, flagOf, listOf, textOf } from './protocol
 /** Work may take this long; whoever waits for it has given up by then. */
 const carryMsMax = 24 * 3_600_000;
 
-/** What comes back of a call: its outcome, and how much of the log it is founded on. */
+/** Answer to a forwarded call: its outcome, and the generation of the log that it was made from. */
 type Answer =
   | { readonly result: unknown; readonly generation: number }
   | { readonly fault: string; readonly params: readonly string[]; readonly generation: number }
@@ -58,7 +58,7 @@ const carry = async (
   const firstMs = clock.monotonicMs();
   let lostMs: number | undefined;
   for (;;) {
-    // What was never sent before has no past, however little of it a clock may show.
+    // A first attempt has not waited yet, whatever the clock says.
     const agoMs = lostMs === undefined ? 0 : Math.ceil(clock.monotonicMs() - firstMs);
     const payload = { call, generation: store.generation, agoMs };
     try {
@@ -76,7 +76,7 @@ const carry = async (
 const refused = (error: MeshFailure, host: Ref<'host'>): Fault =>
   error.reason === 'busy' ? new Fault('TOO_MANY_PENDING_TASKS') : new Fault('CANNOT_CONTACT_HOST', [host]);
 
-/** Once this host has seen what the answer is founded on, so that what it reads next is not older. */
+/** Waits until this host has the generation that the answer was made from: read your own writes. */
 const outcome = async ({ store }: PoolContext, host: Ref<'host'>, answer: unknown): Promise<unknown> => {
   const fields = fieldsOf(answer);
   await store.reached(countOf(fields['generation']));

@@ -104,7 +104,7 @@ const handOver = async (
     await ask(joinPaths.takeIn, encodeValue(request), { timeoutMs: joinMsMax, invitation }),
   );
   await credentials.adopt(answer.credentials);
-  // Takes effect with the next start: until its answer has gone out this host is what it was.
+  // Takes effect at the next start, so that the answer still goes out.
   const epoch = Math.max(answer.epoch, state.current?.epoch ?? 0);
   const { coordinator } = answer;
   await state.save({ host, role: 'member', epoch, led: 0, coordinator, change: 'joins' });

@@ -46,7 +46,7 @@ const leftBehind: ReadonlySet<string> = new Set([
 
 export const joinRowsMax = 200_000;
 
-/** Fails with the reason why this host cannot give itself away. */
+/** Throws the reason why this host may not join another pool. */
 export const assertCanJoin = (view: View, host: Ref<'host'>): void => {
   if ([...view.all('host')].length > 1) throw new Fault('JOINING_HOST_CANNOT_BE_MASTER_OF_OTHER_HOSTS');
   for (const [, vm] of view.all('VM')) {

@@ -46,7 +46,7 @@ export const watchLiveness = (
       const sinceMs = silentSinceMs.get(host) ?? nowMs;
       silentSinceMs.set(host, sinceMs);
       if (nowMs - sinceMs < limits.deadMs) continue;
-      // Also one that the coordinator before this one found dead: nobody knows how far it came with that.
+      // Also for a host that the coordinator before this one found dead: it may not have finished.
       if (!dead.has(host)) bury(host);
       write(host, false);
     }

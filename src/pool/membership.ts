@@ -14,7 +14,9 @@ import { countOf, fieldsOf, textOf } from './protocol.ts';
 /** Who may log in, as all hosts of a pool know it. */
 export interface SharedCredentials {
   exported(): string;
-  /** What a user's password is proved against; of a user that there is not, one that nobody can meet. */
+  /**
+   * What a user's password is proved against. Of a user that does not exist: something that no password fits.
+   */
   verifier(user: string): Verifier;
   adopt(exported: string): Promise<void>;
 }

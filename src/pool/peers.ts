@@ -31,8 +31,8 @@ export const linkPeers = ({ store, mesh, state, host }: PoolContext): { stop(): 
 const reaching = ['address', 'port', 'pins'] as const;
 
 /**
- * A host comes, goes or is reached otherwise. The number of its last change, which its row has too, moves
- * nothing.
+ * Whether a change of the row is one of how the host is reached. Its row also has the number of its last
+ * proposal, which makes no difference to that.
  */
 const isMove = ({ entry, changed }: Change): boolean =>
   entry.cls === 'xenact_peer' && (changed === undefined || reaching.some((field) => changed.has(field)));

@@ -20,7 +20,7 @@ export interface Pool {
   readonly duty: Duty;
   readonly places: Places;
   readonly availability: () => Availability;
-  /** Told of each change of that, until the returned function is called. */
+  /** Calls `told` at each change of `availability`, until the returned function is called. */
   readonly onAvailability: (told: () => void) => () => void;
   /**
    * Takes up the duty that the log gives this host. Resolves once it leads, follows, or knows what it waits
@@ -63,7 +63,7 @@ export interface PoolOptions {
   readonly onDead?: (host: Ref<'host'>) => Promise<unknown>;
 }
 
-/** What performs the effects of the duty's machine. */
+/** State of the shell that performs the effects of `dutyMachine`. */
 interface Shell {
   readonly context: PoolContext;
   readonly options: PoolOptions;
@@ -72,7 +72,7 @@ interface Shell {
   readonly listeners: Set<() => void>;
   /** Ends what was begun for the present duty. */
   turn: AbortController;
-  /** Since when no leader is there, or is not caught up with. */
+  /** Since when there is no leader, or this host has not caught up with it. On the monotonic clock. */
   sinceMs: number;
   /** The rows of the pool are up to date. */
   prepared: boolean;
@@ -244,7 +244,7 @@ const follow = async (shell: Shell, { host, epoch }: Leader): Promise<void> => {
   if (!signal.aborted) step(shell, { kind: 'failed', epoch });
 };
 
-/** Where it is found again even when nothing is left of this host's rows. */
+/** Notes in the state file where the leader is, so that it is found also without any rows. */
 const noteLeader = async (shell: Shell, host: Ref<'host'>): Promise<void> => {
   const { context, options } = shell;
   const { store, state, log } = context;
@@ -270,7 +270,7 @@ const beginLeading = (shell: Shell): void => {
   void prepare(shell, signal);
 };
 
-/** What cannot be done with the rows yet is tried again: this host leads all the same. */
+/** Brings the rows of the pool up to date, again and again until it works. Meanwhile this host leads. */
 const prepare = async (shell: Shell, signal: AbortSignal): Promise<void> => {
   const { clock, log, limits } = shell.context;
   try {
@@ -310,7 +310,7 @@ const recover = async ({ context }: Shell): Promise<readonly Ref<'host'>[]> => {
 const serve = (shell: Shell): void => {
   const { mesh, replica } = shell.context;
   mesh.serve('propose', async (payload, { from }) => {
-    // Whoever does not decide answers nothing, and is asked no more.
+    // An empty answer says that this host does not decide, so that it is asked no more.
     if (!isLeading(shell.duty)) return {};
     const { proposal } = fieldsOf(payload);
     assertOwnPeer(proposal, from);
@@ -327,7 +327,9 @@ const serve = (shell: Shell): void => {
   });
 };
 
-/** How a host is reached, and by which certificate it is known, no other host may say but the leader. */
+/**
+ * A row that says how a host is reached may be changed by that host and by the leader, and by nobody else.
+ */
 export const assertOwnPeer = (proposal: unknown, from: string): void => {
   for (const change of listOf(fieldsOf(proposal)['changes'])) {
     const { cls, ref, op } = fieldsOf(change);

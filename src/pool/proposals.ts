@@ -72,7 +72,7 @@ export const authorityOf = (
   };
 };
 
-/** What is stale may be so by this very change, which was decided when its answer was lost. */
+/** A proposal may be stale because it was decided itself before, and only its answer was lost. */
 const unlessDecided = async (
   context: PoolContext,
   id: string,

@@ -28,7 +28,7 @@ export interface TakingInParts {
 /** Least role that adds hosts. */
 const roleNeeded: Role = 'pool-operator';
 const userCharsMax = 256;
-/** From a host's first word to its proof, and from the proof to its request. */
+/** Longest time from the first message of a host to its proof, and from there to its request. */
 export const proofMsMax = 60_000;
 export const tokenMsMax = 3_600_000;
 /** A wrong proof is answered this late. */

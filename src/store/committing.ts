@@ -64,7 +64,7 @@ export interface Committing {
   pause(): Promise<Position>;
   /** What this host has is not of the pool that it joins: from now on, durably, only a whole copy will do. */
   disown(): Promise<void>;
-  /** Nothing waits any longer. */
+  /** The store is closed: every commit that waits fails. */
   end(): void;
 }
 
@@ -75,7 +75,7 @@ export interface CommittingOptions {
   readonly onStaged?: ((changes: readonly Change[]) => void) | undefined;
 }
 
-/** Paused: it is not known who decides, so what would commit waits. */
+/** `paused`: nobody is known to decide, so commits wait. */
 type Mode = 'leads' | 'paused' | Authority;
 
 /** Runs `make` on the latest rows and makes a commit of it; `staged` is told its generation at once. */
@@ -117,7 +117,7 @@ const decideHere = async (
   proposal: Proposal,
 ): Promise<Verdict> => {
   if (!isPrefix(pipeline.epochs, proposal.base) || !isCurrent(pipeline.tables, proposal)) {
-    // What made it stale may still fail to be written; what is written never goes away again.
+    // The commit that made it stale may still fail to be written: the answer waits until that is known.
     await flushed(pipeline);
     return { stale: pipeline.written };
   }
@@ -129,12 +129,12 @@ const decideHere = async (
   return { generation };
 };
 
-/** Commits that the log must acknowledge. Generations do not tell: each epoch leaves some out. */
+/** How many commits wait to be acknowledged. They are counted, since generations have gaps between epochs. */
 const waitingFor = ({ unacknowledged }: Pipeline): number =>
   unacknowledged.reduce((count, group) => count + group.length, 0);
 
 export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Committing => {
-  // Whoever followed must hear first who decides now; a host that was always alone does.
+  // A host that followed another waits to be told who decides now; one that was always alone decides.
   let mode: Mode = pipeline.follows ? 'paused' : 'leads';
   /** Proposals of others that came while it was open who decides. */
   const asking: (() => void)[] = [];
@@ -142,7 +142,7 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
 
   const here = <T>(make: (tx: Tx) => T): Promise<T> => commitHere(pipeline, options, make);
 
-  /** Whoever waited goes on by the rule of now. */
+  /** Lets everything that waited go on, as `mode` says now. */
   const release = (): void => {
     for (const ask of asking.splice(0)) ask();
     proposing.run();
@@ -243,7 +243,7 @@ const takeLead = async (
   { follows, log }: { readonly follows: boolean; readonly log: Appending },
 ): Promise<void> => {
   const { written, cold } = pipeline;
-  // Above all that whoever led before may have handed out, also of what never was on a disk.
+  // Above every generation that an earlier leader may have used, even for commits that were on no disk.
   const generation = (follows ? Math.max(written, pipeline.reserved) : written) + 1;
   pipeline.stagedEpochs = withEpoch(pipeline.epochs, epoch, written + 1);
   beginTenure(pipeline);
@@ -266,7 +266,10 @@ const takeLead = async (
   if (cold) pipeline.feed.restart(generation);
 };
 
-/** What was appended before is acknowledged by what is appended, or received, from now on. */
+/**
+ * Acknowledgements of groups appended before are not taken any more: those groups are acknowledged with the
+ * next one that is appended or received.
+ */
 const beginTenure = (pipeline: Pipeline): void => {
   pipeline.tenure += 1;
   pipeline.acknowledged = pipeline.generation;

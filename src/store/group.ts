@@ -6,7 +6,7 @@ import type { Version } from './version.ts';
 /** Generations are reserved on disk in blocks, so that volatile commits need no write of their own. */
 export const generationsReserved = 65_536;
 
-/** What of a group of commits goes to disk. */
+/** The part of a group of commits that is written to disk. */
 export const writeGroup = (pipeline: Pipeline, group: readonly Staged[]): WriteGroup => {
   const rows = new Map<string, { put?: StoredRow; cls: string; ref: string }>();
   let buried: Tombstone[] = [];

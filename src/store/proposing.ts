@@ -34,7 +34,7 @@ export interface Proposing {
   run(): void;
   /** Takes what waits out of the queue. */
   take(): readonly Job[];
-  /** Settles when nothing is being proposed any more. */
+  /** Resolves when nothing is being proposed any more. */
   readonly busy: Promise<void> | undefined;
 }
 
@@ -50,7 +50,7 @@ export const proposingOf = (
   /** Proposes what waits, so that each sees the ones before it. */
   const propose = async (): Promise<void> => {
     for (let to = authority(); to !== undefined && waiting.length > 0; to = authority()) {
-      // A host that just started lacks what lives in memory only, so what it read would not be so.
+      // A host that just started lacks the fields that live in memory only, so it would read wrong values.
       while (pipeline.cold) await woken(pipeline);
       const jobs = waiting.slice(0, jobsTogetherMax);
       const attempt = attemptOf(pipeline, jobs);

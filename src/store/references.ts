@@ -59,7 +59,7 @@ export const clearReferences = (by: Unlinking, tx: Tx, draft: Drafting): void =>
   }
 };
 
-/** What is nothing without a row goes with it. */
+/** Deletes the rows that cannot be without the deleted one. */
 const take = ({ tables }: Unlinking, draft: Drafting, { cls, before }: Draft): void => {
   const declared = tables.get(cls)?.schema.cls;
   for (const field of declared?.takes ?? []) {

@@ -97,7 +97,7 @@ const fromRows = (pipeline: Pipeline, { generation: after }: Position): Missed |
   return missed;
 };
 
-/** What waits for acknowledgements must reach followers all the same: it is theirs that are awaited. */
+/** Also groups that are not acknowledged yet: followers must have them first, to acknowledge them. */
 const addUnpublished = ({ unacknowledged }: Pipeline, position: number, missed: Missed): void => {
   for (const { changes } of unacknowledged.flat()) {
     for (const { entry, before, after, generation } of changes) {
@@ -324,7 +324,7 @@ const replaceTable = (
     const before = owner.latest(ref);
     const after = versionOf(owner.schema, row, row.row ?? nothing, before);
     const entry = owner.entry(ref);
-    // What readers were not shown yet, and never will be by the commit that made it, is shown by the copy.
+    // Rows whose commit will never be published are shown to readers by the copy.
     if (before !== undefined && before === entry.committed && isSame(before, after)) continue;
     owner.stage(entry, after);
     const disk = after.durable || before?.durable === true;

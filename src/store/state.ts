@@ -31,10 +31,10 @@ export interface Pipeline {
   acknowledged: number;
   /** Another host decides. */
   follows: boolean;
-  /** What lives in memory only has not been taken over from anyone. */
+  /** Just started: fields that live in memory only are still missing. */
   cold: boolean;
   epochs: Epochs;
-  /** Those of the newest commit that was decided. */
+  /** The epochs as of the newest commit that was decided. */
   stagedEpochs: Epochs;
   /** Newest commit that readers see. */
   generation: number;

@@ -119,13 +119,13 @@ const round = async (one: Round): Promise<void> => {
   const { context, options, state, tell, signal } = one;
   if (state.format === undefined) await examine(one);
   const { coordinator, next, hasLog } = await look(context);
-  // Whoever holds the lead of a log that was ended, or lost, leads nobody.
+  // The log was ended, or is lost: a key that says who leads it means nothing.
   if (state.format !== undefined && !hasLog) throw waitsFor(noLogAnyMore);
   if (coordinator !== undefined) {
     const { host, incarnation } = unpackCoordinator(coordinator.value);
     if (host === context.self.host) return dismiss(context, coordinator, incarnation);
     state.hurried = false;
-    // Whoever begins the log has nothing yet that could be followed.
+    // A leader that is only beginning the log cannot be followed yet.
     if (state.format === undefined) return wait(context.clock, context.limits.pollMs, signal);
     tell({ kind: 'other', host, epoch: state.format.epochBase + coordinator.createRevision });
     await gone(one, coordinator);
@@ -227,7 +227,7 @@ const lead = async (one: Round): Promise<void> => {
   const won = await stand(context, epochBase);
   if (won === undefined) return;
   const { tenure, newest } = won;
-  // Whoever stopped it meanwhile saw no tenure yet that it could have ended.
+  // `stop` was called while there was no tenure yet that it could have ended.
   if (signal.aborted) return tenure.end('it stops');
   state.tenure = tenure;
   state.hurried = false;

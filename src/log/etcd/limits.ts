@@ -40,5 +40,5 @@ export const operationsMax = 16_384;
 export const requestBytesMax = 8 * 1_048_576;
 /** Of the operations, those that are not rows. */
 export const ownOperationsMax = 8;
-/** That an operation takes in a request beside its key and value. */
+/** Bytes that an operation takes in a request beside its key and value. */
 export const operationBytes = 32;

@@ -53,11 +53,12 @@ export const tail = async (
       if (signal.aborted) return;
       if (error instanceof Gap || error instanceof BatchRefused) place.at = undefined;
       else if (error instanceof Silent) {
-        // What a second watch does not tell either is not asked for a third time.
+        // If a second watch misses the same, everything is read anew.
         if (silentAt === place.at?.generation) place.at = undefined;
         silentAt = place.at?.generation;
       } else if (!(error instanceof EtcdFailure) || error.reason === 'wrong-cluster') throw error;
-      // History that is gone, or has not been, as in a cluster that was restored.
+      // The revision was compacted away, or is in the future, as in a cluster that was restored from a
+      // snapshot.
       else if (error.reason === 'compacted' || error.reason === 'future') place.at = undefined;
       const said = { error: (error as Error).message, generation: replica.position.generation };
       journal.info(said, place.at === undefined ? 'The log is read anew' : 'The log is watched anew');
