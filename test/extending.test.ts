@@ -89,7 +89,7 @@ describe('docs/extending.md', () => {
   test('has a recipe for a class, an HTTP action, a driver and an engine, each with a test', () => {
     for (const [room, tests] of [
       ['actors/', 'test/actors/'],
-      ['src/edge/', 'test/edge/'],
+      ['actors/host/', 'test/edge/'],
       ['src/drivers/', 'test/rpc/'],
       ['src/log/', 'test/log/'],
     ] as const) {

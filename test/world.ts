@@ -1,6 +1,7 @@
 import { classes } from '../actors/index.ts';
 import { type Assembled, assemble, type Parts } from '../src/assembly/assemble.ts';
 import type { Hypervisor } from '../src/drivers/hypervisor/hypervisor.ts';
+import type { Network } from '../src/drivers/network.ts';
 import { nodeClock } from '../src/drivers/node/clock.ts';
 import { nodeRandom } from '../src/drivers/node/random.ts';
 import type { Storage } from '../src/drivers/storage/storage.ts';
@@ -143,6 +144,7 @@ const hostOf = ({ options, index, store: shared, catalog, places }: HostParts): 
     log,
     hypervisor: driver<Hypervisor>('hypervisor', hypervisor ?? options.hypervisor),
     storage: driver<Storage>('storage', storage ?? options.storage),
+    network: driver<Network>('network'),
     credentials: { verify: async () => false, setPassword: async () => {} },
     store,
     host,

@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, datetime, int, label, ref, string } from '../../src/model/types.ts';
+import { actions } from './actions.ts';
 import { since } from './since.ts';
 
 export const blob = defineClass('blob', {
@@ -28,6 +29,7 @@ export const blob = defineClass('blob', {
       indexed: true,
     }),
   },
+  actions,
   messages: {
     create: {
       doc: 'Makes an empty blob that is not attached to anything yet.',

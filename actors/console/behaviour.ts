@@ -1,6 +1,7 @@
 import { implement } from '../../src/objects/implement.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { console } from './class.ts';
+import { showing } from './showing.ts';
 
 /** Consoles come and go with the guest; a client can neither make one nor take one away. */
 const refused = {
@@ -9,4 +10,8 @@ const refused = {
   },
 };
 
-export default implement(console, { owner: ({ VM }) => ['VM', VM] }, { create: refused, destroy: refused });
+export default implement(
+  console,
+  { owner: ({ VM }) => ['VM', VM] },
+  { create: refused, destroy: refused, ...showing },
+);

@@ -1,5 +1,6 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
 import { int, oneOf, ref, string, stringMap } from '../../src/model/types.ts';
+import { actions } from './actions.ts';
 
 export const consoleProtocol = oneOf('console_protocol', ['vt100', 'rfb', 'rdp']);
 
@@ -17,6 +18,7 @@ export const console = defineClass('console', {
     other_config: rw(stringMap, 'Free for clients to keep their own settings in.'),
     port: rw(int, 'Local port of the server that shows the guest; -1 if there is none.', { internal: true }),
   },
+  actions,
   messages: {},
 });
 

@@ -1,4 +1,5 @@
 import { defineClass } from '../../src/model/class.ts';
+import { actions } from './actions.ts';
 import { fields } from './fields.ts';
 import { access } from './messages/access.ts';
 import { availability } from './messages/availability.ts';
@@ -19,6 +20,7 @@ export const host = defineClass('host', {
   writeRole: 'pool-operator',
   takes: ['metrics', 'blobs'],
   fields,
+  actions,
   messages: {
     ...power,
     ...availability,

@@ -12,6 +12,7 @@ import {
   stringMap,
   upTo,
 } from '../../src/model/types.ts';
+import { actions } from './actions.ts';
 import { since } from './since.ts';
 
 /** So that all messages together stay bounded. */
@@ -56,6 +57,7 @@ export const message = defineClass('message', {
       indexed: true,
     }),
   },
+  actions,
   messages: {
     create: {
       doc: 'Leave a notice about an object.',

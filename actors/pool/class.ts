@@ -1,4 +1,5 @@
 import { defineClass } from '../../src/model/class.ts';
+import { actions } from './actions.ts';
 import { fields } from './fields.ts';
 import { access } from './messages/access.ts';
 import { availability } from './messages/availability.ts';
@@ -15,6 +16,7 @@ export const pool = defineClass('pool', {
   writeRole: 'pool-operator',
   takes: ['blobs'],
   fields,
+  actions,
   messages: {
     ...membership,
     ...availability,

@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, int, label, nullRef, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { actions } from './actions.ts';
 import { since } from './since.ts';
 
 export const afterApplyGuidance = oneOf('after_apply_guidance', [
@@ -36,6 +37,7 @@ export const pool_patch = defineClass('pool_patch', {
     }),
     other_config: rw(stringMap, 'Free for clients.', { default: new Map() }),
   },
+  actions,
   messages: {
     apply: {
       doc: 'Apply the patch on one host and answer with what the patch printed.',

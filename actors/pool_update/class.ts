@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, int, label, oneOf, ref, set, string, stringMap } from '../../src/model/types.ts';
+import { actions } from './actions.ts';
 import { since } from './since.ts';
 
 export const updateAfterApplyGuidance = oneOf('update_after_apply_guidance', [
@@ -37,6 +38,7 @@ export const pool_update = defineClass('pool_update', {
       default: false,
     }),
   },
+  actions,
   messages: {
     introduce: {
       doc: 'Make an update known from a disk that holds its image.',

@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
 import { bool, label, oneOf, ref, string } from '../../src/model/types.ts';
+import { actions } from './actions.ts';
 import { since } from './since.ts';
 
 export const origin = oneOf('origin', ['remote', 'bundle', 'remote_pool']);
@@ -38,6 +39,7 @@ export const Repository = defineClass('Repository', {
       default: '',
     }),
   },
+  actions,
   messages: {
     introduce: {
       doc: 'Adds a repository that is fetched over the Internet.',

@@ -12,6 +12,7 @@ import {
   stringMap,
   upTo,
 } from '../../src/model/types.ts';
+import { actions } from './actions.ts';
 import { since } from './since.ts';
 
 const userName = upTo(string, 1_024);
@@ -77,6 +78,7 @@ export const session = defineClass('session', {
       { default: false },
     ),
   },
+  actions,
   messages: {
     login_with_password: {
       doc: 'Log in and get a session; wrong passwords are answered slowly on purpose.',

@@ -13,6 +13,7 @@ import {
   string,
   stringMap,
 } from '../../src/model/types.ts';
+import { actions } from './actions.ts';
 import { since } from './since.ts';
 
 export const storageOperations = oneOf('storage_operations', [
@@ -116,6 +117,7 @@ export const SR = defineClass('SR', {
       default: false,
     }),
   },
+  actions,
   messages: {
     create: {
       doc: 'Makes a repository, formatting the storage if need be, and plugs it in.',

@@ -1,6 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import type { AnyHandler } from '../../src/objects/implement.ts';
+import type { Handler } from '../../src/objects/implement.ts';
 import { demand, type Refusal } from '../../src/objects/refusal.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { deviceNumberOf, linuxDevice } from '../../src/rules/device-numbers.ts';
@@ -77,7 +77,7 @@ const withBackendKind = (view: View, fields: Fields, vdi: Ref<'VDI'>): ReadonlyM
   return kind === undefined ? own : new Map([...own, ['backend-kind', kind]]);
 };
 
-export const create: AnyHandler = {
+export const create: Handler<any, any, any> = {
   on: ({ VM }: Fields) => VM ?? nullRef,
   decide: ({ tx, services }, fields: Fields) => {
     const vm = tx.require('VM', fields.VM ?? (nullRef as Ref<'VM'>));
@@ -99,7 +99,7 @@ export const create: AnyHandler = {
   },
 };
 
-export const destroy: AnyHandler = {
+export const destroy: Handler<any, any, any> = {
   decide: ({ tx, self }) => {
     const vbd = tx.require('VBD', self as Ref<'VBD'>);
     const [busy] = vbd.current_operations;

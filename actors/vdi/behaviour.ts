@@ -11,6 +11,7 @@ import { VDI } from './class.ts';
 import { copy, copyHolds } from './copy.ts';
 import { create, introduce, type NewVdi } from './create.ts';
 import { dbForget, dbIntroduce, isOwnDriver } from './driver-rows.ts';
+import { images } from './images.ts';
 import { destroyData, generateConfig, listChangedBlocks, track } from './tracking.ts';
 import { unmanaged } from './volume.ts';
 
@@ -113,4 +114,5 @@ export default implement(
     },
     get_nbd_info: { read: () => [] },
   },
+  images,
 );

@@ -1,4 +1,5 @@
 import { defineClass } from '../../src/model/class.ts';
+import { actions } from './actions.ts';
 import { fields } from './fields.ts';
 import { messages } from './messages.ts';
 import { since } from './since.ts';
@@ -10,6 +11,7 @@ export const VDI = defineClass('VDI', {
   constructible: true,
   needs: ['SR'],
   fields,
+  actions,
   messages,
 });
 

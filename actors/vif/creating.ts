@@ -1,6 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import type { AnyHandler } from '../../src/objects/implement.ts';
+import type { Handler } from '../../src/objects/implement.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { isMac, isUnicast, macFromSeed, randomMac } from '../../src/rules/mac.ts';
@@ -34,7 +34,7 @@ const madeUpMac = (vm: RecordNamed<'VM'>, device: string, { random }: Services):
     : macFromSeed(seed, position);
 };
 
-export const create: AnyHandler = {
+export const create: Handler<any, any, any> = {
   on: ({ VM }: Fields) => VM ?? nullRef,
   decide: ({ tx, services }, fields: Fields) => {
     const vm = tx.require('VM', fields.VM ?? (nullRef as Ref<'VM'>));
@@ -55,7 +55,7 @@ export const create: AnyHandler = {
   },
 };
 
-export const destroy: AnyHandler = {
+export const destroy: Handler<any, any, any> = {
   decide: ({ tx, self }) => {
     const vif = tx.require('VIF', self as Ref<'VIF'>);
     const [busy] = vif.current_operations;

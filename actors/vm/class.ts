@@ -1,4 +1,5 @@
 import { defineClass } from '../../src/model/class.ts';
+import { actions } from './actions.ts';
 import { fields } from './fields.ts';
 import { lifecycle } from './messages/lifecycle.ts';
 import { placement } from './messages/placement.ts';
@@ -13,6 +14,7 @@ export const VM = defineClass('VM', {
   constructible: true,
   takes: ['metrics', 'guest_metrics', 'blobs'],
   fields,
+  actions,
   messages: { ...lifecycle, ...resources, ...placement, ...settings },
 });
 

@@ -1,7 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { destruct } from '../../src/objects/construct.ts';
-import type { AnyHandler } from '../../src/objects/implement.ts';
+import type { Handler } from '../../src/objects/implement.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
@@ -59,7 +59,7 @@ const newMetrics = (tx: Tx, { random }: Outside, vm: Pick<VmRow, 'power_state' |
 };
 
 /** Memory, virtual CPUs and the like are looked at when it starts, as clients set them in any order. */
-export const create: AnyHandler = {
+export const create: Handler<any, any, any> = {
   decide: ({ tx, services }, fields: Partial<VmRow>) => {
     const self = newRef<'VM'>(services);
     const state = { ...bootKind(fields), ...startingState(tx, self, fields) };
@@ -86,7 +86,7 @@ const deleteVm = (tx: Tx, self: Ref<'VM'>): void => {
   tx.delete('VM', self);
 };
 
-export const destroy: AnyHandler = {
+export const destroy: Handler<any, any, any> = {
   operation: 'destroy',
   work: async (working) => {
     const { self, view, services, settle } = working;

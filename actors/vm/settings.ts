@@ -1,6 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { dateTimeOf, nullRef, type Ref } from '../../src/model/types.ts';
-import type { AnyHandler } from '../../src/objects/implement.ts';
+import type { Handler } from '../../src/objects/implement.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
@@ -78,7 +78,7 @@ const becomeTemplate = (tx: Tx, self: Ref<'VM'>): void => {
 };
 
 /** A template becomes a VM that one may start at the moment of its installation, and never while it runs. */
-export const set_is_a_template: AnyHandler = {
+export const set_is_a_template: Handler<any, any, any> = {
   decide: ({ tx, self, services }, { value }: { readonly value: boolean }) => {
     const vm = self as Ref<'VM'>;
     if (value) return becomeTemplate(tx, vm);

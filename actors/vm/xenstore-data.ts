@@ -1,4 +1,4 @@
-import type { AnyHandler, Working } from '../../src/objects/implement.ts';
+import type { Handler, Working } from '../../src/objects/implement.ts';
 import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { guestKeys } from './metadata.ts';
@@ -21,13 +21,13 @@ const changed = async (
   await asked(method, services.hypervisor.setXsdata(uuid, guestKeys(xenstore_data), how));
 };
 
-const set_xenstore_data: AnyHandler = {
+const set_xenstore_data: Handler<any, any, any> = {
   offline: true,
   work: (working: Working<'VM'>, { value }: { readonly value: Data }) =>
     changed(working, 'VM.set_xenstore_data', () => value),
 };
 
-const add_to_xenstore_data: AnyHandler = {
+const add_to_xenstore_data: Handler<any, any, any> = {
   offline: true,
   work: (working: Working<'VM'>, { key, value }: { readonly key: string; readonly value: string }) =>
     changed(working, 'VM.add_to_xenstore_data', (old) => {
@@ -36,7 +36,7 @@ const add_to_xenstore_data: AnyHandler = {
     }),
 };
 
-const remove_from_xenstore_data: AnyHandler = {
+const remove_from_xenstore_data: Handler<any, any, any> = {
   offline: true,
   work: (working: Working<'VM'>, { key }: { readonly key: string }) =>
     changed(

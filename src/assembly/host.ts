@@ -194,13 +194,13 @@ const openObjects = (
     HostPool & { readonly authority: () => string; readonly preparation: Pick<Preparation, 'over'> },
 ): Assembled => {
   const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins } = parts;
-  const { hypervisor, storage, credentials, facts, restart } = parts;
+  const { hypervisor, storage, network, credentials, facts, restart } = parts;
   const { store, host, pool, membership, migrationTo, authority, context } = on;
   return (makers?.objects ?? assemble)({
     catalog,
     places: pool.places,
     services: {
-      ...{ clock, random, log, hypervisor, storage, credentials, facts, restart },
+      ...{ clock, random, log, hypervisor, storage, network, credentials, facts, restart },
       ...{ store, host, membership, migrationTo, authority },
       ...(guestKernels !== undefined && { guestKernels }),
       ...(hostPlugins !== undefined && { hostPlugins }),

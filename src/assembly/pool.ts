@@ -3,7 +3,6 @@ import { type Mesh, meshOf } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
 import type { Membership, TakingIn } from '../objects/membership.ts';
 import type { WayToDaemon } from '../objects/services.ts';
-import { serveConsoles } from '../pool/consoles.ts';
 import { linkedHosts, type PoolContext, poolLimits } from '../pool/context.ts';
 import { serveDisks } from '../pool/disks.ts';
 import { adoptUsers, membershipOf, type SharedCredentials } from '../pool/membership.ts';
@@ -166,11 +165,7 @@ const tunnelOf = ({ network, tunnel }: HostParts) => ({ ...tunnel, network });
 const serveOthers = (parts: HostParts, context: PoolContext): { close(): Promise<void> } => {
   const { store } = context;
   const links = linkPeers(context);
-  const stops = [
-    serveTunnels(context, tunnelOf(parts)),
-    serveConsoles(context, { ...parts, store }),
-    serveDisks(context, { ...parts, store }),
-  ];
+  const stops = [serveTunnels(context, tunnelOf(parts)), serveDisks(context, { ...parts, store })];
   return {
     close: async () => {
       links.stop();

@@ -4,7 +4,7 @@ import type { AnyClass } from '../model/class.ts';
 import type { WireMessage } from '../model/derive.ts';
 import { nullRef, type Type } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
-import { type ServedActionName, servedActions } from '../objects/http-actions.ts';
+import type { HttpAction } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Fault } from '../std/fault.ts';
@@ -38,7 +38,7 @@ export interface Audit {
   shown(message: WireMessage, args: readonly unknown[]): object;
   add(audited: Audited): void;
   /** The same for what was asked for by HTTP; what only reads is left out. */
-  addAction(action: ServedActionName, head: HttpHead, caller: Caller, fault: Fault | undefined): void;
+  addAction(action: HttpAction, head: HttpHead, caller: Caller, fault: Fault | undefined): void;
 }
 
 export interface AuditOptions {
@@ -96,14 +96,14 @@ export const auditOf = ({ catalog, trail, clock, rows }: AuditOptions): Audit =>
         params.map(({ name, type, secret }, i) => [name, secret ? hidden : show(type, args[i])]),
       ),
     addAction: (action, { query, remoteAddress }, caller, fault) => {
-      if (servedActions[action].method === 'GET' && !action.startsWith('connect_')) return;
+      if (action.method === 'GET' && !action.name.startsWith('connect_')) return;
       const args = Object.fromEntries(
         [...query]
           .slice(0, shownMembersMax)
           .map(([name, value]) => [cut(name), namesObject(rows, value) ? value : hidden]),
       );
       const outcome = fault?.code ?? 'success';
-      add({ caller, from: remoteAddress, method: `http/${action}`, args, outcome });
+      add({ caller, from: remoteAddress, method: `http/${action.name}`, args, outcome });
     },
   };
 };

@@ -1,10 +1,11 @@
 import type { HttpHead } from '../drivers/http/http.ts';
+import type { HttpAction } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 import type { Fault } from '../std/fault.ts';
 import { authenticate, type HttpAuthentication, type HttpIdentity, sessionOwner } from './authenticate.ts';
 import type { Mandates } from './mandates.ts';
 import { assertAction } from './permissions.ts';
-import type { HttpContext, Route } from './route.ts';
+import type { HttpContext } from './route.ts';
 
 /** Who asks for what by HTTP, and may go on with it. */
 export interface OpenContext extends HttpContext {
@@ -15,7 +16,7 @@ export interface OpenContext extends HttpContext {
 /** `cut` is called when the session has ended, or its rights have, while the handler still runs. */
 export const contextOf = (
   head: HttpHead,
-  action: Exclude<Route['action'], 'open'>,
+  action: HttpAction | 'any session',
   by: HttpAuthentication & { readonly mandates: Mandates },
   cut: (fault: Fault) => void,
 ): OpenContext => {

@@ -1,12 +1,14 @@
 import type { Duplex } from 'node:stream';
 import type { HttpAnswer, HttpHandler, HttpHead } from '../drivers/http/http.ts';
 import type { Catalog } from '../objects/catalog.ts';
+import { type HttpAction, httpAction } from '../objects/http-actions.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import type { Services } from '../objects/services.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import { own } from '../std/own.ts';
 import type { Store } from '../store/store.ts';
+import { actionRoutes, type Others } from './actions.ts';
 import type { Audit } from './audit.ts';
 import { sessionOwner, Unauthorised } from './authenticate.ts';
 import { bodiesOf, bodyStatus } from './bodies.ts';
@@ -26,7 +28,9 @@ export interface EdgeOptions {
   readonly invoker: Invoker;
   readonly services: Services;
   readonly log: Log;
-  /** Disk images, consoles and what else is served beside calls. */
+  /** Where actions are done that are not this host's. Absent: it is alone. */
+  readonly others?: Others;
+  /** What is served beside calls and the actions of classes. */
   readonly routes?: readonly Route[];
   readonly eventWaitersMax?: number;
   /** Absent: browsers call from pages of this host alone. */
@@ -60,20 +64,14 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     ...(options.eventWaitersMax === undefined ? {} : { waitersMax: options.eventWaitersMax }),
   });
   const dispatch = dispatcherOf({ ...options, events, fragments });
-  const isSession = (ref: string): boolean => {
-    try {
-      return sessionOwner(services, ref) !== undefined;
-    } catch (error) {
-      if (error instanceof Fault) return false;
-      throw error;
-    }
-  };
-  const bodies = bodiesOf({ isSession, clock: services.clock });
+  const bodies = bodiesOf({ isSession: isSessionOf(services), clock: services.clock });
   const routes = longestFirst<Route>([
     healthz,
     ...rpcRoutes({ dispatch, clock: services.clock, bodies }),
+    ...actionRoutes(options),
     ...(options.routes ?? []),
   ]);
+  const rights = new Map(routes.map((route) => [route, rightTo(catalog, route)]));
   const by = { catalog, services, invoker, mandates };
   const find = <R extends Route>(method: string, path: string): R | undefined =>
     routeAt(routes, path, (route) => route.method === method) as R | undefined;
@@ -85,11 +83,12 @@ export const edgeOf = (options: EdgeOptions): Edge => {
    */
   const within = async (
     head: HttpHead,
-    { action }: Route,
+    route: Route,
     handle: (context: HttpContext) => Promise<void>,
     { refuse, cut }: Ending,
   ): Promise<void> => {
-    if (action === 'open') {
+    const action = rights.get(route);
+    if (action === undefined) {
       try {
         await handle(openContext);
       } catch (error) {
@@ -178,6 +177,25 @@ export const edgeOf = (options: EdgeOptions): Edge => {
   };
 };
 
+const isSessionOf =
+  (services: Services) =>
+  (ref: string): boolean => {
+    try {
+      return sessionOwner(services, ref) !== undefined;
+    } catch (error) {
+      if (error instanceof Fault) return false;
+      throw error;
+    }
+  };
+
+/** What a route asks its callers for; nothing where it is open. Throws where nobody has declared it. */
+const rightTo = (catalog: Catalog, { action, path }: Route): HttpAction | 'any session' | undefined => {
+  if (action === 'open') return undefined;
+  const right = action === 'any session' ? action : httpAction(catalog, action);
+  if (right === undefined) throw new Error(`What is at ${path} asks for ${action}, which nobody declares`);
+  return right;
+};
+
 /** How a request ends that its handler does not end. */
 interface Ending {
   /** The handler failed. */
@@ -222,6 +240,8 @@ const statuses: Readonly<Record<string, number>> = {
   HANDLE_INVALID: 404,
   UUID_INVALID: 404,
   TOO_MANY_PENDING_TASKS: 503,
+  // There is nothing to show just now.
+  VM_BAD_POWER_STATE: 503,
   // Misdirected: what else it says is where to go.
   HOST_IS_SLAVE: 421,
 };

@@ -2,7 +2,7 @@ import type { ClassName, KeyRoles, Role } from '../model/class.ts';
 import { permits, rolesThatPermit, type WireMessage } from '../model/derive.ts';
 import type { Ref } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
-import { httpPermission, type ServedActionName } from '../objects/http-actions.ts';
+import { type HttpAction, httpPermission } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 import { Fault } from '../std/fault.ts';
 import { own } from '../std/own.ts';
@@ -36,7 +36,7 @@ export const assertPermitted = (
  * Throws RBAC_PERMISSION_DENIED unless the caller may do what is asked for by HTTP, or the part of it that
  * needs more.
  */
-export const assertAction = (caller: Caller, action: ServedActionName, part?: string): void => {
+export const assertAction = (caller: Caller, action: HttpAction, part?: string): void => {
   const permission = httpPermission(action, part);
   if (!permits(caller.role, permission.role)) throw denied(permission);
 };

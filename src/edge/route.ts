@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream';
 import type { HttpAnswer, HttpHead, HttpRequest, Refuse } from '../drivers/http/http.ts';
-import type { ServedActionName } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 
 /** What every HTTP handler of the edge is given beside its request. */
@@ -21,10 +20,10 @@ export interface HttpContext {
 interface AnyRoute {
   readonly path: string;
   /**
-   * What is asked for here, and with it who may: checked before the handler is asked. `any session`: whoever
-   * has one. `open`: anybody, as what is asked for here checks its callers itself.
+   * Name of the action that is asked for here, which says who may: checked before the handler is asked.
+   * `any session`: whoever has one. `open`: anybody, as what is asked for here checks its callers itself.
    */
-  readonly action: ServedActionName | 'any session' | 'open';
+  readonly action: string;
 }
 
 /** A request by method and path; `path` also takes the longer paths below it where nobody names them. */

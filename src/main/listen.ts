@@ -1,13 +1,11 @@
 import type { Host } from '../assembly/parts.ts';
 import { type Audit, type AuditTrail, auditOf } from '../edge/audit.ts';
 import { auditLogRoute } from '../edge/audit-log.ts';
-import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
-import { imageRoutes } from '../edge/images.ts';
 import { inspectRoute } from '../edge/inspect.ts';
 import { joinRoutes } from '../edge/join.ts';
 import { listOf } from '../edge/sites.ts';
-import { openConsole } from '../pool/consoles.ts';
+import { sendClient } from '../pool/clients.ts';
 import type { Log } from '../std/log.ts';
 import type { HostCertificate } from './certificate.ts';
 import { type Door, doorsTo } from './doors.ts';
@@ -39,27 +37,12 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
       allowedOrigins: listOf(options['allowed-origins']),
       hostNames: [...listOf(options['host-names']), ...listOf(options.listen)],
     },
-    routes: [
-      auditLogRoute(trail),
-      ...joinRoutes(host.takingIn),
-      inspectRoute(host.inspector),
-      ...imageRoutes({
-        ...host,
-        ...{ log, audit },
-        others: {
-          catalog: host.catalog,
-          places: host.pool.places,
-          reach: host.authorityOf,
-        },
-      }),
-      ...consoleRoutes({
-        ...{ ...machine, store: host.store, hypervisor: host.services.hypervisor, log },
-        others: {
-          self: host.services.host,
-          open: (other, name) => openConsole(host.context, other, name),
-        },
-      }),
-    ],
+    others: {
+      // A client that is served by any host may reach no other.
+      authorityOf: options['edge-members'] === 'serve' ? () => undefined : host.authorityOf,
+      send: (other, invocation) => sendClient(host.context, other, invocation),
+    },
+    routes: [auditLogRoute(trail), ...joinRoutes(host.takingIn), inspectRoute(host.inspector)],
   });
   return { ...(await doorsTo(edge, options, { machine, tls })), audit };
 };

@@ -2,9 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { closing } from '../assembly/closing.ts';
 import { housekeeping } from '../assembly/housekeeping.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
-import { consoleRoutes } from '../edge/console.ts';
 import { edgeOf } from '../edge/edge.ts';
-import { imageRoutes } from '../edge/images.ts';
 import { inspectRoute } from '../edge/inspect.ts';
 import type { Credentials } from '../objects/credentials.ts';
 import { controlRoutes } from '../simulation/sandbox/control.ts';
@@ -73,27 +71,15 @@ export const sim = async (
 };
 
 const openDoor = async (options: SimCommandOptions, pool: Sandbox, log: Log): Promise<Door> => {
-  const { services, invoker, objects } = pool.coordinator;
-  const parts = { catalog: pool.catalog, store: pool.store, services, invoker, objects, log };
-  // Guests of all hosts are asked here, as there is one process for all.
-  const hypervisor = { ...services.hypervisor, stat: pool.consoles.stat };
-  const network = { ...machine.network, connect: pool.consoles.connect };
+  const { services, invoker } = pool.coordinator;
   const edge = edgeOf({
-    ...parts,
-    routes: [
-      ...controlRoutes(pool),
-      inspectRoute(pool.inspector),
-      ...imageRoutes({
-        ...parts,
-        others: {
-          catalog: pool.catalog,
-          places: { coordinator: () => services.host },
-          // There is one process for all, and one that clients can reach.
-          reach: (host) => ({ ...pool.runningAt(host), store: pool.store }),
-        },
-      }),
-      ...consoleRoutes({ ...parts, network, hypervisor }),
-    ],
+    ...{ catalog: pool.catalog, store: pool.store, services, invoker, log },
+    // There is one process for all, and one that clients can reach.
+    others: {
+      authorityOf: () => undefined,
+      send: (host, invocation) => pool.runningAt(host).invoker.stream(invocation),
+    },
+    routes: [...controlRoutes(pool), inspectRoute(pool.inspector)],
   });
   const tls = await makeCertificate({ names: [options.listen], days: certificateDays });
   return doorsTo(edge, options, { machine, tls });

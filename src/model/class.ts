@@ -124,6 +124,39 @@ export interface Message {
   readonly keyRoles?: KeyRoles;
 }
 
+/** What clients ask for by HTTP beside calls, as bytes. Its permission is `http/` and its name. */
+export interface Action {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'CONNECT' | 'OPTIONS';
+  readonly path: string;
+  readonly role: Role;
+  readonly doc: string;
+  /** Clients that prove themselves by a certificate may too. */
+  readonly certificate?: true;
+  /** Anybody is let in; what is done there checks for itself. */
+  readonly open?: true;
+  /** Parts of it that need more, such as the console of the host among those of guests. */
+  readonly parts?: Readonly<Record<string, Role>>;
+  /** What the query calls the object of the class that it is for, by reference or by uuid. */
+  readonly self?: string;
+  /** What else the query may say, each with a default where it may be left out. */
+  readonly params?: Params;
+  /** Label of the task that it has where the client names none. Absent: it has none of its own. */
+  readonly task?: string;
+  /** Bytes go both ways as long as it lasts: by CONNECT, or by a WebSocket where it is a GET. */
+  readonly duplex?: true;
+  /** Done by the host that is asked, and not where an object lives. */
+  readonly onMember?: true;
+}
+export type Actions = Readonly<Record<string, Action>>;
+
+export const action = <const M extends Partial<Action> = object>(
+  method: Action['method'],
+  path: string,
+  role: Role,
+  doc: string,
+  more: M = {} as M,
+): Pick<Action, 'method' | 'path' | 'role' | 'doc'> & M => ({ method, path, role, doc, ...more });
+
 export type Fields = Readonly<Record<string, Field>>;
 export type Messages = Readonly<Record<string, Message>>;
 
@@ -134,12 +167,13 @@ export interface Allowance {
   readonly bytesMax: number;
 }
 
-export interface ClassSpec<F, M> {
+export interface ClassSpec<F, M, A = Actions> {
   readonly doc: string;
   /** For documentation: when the XenAPI came to have the class and what is in it. */
   readonly since?: Since;
   readonly fields: F;
   readonly messages: M;
+  readonly actions?: A;
   /** Least role for reading and for the implicit messages. Default: read-only. */
   readonly readRole?: Role;
   /** Least role for setters, the constructor and the destructor. */
@@ -171,16 +205,22 @@ export interface ClassSpec<F, M> {
   readonly removed?: true;
 }
 
-export interface Class<N extends string = string, F = Fields, M = Messages> extends ClassSpec<F, M> {
+export interface Class<N extends string = string, F = Fields, M = Messages, A = Actions>
+  extends ClassSpec<F, M, A> {
   readonly name: N;
 }
 export type AnyClass = Class<string, Fields, Messages>;
 
 /** Declare a class. Nothing runs: the value is data, and everything else is read off it. */
-export const defineClass = <const N extends string, F extends Fields, const M extends Messages>(
+export const defineClass = <
+  const N extends string,
+  F extends Fields,
+  const M extends Messages,
+  const A extends Actions = Readonly<Record<never, Action>>,
+>(
   name: N,
-  spec: ClassSpec<F, M>,
-): Class<N, F, M> => ({ name, ...spec });
+  spec: ClassSpec<F, M, A>,
+): Class<N, F, M, A> => ({ name, ...spec });
 
 /** Filled in by the class files, one line each, so that any actor can call any other by name. */
 export interface Classes {}

@@ -1,4 +1,12 @@
-import { type AnyClass, type Field, type KeyRoles, type Message, type Role, roles } from './class.ts';
+import {
+  type Action,
+  type AnyClass,
+  type Field,
+  type KeyRoles,
+  type Message,
+  type Role,
+  roles,
+} from './class.ts';
 import { map, nothing, record, ref, selfRef, set, shown, string, type Type } from './types.ts';
 
 /** A message as it goes over the wire: an explicit one of the declaration or one that its fields imply. */
@@ -27,9 +35,12 @@ export interface WireMessage {
   /** Answers MESSAGE_REMOVED. */
   readonly removed: boolean;
   readonly declared?: Message;
+  /** Of what is asked for by HTTP alone: no call names it. */
+  readonly action?: Action;
 }
 
 export type MessageKind =
+  | 'action'
   | 'explicit'
   | 'getter'
   | 'setter'
@@ -79,6 +90,13 @@ export const wireMessages = (cls: AnyClass): readonly WireMessage[] => {
     ...(cls.listed === false ? [] : listMessages(cls)),
   ];
 };
+
+/** What is asked for of a class by HTTP, each like a message whose arguments are in the query. */
+export const wireActions = (cls: AnyClass): readonly WireMessage[] =>
+  Object.entries(cls.actions ?? {}).map(([name, action]) => ({
+    ...explicitMessage(cls, name, action),
+    ...{ kind: 'action', method: `http/${name}`, action },
+  }));
 
 /** The fields that are on the wire, in order. */
 export const wireFields = (cls: AnyClass): readonly (readonly [string, Field])[] =>

@@ -1,4 +1,5 @@
 import type {
+  Action,
   AnyClass,
   ArgsOf,
   Call,
@@ -12,6 +13,7 @@ import type { Ref } from '../model/types.ts';
 import type { Fault } from '../std/fault.ts';
 import type { Tx, View } from '../store/view.ts';
 import type { Hold } from './busy.ts';
+import type { Client } from './client.ts';
 import type { Services } from './services.ts';
 
 /** Who asks. Nested calls keep the caller of the outermost one. */
@@ -102,26 +104,39 @@ export type Handler<C extends ClassName, A, R> =
       /** The row whose actor decides, where the message has no `self`. */
       readonly on?: (args: A, view: View) => Ref;
     }
-  | {
-      readonly work: (working: Working<C>, args: A) => Promise<R>;
-      /** Name in `current_operations`; without it the work conflicts with nothing. */
-      readonly operation?: string;
-      readonly cuts?: readonly string[];
-      /** The row that does the work, where the message has no `self`. */
-      readonly on?: (args: A, view: View) => Ref;
-      readonly at?: Placement<A>;
-      /**
-       * Other rows that are busy while it runs. Admitted with the work's own, so that it begins once all of
-       * them are free. Pure.
-       */
-      readonly holds?: (args: A, view: View, self: Ref<C>) => readonly Hold[];
-      /** Needs rows only: while the host of the object is out of reach the coordinator does it. */
-      readonly offline?: true;
-      /** Refusals that depend on the arguments. Pure, asked at admission. */
-      readonly unless?: (view: View, self: Ref<C>, args: A) => Fault | undefined;
-    };
+  | Worked<C, A, R>;
 
-export type AnyHandler = Handler<any, any, any>;
+interface Worked<C extends ClassName, A, R> extends Admitted<C, A> {
+  readonly work: (working: Working<C>, args: A) => Promise<R>;
+  readonly at?: Placement<A>;
+  /** Needs rows only: while the host of the object is out of reach the coordinator does it. */
+  readonly offline?: true;
+}
+
+/** What work says of itself before it begins. */
+interface Admitted<C extends ClassName, A> {
+  /** Name in `current_operations`; without it the work conflicts with nothing. */
+  readonly operation?: string;
+  readonly cuts?: readonly string[];
+  /** The row that does the work, where the message has no `self`. */
+  readonly on?: (args: A, view: View) => Ref;
+  /**
+   * Other rows that are busy while it runs. Admitted with the work's own, so that it begins once all of them
+   * are free. Pure.
+   */
+  readonly holds?: (args: A, view: View, self: Ref<C>) => readonly Hold[];
+  /** Refusals that depend on the arguments. Pure, asked at admission. */
+  readonly unless?: (view: View, self: Ref<C>, args: A) => Fault | undefined;
+}
+
+/** How an action is done: as work, with the bytes of a client, on the host where its object lives. */
+export interface ActionHandler<C extends ClassName, A> extends Admitted<C, A> {
+  readonly stream: (working: Working<C>, args: A, client: Client) => Promise<unknown>;
+  /** The part of the action that it is, where that needs more than the action. Pure. */
+  readonly part?: (args: A, view: View) => string | undefined;
+}
+
+export type AnyHandler = Handler<any, any, any> | ActionHandler<any, any>;
 
 type FieldName<C extends AnyClass> = keyof C['fields'] & string;
 
@@ -137,11 +152,19 @@ type ImplicitName<C extends AnyClass> =
   | 'get_all_records_where'
   | `${'get' | 'set' | 'add' | 'remove' | 'add_to' | 'remove_from'}_${FieldName<C>}`;
 
+type ActionsOf<C extends AnyClass> = NonNullable<C['actions']>;
+type Params<A> = A extends Pick<Action, 'path'> ? ArgsOf<A> : never;
+
 /** Messages that the class declares, and implicit ones that need more than their field. */
 type Handlers<C extends AnyClass & { readonly name: ClassName }> = {
   readonly [K in keyof C['messages'] | ImplicitName<C>]?: K extends keyof C['messages']
     ? Handler<C['name'], ArgsOf<C['messages'][K]>, ResultOf<C['messages'][K]>>
-    : AnyHandler;
+    : Handler<any, any, any>;
+};
+
+/** Actions that the class declares. */
+type Streams<C extends AnyClass & { readonly name: ClassName }> = {
+  readonly [K in keyof ActionsOf<C>]?: ActionHandler<C['name'], Params<ActionsOf<C>[K]>>;
 };
 
 export interface Behaviour<N extends ClassName = ClassName> {
@@ -178,4 +201,8 @@ export const implement = <
   cls: C,
   rules: Omit<Behaviour<C['name']>, 'cls' | 'handlers'>,
   handlers: Handlers<C>,
-): Behaviour<C['name']> => ({ cls, ...rules, handlers: handlers as Readonly<Record<string, AnyHandler>> });
+  streams?: Streams<C>,
+): Behaviour<C['name']> => ({
+  ...{ cls, ...rules },
+  handlers: { ...handlers, ...streams } as Readonly<Record<string, AnyHandler>>,
+});

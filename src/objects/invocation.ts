@@ -5,7 +5,8 @@ import { nullRef, type Ref } from '../model/types.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
 import type { Catalog } from './catalog.ts';
-import type { AnyHandler, Caller } from './implement.ts';
+import type { ClientFor } from './client.ts';
+import type { ActionHandler, AnyHandler, Caller } from './implement.ts';
 import type { Places } from './places.ts';
 import type { Objects } from './runtime.ts';
 import type { Services } from './services.ts';
@@ -21,6 +22,10 @@ export interface Invocation {
   readonly watched: Watched;
   /** What a new task of the call is told: the task that it is a part of, and settings of its own. */
   readonly about?: Pick<NewTask, 'parent' | 'otherConfig'>;
+  /** Of an action: whose bytes it is about. */
+  readonly client?: ClientFor;
+  /** Of an action: ends it, with the fault, when whoever asked may not go on or is gone. */
+  readonly until?: AbortSignal;
   /** Told once how a call ended that answered with its task. */
   readonly ended?: (fault: Fault | undefined) => void;
 }
@@ -40,7 +45,8 @@ export type RoutedOptions = InvokerOptions & { readonly places: Places };
 
 export type DecideHandler = Extract<AnyHandler, { decide: unknown }>;
 export type ReadHandler = Extract<AnyHandler, { read: unknown }>;
-export type WorkHandler = Extract<AnyHandler, { work: unknown }>;
+/** What is admitted, runs and settles. */
+export type WorkHandler = Extract<AnyHandler, { work: unknown }> | ActionHandler<any, any>;
 
 /** Makes the nested calls of work: for the same caller, and reporting to the same task. */
 export type CallFor = (caller: Caller, task: Ref<'task'>) => Call;
@@ -53,9 +59,12 @@ export const hostCaller: Caller = {
   originator: 'host',
 };
 
+export const takesTime = (handler: AnyHandler): handler is WorkHandler =>
+  'work' in handler || 'stream' in handler;
+
 export const isWork = ({ catalog }: Pick<InvokerOptions, 'catalog'>, message: WireMessage): boolean => {
   const handler = catalog.handler(message);
-  return handler !== undefined && 'work' in handler;
+  return handler !== undefined && takesTime(handler);
 };
 
 /** What the client hears of an error; one that is not a fault is a bug and is logged. */

@@ -13,10 +13,11 @@ import {
   type ReadHandler,
   type RoutedOptions,
   reported,
+  takesTime,
 } from './invocation.ts';
-import { alone, type Carried } from './places.ts';
+import { alone, type Carried, Moved } from './places.ts';
 import { implicitRead } from './reads.ts';
-import { assertHome, atHome, received, routed } from './route.ts';
+import { assertHome, atHome, placeOf, received, receivedAction, routed } from './route.ts';
 import { settle } from './settling.ts';
 import { createTask, failTask, newRef, succeedTask } from './tasks.ts';
 import { work } from './work.ts';
@@ -30,6 +31,15 @@ export interface Invoker {
   invokeAsync(invocation: Invocation): Promise<Ref<'task'>>;
   /** Does what another host was asked for; rejects with `Moved` when the object does not live here. */
   carry(call: Carried): Promise<unknown>;
+  /** Where an action is done. Throws HOST_OFFLINE. */
+  place(invocation: Invocation): Ref<'host'>;
+  /**
+   * Does an action here, with the bytes of its client. Rejects with `Moved` when its object does not live
+   * here (any more). A task that the client named gets its final state, whatever becomes of the action.
+   */
+  stream(invocation: Invocation): Promise<void>;
+  /** The same for a client of another host. */
+  streamFor(call: Carried, by: Pick<Invocation, 'client' | 'until'>): Promise<void>;
   /** `call` for code that acts on nobody's behalf: reports of the hypervisor, the start of the host. */
   readonly call: Call;
   /** A decision in the turn of the object that owns the row, made by the host itself. */
@@ -43,7 +53,22 @@ export const invokerOf = (given: InvokerOptions): Invoker => {
   const { store, objects } = options;
   const callFor: CallFor = (caller, task) => (method, self, args) =>
     answer(options, nested(options, { method, self, args, caller, task }), task, callFor) as Promise<never>;
+  const stream = async (invocation: Invocation): Promise<void> => {
+    assertHome(options, invocation);
+    const isNew = invocation.task === undefined && invocation.watched !== 'untracked';
+    const task = isNew ? await taskOf(options, invocation) : (invocation.task ?? noTask);
+    try {
+      await here(options, { ...invocation, task }, task, callFor);
+    } catch (error) {
+      // It is asked for elsewhere, where it has another task.
+      if (isNew && error instanceof Moved) await store.commit((tx) => tx.delete('task', task));
+      throw error;
+    }
+  };
   return {
+    place: (invocation) => placeOf(options, invocation),
+    stream,
+    streamFor: (call, by) => stream(actionOf(options, call, by)),
     invoke: async (invocation) => {
       const tracked = invocation.watched !== 'untracked' && isWork(options, invocation.message);
       const task = tracked ? await taskOf(options, invocation) : invocation.task;
@@ -58,6 +83,16 @@ export const invokerOf = (given: InvokerOptions): Invoker => {
     call: callFor(hostCaller, noTask),
     decide: (cls, ref, make) => objects.turn(cls, ref, () => store.commit(make)),
   };
+};
+
+/** A client of another host has a task there is, or none: a null reference says so. */
+const actionOf = (
+  options: RoutedOptions,
+  call: Carried,
+  by: Pick<Invocation, 'client' | 'until'>,
+): Invocation => {
+  const { task, ...invocation } = receivedAction(options, call);
+  return { ...invocation, ...by, ...(task !== nullRef && { task }) };
 };
 
 /** Does what a message asks for, where its object lives. */
@@ -88,7 +123,7 @@ const here = async (
   if (message.removed === true) throw new Fault('MESSAGE_REMOVED');
   const handler = options.catalog.handler(message);
   if (handler === undefined || 'decide' in handler) return decide(options, invocation, handler);
-  if ('work' in handler) return work(options, invocation, handler, task, callFor);
+  if (takesTime(handler)) return work(options, invocation, handler, task, callFor);
   return read(options, invocation, handler);
 };
 
@@ -107,7 +142,8 @@ const taskOf = async (options: InvokerOptions, invocation: Invocation): Promise<
   const { message, caller, watched, about } = invocation;
   if (invocation.task !== undefined) return invocation.task;
   const task = newRef<'task'>(services);
-  const label = watched === 'until-destroyed' ? `Async.${message.method}` : message.method;
+  const called = watched === 'until-destroyed' ? `Async.${message.method}` : message.method;
+  const label = message.action?.task ?? called;
   const cancellable = isWork(options, message);
   await store.commit((tx) =>
     createTask(tx, task, services, { ...about, label, cancellable, watched, caller }),

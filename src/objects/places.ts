@@ -70,21 +70,6 @@ export const isLive = (view: View, host: Ref<'host'>): boolean =>
   view.get('host_metrics', view.get('host', host)?.metrics ?? noMetrics)?.live !== false;
 
 /**
- * The host that has the machine's part of a row: where its bytes are and its work is done. Throws
- * HOST_OFFLINE.
- */
-export const machineOf = (
-  catalog: Catalog,
-  places: Pick<Places, 'coordinator'>,
-  view: View,
-  [cls, ref]: readonly [cls: ClassName, ref: Ref],
-): Ref<'host'> => {
-  const seat = seatOf(catalog, view, cls, ref) ?? places.coordinator();
-  if (seat !== places.coordinator() && !isLive(view, seat)) throw new Fault('HOST_OFFLINE', [seat]);
-  return seat;
-};
-
-/**
  * Where the actor of a row lives: a function of rows, so that no directory has to be kept. The rows of a
  * host that is out of reach can still be changed, by the coordinator.
  */

@@ -39,7 +39,7 @@ export const permissionsOf = (classes: readonly AnyClass[]): readonly Permission
     );
     return [permission(method, message.role), ...keys];
   }),
-  ...httpPermissions().map(({ name, role }) => permission(name, role)),
+  ...httpPermissions(classes).map(({ name, role }) => permission(name, role)),
   anyTask,
 ];
 

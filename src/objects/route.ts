@@ -1,11 +1,12 @@
 import type { ClassName } from '../model/class.ts';
+import type { WireMessage } from '../model/derive.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { Tx, View } from '../store/view.ts';
 import { classOf, handlerArgs, selfOf, subjectOf } from './arguments.ts';
 import { type Hold, unmark } from './busy.ts';
 import type { AnyHandler } from './implement.ts';
-import { type Invocation, type InvokerOptions, isWork, type RoutedOptions } from './invocation.ts';
+import { type Invocation, type InvokerOptions, isWork, type RoutedOptions, takesTime } from './invocation.ts';
 import { type Carried, homeOf, isLive, Moved, type Places, seatOf } from './places.ts';
 import { settle } from './settling.ts';
 import { endTask, failTask } from './tasks.ts';
@@ -84,7 +85,8 @@ const rowOf = ({ catalog, store }: InvokerOptions, { message, args }: Invocation
 /** Whether a call looks at the machine where its object lives, or has it do something. */
 const needsMachine = (handler: AnyHandler | undefined): boolean => {
   if (handler === undefined || 'decide' in handler) return false;
-  return 'read' in handler ? handler.at === 'home' : handler.offline !== true;
+  if ('read' in handler) return handler.at === 'home';
+  return 'stream' in handler || handler.offline !== true;
 };
 
 export const placeOf = (options: RoutedOptions, invocation: Invocation): Ref<'host'> => {
@@ -152,7 +154,7 @@ const leave = async (
 const heldBy = (options: RoutedOptions, invocation: Invocation): readonly Hold[] => {
   const { message, args } = invocation;
   const handler = options.catalog.handler(message);
-  if (handler === undefined || !('work' in handler)) return [];
+  if (handler === undefined || !takesTime(handler)) return [];
   const { operation, holds } = handler;
   const own = operation === undefined ? [] : [{ ...rowOf(options, invocation), operation }];
   const others = holds?.(handlerArgs(message, args), options.store.latest, selfOf(message, args) as Ref<any>);
@@ -165,15 +167,21 @@ const isOpen = ({ store }: InvokerOptions, task: Ref<'task'>): boolean =>
 const isLoss = (error: unknown): boolean =>
   error instanceof Fault && (error.code === 'CANNOT_CONTACT_HOST' || error.code === 'HOST_OFFLINE');
 
-const carried = (invocation: Invocation, placed: boolean): Carried => {
+export const carried = (invocation: Invocation, placed: boolean): Carried => {
   const { message, args, caller, watched } = invocation;
   const task = invocation.task ?? (nullRef as Ref<'task'>);
   return { method: message.method, args, caller, task, watched, placed };
 };
 
 /** A call from another host of the pool: nothing in it is taken on trust. */
-export const received = ({ catalog }: InvokerOptions, call: Carried): Invocation => {
-  const message = catalog.find(call.method);
+export const received = ({ catalog }: InvokerOptions, call: Carried): Invocation =>
+  receivedFor(catalog.find(call.method), call);
+
+/** An action that a client asked another host for. */
+export const receivedAction = ({ catalog }: InvokerOptions, call: Carried): Invocation =>
+  receivedFor(catalog.action(call.method.slice('http/'.length)), call);
+
+const receivedFor = (message: WireMessage | undefined, call: Carried): Invocation => {
   if (message === undefined) throw new Fault('MESSAGE_METHOD_UNKNOWN', [call.method]);
   if (call.args.length !== message.params.length) {
     const counts = [message.params.length, call.args.length].map(String);

@@ -36,6 +36,8 @@ export interface Objects {
   /** Runs `decide` in a turn of the object's mailbox. What it throws rejects. */
   turn<T>(cls: ClassName, ref: Ref, decide: () => Promise<T>): Promise<T>;
   ended(job: Job): void;
+  /** Ends a job that waits or runs, with this fault. */
+  abort(job: Job, fault: Fault): void;
   cancel(task: Ref<'task'>): boolean;
   /** To be told of every staged commit, so that what waits is tried again. */
   staged(changes: readonly Change[]): void;
@@ -118,6 +120,7 @@ export const objectsOf = (options: ObjectsOptions): Objects => {
       const owner = forget(runtime, id)?.owner;
       if (owner !== undefined) tell(runtime, owner, { type: 'ended', id });
     },
+    abort: ({ asked: { id } }, fault) => end(runtime, id, fault),
     cancel: (task) => cancel(runtime, task),
     staged: (changes) => wake(runtime, changes),
     get awake() {
@@ -174,10 +177,7 @@ const turn = <T>(runtime: Runtime, cls: ClassName, ref: Ref, decide: () => Promi
 /** A task stands for its own work and for the calls that this work makes. */
 const cancel = (runtime: Runtime, task: Ref<'task'>): boolean => {
   const ids = [...(runtime.byTask.get(task) ?? [])];
-  for (const id of ids) {
-    if (runtime.pending.get(id)?.begun === true) cut(runtime, id);
-    else withdraw(runtime, id, new Fault('TASK_CANCELLED', [task]));
-  }
+  for (const id of ids) end(runtime, id, new Fault('TASK_CANCELLED', [task]));
   return ids.length > 0;
 };
 
@@ -214,6 +214,12 @@ const withdraw = (runtime: Runtime, id: number, fault: Fault): void => {
   if (known === undefined) return;
   known.job.refuse(fault);
   tell(runtime, known.owner, { type: 'ended', id });
+};
+
+const end = (runtime: Runtime, id: number, fault: Fault): void => {
+  const known = runtime.pending.get(id);
+  if (known?.begun === true) known.controller.abort(fault);
+  else withdraw(runtime, id, fault);
 };
 
 const cut = ({ pending }: Runtime, id: number): void => {

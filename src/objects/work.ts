@@ -1,13 +1,13 @@
 import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
-import { Fault } from '../std/fault.ts';
+import { asFault, Fault } from '../std/fault.ts';
 import { type Undo, undoStack } from '../std/undo.ts';
 import type { Tx, View } from '../store/view.ts';
 import { classOf, handlerArgs, selfOf, subjectOf } from './arguments.ts';
 import { type Hold, holdRefusal, mark, unmark, type Worker } from './busy.ts';
 import { decided } from './decided.ts';
 import { faultOf } from './driver-faults.ts';
-import type { Working } from './implement.ts';
+import type { ActionHandler, Working } from './implement.ts';
 import {
   type CallFor,
   type Invocation,
@@ -58,6 +58,7 @@ export const work = (
       );
     };
     try {
+      invocation.until?.throwIfAborted();
       const [self, given] = [selfOf(message, args), handlerArgs(message, args)];
       if (message.hasSelf && self === nullRef) throw new Fault('HANDLE_INVALID', [message.cls.name, self]);
       const run: Run = { options, invocation, handler, callFor, task, self, given, held: [] };
@@ -76,20 +77,28 @@ const jobOf = (
   const { options, invocation, handler, task, self, given } = run;
   const { catalog, store, objects } = options;
   const on = subjectOf(handler, invocation.message, invocation.args, store.latest);
+  const { until } = invocation;
+  const end = (): void => objects.abort(job, asFault(until?.reason));
+  const over = (): void => until?.removeEventListener('abort', end);
   const job: Job = {
     asked: { id: objects.newJobId(), ref: on, operation: handler.operation, cuts: handler.cuts ?? [] },
     cls: classOf(catalog, store.latest, invocation.message, on),
     task,
     unless: (view) => handler.unless?.(view, self as Ref<any>, given) ?? othersRefusal(run, view),
     begin: (controller) => {
-      perform(run, job, controller).then(resolve, (error: unknown) => {
+      const done = perform(run, job, controller).finally(over);
+      done.then(resolve, (error: unknown) => {
         // It queues up again, behind whoever was first.
         if (error instanceof NotAdmitted) options.objects.ask(jobOf(run, resolve, reject, refuse));
         else reject(error);
       });
     },
-    refuse,
+    refuse: (fault) => {
+      over();
+      refuse(fault);
+    },
   };
+  until?.addEventListener('abort', end, { once: true });
   return job;
 };
 
@@ -119,10 +128,11 @@ const perform = async (run: Run, job: Job, controller: AbortController): Promise
   const settles: ((tx: Tx) => void)[] = [];
   try {
     await claim(run, job);
-    const result = await handler.work(
-      workingOf(run, job, { signal: controller.signal, undo, settles }),
-      run.given,
-    );
+    const { signal } = controller;
+    const working = workingOf(run, job, { signal, undo, settles });
+    const result = await ('stream' in handler
+      ? streamed(run, handler, working)
+      : handler.work(working, run.given));
     if (settles.length === 0 && standsAlone(run)) return result;
     await store.commit((tx) => {
       for (const last of settles) last(tx);
@@ -135,6 +145,21 @@ const perform = async (run: Run, job: Job, controller: AbortController): Promise
     throw error instanceof NotAdmitted ? error : await takeBack(run, job, undo, error);
   } finally {
     objects.ended(job);
+  }
+};
+
+/** With the bytes of its client. Of one that was ended it is said why, and not what that made fail. */
+const streamed = async (
+  { invocation, given }: Run,
+  handler: ActionHandler<any, any>,
+  working: Working<any>,
+): Promise<unknown> => {
+  const { client, message } = invocation;
+  if (client === undefined) throw new Fault('MESSAGE_METHOD_UNKNOWN', [message.method]);
+  try {
+    return await handler.stream(working, given, client(working.signal));
+  } catch (error) {
+    throw working.signal.aborted ? working.signal.reason : error;
   }
 };
 

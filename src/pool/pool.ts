@@ -8,6 +8,7 @@ import { Fault } from '../std/fault.ts';
 import { NotLeading } from '../store/committing.ts';
 import type { Leader, Log } from '../store/log.ts';
 import type { Authority } from '../store/proposal.ts';
+import { serveClients } from './clients.ts';
 import { hostsOf, type PoolContext, peerRef } from './context.ts';
 import { type Duty, type DutyEffect, type DutyMessage, dutyMachine } from './duty.ts';
 import { forwarding, serveCarried } from './forwarding.ts';
@@ -103,6 +104,7 @@ export const poolOf = (context: PoolContext, options: PoolOptions): Pool => {
     },
     start: async (invoker, prepared = Promise.resolve()) => {
       serveCarried(context, invoker, options.cancel, prepared);
+      serveClients(context, invoker, prepared);
       stopTelling = commits.leadership((leadership) => step(shell, { kind: 'told', leadership }));
       await until(shell, ({ duty }) =>
         duty.kind === 'leads'

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Hypervisor, XenopsConsole } from '../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../drivers/network.ts';
-import { nullRef, type Ref } from '../model/types.ts';
+import type { Ref } from '../model/types.ts';
 import { faultOf } from '../objects/driver-faults.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
@@ -14,7 +14,7 @@ export interface ConsoleSources {
 
 /** How consoles of this host are reached. */
 export interface ConsoleWays extends ConsoleSources {
-  readonly network: Network;
+  readonly network: Pick<Network, 'connect'>;
 }
 
 const dialMs = 5_000;
@@ -70,11 +70,8 @@ export const consoleEndpoint = async (
   return found;
 };
 
-/** The host that a console's guest runs on; undefined when it runs nowhere. */
-export const consoleHost = (view: View, name: string): Ref<'host'> | undefined => {
-  const host = view.require('VM', wantedOf(view, name).vm).resident_on;
-  return host === nullRef ? undefined : host;
-};
+/** The VM that a console shows. */
+export const consoleVm = (view: View, name: string): Ref<'VM'> => wantedOf(view, name).vm;
 
 /** The bytes of a console on this host. */
 export const connectConsole = async (ways: ConsoleWays, name: string): Promise<Duplex> => {

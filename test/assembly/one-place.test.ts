@@ -22,7 +22,7 @@ test.each(['objectsOf', 'invokerOf'])('%s is called in the assembly, and nowhere
   expect(callers).toEqual([join('src', 'assembly', 'assemble.ts')]);
 });
 
-test.each(['poolOf', 'takingInOf', 'linkPeers', 'serveTunnels', 'serveConsoles', 'serveDisks'])(
+test.each(['poolOf', 'takingInOf', 'linkPeers', 'serveTunnels', 'serveDisks'])(
   '%s gives a host its place in a pool in the assembly only',
   (maker) => {
     expect(callersOf(maker, shipped)).toEqual([join('src', 'assembly', 'pool.ts')]);

@@ -2,12 +2,7 @@ import { classes } from '../../actors/index.ts';
 import { keyedPermissionName } from '../../src/edge/permissions.ts';
 import { rolesThatPermit } from '../../src/model/derive.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
-import {
-  type HttpAction,
-  type HttpActionName,
-  httpActions,
-  httpPermission,
-} from '../../src/objects/http-actions.ts';
+import { type HttpAction, httpAction, httpPermission } from '../../src/objects/http-actions.ts';
 import { anyTask } from '../../src/objects/roles.ts';
 import { type Adapter, mapOf, skip } from './subject.ts';
 
@@ -40,20 +35,19 @@ export const keyPermissions: Adapter = ({ given, when }) => ({
 });
 
 /** Actions by what is asked for: the same path may be several, one for each method. */
-const actionAt = (method: string, path: string): HttpActionName | undefined =>
-  (Object.keys(httpActions) as HttpActionName[]).find(
-    (name) => httpActions[name].method === method && httpActions[name].path === path,
-  );
+const actionAt = (method: string, path: string): HttpAction | undefined => {
+  const found = catalog.actions.find(({ action }) => action?.method === method && action.path === path);
+  return found && httpAction(catalog, found.name);
+};
 
 export const httpRoles: Adapter = ({ when, then }) => {
   if (when['permission'] !== undefined) {
     if (when['permission'] !== anyTask.name) skip(`nothing asks for ${when['permission']}`);
     return { 'roles permitted': rolesThatPermit(anyTask.role) };
   }
-  const name = actionAt(when['method'], when['uri']);
-  if (name === undefined) return { missing: `${when['method']} ${when['uri']}` };
-  const action: HttpAction = httpActions[name];
-  const { name: permission, role, certificate } = httpPermission(name, when['sub action']);
+  const action = actionAt(when['method'], when['uri']);
+  if (action === undefined) return { missing: `${when['method']} ${when['uri']}` };
+  const { name: permission, role, certificate } = httpPermission(action, when['sub action']);
   return {
     permission,
     'roles permitted': rolesThatPermit(role, certificate),

@@ -2,9 +2,9 @@
 // Method: a whole host behind the real HTTP server; XML-RPC calls with headers, tasks looked at while they run.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import task from '../../actors/task/behaviour.ts';
+import vdi from '../../actors/vdi/behaviour.ts';
 import { VM } from '../../actors/vm/class.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
-import { imageRoutes } from '../../src/edge/images.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { implement } from '../../src/objects/implement.ts';
 import { type Served, served } from './served.ts';
@@ -29,14 +29,10 @@ beforeEach(async () => {
       },
     },
   );
-  let by = {} as Parameters<typeof imageRoutes>[0];
-  const late = new Proxy({}, { get: (_, name) => by[name as keyof typeof by] }) as typeof by;
   host = await served({
-    behaviours: [behaviour, task],
-    routes: imageRoutes(late),
+    behaviours: [behaviour, task, vdi],
     rows: (tx) => tx.create('VM', vm, { uuid: 'u1' }),
   });
-  by = host.world;
   root = await host.session();
   mine = await host.call('task.create', root, 'mine', '');
 });

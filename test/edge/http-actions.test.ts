@@ -1,17 +1,34 @@
 // Goal: what clients do by HTTP is allowed by role, as the one list of actions says it, and nobody's handler can forget to ask.
 // Method: the list against recorded cases; and routes of every kind behind the real HTTP server, asked for by users of every role.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { consoleRoutes } from '../../src/edge/console.ts';
-import { imageRoutes } from '../../src/edge/images.ts';
+import { behaviours } from '../../actors/behaviours.ts';
+import { classes } from '../../actors/index.ts';
+import { actionRoutes } from '../../src/edge/actions.ts';
 import type { Route } from '../../src/edge/route.ts';
 import { permits, rolesThatPermit } from '../../src/model/derive.ts';
-import { type HttpActionName, httpActions, httpPermission } from '../../src/objects/http-actions.ts';
+import { catalogOf } from '../../src/objects/catalog.ts';
+import { type HttpAction, httpAction, httpPermission } from '../../src/objects/http-actions.ts';
 import { anyTask, listedRoles } from '../../src/objects/roles.ts';
-import { silentLog } from '../../src/std/log.ts';
 import { conformance } from '../conformance.ts';
+import { referenceJson } from '../reference.ts';
 import { type Served, served } from './served.ts';
 
-describe('the list of actions', () => {
+interface Listed {
+  readonly name: string;
+  readonly method: string;
+  readonly uri: string;
+  readonly sub_actions: object;
+}
+const reference = referenceJson<{ readonly http_actions: readonly Listed[] }>('datamodel.json');
+
+const catalog = catalogOf(classes, behaviours);
+const declared = (name: string): HttpAction => {
+  const action = httpAction(catalog, name);
+  if (action === undefined) throw new Error(`Nobody declares ${name}`);
+  return action;
+};
+
+describe('the actions that classes declare', () => {
   const cases = conformance('rbac_http');
 
   test('grants what is recorded', () => {
@@ -20,31 +37,45 @@ describe('the list of actions', () => {
         expect(rolesThatPermit(anyTask.role)).toEqual(then['roles permitted']);
         continue;
       }
-      const name = then['permission'].replace('http/', '').split('/')[0] as HttpActionName;
-      const { role, certificate, name: permission } = httpPermission(name, when['sub action']);
+      const action = declared(then['permission'].replace('http/', '').split('/')[0]);
+      const { role, certificate, name: permission } = httpPermission(action, when['sub action']);
       expect(permission).toBe(then['permission']);
       expect(rolesThatPermit(role, certificate), permission).toEqual(then['roles permitted']);
-      expect(httpActions[name]).toMatchObject({ method: when['method'], path: when['uri'] });
+      expect(action).toMatchObject({ method: when['method'], path: when['uri'] });
       if ('RBAC check skipped' in then) {
-        expect('open' in httpActions[name], permission).toBe(then['RBAC check skipped']);
+        expect('open' in action, permission).toBe(then['RBAC check skipped']);
       }
     }
   });
 
-  test('names the paths at which the routes are', () => {
-    const routes: readonly Route[] = [...imageRoutes({} as any), ...consoleRoutes({ log: silentLog } as any)];
+  test('are all of the XenAPI, each named once, as the XenAPI has them', () => {
+    expect(new Set(catalog.actions.map(({ name }) => name)).size).toBe(catalog.actions.length);
+    for (const { name, method, uri, sub_actions } of reference.http_actions) {
+      expect(declared(name)).toMatchObject({ method, path: uri });
+      expect(Object.keys(declared(name).parts ?? {})).toEqual(Object.keys(sub_actions));
+    }
+  });
+
+  test('are served at their paths where they are built', () => {
+    const routes = actionRoutes({ catalog } as never);
+    expect(routes.map(({ action }) => action)).toContain('put_import_raw_vdi');
     for (const { method, path, action } of routes) {
-      const listed = httpActions[action as HttpActionName];
+      const listed = declared(action);
       expect(listed.path).toBe(path);
       expect(listed.method).toBe(method === 'UPGRADE' ? 'GET' : method);
     }
+  });
+
+  test('are not messages: no call names them', () => {
+    for (const { method, name } of catalog.actions)
+      for (const called of [method, name]) expect(catalog.find(called)).toBeUndefined();
   });
 });
 
 describe('a route with an action', () => {
   let host: Served;
   beforeAll(async () => {
-    const route = (path: string, action: HttpActionName, part?: string): Route => ({
+    const route = (path: string, action: string, part?: string): Route => ({
       method: 'GET',
       path,
       action,

@@ -3,7 +3,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import task from '../../actors/task/behaviour.ts';
 import vdi from '../../actors/vdi/behaviour.ts';
-import { imageRoutes } from '../../src/edge/images.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Served, served } from './served.ts';
 
@@ -13,11 +12,12 @@ let host: Served;
 let session: Ref<'session'>;
 
 beforeAll(async () => {
-  let by = {} as Parameters<typeof imageRoutes>[0];
-  const late = new Proxy({}, { get: (_, name) => by[name as keyof typeof by] }) as typeof by;
   host = await served({
     behaviours: [task, vdi],
-    routes: imageRoutes(late),
+    others: {
+      authorityOf: (other) => `${other.slice(15)}.example:8443`,
+      send: () => Promise.reject(new Error('Clients are sent')),
+    },
     rows: (tx) => {
       for (const name of ['near', 'far', 'off', 'shared']) {
         tx.create('SR', ref(`sr ${name}`), { uuid: `sr ${name}`, shared: name === 'shared' });
@@ -32,13 +32,10 @@ beforeAll(async () => {
       }
     },
   });
-  const { catalog, host: self } = host.world;
+  const { host: self } = host.world;
   await host.world.store.commit((tx) => {
     tx.create('PBD', ref('pbd near'), { host: self, SR: ref('sr near'), currently_attached: true });
   });
-  const places = { coordinator: () => self };
-  const others = { catalog, places, reach: (other: Ref<'host'>) => `${other.slice(15)}.example:8443` };
-  by = { ...host.world, others };
   session = await host.session();
 });
 afterAll(() => host.close());

@@ -7,11 +7,9 @@ import { nodeClock } from '../../src/drivers/node/clock.ts';
 import { nodeHttpServer } from '../../src/drivers/node/http-server.ts';
 import { auditOf } from '../../src/edge/audit.ts';
 import { edgeOf } from '../../src/edge/edge.ts';
-import { imageRoutes } from '../../src/edge/images.ts';
 import { xenactLog } from '../../src/main/log.ts';
 import { constructorFields, type WireMessage, type WireParam } from '../../src/model/derive.ts';
 import { dateTimeOf, type Ref, type Type } from '../../src/model/types.ts';
-import { type HttpActionName, httpActions } from '../../src/objects/http-actions.ts';
 import { type Sandbox, sandboxOf } from '../../src/simulation/sandbox/sandbox.ts';
 import { struct, type Value } from '../../src/std/value.ts';
 
@@ -28,13 +26,12 @@ beforeAll(async () => {
     ...{ clock: nodeClock, log, address: '127.0.0.1', authority: () => '127.0.0.1', version: '1' },
     credentials: { verify: async () => true, setPassword: async () => {} },
   });
-  const { services, invoker, objects } = pool.coordinator;
-  const parts = { catalog: pool.catalog, store: pool.store, services, invoker, objects, log };
+  const { services, invoker } = pool.coordinator;
+  const parts = { catalog: pool.catalog, store: pool.store, services, invoker, log };
   const trail = { add: (line: string) => void audit.push(line) };
   const edge = edgeOf({
     ...parts,
     audit: auditOf({ catalog: pool.catalog, trail, clock: nodeClock, rows: pool.store.tables }),
-    routes: [...imageRoutes(parts)],
   });
   const limits = {
     connectionsMax: 64,
@@ -150,8 +147,8 @@ describe('what a client says', () => {
   }, 120_000);
 
   test('by HTTP is in none either, however wrong the place is that it was put to', async () => {
-    for (const name of Object.keys(httpActions) as HttpActionName[]) {
-      const { method, path } = httpActions[name];
+    for (const { action } of pool.catalog.actions) {
+      const { method = 'GET', path = '/' } = action ?? {};
       if (method === 'CONNECT') continue;
       const session = await newSession();
       const basic = Buffer.from(`root:${secretMark}basic`).toString('base64');

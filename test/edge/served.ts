@@ -8,6 +8,7 @@ import { errorOf } from '../../src/codec/rpclib.ts';
 import { readXmlRpcResponse } from '../../src/codec/xmlrpc-reader.ts';
 import { xmlCall } from '../../src/codec/xmlrpc-writer.ts';
 import { nodeHttpServer } from '../../src/drivers/node/http-server.ts';
+import type { Others } from '../../src/edge/actions.ts';
 import { type AuditTrail, auditOf } from '../../src/edge/audit.ts';
 import { type Edge, edgeOf } from '../../src/edge/edge.ts';
 import type { Route } from '../../src/edge/route.ts';
@@ -62,6 +63,7 @@ export interface HttpOptions {
 
 export interface ServedOptions extends WorldOptions {
   readonly routes?: readonly Route[];
+  readonly others?: Others;
   readonly eventWaitersMax?: number;
   readonly sites?: Sites;
   /** Takes the lines of the audit log. */
@@ -104,6 +106,7 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
     invoker,
     services,
     log,
+    ...(options.others && { others: options.others }),
     ...(options.routes === undefined ? {} : { routes: options.routes }),
     ...(options.sites === undefined ? {} : { sites: options.sites }),
     ...(options.trail === undefined

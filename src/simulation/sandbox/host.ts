@@ -1,7 +1,9 @@
+import { PassThrough } from 'node:stream';
 import { vmReports } from '../../../actors/vm/reports.ts';
 import { type Assembled, assemble, type Parts } from '../../assembly/assemble.ts';
 import { startGuests } from '../../assembly/host.ts';
 import { type Around, hostRows, refreshRows } from '../../assembly/prepare.ts';
+import type { Network } from '../../drivers/network.ts';
 import type { Ref } from '../../model/types.ts';
 import type { Catalog } from '../../objects/catalog.ts';
 import type { DiskOpener } from '../../objects/disk.ts';
@@ -72,6 +74,7 @@ export const runningHost = (world: HostWorld, host: SandboxHost): RunningHost =>
     authority: world.authority,
     availability: () => (places.coordinator() === host.ref ? {} : { member: true }),
     diskOn: world.diskOn,
+    network: { connect: guestConsole },
     migrationTo: async (other) => ({ url: urlOf(other), close: async () => {} }),
     // Its program is this one, so that only what is read at a start is read anew.
     restart: () => {
@@ -104,6 +107,13 @@ export const runningHost = (world: HostWorld, host: SandboxHost): RunningHost =>
       objects.stop();
     },
   };
+};
+
+/** Where a guest says who it is. Consoles are no sockets, so there can be one for each of thousands. */
+const guestConsole: Network['connect'] = async (to) => {
+  const stream = new PassThrough();
+  stream.write(`simulated guest ${'socketPath' in to ? to.socketPath.split('/').at(-1) : ''}\r\n`);
+  return stream;
 };
 
 type Taking = (signal: AbortSignal | undefined, progress?: (fraction: number) => void) => Promise<void>;

@@ -1,10 +1,7 @@
-import { PassThrough } from 'node:stream';
 import { behaviours } from '../../../actors/behaviours.ts';
 import { classes } from '../../../actors/index.ts';
 import { smRows } from '../../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../../actors/task/start.ts';
-import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
-import type { Network } from '../../drivers/network.ts';
 import { dateTimeOf, type Ref } from '../../model/types.ts';
 import { type Catalog, catalogOf } from '../../objects/catalog.ts';
 import { storeRules } from '../../objects/derive-rows.ts';
@@ -62,8 +59,6 @@ export interface Sandbox {
   isUp(name: string): boolean;
   /** How many guests run or stand still on a host. */
   guestsOn(name: string): number;
-  /** The console of a guest, wherever it runs: says whose it is, and sends back what is typed. */
-  readonly consoles: Pick<Network, 'connect'> & Pick<Hypervisor, 'stat'>;
   /** Takes hosts down and boots them at their times. */
   plan(outages: readonly Outage[]): void;
   /**
@@ -158,7 +153,6 @@ export const sandboxOf = async (options: SandboxOptions): Promise<Sandbox> => {
     },
     guestsOn: (name) => running.get(name)?.guests.live ?? 0,
     act: (vm, what) => [...running.values()].some(({ guests }) => guests.act(vm, what)),
-    consoles: guestConsoles(running),
     inspector: sandboxInspector({ clock, store, replica, hosts, running }),
     runningAt,
     close: async () => {
@@ -234,24 +228,6 @@ const powerOf = ({ world, hosts, running, silentMs: waitMs }: Running) => {
     },
   };
 };
-
-/**
- * Where guests say who they are. Their consoles are no sockets, so there can be one for each of thousands.
- */
-const guestConsoles = (running: ReadonlyMap<string, RunningHost>): Sandbox['consoles'] => ({
-  stat: async (vm) => {
-    for (const { guests } of running.values()) {
-      const state = await guests.stat(vm);
-      if (state !== undefined) return state;
-    }
-    return undefined;
-  },
-  connect: async (to) => {
-    const stream = new PassThrough();
-    stream.write(`simulated guest ${'socketPath' in to ? to.socketPath.split('/').at(-1) : ''}\r\n`);
-    return stream;
-  },
-});
 
 const latencyOf = (
   [leastMs, mostMs]: SandboxOptions['latencyMs'],

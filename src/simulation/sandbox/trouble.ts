@@ -97,6 +97,15 @@ const withTrouble = (
       },
     };
   }
+  if ('stream' in handler) {
+    return {
+      ...handler,
+      stream: async (working, args, client) => {
+        await meet(method, nameOf(working.services.host), working.signal);
+        return handler.stream(working, args, client);
+      },
+    };
+  }
   if ('decide' in handler) {
     return {
       ...handler,

@@ -4,9 +4,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Storage } from '../../../src/drivers/storage/storage.ts';
 import type { Ref } from '../../../src/model/types.ts';
-import { useDisk } from '../../../src/rules/disk-use.ts';
 import { DiskFull } from '../../../src/store/durable.ts';
 import type { World } from '../../world.ts';
+import { clientOf, streamed } from '../client.ts';
 import { type FakeStorage, failing, fakeStorage, hanging } from '../fake-storage.ts';
 import {
   createSr,
@@ -160,22 +160,26 @@ test('a copy that waits its turn can be cancelled', async () => {
 
 test('a use of a disk ends with its task, and closes what it opened', async () => {
   const task = 'OpaqueRef:task' as Ref<'task'>;
-  const use = useDisk({ ...w, task }, vdi, 'write', 'test', async (_, { signal }) => {
+  const body = async function* () {
+    yield Buffer.from('x');
     expect(vdiOf(w, vdi).current_operations.size).toBe(1);
     w.services.cancel(task);
-    signal.throwIfAborted();
-  });
+    yield Buffer.from('y');
+  };
+  const use = streamed(w, 'put_import_raw_vdi', [vdi], clientOf(body()).client, { task });
   expect(await refusal(use)).toEqual(['TASK_CANCELLED', task]);
   untouched();
 });
 
 test('a use waits for the disk and is refused while a guest has it', async () => {
   const drive = 'OpaqueRef:drive' as Ref<'VBD'>;
+  const take = () => streamed(w, 'get_export_raw_vdi', [vdi], clientOf().client);
   await w.store.commit((tx) => tx.create('VBD', drive, { VDI: vdi, currently_attached: true, mode: 'RO' }));
-  expect(await useDisk(w, vdi, 'read', 'test', async ({ sizeBytes }) => sizeBytes)).toBe(4n << 20n);
-  expect((await refusal(useDisk(w, vdi, 'write', 'test', async () => {})))[0]).toBe('VDI_IN_USE');
+  await take();
+  const give = streamed(w, 'put_import_raw_vdi', [vdi], clientOf().client);
+  expect((await refusal(give))[0]).toBe('VDI_IN_USE');
   await w.store.commit((tx) => tx.patch('VBD', drive, { mode: 'RW' }));
-  expect((await refusal(useDisk(w, vdi, 'read', 'test', async () => {})))[0]).toBe('VDI_IN_USE');
+  expect((await refusal(take()))[0]).toBe('VDI_IN_USE');
   expect(await refusal(w.call('PBD.unplug', srOf(w, sr).PBDs[0]))).toEqual(['VDI_IN_USE', vdi]);
 });
 

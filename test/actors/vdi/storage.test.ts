@@ -3,10 +3,12 @@
 
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { OpenVolume } from '../../../src/drivers/storage/storage.ts';
 import type { Ref } from '../../../src/model/types.ts';
-import { useDisk } from '../../../src/rules/disk-use.ts';
+import { openDiskHere } from '../../../src/rules/open-disk.ts';
 import { DiskFull } from '../../../src/store/durable.ts';
 import { type BuiltPlugins, buildPlugins } from '../../plugins/built-plugins.ts';
+import { clientOf, streamed } from '../client.ts';
 import {
   createSr,
   createVdi,
@@ -36,11 +38,33 @@ afterAll(async () => {
   await plugins.remove();
 });
 
+const promised = <T>() => {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+};
+
+const used = async <T>(
+  vdi: Ref<'VDI'>,
+  how: 'read' | 'write',
+  use: (open: OpenVolume) => Promise<T>,
+): Promise<T> => {
+  const { signal } = new AbortController();
+  const disk = await openDiskHere(w.services, { vdi, how, operation: 'test' }, signal);
+  try {
+    return await use(disk);
+  } finally {
+    await disk.close();
+  }
+};
+
 const write = (vdi: Ref<'VDI'>, text: string, at = 0n): Promise<void> =>
-  useDisk(w, vdi, 'write', `test/${at}`, (open) => open.write(Buffer.from(text), at));
+  used(vdi, 'write', (open) => open.write(Buffer.from(text), at));
 
 const read = (vdi: Ref<'VDI'>, length: number, at = 0n): Promise<string> =>
-  useDisk(w, vdi, 'read', 'test', async (open) => {
+  used(vdi, 'read', async (open) => {
     const into = Buffer.alloc(length);
     await open.read(into, at);
     return into.toString('latin1');
@@ -126,18 +150,28 @@ test('a disk grows and keeps what it holds, and never shrinks', async () => {
 
 test('a disk that is read or written to is in use: it is neither deleted nor written by another', async () => {
   const vdi = await createVdi(w, sr);
-  await useDisk(w, vdi, 'read', 'one', async () => {
-    expect(await refusal(w.call('VDI.destroy', vdi))).toEqual(['VDI_IN_USE', vdi, 'destroy']);
-    expect(await refusal(useDisk(w, vdi, 'write', 'two', async () => {}))).toEqual([
-      'VDI_IN_USE',
-      vdi,
-      'blocked',
-    ]);
-    expect(await refusal(w.call('PBD.unplug', srOf(w, sr).PBDs[0]))).toEqual(['VDI_IN_USE', vdi]);
-    await useDisk(w, vdi, 'read', 'three', async () => {});
+  const [begun, gate] = [promised<void>(), promised<void>()];
+  const write = (): Promise<void> => {
+    begun.resolve();
+    return gate.promise;
+  };
+  const reading = streamed(w, 'get_export_raw_vdi', [vdi], {
+    ...clientOf().client,
+    answer: () => ({ write }),
   });
+  await begun.promise;
+  expect([...vdiOf(w, vdi).current_operations.values()]).toEqual(['copy']);
+  expect(await refusal(w.call('VDI.destroy', vdi))).toEqual(['VDI_IN_USE', vdi, 'destroy']);
+  const written = streamed(w, 'put_import_raw_vdi', [vdi], clientOf([Buffer.from('x')]).client);
+  expect((await refusal(written)).slice(0, 2)).toEqual(['VDI_IN_USE', vdi]);
+  expect(await refusal(w.call('PBD.unplug', srOf(w, sr).PBDs[0]))).toEqual(['VDI_IN_USE', vdi]);
+  const second = clientOf();
+  await streamed(w, 'get_export_raw_vdi', [vdi], second.client);
+  expect(Buffer.concat(second.answered)).toHaveLength(4 << 20);
+  gate.resolve();
+  await reading;
   await w.call('VDI.destroy', vdi);
-  expect(await refusal(useDisk(w, vdi, 'read', 'four', async () => {}))).toEqual([
+  expect(await refusal(streamed(w, 'get_export_raw_vdi', [vdi], second.client))).toEqual([
     'HANDLE_INVALID',
     'VDI',
     vdi,

@@ -1,5 +1,6 @@
 // Goal: a simulated pool has the rules of a real one: VMs live, move, die with their host and come back.
 // Method: a small pool in this process, called as a client calls it, with troubles at chosen moments.
+
 import { afterEach, describe, expect, test } from 'vitest';
 import { measureStorage } from '../../../actors/sr/figures.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
@@ -7,6 +8,7 @@ import type { RecordNamed } from '../../../src/model/class.ts';
 import type { Ref } from '../../../src/model/types.ts';
 import { nullRef } from '../../../src/model/types.ts';
 import { hostCaller } from '../../../src/objects/invoke.ts';
+import { connectConsole } from '../../../src/rules/consoles.ts';
 import { openDiskHere } from '../../../src/rules/open-disk.ts';
 import { type Sandbox, type SandboxOptions, sandboxOf } from '../../../src/simulation/sandbox/sandbox.ts';
 import { readTrouble, TroubleUnusable } from '../../../src/simulation/sandbox/trouble-file.ts';
@@ -185,11 +187,8 @@ describe('a VM', () => {
     const of = await opened();
     const vm = anyVm(of);
     await call(of, 'VM.start', vm, start, force);
-    const state = await of.consoles.stat(vmOf(of, vm).uuid);
-    const stream = await of.consoles.connect(
-      { socketPath: state?.consoles[0]?.path ?? '' },
-      { timeoutMs: 1 },
-    );
+    const { services } = of.runningAt(vmOf(of, vm).resident_on);
+    const stream = await connectConsole(services, vm);
     expect(String(stream.read())).toBe(`simulated guest ${vmOf(of, vm).uuid}\r\n`);
   });
 });
