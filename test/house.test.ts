@@ -211,7 +211,23 @@ describe('the table of rooms in docs/house.md', () => {
 const longestLine = 110;
 const longestFunction = 60;
 /** Closures are our objects: one that makes an object holds its operations, which are functions of their own. */
-const longestObject = 130;
+const longestObject = 100;
+/** Objects that have more to them. The list gets shorter only. */
+const longestOfAll = 130;
+const largeObjects = [
+  'src/daemons/xenopsd/qemu/backend.ts',
+  'src/drivers/storage/datapath-holdings.ts',
+  'src/drivers/storage/script-volumes.ts',
+  'src/edge/edge.ts',
+  'src/edge/events.ts',
+  'src/mesh/answers.ts',
+  'src/mesh/link.ts',
+  'src/mesh/mesh.ts',
+  'src/mesh/peer.ts',
+  'src/simulation/etcd/history.ts',
+  'src/simulation/pool/world.ts',
+  'src/store/committing.ts',
+];
 
 interface Measured {
   readonly name: string;
@@ -252,10 +268,14 @@ describe('every source file', () => {
     expect(long).toEqual([]);
   });
 
-  test('has functions of at most 60 lines, and 130 with those that it makes an object of', () => {
-    const measured = sources.flatMap(functionsOf);
-    const long = measured.filter(({ lines, own }) => own > longestFunction || lines > longestObject);
+  test('has functions of at most 60 lines, and 100 with those that it makes an object of', () => {
+    const measured = sources.flatMap((path) => {
+      const objectMax = largeObjects.includes(path) ? longestOfAll : longestObject;
+      return functionsOf(path).map((one) => ({ ...one, objectMax }));
+    });
+    const long = measured.filter(({ lines, own, objectMax }) => own > longestFunction || lines > objectMax);
     expect(long).toEqual([]);
+    expect(largeObjects.filter((path) => !existsSync(path))).toEqual([]);
     expect(measured.length).toBeGreaterThan(3_000);
   });
 });
