@@ -26,8 +26,8 @@ export interface Reporting {
   readonly ending: Set<string>;
 }
 
-/** How long after a write failed the daemon is asked to tell everything of the VM again. */
-const repeatMs = 10_000;
+/** How long after a write failed the VM is reported again: a disk that takes nothing now may take it then. */
+const repeatMs = 2_000;
 
 export const live = (state: { readonly power_state: string } | undefined): boolean =>
   state?.power_state === 'Running' || state?.power_state === 'Paused';
@@ -42,9 +42,7 @@ export const isHere = ({ store, services }: Reporting, vm: Ref<'VM'>): boolean =
   store.latest.get('VM', vm)?.resident_on === services.host;
 
 const tellAgain = ({ services }: Reporting, uuid: string): void => {
-  services.clock.after(repeatMs, () => {
-    services.hypervisor.refresh(uuid).catch(() => {});
-  });
+  services.clock.after(repeatMs, () => services.hypervisor.reportAgain(uuid));
 };
 
 /** Resolves once later commits, and with them every answer, are behind this one. */

@@ -1,11 +1,10 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { HostParts } from '../assembly/parts.ts';
 import { changingEtcd } from '../drivers/changing-etcd.ts';
+import { clusterNotes } from '../engine/cluster-notes.ts';
 import type { EngineStore } from '../engine/settings.ts';
 import { oneMember } from '../engine/status.ts';
-import { etcdLog } from '../log/etcd/etcd-log.ts';
-import { noting } from '../log/noting.ts';
-import { hostsOf, nameOfHost } from '../pool/context.ts';
+import { clusterLog } from '../log/etcd/cluster-log.ts';
+import { hostsOf } from '../pool/context.ts';
 
 /**
  * The pool's log in a cluster, where it is there; undefined: the coordinator's disk is the log. The client of
@@ -21,37 +20,12 @@ export const ownClusterLog = async (store: EngineStore): Promise<HostParts['pool
     // Members that were given may be spoken with in the clear.
     const tls = ca !== '' && { tls: { ca, ...(cert !== '' && { cert, key }) } };
     const etcd = changingEtcd(() => connectEtcd({ endpoints: endpoints(), ...tls }));
-    const pool = cluster.pool || context.store.latest.only('pool')[1].uuid;
     store.onEndpoints(etcd.changed);
-    const { host, random, replica, clock, state, log } = context;
-    const made = etcdLog({
-      ...{ etcd, host, replica, clock, pool, journal: log, incarnation: random.uuid() },
-      nameOf: (one) => nameOfHost(context, one),
-      differed: (generation) =>
-        alert(
-          'ROWS_DIFFERED',
-          `The rows of ${nameOfHost(context, host)} were not those of its pool at generation ` +
-            `${generation}, and were read anew. Look at its disk and memory, and keep its log.`,
-        ),
-      // Whoever moves the log brings what it has; nobody else begins it.
-      mayBegin: () =>
-        (store.current.move?.by === host && store.current.move.to === 'etcd') ||
-        store.current.cluster?.begins === true,
-      epoch: () => state.current?.epoch ?? 0,
-      mayLead: () => state.current?.change === undefined,
-      refused: async (id) => {
-        const known = store.current.cluster?.id;
-        if (known !== undefined && known !== id.toString(16)) return otherCluster(known, id.toString(16));
-        return refusedGiven(store, hostsOf(context).length);
-      },
-      onCluster: async (id, hasLog) => {
-        const { begins, ...rest } = store.current.cluster ?? cluster;
-        const next = { ...rest, pool, id: id.toString(16), ...(begins && !hasLog && { begins }) };
-        if (!isDeepStrictEqual(next, store.current.cluster))
-          await store.save({ ...store.current, cluster: next });
-      },
+    return clusterLog(context, {
+      ...{ etcd, alert },
+      notes: clusterNotes(store, cluster, context.host),
+      refused: () => refusedGiven(store, hostsOf(context).length),
     });
-    return noting(made, { state, clock, journal: log });
   };
 };
 
@@ -80,7 +54,3 @@ const refusedGiven = async (store: EngineStore, hosts: number): Promise<string |
   const { members } = await given.members().finally(given.close);
   return members.length === 1 ? oneMember(hosts) : undefined;
 };
-
-const otherCluster = (known: string, found: string): string =>
-  `The endpoints are of the etcd cluster ${found}, and the pool's log is in ${known}: give the endpoints ` +
-  `of that one.`;

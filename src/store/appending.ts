@@ -37,7 +37,8 @@ export interface LogGroup {
 export interface Appended {
   /**
    * In the log, and what this host has. Rejects when nothing of the group will ever be there: its commits
-   * fail.
+   * fail. With LogFenced where nobody can say that: they stay open until this host is in line with the log,
+   * which then tells.
    */
   readonly written: Promise<void>;
   /**

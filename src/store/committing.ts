@@ -129,6 +129,9 @@ const decideHere = async (
   return { generation };
 };
 
+/** Nothing is left out of the rows that the log may have: decisions upon others would be about nothing. */
+const isInLine = ({ undecided }: Pipeline): boolean => undecided.length === 0;
+
 /** How many commits wait to be acknowledged. They are counted, since generations have gaps between epochs. */
 const waitingFor = ({ unacknowledged }: Pipeline): number =>
   unacknowledged.reduce((count, group) => count + group.length, 0);
@@ -160,7 +163,7 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
       if (asking.length >= commitsWaitingMax) throw new Fault('TOO_MANY_PENDING_TASKS');
       await new Promise<void>((resolve) => asking.push(resolve));
     }
-    if (mode !== 'leads') throw new NotLeading();
+    if (mode !== 'leads' || !isInLine(pipeline)) throw new NotLeading();
     return decideHere(pipeline, options, proposal);
   };
 
@@ -171,7 +174,7 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
   };
 
   return {
-    commit: (make) => (mode === 'leads' ? here(make) : proposing.wait(make)),
+    commit: (make) => (mode === 'leads' && isInLine(pipeline) ? here(make) : proposing.wait(make)),
     decide,
     lead: async (epoch, log = ownDisk) => {
       const known = newestEpoch(pipeline.epochs);

@@ -1,6 +1,6 @@
 import { commitBytesMax } from '../model/sizes.ts';
 import { Fault } from '../std/fault.ts';
-import { GroupTooLarge } from './appending.ts';
+import { GroupTooLarge, LogFenced } from './appending.ts';
 import { DiskFull, type WriteGroup } from './durable.ts';
 import { type Epochs, newestEpoch } from './epochs.ts';
 import { writeGroup } from './group.ts';
@@ -9,6 +9,7 @@ import { type Pipeline, type Staged, unpublished } from './state.ts';
 import type { Table } from './table.ts';
 import { batchOf, wholeRows } from './tell.ts';
 import type { Draft } from './transaction.ts';
+import { leaveOpen, notInLog, tellDecided } from './undecided.ts';
 import type { Change, Version } from './version.ts';
 
 /** Makes the drafts the latest rows; they are durable and visible when `durable` resolves. */
@@ -211,16 +212,12 @@ const pass = (pipeline: Pipeline, group: readonly Staged[]): void => {
   else {
     for (const commit of group) {
       pipeline.unacknowledged.push([commit]);
-      for (const one of commit.received?.replaced?.flat() ?? []) one.failed(isReplaced);
+      for (const one of commit.received?.replaced?.flat() ?? []) one.failed(notInLog);
       commit.done();
     }
   }
   publishAcknowledged(pipeline);
 };
-
-const isReplaced = new Fault('INTERNAL_ERROR', [
-  'The pool no longer followed this host when the change was made, and does not have it; repeat the call',
-]);
 
 /** The pool has everything up to the generation for good. */
 export const acknowledge = (pipeline: Pipeline, generation: number): void => {
@@ -260,6 +257,7 @@ const publish = (pipeline: Pipeline, group: readonly Staged[]): void => {
     if (received?.afresh !== undefined) pipeline.feed.restart(generation);
   }
   for (const commit of group) commit.done();
+  tellDecided(pipeline);
   for (const listener of pipeline.listeners) listener(seen);
   wake(pipeline);
 };
@@ -275,6 +273,7 @@ const wake = (pipeline: Pipeline): void => {
 /** What waits was decided upon rows that will never be, so it fails with the group. */
 const fail = (pipeline: Pipeline, group: readonly Staged[], error: unknown): void => {
   const lost = [...group, ...pipeline.queue];
+  const epoch = newestEpoch(pipeline.stagedEpochs);
   pipeline.queue = [];
   pipeline.staged = pipeline.written;
   pipeline.stagedEpochs = pipeline.epochs;
@@ -294,7 +293,11 @@ const fail = (pipeline: Pipeline, group: readonly Staged[], error: unknown): voi
     { error: String(error), commits: lost.length },
     'A group of commits could not be written',
   );
-  for (const commit of lost) commit.failed(writeFault(error));
+  // What waited behind the group was never sent.
+  const isOpen = error instanceof LogFenced;
+  if (isOpen) leaveOpen(pipeline, epoch, group, error);
+  const fault = isOpen ? notInLog : writeFault(error);
+  for (const commit of isOpen ? lost.slice(group.length) : lost) commit.failed(fault);
 };
 
 const writeFault = (error: unknown): Fault => {

@@ -49,6 +49,8 @@ export interface Pipeline {
   queue: Staged[];
   /** Written and not yet acknowledged, oldest first. */
   unacknowledged: (readonly Staged[])[];
+  /** Taken out of what is written, as nobody could say whether the log has them. */
+  undecided: Undecided[];
   flushing: Promise<void> | undefined;
   /** What this host has in a log elsewhere, and its disk not yet; oldest first. */
   readonly owed: WriteGroup[];
@@ -87,6 +89,12 @@ export interface Received {
   readonly replaced?: readonly (readonly Staged[])[];
 }
 
+/** A commit of which nobody could say whether the log has it: the log tells, once this host is in line. */
+export interface Undecided {
+  readonly epoch: number;
+  readonly commit: Staged;
+}
+
 export const openPipeline = (
   given: Pick<Pipeline, 'tables' | 'durable' | 'log' | 'tombstonesMax'>,
   loaded: Loaded,
@@ -110,6 +118,7 @@ export const openPipeline = (
   tombstones: loaded.tombstones,
   queue: [],
   unacknowledged: [],
+  undecided: [],
   flushing: undefined,
   owed: [],
   paying: undefined,

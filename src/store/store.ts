@@ -1,6 +1,7 @@
 import type { AnyClass } from '../model/class.ts';
 import { Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
+import { LogFenced } from './appending.ts';
 import { type Committing, committingOf } from './committing.ts';
 import type { Durable, StoredRow, Tombstone } from './durable.ts';
 import type { Feed } from './feed.ts';
@@ -14,6 +15,7 @@ import { openPipeline, type Pipeline } from './state.ts';
 import { type Table, table } from './table.ts';
 import type { Draft } from './transaction.ts';
 import { committedView, latestView } from './typed.ts';
+import { endUndecided } from './undecided.ts';
 import type { Change, Version } from './version.ts';
 import type { Tx, View } from './view.ts';
 
@@ -93,6 +95,7 @@ export const openStore = (options: StoreOptions): OpenedStore => {
     closed = true;
     committing.end();
     await drain(pipeline);
+    endUndecided(pipeline, new LogFenced('This host stops'));
     await durable.close();
   };
   const store: Store = {

@@ -254,6 +254,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
       await step('barrier');
       await reported;
     },
+    reportAgain: (id) => announce(id),
     refresh: async (id) => {
       await step('refresh');
       announce(id);

@@ -73,6 +73,9 @@ const started = async (failing?: Failing) => {
       mesh: mesh.of('host', life),
       network: network.of('host', life),
       restart: () => {},
+      etcd: () => {
+        throw new Error('The log of this host is in no cluster');
+      },
     },
     opened,
   );

@@ -50,6 +50,15 @@ export const announceAll = (core: Core, entry: VmEntry): void => {
   announceVm(core, entry);
 };
 
+/** Notes what has become of a VM. Watchers are told also where the note could not be written, as it is so. */
+export const noted = async (core: Core, entry: VmEntry, tell: () => void): Promise<void> => {
+  try {
+    await core.entries.save(entry);
+  } finally {
+    tell();
+  }
+};
+
 /** The VM is no more: watchers hear of it, and find nothing when they look. */
 export const announceGone = (core: Core, entry: VmEntry): void => {
   for (const device of entry.vbds.keys()) core.updates.drop(['Vbd', [entry.id, device]]);

@@ -6,7 +6,7 @@ import {
   XenopsError,
 } from '../../drivers/hypervisor/hypervisor.ts';
 import type { DeviceState } from '../../rpc/xenops/devices.ts';
-import { announceVm, badPowerState, type Core } from './core.ts';
+import { announceVm, badPowerState, type Core, noted } from './core.ts';
 import { closeDisk, openDisk } from './disks.ts';
 import type { Work } from './tasks.ts';
 import { type LiveGuest, type VmEntry, vbdOfEntry, vifOfEntry } from './vm-entries.ts';
@@ -39,15 +39,13 @@ export const addVbd = async (core: Core, entry: VmEntry, vbd: Vbd): Promise<void
   const device = vbd.id[1];
   if (isVbdPlugged(entry, device)) throw new XenopsError('Already_exists', ['vbd', device]);
   entry.vbds.set(device, vbd);
-  await core.entries.save(entry);
-  announceVbd(core, vbd.id);
+  await noted(core, entry, () => announceVbd(core, vbd.id));
 };
 
 export const removeVbd = async (core: Core, entry: VmEntry, id: DeviceId): Promise<void> => {
   if (isVbdPlugged(entry, id[1])) throw new XenopsError('Device_is_connected', []);
   entry.vbds.delete(id[1]);
-  await core.entries.save(entry);
-  core.updates.gone(['Vbd', id]);
+  await noted(core, entry, () => core.updates.gone(['Vbd', id]));
 };
 
 /** Plugging what is plugged succeeds. */
@@ -113,8 +111,7 @@ export const insertVbd = async (
     }
   }
   entry.vbds.set(id[1], filled);
-  await core.entries.save(entry);
-  announceVbd(core, id);
+  await noted(core, entry, () => announceVbd(core, id));
 };
 
 export const ejectVbd = async (core: Core, entry: VmEntry, id: DeviceId, work: Work): Promise<void> => {
@@ -125,24 +122,22 @@ export const ejectVbd = async (core: Core, entry: VmEntry, id: DeviceId, work: W
   const plugged = isVbdPlugged(entry, id[1]);
   if (plugged) await core.backend.changeMedium(entry.id, id, undefined);
   entry.vbds.set(id[1], empty);
-  if (plugged) await closeDisk(core, entry, id[1], work.debugInfo);
-  else await core.entries.save(entry);
-  announceVbd(core, id);
+  const told = (): void => announceVbd(core, id);
+  if (plugged) await closeDisk(core, entry, id[1], work.debugInfo).finally(told);
+  else await noted(core, entry, told);
 };
 
 export const addVif = async (core: Core, entry: VmEntry, vif: Vif): Promise<void> => {
   const device = vif.id[1];
   if (isVifPlugged(entry, device)) throw new XenopsError('Already_exists', ['vif', device]);
   entry.vifs.set(device, vif);
-  await core.entries.save(entry);
-  announceVif(core, vif.id);
+  await noted(core, entry, () => announceVif(core, vif.id));
 };
 
 export const removeVif = async (core: Core, entry: VmEntry, id: DeviceId): Promise<void> => {
   if (isVifPlugged(entry, id[1])) throw new XenopsError('Device_is_connected', []);
   entry.vifs.delete(id[1]);
-  await core.entries.save(entry);
-  core.updates.gone(['Vif', id]);
+  await noted(core, entry, () => core.updates.gone(['Vif', id]));
 };
 
 /** Plugging what is plugged succeeds. */
@@ -188,8 +183,7 @@ export const moveVif = async (
     await core.backend.moveVif(entry.id, vif, bridge);
   }
   entry.vifs.set(id[1], { ...vif, backend: bridge });
-  await core.entries.save(entry);
-  announceVif(core, id);
+  await noted(core, entry, () => announceVif(core, id));
 };
 
 export const lockVif = async (
@@ -203,8 +197,7 @@ export const lockVif = async (
   const vif = { ...vifOfEntry(entry, id), locking_mode };
   if (isVifPlugged(entry, id[1])) await core.backend.lockVif(entry.id, vif);
   entry.vifs.set(id[1], vif);
-  await core.entries.save(entry);
-  announceVif(core, id);
+  await noted(core, entry, () => announceVif(core, id));
 };
 
 export const setVcpus = async (core: Core, entry: VmEntry, count: number, work: Work): Promise<void> => {
@@ -216,8 +209,7 @@ export const setVcpus = async (core: Core, entry: VmEntry, count: number, work: 
     await core.backend.setVcpus(entry.id, count);
   }
   entry.vm = { ...entry.vm, vcpus: count };
-  await core.entries.save(entry);
-  announceVm(core, entry);
+  await noted(core, entry, () => announceVm(core, entry));
 };
 
 export const setMemory = async (
@@ -240,6 +232,5 @@ export const setMemory = async (
     entry.guest.memoryActual = await core.backend.setMemory(entry.id, minimum, maximum);
   }
   entry.vm = { ...entry.vm, memory_dynamic_min: minimum, memory_dynamic_max: maximum };
-  await core.entries.save(entry);
-  announceVm(core, entry);
+  await noted(core, entry, () => announceVm(core, entry));
 };

@@ -1,7 +1,7 @@
 import { type XenopsDisk, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { undoStack } from '../../std/undo.ts';
 import type { Guest, GuestDisk, GuestSpec } from './backend.ts';
-import { announceAll, announceVm, badPowerState, type Core } from './core.ts';
+import { announceAll, announceVm, badPowerState, type Core, noted } from './core.ts';
 import { beginEpochs, endEpochs, noteDisks, openDisk, releaseAll, withHostDisk } from './disks.ts';
 import type { Work } from './tasks.ts';
 import { type LiveGuest, liveGuest, type VmEntry } from './vm-entries.ts';
@@ -171,8 +171,7 @@ export const resume = async (core: Core, entry: VmEntry, disk: XenopsDisk, work:
     withHostDisk(core, entry, disk, false, work.debugInfo, (path) => core.backend.resume(spec, path, work)),
   );
   entry.suspended = false;
-  await core.entries.save(entry);
-  announceVm(core, entry);
+  await noted(core, entry, () => announceVm(core, entry));
 };
 
 /** Ends what is left of the guest, gives its disks back and only then calls the VM halted. */
@@ -185,8 +184,7 @@ const tearDown = async (core: Core, entry: VmEntry, work: Work): Promise<void> =
   entry.domid = undefined;
   entry.exited = undefined;
   entry.departing = undefined;
-  await core.entries.save(entry);
-  announceAll(core, entry);
+  await noted(core, entry, () => announceAll(core, entry));
 };
 
 /** Asks the guest and waits for its end. In time it ends, or the caller gets `Failed_to_shutdown`. */

@@ -23,6 +23,7 @@ import {
   badPowerState,
   type Core,
   type DaemonMethod,
+  noted,
 } from './core.ts';
 import * as devices from './devices.ts';
 import { releaseAll } from './disks.ts';
@@ -219,8 +220,7 @@ const vmMethods = (options: MethodsOptions): Methods => {
         throw new XenopsError('Internal_error', [`VM ${id} is on its way to this host`]);
       }
       const entry = entries.put(metadata);
-      await entries.save(entry);
-      announceAll(core, entry);
+      await noted(core, entry, () => announceAll(core, entry));
     });
     return id;
   };
@@ -245,8 +245,7 @@ const vmMethods = (options: MethodsOptions): Methods => {
       await inQueue(core, idOf(args), signal, async (entry) => {
         if (entry.guest !== undefined) throw badPowerState(entry, 'Halted');
         await releaseAll(core, entry, debugInfo);
-        await entries.remove(entry.id);
-        announceGone(core, entry);
+        await entries.remove(entry.id).finally(() => announceGone(core, entry));
       });
       return null;
     },
@@ -315,8 +314,7 @@ const vmWork = (options: MethodsOptions): Methods => {
       const xsdata = mapOf(member(args, 'xsdata'), 'xsdata');
       return async (entry) => {
         entry.vm = { ...entry.vm, xsdata };
-        await core.entries.save(entry);
-        announceVm(core, entry);
+        await noted(core, entry, () => announceVm(core, entry));
       };
     }),
   };

@@ -79,6 +79,8 @@ export interface Hypervisor {
   barrier(vm: string): Promise<void>;
   /** Re-announces the VM and its devices. */
   refresh(vm: string): Promise<void>;
+  /** Has the VM reported once more, in its turn, also one that the daemon has forgotten. */
+  reportAgain(vm: string): void;
   close(): Promise<void>;
 }
 

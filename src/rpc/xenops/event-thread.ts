@@ -11,6 +11,8 @@ type Reports = Parameters<Hypervisor['watch']>[0];
 export interface EventThread {
   watch(reports: Reports): void;
   barrier(vm: string): Promise<void>;
+  /** The VM is reported once more, behind what the daemon has told so far, whether or not it still has it. */
+  again(vm: string): void;
   close(): Promise<void>;
 }
 
@@ -36,6 +38,8 @@ interface ThreadOptions {
 interface Thread extends ThreadOptions {
   readonly closing: AbortController;
   readonly barriers: Map<number, BarrierWaiter>;
+  /** VMs that are to be reported although the daemon may tell nothing of them. */
+  readonly asked: Set<string>;
 }
 
 const failBarriers = ({ barriers }: Thread, error: unknown): void => {
@@ -87,6 +91,12 @@ const handle = async (
   return [...failures.values()].map(({ update }) => update);
 };
 
+const taken = ({ asked }: Thread): readonly XenopsUpdate[] => {
+  const vms = [...asked];
+  asked.clear();
+  return vms.map((vm) => ['Vm', vm]);
+};
+
 const follow = async (
   thread: Thread,
   reports: Reports,
@@ -103,7 +113,7 @@ const follow = async (
   for (;;) {
     const pollS = unreported.length > 0 ? RETRY_S : undefined;
     const found = await pollUpdates(call, DEBUG_INFO, { instanceId, lastId }, signal, pollS);
-    unreported = await handle(thread, reports, found, unreported);
+    unreported = await handle(thread, reports, found, [...unreported, ...taken(thread)]);
     lastId = found.next;
   }
 };
@@ -130,35 +140,42 @@ const run = async (thread: Thread, reports: Reports): Promise<void> => {
 
 export const eventThread = (options: ThreadOptions): EventThread => {
   const { call, clock } = options;
-  const thread: Thread = { ...options, closing: new AbortController(), barriers: new Map() };
+  const thread: Thread = {
+    ...options,
+    ...{ closing: new AbortController(), barriers: new Map(), asked: new Set() },
+  };
   const { closing, barriers } = thread;
   /** Numbers of barriers outlive this process in the daemon, so they do not start over with it. */
   let lastBarrier = clock.now();
   let running: Promise<void> | undefined;
+  const barrier = (vm: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (running === undefined) return reject(new Error('A barrier needs watch() to be called before'));
+      if (closing.signal.aborted) return reject(lost('this client is closed'));
+      if (barriers.size >= BARRIERS_MAX) {
+        return reject(new XenopsError('Internal_error', [`${BARRIERS_MAX} barriers are waited for already`]));
+      }
+      lastBarrier += 1;
+      const id = lastBarrier;
+      barriers.set(id, { resolve, reject });
+      call('UPDATES.inject_barrier', DEBUG_INFO, { vm_id: vm, id: BigInt(id) }, () => {}).catch(
+        (error: unknown) => {
+          barriers.delete(id);
+          reject(error);
+        },
+      );
+    });
   return {
     watch: (reports) => {
       if (running !== undefined) throw new Error('The hypervisor is watched already');
       running = run(thread, reports);
     },
-    barrier: (vm) =>
-      new Promise((resolve, reject) => {
-        if (running === undefined) return reject(new Error('A barrier needs watch() to be called before'));
-        if (closing.signal.aborted) return reject(lost('this client is closed'));
-        if (barriers.size >= BARRIERS_MAX) {
-          return reject(
-            new XenopsError('Internal_error', [`${BARRIERS_MAX} barriers are waited for already`]),
-          );
-        }
-        lastBarrier += 1;
-        const id = lastBarrier;
-        barriers.set(id, { resolve, reject });
-        call('UPDATES.inject_barrier', DEBUG_INFO, { vm_id: vm, id: BigInt(id) }, () => {}).catch(
-          (error: unknown) => {
-            barriers.delete(id);
-            reject(error);
-          },
-        );
-      }),
+    barrier,
+    again: (vm) => {
+      thread.asked.add(vm);
+      // Ends the wait for what the daemon tells by itself. One that is away tells everything when it is back.
+      barrier(vm).catch(() => {});
+    },
     close: async () => {
       closing.abort();
       failBarriers(thread, lost('this client is closed'));

@@ -94,6 +94,7 @@ export const xenopsdHypervisor = ({
 
     watch: events.watch,
     barrier: events.barrier,
+    reportAgain: events.again,
     refresh: (id) => tell('UPDATES.refresh_vm', { id }),
     close: async () => {
       await Promise.all([tasks.close(), events.close()]);

@@ -31,6 +31,8 @@ export interface MemoryEtcd {
   loseAnswers(part: number): void;
   /** Nothing is answered before so long. */
   stall(forMs: number): void;
+  /** Every lease is gone at once, as if nobody had kept it. */
+  expireLeases(): void;
   /** Drops history up to now. */
   compact(): void;
   /** Loses the events of one revision on the way to watchers. */
@@ -98,6 +100,9 @@ export const memoryEtcd = (options: MemoryEtcdOptions): MemoryEtcd => {
     },
     stall: (forMs) => {
       cluster.stalledUntilMs = cluster.clock.monotonicMs() + forMs;
+    },
+    expireLeases: () => {
+      for (const id of [...cluster.leases.keys()]) endLease(cluster, id);
     },
     compact: () => history.compact(history.revision),
     dropNext: () => void cluster.dropped.add(history.revision + 1),

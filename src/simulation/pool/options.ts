@@ -1,3 +1,4 @@
+import type { LogEngine } from '../../engine/settings.ts';
 import type { PathConditions } from '../mesh-paths.ts';
 import type { SeededRandom } from '../random.ts';
 
@@ -5,6 +6,8 @@ import type { SeededRandom } from '../random.ts';
  * What one simulation is made of: all that chance decides before it begins. Every trouble has its name here.
  */
 export interface SimulationOptions {
+  /** Where the log of the pool is. */
+  readonly engine: LogEngine;
   readonly hosts: number;
   readonly vms: number;
   /** Of `commit-replicas`. */
@@ -68,7 +71,24 @@ export type Trouble =
   | 'failing disk'
   | 'full disk'
   /** The files beside it, such as the one that says where the host stands in its pool. */
-  | 'files that cannot be written';
+  | 'files that cannot be written'
+  // The cluster that the log is in: its members elect another leader, or are too few for a while.
+  | 'leader of the cluster lost'
+  | 'quorum of the cluster lost'
+  /** Nothing is answered for a while, and then everything. */
+  | 'stall of the cluster'
+  /** Changes are made, and nobody hears of it. */
+  | 'answers of the cluster lost'
+  /** One host does not reach it, or comes upon somebody else's in its place. */
+  | 'cut off from the cluster'
+  | 'wrong cluster'
+  /** What one host watches ends, or says nothing any more without an end. */
+  | 'watch ended'
+  | 'watch cut silently'
+  /** Watchers are not told of one change. */
+  | 'event lost'
+  | 'lease lost'
+  | 'history dropped';
 
 export type Load =
   | 'append'
@@ -81,7 +101,7 @@ export type Load =
   | 'task'
   | 'churn';
 
-const quiet: Readonly<Record<Trouble, number>> = {
+const quiet: Record<Trouble, number> = {
   crash: 0,
   'crash of the coordinator': 0,
   power: 0,
@@ -104,7 +124,32 @@ const quiet: Readonly<Record<Trouble, number>> = {
   'failing disk': 0,
   'full disk': 0,
   'files that cannot be written': 0,
+  'leader of the cluster lost': 0,
+  'quorum of the cluster lost': 0,
+  'stall of the cluster': 0,
+  'answers of the cluster lost': 0,
+  'cut off from the cluster': 0,
+  'wrong cluster': 0,
+  'watch ended': 0,
+  'watch cut silently': 0,
+  'event lost': 0,
+  'lease lost': 0,
+  'history dropped': 0,
 };
+
+const ofCluster = [
+  'leader of the cluster lost',
+  'quorum of the cluster lost',
+  'stall of the cluster',
+  'answers of the cluster lost',
+  'cut off from the cluster',
+  'wrong cluster',
+  'watch ended',
+  'watch cut silently',
+  'event lost',
+  'lease lost',
+  'history dropped',
+] as const satisfies readonly Trouble[];
 
 const loads: Readonly<Record<Load, number>> = {
   append: 8,
@@ -119,15 +164,23 @@ const loads: Readonly<Record<Load, number>> = {
 };
 
 /** Some seeds have all troubles, others only a few, so that these are seen by themselves. */
-export const optionsOf = (random: SeededRandom): SimulationOptions => {
+export const optionsOf = (random: SeededRandom, given?: LogEngine): SimulationOptions => {
   const hosts = random.pick([2, 2, 2, 3, 3, 3, 3, 4, 5]);
   const most = random.pick([1, 5, 20]);
-  const troubles = Object.fromEntries(
-    Object.keys(quiet).map((name) => [name, random.chance(0.5) ? random.between(1, 4) : 0]),
-  ) as Record<Trouble, number>;
+  const ofEngine = random.split('engine');
+  const chosen = ofEngine.chance(0.4) ? 'etcd' : 'primary';
+  const engine = given ?? chosen;
+  const troubles = { ...quiet };
+  for (const name of Object.keys(quiet) as Trouble[]) {
+    const isOfCluster = (ofCluster as readonly Trouble[]).includes(name);
+    if (isOfCluster && engine !== 'etcd') continue;
+    const chance = isOfCluster ? ofEngine : random;
+    troubles[name] = chance.chance(0.5) ? chance.between(1, 4) : 0;
+  }
   // Half of the pools have nobody who insists: nothing at all may be lost there.
   if (random.chance(0.5)) troubles.insist = 0;
   return {
+    engine,
     hosts,
     vms: 4,
     replicas: 1,

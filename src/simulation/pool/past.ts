@@ -24,6 +24,7 @@ import { virtualClock } from '../virtual-clock.ts';
 export interface Past {
   readonly hosts: readonly PastHost[];
   readonly vms: readonly PastVm[];
+  readonly uuid: string;
   /** All that the disk of each host has. */
   readonly rows: WriteGroup;
   /** The shared repository, as storage has it. */
@@ -125,8 +126,9 @@ const makePast = async (count: number, vmCount: number): Promise<Past> => {
     }
   }
   const made = await store.commit((tx) => guests(tx, hosts, vmCount, random));
+  const { uuid } = store.committed.only('pool')[1];
   await replica.close();
-  return { hosts, ...made, rows: group() };
+  return { hosts, uuid, ...made, rows: group() };
 };
 
 const gib = 1n << 30n;

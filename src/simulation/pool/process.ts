@@ -1,13 +1,18 @@
 import { assemble, type Parts } from '../../assembly/assemble.ts';
 import { type Closing, closing } from '../../assembly/closing.ts';
 import { startGuests, startHost } from '../../assembly/host.ts';
-import type { Doors, HostParts, Makers } from '../../assembly/parts.ts';
+import type { Doors, HostParts, Makers, PoolParts } from '../../assembly/parts.ts';
 import type { Backend } from '../../daemons/xenopsd/backend.ts';
+import type { Etcd } from '../../drivers/etcd.ts';
 import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
 import type { MeshNetwork } from '../../drivers/mesh-wire.ts';
 import type { Network } from '../../drivers/network.ts';
 import type { Storage } from '../../drivers/storage/storage.ts';
+import { clusterNotes } from '../../engine/cluster-notes.ts';
+import { openEngineStore } from '../../engine/settings.ts';
 import { type DivergedFiles, divergedFiles } from '../../log/diverged.ts';
+import { clusterLog } from '../../log/etcd/cluster-log.ts';
+import type { EtcdLogLimits } from '../../log/etcd/limits.ts';
 import { type Mesh, type MeshOptions, meshOf } from '../../mesh/mesh.ts';
 import type { Ref } from '../../model/types.ts';
 import { hostCaller, type Invoker } from '../../objects/invoke.ts';
@@ -38,6 +43,7 @@ export interface Sabotage {
   readonly store?: (store: Store, life: Life) => Store;
   readonly replica?: (replica: Replica, life: Life) => Replica;
   readonly mesh?: (mesh: Mesh, life: Life) => Mesh;
+  readonly etcd?: (etcd: Etcd, life: Life) => Etcd;
   readonly commits?: (commits: CommitLog, life: Life) => CommitLog;
   readonly diverged?: (files: DivergedFiles) => DivergedFiles;
   readonly meshOptions?: (options: MeshOptions) => MeshOptions;
@@ -71,6 +77,8 @@ export interface ProcessOptions {
   readonly mesh: MeshNetwork;
   readonly network: Network;
   readonly replicas: number;
+  /** A client of the cluster that the pool's log may be in. */
+  readonly etcd: () => Etcd;
   readonly sabotage: Sabotage;
   /** The machine was switched on just now. */
   readonly boots: boolean;
@@ -81,6 +89,7 @@ export interface ProcessOptions {
 export const stateFolder = '/var/xenact';
 export const divergedFolder = `${stateFolder}/diverged`;
 export const stateFile = `${stateFolder}/pool.json`;
+export const engineFolder = `${stateFolder}/engine`;
 
 const same = <T>(part: T): T => part;
 
@@ -127,6 +136,7 @@ export const openParts = async (
   const state = (sabotage.state ?? same)(file, life);
   const storage = await openStorage(options, opened);
   const hypervisor = openHypervisor(options, state);
+  const engine = await openEngine(options);
   opened.add('hypervisor', hypervisor);
   const { machine: name } = machine;
   return {
@@ -160,11 +170,30 @@ export const openParts = async (
     facts: async () => factsOf(name),
     fingerprint: '',
     poolDoor: () => ({ open: async () => Promise.reject(new Error('Nobody joins')) }),
-    pool: { replicas: options.replicas, serves: true, limits: sabotage.limits ?? {} },
+    pool: { replicas: options.replicas, serves: true, limits: sabotage.limits ?? {}, ...engine },
     waitMs: 60_000,
     makers: makersOf(options),
   };
 };
+
+/** What the host has noted of the cluster says whether its pool's log is there. */
+const openEngine = async (options: ProcessOptions): Promise<Pick<PoolParts, 'engine'>> => {
+  const { machine, life, sabotage } = options;
+  const store = await openEngineStore(machine.disk.of(life), engineFolder);
+  const { use, cluster } = store.current;
+  if (use !== 'etcd' || cluster === undefined) return {};
+  const etcd = (sabotage.etcd ?? same)(options.etcd(), life);
+  return {
+    engine: (context, alert) =>
+      clusterLog(context, {
+        ...{ etcd, alert, limits: logLimits },
+        notes: clusterNotes(store, cluster, context.host),
+      }),
+  };
+};
+
+/** Rows are compared often enough for a simulation to see it, and copied in more than one page. */
+const logLimits: Partial<EtcdLogLimits> = { hashMs: 10_000, pageRowsMax: 64 };
 
 const openStorage = async (
   { machine, life, log, network }: ProcessOptions,

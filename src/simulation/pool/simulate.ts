@@ -38,7 +38,10 @@ const lookMs = 250;
 /** One pool, one seed: load and troubles, then peace, and everything must be in order. */
 export const simulate = async (seed: number, given: SimulateOptions): Promise<Simulated> => {
   const random = seededRandom(`pool ${seed}`);
-  const options: SimulationOptions = { ...optionsOf(random.split('options')), ...given.options };
+  const options: SimulationOptions = {
+    ...optionsOf(random.split('options'), given.options?.engine),
+    ...given.options,
+  };
   const story = traceOf(given.stepsKeptMax ?? 400);
   const events = traceOf(1);
   const trace: Trace = {
@@ -71,7 +74,8 @@ export const simulate = async (seed: number, given: SimulateOptions): Promise<Si
     if (!(error instanceof Broken)) trace.note((error as Error).stack ?? '');
   }
   for (const host of world.hosts) world.kill(host);
-  await world.loop.rest();
+  // One that never comes to rest was noticed above.
+  await world.loop.rest().catch(() => {});
   const { asked, acknowledged } = told;
   return {
     ...{ seed, options, failure, asked, acknowledged, batches: watchers.batches },

@@ -34,7 +34,13 @@ const mend = (world: World): void => {
   trace.note(clock.monotonicMs(), 'everything is mended');
   mesh.paths.heal();
   mesh.paths.setAll(options.network);
+  const { own } = world.clusters;
+  own.setQuorum(true);
+  own.loseAnswers(0);
+  own.stall(0);
   for (const host of world.hosts) {
+    own.cut(host.name, false);
+    world.clusters.mislead(host.name, false);
     host.process?.life.resume();
     host.machine.durable.refuseWrites(undefined);
     host.machine.durable.takeLonger(undefined);
@@ -164,7 +170,47 @@ const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
     disk.refuseWrites('EIO');
     lasts(making, () => disk.refuseWrites(undefined));
   },
+  'leader of the cluster lost': (making) => {
+    const { world, random } = making;
+    const { own } = world.clusters;
+    own.setQuorum(false);
+    world.clock.after(electionMs[0] + random.fraction() * (electionMs[1] - electionMs[0]), () =>
+      own.setQuorum(true),
+    );
+  },
+  'quorum of the cluster lost': (making) => {
+    const { own } = making.world.clusters;
+    own.setQuorum(false);
+    lasts(making, () => own.setQuorum(true));
+  },
+  'stall of the cluster': ({ world, random }) =>
+    world.clusters.own.stall(random.fraction() * world.options.lastsMs[1]),
+  'answers of the cluster lost': (making) => {
+    const { own } = making.world.clusters;
+    own.loseAnswers(making.random.pick([0.1, 0.3, 0.9]));
+    lasts(making, () => own.loseAnswers(0));
+  },
+  'cut off from the cluster': (making) => {
+    const { own } = making.world.clusters;
+    const { name } = making.random.pick([anyHost(making), ...leaders(making.world)]);
+    own.cut(name, true);
+    lasts(making, () => own.cut(name, false));
+  },
+  'wrong cluster': (making) => {
+    const { clusters } = making.world;
+    const { name } = anyHost(making);
+    clusters.mislead(name, true);
+    lasts(making, () => clusters.mislead(name, false));
+  },
+  'watch ended': (making) => making.world.clusters.own.breakWatches(anyHost(making).name),
+  'watch cut silently': (making) => making.world.clusters.own.silence(anyHost(making).name),
+  'event lost': ({ world }) => world.clusters.own.dropNext(),
+  'lease lost': ({ world }) => world.clusters.own.expireLeases(),
+  'history dropped': ({ world }) => world.clusters.own.compact(),
 };
+
+/** What the members of a cluster take to elect another leader. */
+const electionMs = [300, 2_500] as const;
 
 const refuseWrites = (making: Making, why: 'broken' | 'full'): void => {
   const { durable } = anyHost(making).machine;
@@ -184,6 +230,7 @@ const order = (making: Making, force: boolean): void => {
   const able = world.hosts.filter(({ ready, process }) => ready && process?.pool.duty.kind !== 'leads');
   if (able.length === 0) return;
   const host = random.pick(able);
-  if (force) world.forced = true;
+  // Where the log is in a cluster, nobody can insist on anything that would lose something.
+  if (force && world.options.engine === 'primary') world.forced = true;
   operate(making, host, 'pool.emergency_transition_to_master', force);
 };

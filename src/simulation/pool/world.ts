@@ -1,5 +1,6 @@
 import type { Volume } from '../../drivers/storage/storage.ts';
 import type { Turns } from '../../drivers/turns.ts';
+import { type LogEngine, openEngineStore } from '../../engine/settings.ts';
 import type { Ref } from '../../model/types.ts';
 import { openStateFile } from '../../pool/state.ts';
 import type { Log } from '../../std/log.ts';
@@ -7,15 +8,23 @@ import { type Life, lifeOf } from '../life.ts';
 import { type Loop, loopOf } from '../loop.ts';
 import { type MachineGuests, violationIn } from '../machine-guests.ts';
 import { type MemoryMesh, memoryMesh } from '../memory-mesh.ts';
-import { memoryNetwork } from '../memory-network.ts';
+import { type MemoryNetwork, memoryNetwork } from '../memory-network.ts';
 import type { SeededRandom } from '../random.ts';
 import type { Trace } from '../trace.ts';
 import { type VirtualClock, virtualClock } from '../virtual-clock.ts';
 import { simulatedVolumes, type Volumes } from '../volumes.ts';
+import { type Clusters, clustersOf } from './clusters.ts';
 import { openMachine, type SimulatedMachine } from './machine.ts';
 import type { SimulationOptions } from './options.ts';
 import { diskBytes, type Past, pastOf } from './past.ts';
-import { type Process, type Sabotage, startProcess, stateFile, stateFolder } from './process.ts';
+import {
+  engineFolder,
+  type Process,
+  type Sabotage,
+  startProcess,
+  stateFile,
+  stateFolder,
+} from './process.ts';
 
 /** A machine and what runs on it now. */
 export interface WorldHost {
@@ -48,6 +57,8 @@ export interface World {
   readonly loop: Loop;
   readonly trace: Trace;
   readonly mesh: MemoryMesh;
+  /** Of etcd, where the log of the pool is in one. */
+  readonly clusters: Clusters;
   /** What really runs on the machines. */
   readonly truth: Truth;
   readonly past: Past;
@@ -89,38 +100,14 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
   const { options, random, turns, trace, events, sabotage } = given;
   const clock = virtualClock(Date.UTC(2030, 0, 1), events);
   const past = await pastOf(options.hosts, options.vms);
+  for (const { ref, uuid } of past.vms) trace.note(0, 'VM', ref, 'has the uuid', uuid);
   const mesh = memoryMesh({ clock, random: random.split('mesh'), conditions: options.network });
-  const truth = { changes: 0, violation: () => violationIn(machines) };
-  const machines: { readonly machine: string; readonly guests: MachineGuests['all'] }[] = [];
+  const clusters = clustersOf({ clock, random: random.split('etcd'), travelMs: [0.1, 3] });
   const network = memoryNetwork({ random: random.split('network') });
-  const volumes = volumesOf(past, random.split('volumes'));
   const bugs: string[] = [];
   const watchers: ((host: WorldHost, process: Process) => void)[] = [];
   const loop = loopOf({ clock, turns });
-  const hosts: WorldHost[] = [];
-  for (const [index, one] of past.hosts.entries()) {
-    const machine = openMachine({
-      ...{ past: one, clock, random, network, volumes, takes: options },
-      sabotage: sabotage.backend,
-      log: logOf(`xenopsd of ${one.machine}`, clock, trace, bugs),
-      changed: () => {
-        truth.changes += 1;
-      },
-    });
-    machines.push({ machine: one.machine, guests: machine.guests.all });
-    await setUp(machine, past, index === 0, clock, loop);
-    const { machine: name, host: ref } = one;
-    hosts.push({
-      machine,
-      name,
-      ref,
-      process: undefined,
-      ready: false,
-      power: 'on',
-      boots: true,
-      runs: 0,
-    });
-  }
+  const { hosts, truth } = await openHosts({ given, past, clock, loop, network, bugs });
 
   const start = (host: WorldHost): void => {
     if (host.power === 'off' || host.process !== undefined) return;
@@ -149,6 +136,7 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
         mesh: mesh.of(name, life),
         network: network.of(name, life),
         replicas: options.replicas,
+        etcd: () => clusters.client(life),
       },
       born,
     ).then(
@@ -173,7 +161,22 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     process.life.end();
   };
   return {
-    ...{ options, random, clock, loop, trace, mesh, truth, past, hosts, start, kill, bugs, forced: false },
+    ...{
+      options,
+      random,
+      clock,
+      loop,
+      trace,
+      mesh,
+      clusters,
+      truth,
+      past,
+      hosts,
+      start,
+      kill,
+      bugs,
+      forced: false,
+    },
     stop: (host, downMs) => {
       const { process } = host;
       if (process === undefined) return;
@@ -207,6 +210,38 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
   };
 };
 
+/** The machines of a world, as they are before anything runs on them. */
+const openHosts = async (on: {
+  readonly given: WorldOptions;
+  readonly past: Past;
+  readonly clock: VirtualClock;
+  readonly loop: Loop;
+  readonly network: MemoryNetwork;
+  readonly bugs: string[];
+}): Promise<{ readonly hosts: readonly WorldHost[]; readonly truth: Truth }> => {
+  const { given, past, clock, loop, network, bugs } = on;
+  const { options, random, trace, sabotage } = given;
+  const machines: { readonly machine: string; readonly guests: MachineGuests['all'] }[] = [];
+  const truth = { changes: 0, violation: () => violationIn(machines) };
+  const volumes = volumesOf(past, random.split('volumes'));
+  const hosts: WorldHost[] = [];
+  for (const [index, one] of past.hosts.entries()) {
+    const machine = openMachine({
+      ...{ past: one, clock, random, network, volumes, takes: options },
+      sabotage: sabotage.backend,
+      log: logOf(`xenopsd of ${one.machine}`, clock, trace, bugs),
+      changed: () => {
+        truth.changes += 1;
+      },
+    });
+    machines.push({ machine: one.machine, guests: machine.guests.all });
+    await setUp({ machine, past, leads: index === 0, engine: options.engine, clock, loop });
+    const state = { process: undefined, ready: false, power: 'on', boots: true, runs: 0 } as const;
+    hosts.push({ machine, name: one.machine, ref: one.host, ...state });
+  }
+  return { hosts, truth };
+};
+
 /** The shared repository with its disks. */
 const volumesOf = ({ repository: { uuid, disks } }: Past, random: SeededRandom): Volumes => {
   const volumes = simulatedVolumes(random);
@@ -225,20 +260,28 @@ const volumeOf = (key: string): Volume => ({
 });
 
 /** What the disks of a host have before it is started for the first time. */
-const setUp = async (
-  { disk, durable, host }: SimulatedMachine,
-  { rows }: Past,
-  leads: boolean,
-  clock: VirtualClock,
-  loop: Loop,
-): Promise<void> => {
+const setUp = async (given: {
+  readonly machine: SimulatedMachine;
+  readonly past: Past;
+  readonly leads: boolean;
+  readonly engine: LogEngine;
+  readonly clock: VirtualClock;
+  readonly loop: Loop;
+}): Promise<void> => {
+  const { machine, past, leads, engine, clock, loop } = given;
+  const { disk, durable, host } = machine;
   const life: Life = lifeOf('set-up', clock);
   const files = disk.of(life);
   await files.makeFolder(stateFolder);
   const state = await openStateFile(files, stateFile);
   const role = leads ? 'coordinator' : 'member';
   await loop.finish(state.save({ host, role, epoch: 1, led: leads ? 1 : 0 }));
-  await loop.finish(durable.of(life).write([{ ...rows, follows: !leads }]));
+  await loop.finish(durable.of(life).write([{ ...past.rows, follows: !leads }]));
+  if (engine === 'primary') return;
+  const settings = await openEngineStore(files, engineFolder);
+  const begins = leads && ({ begins: true } as const);
+  const cluster = { pool: past.uuid, endpoints: ['memory:1'], whole: true, ...begins };
+  await loop.finish(settings.save({ use: engine, cluster }));
 };
 
 const logOf = (name: string, clock: VirtualClock, trace: Trace, bugs: string[]): Log => {

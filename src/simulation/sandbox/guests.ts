@@ -97,6 +97,7 @@ export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => 
     watch: reports.watch,
     barrier: reports.barrier,
     refresh: async (id) => power.announce(find(id)),
+    reportAgain: (id) => reports.announce(['Vm', id]),
     close: reports.close,
 
     take: (moved) => {

@@ -4,7 +4,9 @@
 import { readFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { variantOf } from '../../../src/codec/rpclib.ts';
+import type { Disk } from '../../../src/drivers/disk.ts';
 import type { Hypervisor } from '../../../src/drivers/hypervisor/hypervisor.ts';
+import { nodeDisk } from '../../../src/drivers/node/disk.ts';
 import { member } from '../../../src/std/reader.ts';
 import { struct, type Value } from '../../../src/std/value.ts';
 import {
@@ -39,6 +41,41 @@ const begin = async (vm: string): Promise<void> => {
   await client.start(vm, false, work());
   await client.unpause(vm, work());
 };
+
+/** The machine's disk, which takes nothing for as long as `refuses` says so. */
+const failingDisk = (refuses: () => boolean): Disk => ({
+  ...nodeDisk,
+  open: async (...args) => {
+    const file = await nodeDisk.open(...args);
+    const write: typeof file.write = async (...given) => {
+      if (refuses()) throw new Error('EIO');
+      return file.write(...given);
+    };
+    return { ...file, write };
+  },
+  replaceText: async (...args) => {
+    if (refuses()) throw new Error('EIO');
+    return nodeDisk.replaceText(...args);
+  },
+});
+
+test('what became of a VM is told also where it cannot be written down', async () => {
+  let refuses = false;
+  await startDaemon(bench(), {}, { disk: failingDisk(() => refuses) });
+  await client.importMetadata(metadataOf(vmNamed('a'), [diskOf('a', 'hda')]), 'test');
+  const watch = watchStates(client);
+  await begin('a');
+  await client.barrier('a');
+  watch.seen.length = 0;
+  refuses = true;
+  await expect(client.shutdown('a', undefined, work())).rejects.toMatchObject({ name: 'XenopsError' });
+  await client.barrier('a');
+  expect(watch.seen).toContain('a Halted');
+  watch.seen.length = 0;
+  await expect(client.remove('a')).rejects.toMatchObject({ name: 'XenopsError' });
+  await client.barrier('a');
+  expect(watch.seen).toContain('a gone');
+});
 
 describe('from start to shutdown', () => {
   beforeEach(async () => {

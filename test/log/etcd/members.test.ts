@@ -147,8 +147,17 @@ describe.skipIf(noEtcd !== undefined)(
       await write(first, 'before');
       await (members[1] as EtcdMember).kill();
       await (members[2] as EtcdMember).kill();
-      await expect(write(first, 'during')).rejects.toThrow();
+      let answered: boolean | undefined;
+      const during = write(first, 'during').then(
+        () => {
+          answered = true;
+        },
+        () => {
+          answered = false;
+        },
+      );
       await until([first, second], () => !first.leads && !second.leads);
+      expect(answered).not.toBe(true);
       await Promise.all([(members[1] as EtcdMember).start(), (members[2] as EtcdMember).start()]);
       await until([first, second], () => first.leads || second.leads);
       const leader = first.leads ? first : second;
@@ -156,6 +165,8 @@ describe.skipIf(noEtcd !== undefined)(
       await until([first, second], () =>
         [first, second].every((one) => booksOf(one).has('after') && booksOf(one).has('before')),
       );
+      await during;
+      expect(answered).toBe(booksOf(leader).has('during'));
       await alike([first, second]);
     });
 

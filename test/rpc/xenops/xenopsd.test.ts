@@ -259,6 +259,20 @@ describe('events', () => {
     expect(watch.seen).toEqual(['a disk hda', 'a Halted']);
   });
 
+  test('a VM is reported again on demand, also one that the daemon has forgotten', async () => {
+    await startDaemon(bench());
+    await client.importMetadata(metadataOf(vmNamed('a')), 'test');
+    const watch = watchStates(client);
+    await client.barrier('a');
+    await client.remove('a');
+    await client.barrier('a');
+    watch.seen.length = 0;
+    client.reportAgain('a');
+    await client.barrier('a');
+    await client.barrier('a');
+    expect(watch.seen).toEqual(['a gone']);
+  });
+
   test('a barrier without a watcher is a mistake that is told', async () => {
     await startDaemon(bench());
     await expect(client.barrier('a')).rejects.toThrow('watch()');

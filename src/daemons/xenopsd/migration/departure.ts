@@ -212,11 +212,12 @@ const removeLeft = async (
   const { token = '' } = entry.departing ?? {};
   await core.backend.destroy(entry.id);
   await releaseAll(core, entry, debugInfo);
-  await core.entries.remove(entry.id);
-  entry.guest = undefined;
-  entry.domid = undefined;
-  entry.departing = undefined;
-  announceGone(core, entry);
+  await core.entries.remove(entry.id).finally(() => {
+    entry.guest = undefined;
+    entry.domid = undefined;
+    entry.departing = undefined;
+    announceGone(core, entry);
+  });
   // Only now: as long as this daemon knows of the migration it may have to ask again.
   await peer.forget(entry.id, token, debugInfo).catch((error: unknown) => {
     core.log.info({ vm: entry.id, error }, 'the destination remembers a migration that is over');
