@@ -221,12 +221,9 @@ const largeObjects = [
   'src/edge/edge.ts',
   'src/edge/events.ts',
   'src/mesh/answers.ts',
-  'src/mesh/link.ts',
-  'src/mesh/mesh.ts',
   'src/mesh/peer.ts',
   'src/simulation/etcd/history.ts',
   'src/simulation/pool/world.ts',
-  'src/store/committing.ts',
 ];
 
 interface Measured {

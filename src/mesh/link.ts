@@ -65,6 +65,14 @@ interface Parts {
   readonly heartbeat: Heartbeat;
 }
 
+/** Tells whoever waits for an item that it cannot be sent. False where nobody does. */
+const givenBack = ({ calls, outbox }: Parts, item: Item, failure: MeshFailure): boolean => {
+  if (item[0] === 'call' || item[0] === 'open') calls.reject(item[1], failure);
+  else if (item[0] === 'reply') outbox.put(['fail', item[1], problemOf(failure)]);
+  else return false;
+  return true;
+};
+
 export const linkOf = (context: MeshContext, options: LinkOptions): Link => {
   const { clock, log, limits, epoch, onEpoch } = context;
   const { wire, host, name, version, traffic, onDown } = options;
@@ -113,13 +121,8 @@ export const linkOf = (context: MeshContext, options: LinkOptions): Link => {
   };
 
   const unsendable = (item: Item, failure: MeshFailure): void => {
-    log.error(
-      { host, kind: item[0], failure: failure.message },
-      'Something for a host of the pool cannot be sent',
-    );
-    if (item[0] === 'call' || item[0] === 'open') parts.calls.reject(item[1], failure);
-    else if (item[0] === 'reply') outbox.put(['fail', item[1], problemOf(failure)]);
-    else close(failure.message);
+    log.error({ host, kind: item[0], failure: failure.message }, 'This cannot be sent to a host of the pool');
+    if (!givenBack(parts, item, failure)) close(failure.message);
   };
 
   const refuse = (error: unknown): void => {

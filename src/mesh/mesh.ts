@@ -106,12 +106,6 @@ export const meshOf = (options: MeshOptions): Mesh => {
     return undefined;
   };
 
-  const register = (name: string, service: Service): (() => void) => {
-    if (services.has(name)) throw new Error(`${name} is served already`);
-    services.set(name, service);
-    return () => services.delete(name);
-  };
-
   return {
     call: (host, name, payload, called) => {
       const link = linkWith(host);
@@ -121,9 +115,10 @@ export const meshOf = (options: MeshOptions): Mesh => {
       const link = linkWith(host);
       return link instanceof MeshFailure ? Promise.reject(link) : link.open(name, payload, called);
     },
-    serve: (name, handle, { anyEpoch = false } = {}) => register(name, { kind: 'call', handle, anyEpoch }),
+    serve: (name, handle, { anyEpoch = false } = {}) =>
+      register(services, name, { kind: 'call', handle, anyEpoch }),
     serveStream: (name, handle, { anyEpoch = false } = {}) =>
-      register(name, { kind: 'stream', handle, anyEpoch }),
+      register(services, name, { kind: 'stream', handle, anyEpoch }),
 
     setPeers: (rows) => setPeers(peers, rows, context),
     peers: () => [...peers.values()].map((peer) => peer.state()),
@@ -163,6 +158,12 @@ export const meshOf = (options: MeshOptions): Mesh => {
       await listening?.close();
     },
   };
+};
+
+const register = (services: Map<string, Service>, name: string, service: Service): (() => void) => {
+  if (services.has(name)) throw new Error(`${name} is served already`);
+  services.set(name, service);
+  return () => services.delete(name);
 };
 
 const setPeers = (peers: Map<string, Peer>, rows: readonly PeerRow[], context: PeerContext): void => {

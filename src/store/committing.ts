@@ -225,10 +225,7 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
     disown: async () => {
       if (mode === 'leads') mode = 'paused';
       await atRest();
-      await writeMark(pipeline, { generationMax: pipeline.reserved, epochs: [], follows: true });
-      pipeline.follows = true;
-      pipeline.epochs = [];
-      pipeline.stagedEpochs = [];
+      await forgetLog(pipeline);
     },
     end: () => {
       ended = true;
@@ -237,6 +234,14 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
       for (const ask of asking.splice(0)) ask();
     },
   };
+};
+
+/** What is on disk is of no pool's log any more. */
+const forgetLog = async (pipeline: Pipeline): Promise<void> => {
+  await writeMark(pipeline, { generationMax: pipeline.reserved, epochs: [], follows: true });
+  pipeline.follows = true;
+  pipeline.epochs = [];
+  pipeline.stagedEpochs = [];
 };
 
 /** The first group of an epoch says that it has begun; it changes no row. */
