@@ -1,4 +1,5 @@
 import type { HttpHead } from '../drivers/http/http.ts';
+import { isHostName } from '../rules/host-names.ts';
 import type { Store } from '../store/store.ts';
 
 /** From which pages browsers may call, and by which names hosts are called. */
@@ -48,9 +49,7 @@ const isAddress = (name: string): boolean => name.includes(':') || /^\d{1,3}(\.\
 const isKnownHost = (name: string, { hostNames }: Sites, store: Store): boolean => {
   if (isAddress(name) || name === 'localhost' || name.endsWith('.localhost')) return true;
   if (allows(hostNames, name)) return true;
-  for (const [, { hostname, address }] of store.committed.all('host'))
-    if (hostname.toLowerCase() === name || address.toLowerCase() === name) return true;
-  return false;
+  return isHostName(store.committed, name);
 };
 
 /** The page is of the same host and port; a proxy before us may have ended its TLS. */

@@ -1,5 +1,6 @@
 // Goal: what clients do by HTTP is allowed by role, as the one list of actions says it, and nobody's handler can forget to ask.
 // Method: the list against recorded cases; and routes of every kind behind the real HTTP server, asked for by users of every role.
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
@@ -106,4 +107,15 @@ describe('a route with an action', () => {
     expect(body).toContain('http/get_vncsnapshot');
     expect((await host.http('GET', '/export')).status).toBe(401);
   });
+});
+
+test('the edge knows no class but those by which callers and their tasks are known', () => {
+  const sources = readdirSync('src/edge').map((name) => readFileSync(`src/edge/${name}`, 'utf8'));
+  const names: readonly string[] = classes.map(({ name }) => name);
+  const asked = sources.flatMap((source) => [
+    ...source.matchAll(/\b(?:get|require|all|byUuid|only|patch|create|referring)\('(\w+)'/g),
+  ]);
+  const known = new Set(asked.map(([, name = '']) => name).filter((name) => names.includes(name)));
+  // The query of one page of our own has a `host`.
+  expect([...known].filter((name) => name !== 'host').toSorted()).toEqual(['session', 'task']);
 });
