@@ -19,7 +19,12 @@ export const ownClusterLog = async (store: EngineStore): Promise<HostParts['pool
   return (context, alert) => {
     // Members that were given may be spoken with in the clear.
     const tls = ca !== '' && { tls: { ca, ...(cert !== '' && { cert, key }) } };
-    const etcd = changingEtcd(() => connectEtcd({ endpoints: endpoints(), ...tls }));
+    // A member that is of another cluster is left, and tried again, from the first answer on.
+    const known = () => {
+      const id = store.current.cluster?.id;
+      return id !== undefined && { clusterId: BigInt(`0x${id}`) };
+    };
+    const etcd = changingEtcd(() => connectEtcd({ endpoints: endpoints(), ...tls, ...known() }));
     store.onEndpoints(etcd.changed);
     return clusterLog(context, {
       ...{ etcd, alert },

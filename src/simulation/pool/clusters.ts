@@ -5,8 +5,8 @@ import type { Life } from '../life.ts';
 /** The cluster that a pool's log is in, and somebody else's that hosts may come upon in its place. */
 export interface Clusters {
   readonly own: MemoryEtcd;
-  /** A client of the members, as one process of a machine has it. */
-  client(life: Life): Etcd;
+  /** A client of the members, as one process has it. `id`: of the cluster that it takes them for. */
+  client(life: Life, id?: string): Etcd;
   /** Whether the members' addresses are the other cluster's, as one machine sees it. */
   mislead(machine: string, isMisled: boolean): void;
 }
@@ -22,10 +22,10 @@ export const clustersOf = (options: Omit<MemoryEtcdOptions, 'clusterId'>): Clust
       else misled.delete(machine);
       own.breakWatches(machine);
     },
-    client: (life) => {
+    client: (life, id) => {
       const clients = [own.client(life), other.client(life)] as const;
       /** A client knows its cluster by the first answer, and takes none of another. */
-      let known: boolean | undefined;
+      let known: boolean | undefined = id === undefined ? undefined : id !== own.clusterId.toString(16);
       const asked = async (): Promise<Etcd> => {
         const isOther = misled.has(life.name);
         known ??= isOther;

@@ -78,7 +78,7 @@ export interface ProcessOptions {
   readonly network: Network;
   readonly replicas: number;
   /** A client of the cluster that the pool's log may be in. */
-  readonly etcd: () => Etcd;
+  readonly etcd: (id: string | undefined) => Etcd;
   readonly sabotage: Sabotage;
   /** The machine was switched on just now. */
   readonly boots: boolean;
@@ -182,7 +182,7 @@ const openEngine = async (options: ProcessOptions): Promise<Pick<PoolParts, 'eng
   const store = await openEngineStore(machine.disk.of(life), engineFolder);
   const { use, cluster } = store.current;
   if (use !== 'etcd' || cluster === undefined) return {};
-  const etcd = (sabotage.etcd ?? same)(options.etcd(), life);
+  const etcd = (sabotage.etcd ?? same)(options.etcd(cluster.id), life);
   return {
     engine: (context, alert) =>
       clusterLog(context, {

@@ -136,7 +136,7 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
         mesh: mesh.of(name, life),
         network: network.of(name, life),
         replicas: options.replicas,
-        etcd: () => clusters.client(life),
+        etcd: (id) => clusters.client(life, id),
       },
       born,
     ).then(
