@@ -41,6 +41,8 @@ const runUp = async (args: readonly string[]): Promise<void> => {
   const log = xenactLog(options['log-level'] ?? 'warn');
   // Before there is anything to stop, a signal ends the process at once.
   let stop = (): void => process.exit(1);
+  // While one run ends and the next begins there may be nothing else that keeps the process.
+  setInterval(() => {}, 0x7fff_ffff);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop());
   for (let again = false, runs = true; runs; again = true) {
     const running = await up(options, {
