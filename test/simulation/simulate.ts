@@ -1,6 +1,7 @@
 import { nodeTurns } from '../../src/drivers/node/turns.ts';
 import { type Simulated, simulate } from '../../src/simulation/pool/simulate.ts';
-import { mutants } from './pool-mutants.ts';
+import { mutants } from './pool-mutants/mutants.ts';
+import { search } from './pool-mutants/search.ts';
 
 // `npm run simulate`: pools in virtual time, one for each seed. Options: `--seeds N` how many, `--from S` the
 // first, `--for 150s` as many as there is time for, `--verbose` all steps of each; `--mutants` looks for a seed
@@ -64,32 +65,20 @@ const runSeeds = async (): Promise<number> => {
   return failed;
 };
 
-/** The mutants are in what pools have whose log is in no cluster, or in what all have. */
-const options = { engine: 'primary' } as const;
-
-/** Prints the first seed that notices each mutant. */
+/** Prints the first seed that notices each mutant; `--only N` one of them. */
 const runMutants = async (): Promise<number> => {
   const from = number('--from', 1);
   const count = number('--seeds', 500);
-  let missed = 0;
   const only = given('--only');
-  for (const [index, { name, sabotage }] of mutants.entries()) {
+  let missed = 0;
+  for (const [index, mutant] of mutants.entries()) {
     if (only !== undefined && Number(only) !== index) continue;
     const beganMs = performance.now();
-    let found: Simulated | undefined;
-    let seed = from;
-    for (; seed - from < count && found === undefined; seed += 1) {
-      const simulated = await simulate(seed, { turns: nodeTurns, sabotage, options });
-      if (simulated.failure === undefined) continue;
-      // It is noticed only where all is well without it.
-      const healthy = await simulate(seed, { turns: nodeTurns, options });
-      if (healthy.failure === undefined) found = simulated;
-    }
+    const found = await search(mutant, from, count);
     const took = Math.round(performance.now() - beganMs);
     if (found === undefined) missed += 1;
-    print(
-      `${index} ${name}: ${found === undefined ? `not noticed in ${count} seeds` : `seed ${found.seed}, ${found.failure?.detail}`} (${took} ms)`,
-    );
+    const noticed = found && `seed ${found.seed}, ${found.failure?.detail}`;
+    print(`${index} ${mutant.name}: ${noticed ?? `not noticed in ${count} seeds`} (${took} ms)`);
   }
   return missed;
 };

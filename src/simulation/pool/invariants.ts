@@ -42,11 +42,20 @@ export const alwaysOf = (world: World, told: Answered, watchers: Watchers): (() 
 const actsOf = (world: World): { violation: string | undefined } => {
   const found: { violation: string | undefined } = { violation: undefined };
   const by = new Map<number, string>();
+  const acknowledged = new Map<number, number>();
+  // A cluster has a commit for good before the host that made it hears so.
+  const isToldByLeader = world.options.engine === 'primary';
   let newest = 0;
   world.onProcess((host, { store, replica, pool }) => {
     store.watch(() => {
-      if (pool.duty.kind !== 'leads') return;
       const { epoch } = replica;
+      const { generation } = store;
+      if (pool.duty.kind !== 'follows')
+        acknowledged.set(epoch, Math.max(acknowledged.get(epoch) ?? 0, generation));
+      // A later epoch may acknowledge what this host still has of the one before.
+      else if (isToldByLeader && ![...acknowledged].some(([one, upTo]) => one >= epoch && upTo >= generation))
+        found.violation ??= `${host.name} shows ${generation} of epoch ${epoch} before it is acknowledged`;
+      if (pool.duty.kind !== 'leads') return;
       const first = by.get(epoch) ?? host.name;
       by.set(epoch, first);
       if (epoch < newest)

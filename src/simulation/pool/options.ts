@@ -198,3 +198,9 @@ export const optionsOf = (random: SeededRandom, given?: LogEngine): SimulationOp
     loads,
   };
 };
+
+/** Only these troubles come, one as often as another. */
+export const onlyTroubles = (names: readonly Trouble[]): Readonly<Record<Trouble, number>> => ({
+  ...quiet,
+  ...Object.fromEntries(names.map((name) => [name, 1])),
+});
