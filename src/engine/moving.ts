@@ -86,7 +86,9 @@ const assertReady = async (context: EngineContext, hosts: Hosts, to: LogEngine):
 /** Takes part in moves until the signal aborts. Nothing that fails ends it. */
 export const takePart = async (context: EngineContext, hosts: Hosts, signal: AbortSignal): Promise<void> => {
   const { clock, limits, log } = context;
-  while (!signal.aborted) {
+  const { use: runs } = answerOf(context);
+  // Once another engine is written down the next start goes on: this one still leads by the one before.
+  while (!signal.aborted && answerOf(context).use === runs) {
     const moved = await partOf(context, hosts).catch((error: unknown) => {
       log.debug({ error: String(error) }, 'A move to another engine waits');
       return false;
