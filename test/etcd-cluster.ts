@@ -7,8 +7,9 @@ export { type EtcdMember, leaderOf, noEtcd } from './etcd-members.ts';
 export const startEtcd = async (
   count: number,
   flags: readonly string[] = [],
+  scheme: 'http' | 'https' = 'http',
 ): Promise<readonly EtcdMember[]> => {
-  const { members, close } = await openEtcd(count, flags);
+  const { members, close } = await openEtcd(count, flags, scheme);
   onTestFinished(close);
   return members;
 };

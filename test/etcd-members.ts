@@ -29,6 +29,7 @@ export interface EtcdMember {
 export const openEtcd = async (
   count: number,
   flags: readonly string[] = [],
+  scheme: 'http' | 'https' = 'http',
 ): Promise<{ readonly members: readonly EtcdMember[]; close(): Promise<void> }> => {
   const folder = mkdtempSync(join(tmpdir(), 'xenact-etcd-'));
   const ports = await freePorts(2 * count);
@@ -36,7 +37,7 @@ export const openEtcd = async (
   const peer = (index: number) => `http://127.0.0.1:${ports[2 * index + 1]}`;
   const cluster = names.map((name, index) => `${name}=${peer(index)}`).join(',');
   const members = names.map((name, index) => {
-    const client = `http://127.0.0.1:${ports[2 * index]}`;
+    const client = `${scheme}://127.0.0.1:${ports[2 * index]}`;
     const folderOf = join(folder, name);
     return member(name, client, folderOf, [
       ...['--name', name, '--data-dir', folderOf, '--initial-cluster', cluster],
@@ -60,7 +61,7 @@ const member = (name: string, url: string, folder: string, args: readonly string
   let child: ChildProcess | undefined;
   return {
     name,
-    endpoint: url.slice('http://'.length),
+    endpoint: url.replace(/^https?:\/\//, ''),
     folder,
     start: () => {
       const begun = spawn('etcd', args, { stdio: ['ignore', 'ignore', 'pipe'] });
