@@ -203,7 +203,9 @@ describe.skipIf(noEtcd !== undefined)(
       await alike([first, second]);
     });
 
-    test('has a member that is killed while it takes the log, which has all of it afterwards', async () => {
+    test('has a member that is killed while it takes the log, which has all of it afterwards', {
+      timeout: 120_000,
+    }, async () => {
       const members = await startEtcd(3, large);
       const first = host('first', endpointsOf(members), { mayBegin: true });
       await until([first], () => first.leads);
