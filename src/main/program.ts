@@ -35,12 +35,17 @@ keepTicksFast();
 
 const readText = (path: string): Promise<string> => readFile(path, 'utf8');
 
+/** An exit would wait for threads that write to the disk, and those may wait for this one. */
+const endAtOnce = (): void => {
+  process.kill(process.pid, 'SIGKILL');
+};
+
 /** Runs the host until a signal ends it; a restart that a client asked for is a new run in this process. */
 const runUp = async (args: readonly string[]): Promise<void> => {
   const options = await readUpOptions(args, process.env, readText);
   const log = xenactLog(options['log-level'] ?? 'warn');
   // Before there is anything to stop, a signal ends the process at once.
-  let stop = (): void => process.exit(1);
+  let stop = endAtOnce;
   // While one run ends and the next begins there may be nothing else that keeps the process.
   setInterval(() => {}, 0x7fff_ffff);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop());
@@ -56,7 +61,7 @@ const runUp = async (args: readonly string[]): Promise<void> => {
     });
     runs = (await Promise.race([stopped, running.restartAsked])) === 'restart';
     // A second signal, or a stop that hangs, ends the process at once: nothing acknowledged is lost by it.
-    stop = () => process.exit(1);
+    stop = endAtOnce;
     const stopClock = nodeClock.after(stopMsMax, stop);
     const left = await running.stop();
     stopClock();
@@ -88,7 +93,7 @@ const runSim = async (args: readonly string[]): Promise<void> => {
   ]);
   if (running === undefined) return;
   await stopped;
-  nodeClock.after(stopMsMax, () => process.exit(1));
+  nodeClock.after(stopMsMax, endAtOnce);
   await running.stop();
 };
 
