@@ -34,6 +34,7 @@ beforeEach(async () => {
       served.set(name, handle);
       return () => {};
     },
+    serveStream: () => () => {},
     onPeer: () => () => {},
     call: async (_host: string, name: string) => {
       if (name === 'follow') return { copy: false, generation: w.store.generation };
