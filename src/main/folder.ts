@@ -65,7 +65,8 @@ const examined = async (
 ): Promise<Examined | undefined> => {
   const file = join(paths.store, 'data.mdb');
   const sealed = await takeSeal(uses, paths);
-  if (!(await uses.disk.exists(file)) || (await sizeOf(uses, file)) === 0n) {
+  const sizeBytes = (await uses.disk.exists(file)) ? await sizeOf(uses, file) : 0n;
+  if (sizeBytes === 0n) {
     if (state === undefined || canBeCopied(state) || state.change === 'ejected') return undefined;
     throw damaged(paths, state, 'is missing');
   }
@@ -73,7 +74,6 @@ const examined = async (
   if (header.fault !== undefined) throw damaged(paths, state, `cannot be used: ${header.fault}`);
   if (state !== undefined && sealed !== undefined && sealed === (await digestOf(uses, file)))
     return undefined;
-  const sizeBytes = await sizeOf(uses, file);
   const short =
     sizeBytes < header.wholeBytes
       ? `it was cut short: ${sizeBytes} of ${header.wholeBytes} bytes are there`

@@ -1,6 +1,5 @@
 import { Duplex, Readable, Writable } from 'node:stream';
 import { BodyBroken } from '../drivers/http/http.ts';
-import { MeshFailure } from '../mesh/failure.ts';
 import type { Ref } from '../model/types.ts';
 import type { AnswerHead, Client } from '../objects/client.ts';
 import type { Invocation, Invoker } from '../objects/invoke.ts';
@@ -9,6 +8,7 @@ import { asFault, Fault } from '../std/fault.ts';
 import { type ByteReader, byteReader } from './byte-reader.ts';
 import type { PoolContext } from './context.ts';
 import { carriedOf, countOf, fieldsOf, listOf, ProtocolError, saidOf, sayable, textOf } from './protocol.ts';
+import { sent } from './sent.ts';
 
 // What a client asked of one host and another does, over a stream of the mesh: the host that does it says
 // what it wants of the client and what the client is answered; the host of the client passes bytes on, both
@@ -51,22 +51,11 @@ const none = Buffer.alloc(0);
 
 const lineOf = (stream: Duplex): Line => {
   const reader: ByteReader = byteReader(stream);
-  const write = (bytes: Uint8Array): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const cut = (): void => reject(new MeshFailure('failed', 'The stream was cut'));
-      if (stream.destroyed) return cut();
-      stream.once('close', cut);
-      stream.write(bytes, (error) => {
-        stream.off('close', cut);
-        if (error) reject(error);
-        else resolve();
-      });
-    });
   const sendPiece = async (code: Code, bytes: Uint8Array): Promise<void> => {
     const head = Buffer.alloc(headBytes);
     head.writeUInt8(code, 0);
     head.writeUInt32BE(bytes.length, 1);
-    await write(Buffer.concat([head, bytes]));
+    await sent(stream, Buffer.concat([head, bytes]));
   };
   return {
     send: async (code, bytes = none) => {

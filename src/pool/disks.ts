@@ -8,6 +8,7 @@ import { Fault } from '../std/fault.ts';
 import { byteReader } from './byte-reader.ts';
 import type { PoolContext } from './context.ts';
 import { fieldsOf, listOf, ProtocolError, saidOf, textOf } from './protocol.ts';
+import { sent } from './sent.ts';
 
 // The bytes of a disk that another host has, over a stream of the mesh: a request, then its answer, one at a
 // time. A request is what to do, where and how long, and the bytes to write. An answer is whether it was
@@ -47,19 +48,6 @@ const number = (value: bigint): Buffer => {
   return bytes;
 };
 
-const written = (to: Duplex, bytes: Uint8Array): Promise<void> =>
-  new Promise((resolve, reject) => {
-    // When a stream is cut, nobody knows whether the request under way was done.
-    const cut = (): void => reject(new MeshFailure('failed', 'The stream was cut'));
-    if (to.destroyed) return cut();
-    to.once('close', cut);
-    to.write(bytes, (error) => {
-      to.off('close', cut);
-      if (error) reject(error);
-      else resolve();
-    });
-  });
-
 /** A disk on another host. */
 export const openDiskOn = async (
   { mesh, isUp }: PoolContext,
@@ -95,8 +83,8 @@ export const openDiskOn = async (
     bytes?: Uint8Array,
   ): Promise<Buffer> => {
     try {
-      await written(far, head(what, position, length));
-      if (bytes !== undefined && bytes.length > 0) await written(far, bytes);
+      await sent(far, head(what, position, length));
+      if (bytes !== undefined && bytes.length > 0) await sent(far, bytes);
       return await answer();
     } catch (error) {
       if (!(error instanceof Fault)) far.destroy();
@@ -189,7 +177,7 @@ const serve = async (far: Duplex, here: Here, wanted: DiskWanted): Promise<void>
       const { code, params } = faultOf(error, about);
       answer = answered(false, Buffer.from(JSON.stringify([code, ...params])));
     }
-    await written(far, answer);
+    await sent(far, answer);
   };
   let disk: OpenDisk | undefined;
   try {

@@ -16,6 +16,7 @@ import type { PoolContext } from '../../src/pool/context.ts';
 import { asFault, Fault } from '../../src/std/fault.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { clientOf } from '../actors/client.ts';
+import { memoryStreams } from './memory-streams.ts';
 
 const there = 'OpaqueRef:there' as Ref<'host'>;
 const message = catalogOf(classes, []).action('put_import_raw_vdi') as WireMessage;
@@ -29,30 +30,11 @@ let links: Duplex[];
 beforeEach(() => {
   up = true;
   links = [];
-  let handle: (payload: unknown, context: object) => Promise<(stream: Duplex) => void>;
   context = {
     isUp: () => up,
     log: silentLog,
     store: { generation: 7, reached: async () => {} },
-    mesh: {
-      serveStream: (_: string, handler: typeof handle) => {
-        handle = handler;
-      },
-      open: async (_host: string, _name: string, payload: unknown) => {
-        const served = await handle(JSON.parse(JSON.stringify(payload)), {});
-        const [near, far] = duplexPair();
-        links.push(near);
-        for (const [one, other] of [
-          [near, far],
-          [far, near],
-        ] as const) {
-          one.on('error', () => {});
-          one.once('close', () => other.destroy());
-        }
-        served(far);
-        return near;
-      },
-    },
+    mesh: memoryStreams(links),
   } as unknown as PoolContext;
   const streamFor = (call: Carried, by: Pick<Invocation, 'client' | 'until'>): Promise<void> => {
     const until = by.until as AbortSignal;

@@ -1,6 +1,6 @@
 // Goal: a host has the bytes of a disk of another host as of its own, and neither keeps anything open when one breaks off.
 // Method: the two ends of the protocol over a pair of streams in memory, with simulated storage at the far one.
-import { type Duplex, duplexPair } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Ref } from '../../src/model/types.ts';
 import type { DiskWanted, OpenDisk } from '../../src/objects/disk.ts';
@@ -10,6 +10,7 @@ import { seededRandom } from '../../src/simulation/random.ts';
 import { type HostVolumes, simulatedVolumes } from '../../src/simulation/volumes.ts';
 import { silentLog } from '../../src/std/log.ts';
 import { type World, world } from '../world.ts';
+import { memoryStreams } from './memory-streams.ts';
 
 const there = 'OpaqueRef:there' as Ref<'host'>;
 const vdi = 'OpaqueRef:vdi' as Ref<'VDI'>;
@@ -38,30 +39,10 @@ beforeEach(async () => {
       tx.create('VDI', vdi, { SR: 'OpaqueRef:sr' as Ref<'SR'>, location: key });
     },
   });
-  let handle: (payload: unknown) => (stream: Duplex) => void = () => () => {};
   context = {
     isUp: () => up,
     log: silentLog,
-    mesh: {
-      serveStream: (_: string, handler: typeof handle) => {
-        handle = handler;
-      },
-      open: async (_host: string, _name: string, payload: unknown) => {
-        const served = handle(payload);
-        const [near, far] = duplexPair();
-        links.push(near);
-        // A stream of the mesh that one side breaks off is broken off for the other.
-        for (const [one, other] of [
-          [near, far],
-          [far, near],
-        ] as const) {
-          one.on('error', () => {});
-          one.once('close', () => other.destroy());
-        }
-        served(far);
-        return near;
-      },
-    },
+    mesh: memoryStreams(links),
   } as unknown as PoolContext;
   serveDisks(context, { storage: volumes, store: host.store, random });
 });

@@ -1,16 +1,15 @@
 import type { VolumeName } from './datapath-holdings.ts';
-import type { ChangeTracking, Storage, StorageCall, StoragePlugin, VolumeMethod } from './storage.ts';
+import type {
+  ChangeTracking,
+  SrMethod,
+  Storage,
+  StorageCall,
+  StoragePlugin,
+  VolumeMethod,
+} from './storage.ts';
 
 /** Methods on SRs that each kind of driver does in its own way. */
-export type DriverSrMethod =
-  | 'createSr'
-  | 'attachSr'
-  | 'detachSr'
-  | 'destroySr'
-  | 'statSr'
-  | 'updateSr'
-  | 'scanSr'
-  | 'probeSr';
+export type DriverSrMethod = Exclude<SrMethod, 'isSrAttached'>;
 
 /** A way to speak with what serves SR types: scripts of SMAPIv3, or drivers of SMAPIv1. */
 export interface DriverKind extends Pick<Storage, Exclude<DriverSrMethod, 'attachSr'> | VolumeMethod> {
