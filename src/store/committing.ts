@@ -276,9 +276,10 @@ const takeLead = async (
 
 /**
  * Acknowledgements of groups appended before are not taken any more: those groups are acknowledged with the
- * next one that is appended or received.
+ * next one that is appended or received. What came with its acknowledgement, and is still on its way to disk,
+ * is seen all the same: it may be long until the next one.
  */
 const beginTenure = (pipeline: Pipeline): void => {
   pipeline.tenure += 1;
-  pipeline.acknowledged = pipeline.generation;
+  pipeline.acknowledged = Math.min(pipeline.acknowledged, pipeline.staged);
 };

@@ -277,6 +277,7 @@ const fail = (pipeline: Pipeline, group: readonly Staged[], error: unknown): voi
   pipeline.queue = [];
   pipeline.staged = pipeline.written;
   pipeline.stagedEpochs = pipeline.epochs;
+  pipeline.acknowledged = Math.min(pipeline.acknowledged, pipeline.staged);
   for (const { received } of lost) pipeline.unacknowledged.unshift(...(received?.replaced ?? []));
   // What lives in memory only was there before, or was not.
   const first = lost.find(({ received }) => received !== undefined)?.received;

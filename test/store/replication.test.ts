@@ -261,6 +261,50 @@ describe('a member', () => {
     expect(rowsOf(member)).toEqual(rowsOf(leader));
   });
 
+  test('shows what came acknowledged, also when another takes over before its disk has it', async () => {
+    const leader = host();
+    await leader.lead(1);
+    const own = disk();
+    const member = host(own);
+    (await following(leader, member, 'm')).end();
+    const { position } = member;
+    await add(leader, 'shelf', 's0');
+    let write = (): void => {};
+    own.before = () =>
+      new Promise<void>((resolve) => {
+        write = resolve;
+      });
+    const applied = member.apply(sent(leader.since(position)));
+    await new Promise(setImmediate);
+    const followed = member.follow(authority(() => host()));
+    expect(member.committed.get('shelf', 's0')).toBeUndefined();
+    write();
+    await Promise.all([applied, followed]);
+    expect(member.committed.get('shelf', 's0')).toBeDefined();
+    await member.reached(leader.generation);
+  });
+
+  test('shows nothing of the next who decides as acknowledged because of one before, whose write failed', async () => {
+    const leader = host();
+    await leader.lead(1);
+    const own = disk();
+    const member = host(own);
+    (await following(leader, member, 'm')).end();
+    const { position } = member;
+    await add(leader, 'shelf', 's0');
+    own.before = () => {
+      throw new DiskFull('no room');
+    };
+    const good = sent(leader.since(position)) as Loose;
+    await expect(member.apply(good)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    own.before = () => {};
+    await member.apply({ ...good, acknowledged: position.generation });
+    expect(member.latest.get('shelf', 's0')).toBeDefined();
+    expect(member.committed.get('shelf', 's0')).toBeUndefined();
+    member.acknowledge(leader.generation);
+    expect(member.committed.get('shelf', 's0')).toBeDefined();
+  });
+
   test('that misses too much, or deletions that are forgotten, is given a copy in pieces', async () => {
     const leader = host(disk(), { tombstonesMax: 2 });
     await leader.lead(1);
