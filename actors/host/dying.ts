@@ -23,9 +23,9 @@ const assertDead = (view: View, host: Ref<'host'>): void => {
 /** VMs that are there or on their way, whose fate nobody knew. */
 const atOf = (view: View, host: Ref<'host'>): readonly Ref<'VM'>[] =>
   [...view.all('VM')]
-    .filter(([, { is_control_domain, resident_on, scheduled_to_be_resident_on: coming }]) => {
+    .filter(([, { is_control_domain, power_state, resident_on, scheduled_to_be_resident_on: coming }]) => {
       const there = resident_on === host || (resident_on === nullRef && coming === host);
-      return there && !is_control_domain;
+      return there && !is_control_domain && power_state !== 'Suspended';
     })
     .map(([vm]) => vm);
 
@@ -36,9 +36,11 @@ const forgetWork = (tx: Tx, host: Ref<'host'>, services: Working<'host'>['servic
       failTask(tx, task, services, new Fault('CANNOT_CONTACT_HOST', [host]));
     }
   }
-  for (const [vm, { scheduled_to_be_resident_on }] of tx.all('VM')) {
-    if (scheduled_to_be_resident_on !== host) continue;
-    tx.patch('VM', vm, { scheduled_to_be_resident_on: nullRef as Ref<'host'> });
+  const nowhere = nullRef as Ref<'host'>;
+  for (const [vm, { scheduled_to_be_resident_on, resident_on, power_state }] of tx.all('VM')) {
+    if (scheduled_to_be_resident_on === host) tx.patch('VM', vm, { scheduled_to_be_resident_on: nowhere });
+    // It slept there for a checkpoint: with its memory on a disk it can be woken elsewhere.
+    if (resident_on === host && power_state === 'Suspended') tx.patch('VM', vm, { resident_on: nowhere });
   }
 };
 

@@ -5,6 +5,7 @@ import { isLive } from '../../src/objects/places.ts';
 import { faultFrom } from '../../src/objects/refusal.ts';
 import type { View } from '../../src/store/view.ts';
 import { vmAllowedOperations, vmRefusal } from './admission.ts';
+import { checkpointing } from './checkpointing.ts';
 import { VM } from './class.ts';
 import { copying } from './copying.ts';
 import { create, destroy } from './creating.ts';
@@ -50,7 +51,7 @@ export default implement(
     create,
     destroy,
     set_is_a_template,
-    ...telling({ ...power, ...migrating, ...stopping, ...copying, ...reverting }),
+    ...telling({ ...power, ...migrating, ...stopping, ...copying, ...checkpointing, ...reverting }),
     ...provisioning,
     ...memory,
     ...vcpus,

@@ -34,6 +34,8 @@ export interface DiskWish {
   /** The memory image comes along. */
   readonly withImage: boolean;
   readonly leaveOut?: readonly Ref<'VDI'>[];
+  /** Makes a disk of the memory image, where that is not done as with the others. */
+  readonly copyImage?: CopyDisk;
   /** The rows of the copy are there: from then on its disks are somebody's. */
   readonly isSettled?: () => boolean;
 }
@@ -44,15 +46,16 @@ export const copyDisks = async (working: Working<'VM'>, vm: VmRow, wish: DiskWis
   const image = wish.withImage && working.view.get('VDI', vm.suspend_VDI) !== undefined;
   const steps = drives.length + (image ? 1 : 0);
   const byDrive = new Map<Ref<'VBD'>, Ref<'VDI'>>();
-  const make = async (vdi: Ref<'VDI'>): Promise<Ref<'VDI'>> => {
+  const make = async (vdi: Ref<'VDI'>, copy: CopyDisk): Promise<Ref<'VDI'>> => {
     working.signal.throwIfAborted();
-    const made = await wish.copy(vdi);
+    const made = await copy(vdi);
     await noteMade(working, made, wish.isSettled);
     return made;
   };
   for (const [ref, { VDI }] of drives) {
-    byDrive.set(ref, await make(VDI));
+    byDrive.set(ref, await make(VDI, wish.copy));
     working.progress((0.9 * byDrive.size) / steps);
   }
-  return { byDrive, image: image ? await make(vm.suspend_VDI) : (nullRef as Ref<'VDI'>) };
+  const copyImage = wish.copyImage ?? wish.copy;
+  return { byDrive, image: image ? await make(vm.suspend_VDI, copyImage) : (nullRef as Ref<'VDI'>) };
 };

@@ -20,7 +20,7 @@ import { strike } from './leftovers.ts';
 
 type Vm = Working<'VM'>;
 type VmRow = RecordNamed<'VM'>;
-type Origin = 'clone' | 'copy' | 'snapshot';
+type Origin = 'clone' | 'copy' | 'snapshot' | 'checkpoint';
 
 /** Notes that say that a VM came with the installation, which no copy of it did. */
 const notCopied: readonly string[] = ['default_template', 'xensource_internal'];
@@ -46,10 +46,17 @@ interface RowWish {
   readonly self: Ref<'VM'>;
   readonly name: string;
   readonly disks: NewDisks;
+  /** The VM as it was when its memory was saved, if that is not how it is now. */
+  readonly asleep?: VmRow;
+  /** What the VM did before that. */
+  readonly powerState?: VmRow['power_state'];
 }
 
-const madeFields = (tx: Tx, { services, origin, self, name, disks }: RowWish): VmMade<Origin> => {
-  const vm = tx.require('VM', self);
+const isTaken = (origin: Origin): boolean => origin === 'snapshot' || origin === 'checkpoint';
+
+const madeFields = (tx: Tx, wish: RowWish): VmMade<Origin> => {
+  const { services, origin, self, name, disks } = wish;
+  const vm = wish.asleep ?? tx.require('VM', self);
   return {
     ...copyMetrics(tx, services, vm),
     uuid: services.random.uuid(),
@@ -62,26 +69,26 @@ const madeFields = (tx: Tx, { services, origin, self, name, disks }: RowWish): V
     snapshot_of: self,
     snapshot_time: dateTimeOf(services.clock.now()),
     snapshot_info: new Map([
-      ['power-state-at-snapshot', vm.power_state],
+      ['power-state-at-snapshot', wish.powerState ?? vm.power_state],
       ['disk-snapshot-type', 'crash_consistent'],
     ]),
     snapshot_metadata: metadataOf(vm),
-    other_config: configOf(vm, origin === 'snapshot' ? undefined : services.random.uuid()),
+    other_config: configOf(vm, isTaken(origin) ? undefined : services.random.uuid()),
     generation_id: vm.generation_id === '' ? '' : freshGenerationId(services),
   };
 };
 
 /** The rows of the copy are made in the commit that settles; who it is, is known before. */
-const settle = (working: Vm, wish: RowWish, leaveOut: readonly Ref<'VDI'>[] = []): Ref<'VM'> => {
+export const settleCopy = (working: Vm, wish: RowWish, leaveOut: readonly Ref<'VDI'>[] = []): Ref<'VM'> => {
   working.signal.throwIfAborted();
   const { services, origin, self, disks } = wish;
   const target = newRef<'VM'>(services);
   working.settle((tx) => {
-    const vm = tx.require('VM', self);
+    const vm = wish.asleep ?? tx.require('VM', self);
     tx.create('VM', target, fieldsFor('VM', vmFates, origin, vm, madeFields(tx, wish)));
-    const device = origin === 'snapshot' ? 'snapshot' : 'clone';
+    const device = isTaken(origin) ? 'snapshot' : 'clone';
     copyDevices(tx, { services, vm, target, origin: device, disks, leaveOut });
-    if (origin === 'snapshot') tx.patch('VM', self, { parent: target });
+    if (isTaken(origin)) tx.patch('VM', self, { parent: target });
     strike(tx, self, allOf(disks));
   });
   return target;
@@ -92,7 +99,7 @@ const duplicate = async (working: Vm, origin: 'clone' | 'copy', name: string, co
   const { services, self, record } = working;
   const withImage = record.power_state === 'Suspended' && !record.is_a_snapshot;
   const disks = await copyDisks(working, record, { copy, withImage });
-  return settle(working, { services, origin, self, name, disks });
+  return settleCopy(working, { services, origin, self, name, disks });
 };
 
 /** One that does not exist is as good as none: each disk is copied to where it is. */
@@ -130,7 +137,7 @@ export const copying = {
       const { services, self, record } = working;
       const take: CopyDisk = (vdi) => working.call('VDI.snapshot', vdi, { driver_params: new Map() });
       const disks = await copyDisks(working, record, { copy: take, withImage: false, leaveOut: ignore_vdis });
-      return settle(working, { services, origin: 'snapshot', self, name: new_name, disks }, ignore_vdis);
+      return settleCopy(working, { services, origin: 'snapshot', self, name: new_name, disks }, ignore_vdis);
     },
   },
 } satisfies VmHandlers;

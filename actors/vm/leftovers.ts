@@ -41,7 +41,9 @@ export const noteMade = async (
 const isNobodys = (view: View, vdi: Ref<'VDI'>): boolean => {
   const row = view.get('VDI', vdi);
   if (row === undefined || row.VBDs.length > 0 || vdi === nullRef) return false;
-  return ![...view.all('VM')].some(([, { suspend_VDI }]) => suspend_VDI === vdi);
+  return ![...view.all('VM')].some(
+    ([, { suspend_VDI, power_state }]) => suspend_VDI === vdi && power_state === 'Suspended',
+  );
 };
 
 export interface Clearing {

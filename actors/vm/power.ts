@@ -1,5 +1,4 @@
-import { type Hypervisor, isMissing } from '../../src/drivers/hypervisor/hypervisor.ts';
-import type { Call } from '../../src/model/class.ts';
+import { type Hypervisor, isMissing, type XenopsWork } from '../../src/drivers/hypervisor/hypervisor.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { destruct } from '../../src/objects/construct.ts';
 import { decided } from '../../src/objects/decided.ts';
@@ -14,6 +13,7 @@ import { withGuestKernel } from './guest-kernel.ts';
 import { becomeHalted } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
 import { raiseHardware } from './hardware.ts';
+import { note, strike } from './leftovers.ts';
 import { devicesOf, metadataOf } from './metadata.ts';
 import type { PowerState } from './operations.ts';
 import { anywhere, named, reserve } from './reserving.ts';
@@ -96,14 +96,16 @@ const withdraw = async (hypervisor: Hypervisor, uuid: string, method: string): P
 
 interface Boot {
   readonly method: string;
+  readonly how: XenopsWork;
   readonly paused: boolean;
   /** Starts the guest or restores it; either leaves it paused. */
   readonly bring: (hypervisor: Hypervisor, uuid: string) => Promise<void>;
 }
 
 /** Answers how to make the guest stay whatever fails from then on. */
-const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<() => void> => {
-  const { self, view, services, signal } = working;
+const boot = async (working: Vm, { method, how, paused, bring }: Boot): Promise<() => void> => {
+  const { self, view, services } = working;
+  const { signal } = how;
   const { hypervisor } = services;
   const { uuid } = working.record;
   const metadata = await withGuestKernel(services.guestKernels, self, metadataOf(view, self));
@@ -118,7 +120,6 @@ const boot = async (working: Vm, { method, paused, bring }: Boot): Promise<() =>
     reserve(tx, self, services.host);
     attachDevices(tx, self);
   });
-  const how = xenopsWork(working, method);
   await asked(method, hypervisor.importMetadata(metadata, how.debugInfo));
   signal.throwIfAborted();
   await asked(method, bring(hypervisor, uuid));
@@ -146,10 +147,12 @@ const start = async (working: Vm, { start_paused, force }: StartArgs, method: st
   if (working.record.is_control_domain) {
     throw new Fault('OPERATION_NOT_ALLOWED', ['This operation is not allowed on a control domain']);
   }
+  const how = xenopsWork(working, method);
   await boot(working, {
     method,
+    how,
     paused: start_paused,
-    bring: (hypervisor, uuid) => hypervisor.start(uuid, force, xenopsWork(working, method)),
+    bring: (hypervisor, uuid) => hypervisor.start(uuid, force, how),
   });
   working.settle((tx) => {
     protect(tx, working.self);
@@ -157,31 +160,41 @@ const start = async (working: Vm, { start_paused, force }: StartArgs, method: st
   });
 };
 
-/**
- * The memory image has served its purpose. A disk that cannot be destroyed is left to be cleaned up by hand.
- */
-const dropImage = async (call: Call, { services, self }: Vm, image: Ref<'VDI'>): Promise<void> => {
+/** The memory image has served its purpose. One that cannot be destroyed now goes when its host starts. */
+const dropImage = async (working: Vm, image: Ref<'VDI'>): Promise<void> => {
+  const { services, self } = working;
   try {
-    await destruct({ call }, 'VDI', image);
+    await destruct(working, 'VDI', image);
+    working.settle((tx) => strike(tx, self, [image]));
   } catch (error) {
     services.log.warn({ error, vm: self, vdi: image }, 'The memory image of a VM could not be destroyed');
   }
 };
 
-const resume = async (working: Vm, { start_paused }: StartArgs, method: string): Promise<void> => {
+/** Brings a guest that sleeps back to life. From then on its VM has no memory image to go back to. */
+export const wake = async (
+  working: Vm,
+  { paused, method, how }: Pick<Boot, 'paused' | 'method' | 'how'>,
+): Promise<void> => {
   const { view, self } = working;
-  const image = working.record.suspend_VDI;
-  const disk = xenopsDisk(view, image);
+  const disk = xenopsDisk(view, working.record.suspend_VDI);
   const keep = await boot(working, {
-    method,
-    paused: start_paused,
-    bring: (hypervisor, uuid) => hypervisor.resume(uuid, disk, xenopsWork(working, method)),
+    ...{ method, how, paused },
+    bring: (hypervisor, uuid) => hypervisor.resume(uuid, disk, how),
   });
-  await working.commit((tx) => tx.patch('VM', self, { suspend_VDI: nullRef as Ref<'VDI'> }));
-  // From here on there is no memory image to go back to.
+  await working.commit((tx) => {
+    note(tx, self, working.services.host, [tx.require('VM', self).suspend_VDI]);
+    tx.patch('VM', self, { suspend_VDI: nullRef as Ref<'VDI'> });
+  });
   keep();
+};
+
+const resume = async (working: Vm, { start_paused }: StartArgs, method: string): Promise<void> => {
+  const { self } = working;
+  const image = working.record.suspend_VDI;
+  await wake(working, { paused: start_paused, method, how: xenopsWork(working, method) });
   working.settle((tx) => protect(tx, self));
-  await dropImage(working.call, working, image);
+  await dropImage(working, image);
 };
 
 export const power = {

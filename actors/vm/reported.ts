@@ -9,7 +9,7 @@ import { unattendedWork } from '../../src/rules/hypervisor-work.ts';
 import type { Log } from '../../src/std/log.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Tx } from '../../src/store/view.ts';
-import { becomeHalted, becomeSuspended } from './halting.ts';
+import { becomeHalted, becomeSuspended, naps } from './halting.ts';
 import { handOver } from './migrating.ts';
 import type { Operation } from './operations.ts';
 import { arriving, destinationOf } from './reserving.ts';
@@ -142,7 +142,8 @@ const pluggedDevices = async (
 /** The guest runs here: as the rows want it to, or it must not. */
 export const lives = async (by: Reporting, vm: Ref<'VM'>, uuid: string, state: VmState): Promise<void> => {
   const { services } = by;
-  const expected = live(by.store.latest.get('VM', vm)) || runs(by, vm, arriving);
+  const row = by.store.latest.get('VM', vm);
+  const expected = live(row) || runs(by, vm, arriving) || (row !== undefined && naps(row));
   const arrival = expected ? { services } : { services, plugged: await pluggedDevices(by, vm, uuid) };
   let wanted = true;
   await write(by, vm, uuid, (tx) => {

@@ -4,7 +4,7 @@ import type { ClassName } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { decidesAtOnce } from '../../src/objects/decided.ts';
 import type { Tx } from '../../src/store/view.ts';
-import { detachDevices } from './halting.ts';
+import { detachDevices, naps } from './halting.ts';
 import type { Operation } from './operations.ts';
 import { ended, isHere, live, lives, type Reporting, runs, slept, write } from './reported.ts';
 import { arriving, destinationOf } from './reserving.ts';
@@ -24,6 +24,7 @@ export type VmReports = Parameters<Hypervisor['watch']>[0] & {
 const moving: readonly Operation[] = [
   ...arriving,
   'suspend',
+  'checkpoint',
   'shutdown',
   'clean_shutdown',
   'hard_shutdown',
@@ -90,8 +91,8 @@ const onDevice = async <C extends 'VBD' | 'VIF'>(
 const hasLooseEnds = (by: Reporting, vm: Ref<'VM'>): boolean => {
   const rows = by.store.latest;
   const row = rows.get('VM', vm);
-  if (row === undefined || live(row) || runs(by, vm, arriving)) return false;
-  if (row.scheduled_to_be_resident_on !== nullRef) return true;
+  if (row === undefined || live(row) || runs(by, vm, arriving) || naps(row)) return false;
+  if (row.scheduled_to_be_resident_on !== nullRef || row.resident_on !== nullRef) return true;
   if (row.power_state !== 'Halted') return false;
   const vbds = row.VBDs.map((ref) => rows.get('VBD', ref));
   return [...vbds, ...row.VIFs.map((ref) => rows.get('VIF', ref))].some(
@@ -101,7 +102,10 @@ const hasLooseEnds = (by: Reporting, vm: Ref<'VM'>): boolean => {
 
 const tidy = (tx: Tx, vm: Ref<'VM'>): void => {
   if (tx.require('VM', vm).power_state === 'Halted') detachDevices(tx, vm);
-  tx.patch('VM', vm, { scheduled_to_be_resident_on: nullRef as Ref<'host'> });
+  tx.patch('VM', vm, {
+    resident_on: nullRef as Ref<'host'>,
+    scheduled_to_be_resident_on: nullRef as Ref<'host'>,
+  });
 };
 
 /** A daemon that comes back may be another one, or find another emulator. */

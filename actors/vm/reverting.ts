@@ -26,11 +26,12 @@ const reverted = (_: object, view: View, self: Ref<'VM'>): readonly Hold[] => {
   return view.get('VM', vm) === undefined ? [] : [{ cls: 'VM', ref: vm, operation: 'reverting' }];
 };
 
-/** The disks that nobody needs any more; one that cannot be destroyed is left to be cleaned up by hand. */
+/** The disks that nobody needs any more; one that cannot be destroyed now goes when its host starts. */
 const dropDisks = async (working: Reverting, disks: readonly Ref<'VDI'>[]): Promise<void> => {
   for (const vdi of disks) {
     try {
       await destruct(working, 'VDI', vdi);
+      working.settle((tx) => strike(tx, working.self, [vdi]));
     } catch (error) {
       working.services.log.warn({ error, vdi }, 'A disk from before a revert could not be destroyed');
     }
@@ -119,14 +120,12 @@ const revert = async (working: Reverting): Promise<void> => {
   working.signal.throwIfAborted();
   const old = await working.commit((tx) => {
     strike(tx, working.self, allOf(disks));
-    if (!isThere) return bringBack(tx, working, disks);
-    const dropped = turnBack(tx, working, vm, disks);
+    const dropped = isThere ? turnBack(tx, working, vm, disks) : bringBack(tx, working, disks);
     note(tx, working.self, working.services.host, dropped);
     return dropped;
   });
   settled = true;
   await dropDisks(working, old);
-  working.settle((tx) => strike(tx, working.self, old));
 };
 
 export const reverting = {

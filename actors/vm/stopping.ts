@@ -1,12 +1,9 @@
 import { isMissing } from '../../src/drivers/hypervisor/hypervisor.ts';
-import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { construct, destruct } from '../../src/objects/construct.ts';
+import { destruct } from '../../src/objects/construct.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { xenopsDisk } from '../../src/rules/guest-devices.ts';
 import { guestOf } from '../../src/rules/guests.ts';
 import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
-import { pbdOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { becomeHalted } from './halting.ts';
@@ -14,6 +11,7 @@ import type { VmHandlers } from './handlers.ts';
 import type { Operation } from './operations.ts';
 import { expectState } from './power.ts';
 import { destinationOf } from './reserving.ts';
+import { fallAsleep } from './sleeping.ts';
 
 type Vm = Working<'VM'>;
 
@@ -38,6 +36,7 @@ const cutByShutdown: readonly Operation[] = [
   'call_plugin',
   'shutdown',
   'suspend',
+  'checkpoint',
 ];
 const cutByReboot: readonly Operation[] = [
   'clean_shutdown',
@@ -45,7 +44,20 @@ const cutByReboot: readonly Operation[] = [
   'pool_migrate',
   'call_plugin',
   'suspend',
+  'checkpoint',
 ];
+
+/**
+ * A guest that is asleep for a checkpoint is woken before its power is cut: what it sleeps in and what wakes
+ * it are the checkpoint's, which ends at once as it is cut.
+ */
+const untilAwake = (view: View, self: Ref<'VM'>): Fault | undefined => {
+  const [task] =
+    [...view.require('VM', self).current_operations].find(([, one]) => one === 'checkpoint') ?? [];
+  return task === undefined
+    ? undefined
+    : new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', self, 'checkpoint', task]);
+};
 
 const shutDown = async (working: Vm, timeoutS: number | undefined, method: string): Promise<void> => {
   const { hypervisor } = working.services;
@@ -107,54 +119,8 @@ const reboot = async (working: Vm, timeoutS: number | undefined, method: string)
   await asked(method, expectState(working, hypervisor, ['Running']));
 };
 
-/** The VM's own choice, the pool's, the host's; of those that its host sees. */
-const suspendSr = (view: View, self: Ref<'VM'>, host: Ref<'host'>): Ref<'SR'> => {
-  const [pool] = view.all('pool');
-  const wishes = [
-    view.require('VM', self).suspend_SR,
-    pool?.[1].suspend_image_SR,
-    view.get('host', host)?.suspend_image_sr,
-    pool?.[1].default_SR,
-  ];
-  const found = wishes.find((sr) => sr !== undefined && pbdOf(view, sr, host) !== undefined);
-  if (found === undefined) throw new Fault('VM_NO_SUSPEND_SR', [self]);
-  return found;
-};
-
-const mib = 1024n * 1024n;
-
-/** Room for all of the guest's memory, the state of its devices and what formats add. */
-const imageBytes = (vm: RecordNamed<'VM'>): bigint => {
-  const bytes = vm.memory_static_max + vm.memory_static_max / 16n + 64n * mib;
-  return (bytes / mib + 1n) * mib;
-};
-
 const suspend = async (working: Vm): Promise<void> => {
-  const { self, view, services } = working;
-  const { hypervisor, host } = services;
-  const vm = working.record;
-  const image = await construct(working, 'VDI', {
-    name_label: 'Suspend image',
-    name_description: `Memory of VM ${vm.uuid}`,
-    SR: suspendSr(view, self, host),
-    virtual_size: imageBytes(vm),
-    type: 'suspend',
-    sharable: false,
-    read_only: false,
-    other_config: new Map(),
-    sm_config: new Map(),
-  });
-  working.undo(async () => {
-    // If nobody can say whether the guest is in it by now, this fails and the image is kept.
-    if (working.record.power_state === 'Suspended') return;
-    if ((await hypervisor.stat(vm.uuid))?.power_state === 'Suspended') return;
-    await working.commit((tx) => tx.patch('VM', self, { suspend_VDI: vm.suspend_VDI }));
-    await destruct(working, 'VDI', image);
-  });
-  await working.commit((tx) => tx.patch('VM', self, { suspend_VDI: image }));
-  const how = xenopsWork(working, 'VM.suspend');
-  await asked('VM.suspend', hypervisor.suspend(vm.uuid, xenopsDisk(view, image), how));
-  await asked('VM.suspend', expectState(working, hypervisor, ['Suspended']));
+  await fallAsleep(working, 'VM.suspend');
   release(working);
 };
 
@@ -179,7 +145,12 @@ const reset = async (working: Vm): Promise<void> => {
 
 export const stopping = {
   clean_shutdown: { operation: 'clean_shutdown', work: cleanShutdown },
-  hard_shutdown: { operation: 'hard_shutdown', cuts: cutByShutdown, work: hardShutdown },
+  hard_shutdown: {
+    operation: 'hard_shutdown',
+    cuts: cutByShutdown,
+    unless: untilAwake,
+    work: hardShutdown,
+  },
   shutdown: {
     operation: 'shutdown',
     work: async (working) => {
@@ -203,6 +174,7 @@ export const stopping = {
   hard_reboot: {
     operation: 'hard_reboot',
     cuts: cutByReboot,
+    unless: untilAwake,
     work: (working) => reboot(working, undefined, 'VM.hard_reboot'),
   },
   suspend: { operation: 'suspend', work: suspend },

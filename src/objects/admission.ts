@@ -8,7 +8,7 @@ export interface Asked {
   readonly ref: string;
   /** Name in `current_operations`; undefined: never in conflict with anything. */
   readonly operation: string | undefined;
-  /** Running operations that this one ends as it begins. */
+  /** Running operations that this one ends, as it begins or because it must wait for them. */
   readonly cuts: readonly string[];
 }
 
@@ -53,17 +53,18 @@ export const admission =
     return retry(state, refusal);
   };
 
-const begin = (state: Underway, asked: Asked): Step<Underway, AdmissionFx> => {
-  const cut = state.running.filter(
-    (other) =>
-      other.ref === asked.ref && other.operation !== undefined && asked.cuts.includes(other.operation),
-  );
-  return [
-    { ...state, running: [...state.running, asked] },
-    ...cut.map(({ id }) => ({ do: 'cut', id }) as const),
-    { do: 'begin', asked },
-  ];
-};
+const cutBy = (state: Underway, asked: Asked): readonly AdmissionFx[] =>
+  state.running
+    .filter(
+      ({ ref, operation }) => ref === asked.ref && operation !== undefined && asked.cuts.includes(operation),
+    )
+    .map(({ id }) => ({ do: 'cut', id }) as const);
+
+const begin = (state: Underway, asked: Asked): Step<Underway, AdmissionFx> => [
+  { ...state, running: [...state.running, asked] },
+  ...cutBy(state, asked),
+  { do: 'begin', asked },
+];
 
 const ask = (state: Underway, asked: Asked, refusal: Refusing): Step<Underway, AdmissionFx> => {
   const fault = refusal(asked);
@@ -75,7 +76,8 @@ const ask = (state: Underway, asked: Asked, refusal: Refusing): Step<Underway, A
     return [state, { do: 'refuse', asked, fault: new Fault('TOO_MANY_PENDING_TASKS') }];
   }
   const waiting = { ...state, waiting: [...state.waiting, asked] };
-  return fault === undefined ? [waiting] : [waiting, { do: 'hold', asked, fault }];
+  // What it must wait for ends all the sooner.
+  return fault === undefined ? [waiting] : [waiting, ...cutBy(state, asked), { do: 'hold', asked, fault }];
 };
 
 const ended = (state: Underway, id: number): Step<Underway, AdmissionFx> => [

@@ -41,6 +41,8 @@ export interface FakeHypervisor extends Hypervisor {
   readonly faults: Map<string, Error>;
   /** Run as a call of that name begins, and awaited. */
   readonly hooks: Map<string, () => unknown>;
+  /** Told of each call that changes something, before it does; what it throws is the answer. */
+  gate: (name: string) => void;
   /** What guests did by themselves, or what a daemon forgot. */
   become(vm: string, power: Power | undefined): Promise<void>;
   agent: ReadonlyMap<string, string>;
@@ -81,7 +83,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
       memory_actual: machine.metadata.vm.memory_dynamic_max,
       memory_limit: machine.metadata.vm.memory_static_max,
       vcpu_target: machine.metadata.vm.vcpus,
-      guest_agent: machine.power === 'Running' ? self.agent : new Map(),
+      guest_agent: machine.power === 'Running' || machine.power === 'Paused' ? self.agent : new Map(),
       xsdata_state: new Map(),
       pv_drivers_detected: self.agent.size > 0,
       last_start_time: 1_000_000,
@@ -101,6 +103,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
     };
     calls.push(name);
     stopIfCancelled();
+    self.gate(name);
     await hooks.get(name)?.();
     stopIfCancelled();
     const fault = faults.get(name);
@@ -149,6 +152,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
     given,
     faults,
     hooks,
+    gate: () => {},
     agent: new Map([
       ['attr/PVAddons/MajorVersion', '9'],
       ['control/feature-suspend', '1'],
@@ -173,7 +177,10 @@ export const fakeHypervisor = (): FakeHypervisor => {
       if (known === undefined) {
         const power = metadata.domains === undefined ? 'Halted' : 'Suspended';
         machines.set(metadata.vm.id, { metadata, power, domid: -1, plugged: new Set() });
-      } else known.metadata = metadata;
+      } else {
+        known.metadata = metadata;
+        if (metadata.domains !== undefined && known.power === 'Halted') known.power = 'Suspended';
+      }
       announce(metadata.vm.id);
       return metadata.vm.id;
     },
@@ -273,6 +280,7 @@ let disks = 0;
 export const fakeDisks = () => {
   const faults = new Map<string, Error>();
   const step = (name: string): void => {
+    self.gate(`VDI.${name}`);
     const fault = faults.get(name);
     faults.delete(name);
     if (fault !== undefined) throw fault;
@@ -308,7 +316,8 @@ export const fakeDisks = () => {
     clone: like('clone', () => ({ is_a_snapshot: false, snapshot_of: nullRef })),
     copy: like('copy', () => ({ is_a_snapshot: false, snapshot_of: nullRef })),
   } as any);
-  return { behaviour, faults };
+  const self = { behaviour, faults, gate: (_name: string): void => {} };
+  return self;
 };
 
 export interface Bench extends World {
@@ -398,7 +407,11 @@ export const bench = async (
     hypervisor,
     ...options,
     rows: (tx) => {
-      tx.create('SR', sr, { uuid: 'sr' });
+      tx.create('SR', sr, { uuid: 'sr', type: 'fake' });
+      tx.create('SM', 'OpaqueRef:sm' as Ref<'SM'>, {
+        type: 'fake',
+        features: new Map([['VDI_SNAPSHOT', 1n]]),
+      });
       const host = 'OpaqueRef:host' as Ref<'host'>;
       tx.create('PBD', 'OpaqueRef:pbd' as Ref<'PBD'>, { SR: sr, host, currently_attached: true });
       tx.create('network', network, { uuid: 'network', bridge: 'xenbr0', MTU: 1500n });

@@ -232,7 +232,7 @@ test('what a host that ended in the middle of it left is destroyed when it start
       host('OpaqueRef:no' as Ref<'VDI'>),
       elsewhere,
     ]);
-    tx.patch('VM', vm, { leftovers, suspend_VDI: image });
+    tx.patch('VM', vm, { leftovers, suspend_VDI: image, power_state: 'Suspended' });
   });
   await clearLeftovers(at);
   expect([held, orphan, image, theirs].map((vdi) => isThere(at, vdi))).toEqual([true, false, true, true]);
@@ -248,9 +248,12 @@ test("work notes the disks that it makes and replaces until they are somebody's 
   const snapshot = await at.call('VM.snapshot', vm, 'before');
   const taken = noted.length;
   await at.call('VM.revert', snapshot);
+  const [old] = disksOf(at, vm);
   disks.faults.set('destroy', new Fault('SR_BACKEND_FAILURE', ['broken', '', '']));
   await at.call('VM.revert', snapshot);
   stop();
-  expect([taken > 0, noted.length > taken]).toEqual([true, true]);
+  expect([taken > 0, noted.length > taken, isThere(at, old)]).toEqual([true, true, true]);
+  await clearLeftovers(at);
+  expect(isThere(at, old)).toBe(false);
   for (const [, { leftovers }] of rows(at).all('VM')) expect(leftovers.size).toBe(0);
 });

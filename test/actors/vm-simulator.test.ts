@@ -22,7 +22,7 @@ const setUp = async (config: SimConfig = {}): Promise<Bench> => {
 };
 
 describe('Through the simulator a VM', () => {
-  test('starts, pauses, runs on, suspends, resumes, reboots and shuts down', async () => {
+  test('starts, pauses, runs on, suspends, resumes, is taken with its memory, reboots and shuts down', async () => {
     const at = await setUp();
     const vm = await at.newVm();
     await at.call('VM.start', vm, false, false);
@@ -37,6 +37,13 @@ describe('Through the simulator a VM', () => {
     expect(at.state(vm)).toBe('Suspended');
     await at.call('VM.resume', vm, false, false);
     expect(at.state(vm)).toBe('Running');
+    await at.until(() => at.store.committed.require('VM', vm).allowed_operations.includes('checkpoint'));
+    const checkpoint = await at.call('VM.checkpoint', vm, 'taken');
+    expect([at.state(vm), at.state(checkpoint)]).toEqual(['Running', 'Suspended']);
+    await at.call('VM.pause', vm);
+    await at.call('VM.checkpoint', vm, 'still');
+    expect(at.state(vm)).toBe('Paused');
+    await at.call('VM.unpause', vm);
     await at.until(() => at.store.committed.require('VM', vm).allowed_operations.includes('clean_reboot'));
     await at.call('VM.clean_reboot', vm);
     expect(at.state(vm)).toBe('Running');

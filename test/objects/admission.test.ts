@@ -69,6 +69,16 @@ describe('admission', () => {
     ]);
   });
 
+  test('cuts what the way out must wait for, and begins that once it has ended', () => {
+    const vm = object();
+    vm.tell({ type: 'ask', asked: asked(1) });
+    const out: Asked = { ...asked(2), cuts: ['start'] };
+    vm.tell({ type: 'ask', asked: out });
+    expect(vm.log.slice(1).map((fx) => fx.do)).toEqual(['cut', 'hold']);
+    vm.tell({ type: 'ended', id: 1 });
+    expect(vm.state().running.map(({ id }) => id)).toEqual([2]);
+  });
+
   test('refuses a waiting operation that has become impossible, and goes on with the next', () => {
     const vm = object();
     for (const id of [1, 2, 3]) vm.tell({ type: 'ask', asked: asked(id) });

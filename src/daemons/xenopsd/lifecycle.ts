@@ -155,8 +155,8 @@ const rebuild = async (core: Core, entry: VmEntry, work: Work): Promise<void> =>
 
 export const suspend = async (core: Core, entry: VmEntry, disk: XenopsDisk, work: Work): Promise<void> => {
   work.check();
-  runningGuest(entry);
-  if (entry.exited !== undefined) throw badPowerState(entry, 'Running');
+  // One that stands still can sleep too.
+  if (entry.guest === undefined || entry.exited !== undefined) throw badPowerState(entry, 'Running');
   await withHostDisk(core, entry, disk, true, work.debugInfo, (path) =>
     core.backend.suspend(entry.id, path, work),
   );

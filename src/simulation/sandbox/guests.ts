@@ -235,7 +235,7 @@ const powerMethods = (
       if (isLive(guest)) power.end(guest, 'Halted');
     },
     reboot: async (id, _timeoutS, work) => power.restart(await operate(id, live, work)),
-    suspend: async (id, _into, work) => power.end(await operate(id, ['Running'], work), 'Suspended'),
+    suspend: async (id, _into, work) => power.end(await operate(id, live, work), 'Suspended'),
     migrate: async (id, { url }, work) => {
       const guest = await operate(id, live, work);
       const peer = given.peer(url);
