@@ -85,6 +85,8 @@ const consent: Check = ({ vbd, vm, guest }, operation) => {
   if (going !== undefined && !insisting) {
     return ['OPERATION_NOT_ALLOWED', `Current operation on VM:${vbd.VM} is ${going}`];
   }
+  // A host has no devices that it would have to find.
+  if (vm.is_control_domain) return undefined;
   const can = insisting ? 'yes' : hotplug(guest, 'vbd');
   if (can === 'no') return ['OPERATION_NOT_ALLOWED', 'VM states it does not support VBD hotplug.'];
   if (can === 'unknown') return ['VM_MISSING_PV_DRIVERS', vbd.VM];

@@ -4,7 +4,7 @@ import type { Handler } from '../../src/objects/implement.ts';
 import { demand, type Refusal } from '../../src/objects/refusal.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { deviceNumberOf, linuxDevice } from '../../src/rules/device-numbers.ts';
-import { mostPositions } from '../../src/rules/guest-capabilities.ts';
+import { drivePositions } from '../../src/rules/guest-capabilities.ts';
 import { isHvm } from '../../src/rules/guest-devices.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
@@ -27,7 +27,7 @@ const positionOf = (view: View, vm: RecordNamed<'VM'>, userdevice: string): stri
     return number === undefined || number.disk < 0 ? undefined : linuxDevice(number);
   };
   if (userdevice === 'autodetect') {
-    const all = Array.from({ length: mostPositions(view, 'vbdPositions') }, (_, i) => String(i));
+    const all = Array.from({ length: drivePositions(view, vm) }, (_, i) => String(i));
     const found = all.find((position) => !taken.has(keyAt(position) ?? ''));
     if (found === undefined) throw new Fault('INVALID_DEVICE', [userdevice]);
     return found;

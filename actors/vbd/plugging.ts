@@ -7,6 +7,7 @@ import { sharingRefusal } from '../../src/rules/disk-sharing.ts';
 import { vbdForGuest, vbdKey, xenopsDisk } from '../../src/rules/guest-devices.ts';
 import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { closeInHost, openInHost } from './in-host.ts';
 
 type Drive = Working<'VBD'>;
 
@@ -27,11 +28,13 @@ const forget = async (working: Drive, id: DeviceId): Promise<void> => {
   }
 };
 
+/** A drive of a control domain is the host's own: no hypervisor knows it. */
+const isOfHost = (working: Drive): boolean => vmOf(working).is_control_domain;
+
 /** Rows first, in one step with the look at who shares the disk; then the daemon. */
 export const plug = async (working: Drive): Promise<void> => {
   const { self, view, services } = working;
   const id = idOf(working);
-  const vbd = vbdForGuest(view, working.record, vmOf(working));
   const { device } = working.record;
   const claimed = working.commit((tx) => {
     demand(sharingRefusal(tx, self, tx.require('VBD', self)));
@@ -39,6 +42,8 @@ export const plug = async (working: Drive): Promise<void> => {
   });
   working.undo(() => working.commit((tx) => tx.patch('VBD', self, { currently_attached: false, device })));
   await claimed;
+  if (isOfHost(working)) return openInHost(working, working.record.VDI);
+  const vbd = vbdForGuest(view, working.record, vmOf(working));
   working.undo(() => forget(working, id));
   await asked('VBD.plug', services.hypervisor.addVbd(vbd));
   await asked('VBD.plug', services.hypervisor.plugVbd(id, xenopsWork(working, 'VBD.plug')));
@@ -48,8 +53,11 @@ export const unplug = async (working: Drive, force: boolean): Promise<void> => {
   const method = force ? 'VBD.unplug_force' : 'VBD.unplug';
   const id = idOf(working);
   const { hypervisor } = working.services;
-  await asked(method, hypervisor.unplugVbd(id, force, xenopsWork(working, method)));
-  await forget(working, id);
+  if (isOfHost(working)) await closeInHost(working);
+  else {
+    await asked(method, hypervisor.unplugVbd(id, force, xenopsWork(working, method)));
+    await forget(working, id);
+  }
   working.settle((tx) => tx.patch('VBD', working.self, { currently_attached: false, reserved: false }));
 };
 
@@ -63,7 +71,8 @@ export const insert = async (working: Drive, vdi: Ref<'VDI'>): Promise<void> => 
   const { managed } = view.require('VDI', vdi);
   if (!managed) throw new Fault('VDI_NOT_MANAGED', [vdi]);
   demand(sharingRefusal(view, self, { ...working.record, VDI: vdi }));
-  if (isInGuest(working)) {
+  if (isInGuest(working) && isOfHost(working)) await openInHost(working, vdi);
+  else if (isInGuest(working)) {
     const how = xenopsWork(working, 'VBD.insert');
     await asked('VBD.insert', services.hypervisor.insertVbd(idOf(working), xenopsDisk(view, vdi), how));
   }
@@ -75,7 +84,8 @@ export const insert = async (working: Drive, vdi: Ref<'VDI'>): Promise<void> => 
 
 export const eject = async (working: Drive): Promise<void> => {
   const { self, services } = working;
-  if (isInGuest(working)) {
+  if (isInGuest(working) && isOfHost(working)) await closeInHost(working);
+  else if (isInGuest(working)) {
     const how = xenopsWork(working, 'VBD.eject');
     await asked('VBD.eject', services.hypervisor.ejectVbd(idOf(working), how));
   }

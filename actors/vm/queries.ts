@@ -2,7 +2,7 @@ import { wireFields } from '../../src/model/derive.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { deviceNumberOf } from '../../src/rules/device-numbers.ts';
-import { mostPositions } from '../../src/rules/guest-capabilities.ts';
+import { drivePositions, mostPositions } from '../../src/rules/guest-capabilities.ts';
 import { isHvm } from '../../src/rules/guest-devices.ts';
 import { assertFits } from '../../src/rules/placement/choice.ts';
 import { hostRefusals } from '../../src/rules/placement/fitness.ts';
@@ -27,7 +27,7 @@ export const queries = {
       const taken = row.VBDs.map(
         (ref) => deviceNumberOf(view.get('VBD', ref)?.userdevice ?? '', isHvm(row))?.disk,
       );
-      return free(mostPositions(view, 'vbdPositions'), taken);
+      return free(drivePositions(view, row), taken);
     },
   },
   get_allowed_VIF_devices: {

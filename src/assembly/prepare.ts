@@ -2,6 +2,7 @@ import { plugAtStart } from '../../actors/pbd/start.ts';
 import { bootstrap, refreshOwnHost } from '../../actors/pool/bootstrap.ts';
 import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
+import { detachHostDrives } from '../../actors/vbd/start.ts';
 import { clearLeftovers } from '../../actors/vm/leftovers.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
 import { isLost } from '../drivers/hypervisor/hypervisor.ts';
@@ -41,6 +42,7 @@ export const poolRows = async (around: Around, given: Assembled): Promise<void> 
 export const hostRows = async (around: Around, given: Preparing): Promise<Reviving> => {
   const { store, services } = given;
   await endPendingTasks(store, services.clock.now(), (host) => host === services.host);
+  await detachHostDrives(store, services.host);
   if (given.leads()) {
     if (!given.derived) await deriveAll(given);
     await plugAtStart(given);

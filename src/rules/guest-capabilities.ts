@@ -17,6 +17,13 @@ export const capabilitiesOn = (view: View, host: Ref<'host'>): Capabilities => {
   return row === undefined ? assumedCapabilities : capabilitiesFrom(row.guest_capabilities);
 };
 
+/** Drives that a host itself may have, which are nobody's hardware. */
+export const hostDrivesMax = 256;
+
+/** How many drives the VM may have: those of a guest are at most what the best host of the pool gives it. */
+export const drivePositions = (view: View, vm: VmRow): number =>
+  vm.is_control_domain ? hostDrivesMax : mostPositions(view, 'vbdPositions');
+
 /** How many positions there are on the host of the pool that has the most of them. */
 export const mostPositions = (view: View, which: 'vifPositions' | 'vbdPositions'): number => {
   const counts = [...view.all('host')].map(([host]) => capabilitiesOn(view, host)[which]);
@@ -27,6 +34,7 @@ export const vifRefusal = (vif: RecordNamed<'VIF'>, able: Capabilities): Refusal
   Number(vif.device) < able.vifPositions ? undefined : ['INVALID_DEVICE', vif.device];
 
 export const vbdRefusal = (vbd: RecordNamed<'VBD'>, vm: VmRow, able: Capabilities): Refusal | undefined => {
+  if (vm.is_control_domain) return undefined;
   if (vbd.type === 'Floppy' && !able.floppies) {
     return ['VALUE_NOT_SUPPORTED', 'VBD.type', vbd.type, 'the hypervisor has no floppy drives'];
   }

@@ -156,7 +156,7 @@ export const fakeStorage = (): FakeStorage => {
         into.fill(7, 0, bytes);
         return bytes;
       };
-      return { sizeBytes, read, write: async () => {}, flush: async () => {} };
+      return { sizeBytes, address: '/where/it/is', read, write: async () => {}, flush: async () => {} };
     },
     closeVolume: async (sr, key, datapath) => {
       open.delete(`${sr}/${key} ${datapath}`);

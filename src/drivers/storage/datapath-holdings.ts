@@ -73,6 +73,9 @@ export interface DatapathHolding extends VolumeName {
 /** The domain that means this host itself. */
 export const HOST_DOMAIN = '0';
 
+/** Begins the datapaths of this process itself. They end with it, and one that is left is leaked. */
+export const HOST_USE = 'host/';
+
 export interface Holdings {
   readonly holdings: ReadonlyMap<string, DatapathHolding>;
   holdingOf(volume: VolumeName): DatapathHolding;
@@ -200,12 +203,13 @@ const readHolding = (name: string, state: Struct): DatapathHolding => {
     const slash = name.indexOf('/');
     const attachment = optional(state, 'attachment', readAttachment);
     const states = [...structOf(member(state, 'states'), 'states')];
+    const left = states.map(([datapath]) => datapath).filter((datapath) => datapath.startsWith(HOST_USE));
     return {
       sr: name.slice(0, slash),
       key: name.slice(slash + 1),
       attachment,
       states: new Map(states.map(([datapath, one]) => [datapath, readState(one, datapath)])),
-      leaked: new Set(itemsOf(member(state, 'leaked'), stringOf, 'leaked')),
+      leaked: new Set([...itemsOf(member(state, 'leaked'), stringOf, 'leaked'), ...left]),
     };
   } catch (error) {
     if (!(error instanceof DecodeFailure)) throw error;

@@ -50,6 +50,8 @@ export interface Datapaths {
 
   backendOf(volume: VolumeName): Value | undefined;
   statesOf(volume: VolumeName): { readonly states: DatapathStates; readonly superstate: DatapathState };
+  /** Those that hold the volume; leaked ones are left out, as they end before anything else happens to it. */
+  holdersOf(volume: VolumeName): readonly string[];
 }
 
 export const openDatapaths = async (given: {
@@ -117,6 +119,10 @@ export const openDatapaths = async (given: {
     statesOf: (volume) => {
       const { states } = holdingOf(volume);
       return { states, superstate: superstate(states.values()) };
+    },
+    holdersOf: (volume) => {
+      const { states, leaked } = holdingOf(volume);
+      return [...states.keys()].filter((datapath) => !leaked.has(datapath));
     },
   };
 };

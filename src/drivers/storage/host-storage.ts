@@ -7,7 +7,7 @@ import type { Network } from '../network.ts';
 import type { Processes } from '../processes.ts';
 import type { SmRows } from '../sm-rows.ts';
 import { type AttachedSrs, openAttachedSrs } from './attached-srs.ts';
-import { type DatapathBackend, HOST_DOMAIN, type VolumeName } from './datapath-holdings.ts';
+import { type DatapathBackend, HOST_DOMAIN, HOST_USE, type VolumeName } from './datapath-holdings.ts';
 import { type Datapaths, openDatapaths } from './datapaths.ts';
 import type { DriverKind } from './driver-kind.ts';
 import { scriptDatapath } from './script-datapath.ts';
@@ -200,7 +200,8 @@ const hostUse = (
   /** Those that are being opened too. */
   const names = new Set<string>();
 
-  const closeVolume = async (volume: VolumeName, datapath: string, call: StorageCall): Promise<void> => {
+  const closeVolume = async (volume: VolumeName, whose: string, call: StorageCall): Promise<void> => {
+    const datapath = `${HOST_USE}${whose}`;
     const name = `${volume.sr}/${volume.key}/${datapath}`;
     const open = opened.get(name);
     opened.delete(name);
@@ -213,7 +214,8 @@ const hostUse = (
   };
 
   return {
-    openVolume: async (sr, key, datapath, writable, call) => {
+    openVolume: async (sr, key, whose, writable, call) => {
+      const datapath = `${HOST_USE}${whose}`;
       const volume = { sr, key };
       const name = `${sr}/${key}/${datapath}`;
       if (names.has(name)) throw new StorageError('VDI_IN_USE', [key, 'attach']);
@@ -228,14 +230,14 @@ const hostUse = (
         const { close: _, ...volumeOpened } = open;
         return volumeOpened;
       } catch (error) {
-        await closeVolume(volume, datapath, { debugInfo: call.debugInfo }).catch(() => {});
+        await closeVolume(volume, whose, { debugInfo: call.debugInfo }).catch(() => {});
         // The opener knows the image, the caller the volume.
         const inUse = error instanceof StorageError && error.code === 'VDI_IN_USE';
         throw inUse ? new StorageError(error.code, [key, 'attach']) : error;
       }
     },
     closeVolume: (sr, key, datapath, call) => closeVolume({ sr, key }, datapath, call),
-    datapaths: (sr, key) => [...datapaths.statesOf({ sr, key }).states.keys()],
+    datapaths: (sr, key) => datapaths.holdersOf({ sr, key }),
     close: async () => {
       await Promise.allSettled([...opened.values()].map((open) => open.close()));
       opened.clear();

@@ -25,6 +25,8 @@ const START_MS_MAX = 30_000;
 const STOP_MS_MAX = 30_000;
 const OUTPUT_BYTES_MAX = 64 * 1024;
 const PID_CHARS_MAX = 64;
+/** This process, and programs of the host that were told where the disk is. */
+const CLIENTS_MAX = 16;
 const STOP_POLL_MS = 5;
 
 export interface ImageServer {
@@ -48,8 +50,9 @@ export const startImageServer = async (
   const pidFile = join(folder, `${name}.pid`);
   const access = writable ? ['--discard=unmap', '--detect-zeroes=unmap'] : ['--read-only'];
   const place = [`--socket=${socketPath}`, `--pid-file=${pidFile}`, `--export-name=${EXPORT_NAME}`];
+  const shared = `--shared=${CLIENTS_MAX}`;
   const finished = await processes
-    .run('qemu-nbd', ['--fork', ...place, ...access, '--', imageArgument(image)], {
+    .run('qemu-nbd', ['--fork', ...place, shared, ...access, '--', imageArgument(image)], {
       timeoutMs: START_MS_MAX,
       outputMax: OUTPUT_BYTES_MAX,
     })

@@ -209,6 +209,11 @@ export interface Volume {
 /** What this process may read and write through: positions and lengths in bytes, past the end is an error. */
 export interface OpenVolume {
   readonly sizeBytes: bigint;
+  /**
+   * Where programs of this host find the bytes while it is open: a path, or the URI of a Unix socket that
+   * speaks NBD. Absent: nowhere.
+   */
+  readonly address?: string;
   /** Fills from `position`; answers the count of bytes read, short only at the end of the disk. */
   read(into: Uint8Array, position: bigint): Promise<number>;
   write(from: Uint8Array, position: bigint): Promise<void>;

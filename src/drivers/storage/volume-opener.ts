@@ -37,7 +37,8 @@ export const volumeOpener = async (given: ImageServerGiven): Promise<VolumeOpene
     const server = await startImageServer(given, `${servers}`, image, writable);
     try {
       const disk = await connectNbd(given, { socketPath: server.socketPath }, EXPORT_NAME);
-      return { ...disk, close: () => disk.close().finally(server.ended) };
+      const address = `nbd+unix:///${EXPORT_NAME}?socket=${encodeURIComponent(server.socketPath)}`;
+      return { ...disk, address, close: () => disk.close().finally(server.ended) };
     } catch (error) {
       await server.kill();
       throw error;
@@ -50,7 +51,7 @@ export const volumeOpener = async (given: ImageServerGiven): Promise<VolumeOpene
     const { sync, ...file } = isDevice
       ? await given.disk.open(path, how)
       : await given.disk.openWithin(dirname(path), basename(path), how);
-    return { ...file, flush: sync };
+    return { ...file, address: path, flush: sync };
   };
 
   return {
@@ -130,6 +131,7 @@ const guarded = (disk: Opened, writable: boolean): OpenedVolume => {
   };
   return {
     sizeBytes: disk.sizeBytes,
+    ...(disk.address !== undefined && { address: disk.address }),
     read: async (into, position) => {
       check(position, position);
       return disk.read(into, position);

@@ -181,7 +181,7 @@ describe.each(['raw', 'qcow2'])('an SR of %s files', (format) => {
     const { key } = await host.storage.createVolume(sr, newVolume, call);
     const open = (name: string, writable: boolean) => host.storage.openVolume(sr, key, name, writable, call);
     await open('a', true);
-    expect(host.storage.datapaths(sr, key)).toEqual(['a']);
+    expect(host.storage.datapaths(sr, key)).toEqual(['host/a']);
     await expect(open('b', true)).rejects.toThrow(/VDI_IN_USE/);
     await expect(open('b', false)).rejects.toThrow(/VDI_IN_USE/);
     await host.storage.closeVolume(sr, key, 'a', call);
@@ -220,6 +220,32 @@ describe.each(['raw', 'qcow2'])('an SR of %s files', (format) => {
     await host.storage.datapathsOf.destroy('vbd/1/xvda', false, call);
     await second.destroyVolume(sr, key, call);
     await second.close();
+  });
+
+  test('lets go of what the host itself had open when the process is killed', async () => {
+    const { key } = await host.storage.createVolume(sr, newVolume, call);
+    await host.storage.datapathsOf.attach({ sr, key, datapath: 'host/import', vm: '0' }, 'RW', call);
+    const second = await host.restart();
+    expect(second.datapaths(sr, key)).toEqual([]);
+    await second.openVolume(sr, key, 'import', true, call);
+    await second.closeVolume(sr, key, 'import', call);
+    await second.destroyVolume(sr, key, call);
+    await second.close();
+    await host.storage.datapathsOf.destroy('host/import', true, call);
+  });
+
+  test('says to programs of the host where an open disk is', async () => {
+    const { key } = await host.storage.createVolume(sr, newVolume, call);
+    await withVolume(key, true, async ({ address = '', write, flush }) => {
+      await write(Buffer.alloc(512, 7), 512n);
+      await flush();
+      if (!hasQemu) return expect(address).toMatch(/^\//);
+      const said = execFileSync('qemu-io', ['-f', 'raw', '-c', 'read -P 7 512 512', address], {
+        encoding: 'utf8',
+      });
+      expect(said).toMatch(/^read 512\/512 bytes at offset 512$/m);
+    });
+    await host.storage.destroyVolume(sr, key, call);
   });
 
   test('is not destroyed while volumes are in it, and is gone after', async () => {
