@@ -79,7 +79,6 @@ const ahead: Readonly<Record<string, string | { readonly action: string }>> = {
   'actors/bond/mac.ts': 'Bond.create',
   'actors/cluster/admission.ts': 'Cluster.pool_destroy',
   'actors/cluster_host/admission.ts': 'Cluster_host.enable',
-  'actors/host/cpu-features.ts': 'host.set_cpu_features',
   'actors/pif/gateway.ts': 'PIF.reconfigure_ip',
   'actors/pool/ha/planning.ts': 'pool.enable_ha',
   'actors/pool/ha/evacuation.ts': 'pool.enable_ha',

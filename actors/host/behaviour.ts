@@ -43,6 +43,7 @@ export default implement(
   {
     home: (_, ref) => ref,
     admit: (view, ref, operation) => faultFrom(hostRefusal(view, ref, operation)),
+    affects: (_, view) => [...view.all('pool')].map(([pool]) => ['pool', pool] as const),
     derive: (view, ref, record) => ({
       ...mirrored(record),
       allowed_operations: operations.filter((operation) => hostRefusal(view, ref, operation) === undefined),

@@ -5,6 +5,7 @@ import { Fault } from '../../src/std/fault.ts';
 import { operations, poolRefusal } from './admission.ts';
 import { pool } from './class.ts';
 import { membership } from './membership.ts';
+import { processorsOfPool } from './processors.ts';
 
 const self = ({ self: ref }: { readonly self: Ref }): Ref<'pool'> => ref as Ref<'pool'>;
 
@@ -20,7 +21,8 @@ export default implement(
   pool,
   {
     admit: (view, ref, operation) => faultFrom(poolRefusal(view, ref, operation)),
-    derive: (view, ref) => ({
+    derive: (view, ref, { cpu_info }) => ({
+      cpu_info: processorsOfPool(view, cpu_info),
       allowed_operations: operations.filter((operation) => poolRefusal(view, ref, operation) === undefined),
     }),
   },

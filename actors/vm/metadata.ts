@@ -118,7 +118,11 @@ const schedulerOf = (params: ReadonlyMap<string, string>): Vm['scheduler_params'
 const platformOf = (view: View, vm: VmRow): ReadonlyMap<string, string> => {
   const [pool] = view.all('pool');
   demand(restrictionRefusal(pool?.[1].restrictions ?? new Map(), vm.platform));
-  return platformForGuest(vm.platform, {
+  // All hosts of the pool have a processor that can do this much; one that goes on has seen what it had.
+  const seen = vm.power_state === 'Halted' ? undefined : vm.last_boot_CPU_flags.get('features');
+  const featureset = seen ?? pool?.[1].cpu_info.get('features_hvm') ?? '';
+  const platform = featureset === '' ? vm.platform : new Map([['featureset', featureset], ...vm.platform]);
+  return platformForGuest(platform, {
     firmware: firmwareOf(vm) === 'Uefi' ? 'UEFI' : 'BIOS',
     hvm: isHvm(vm),
     vcpusMax: vm.VCPUs_max,

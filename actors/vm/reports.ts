@@ -112,8 +112,16 @@ const tidy = (tx: Tx, vm: Ref<'VM'>): void => {
 const noteCapabilities = async ({ services, store, invoker }: Reporting): Promise<void> => {
   const { hypervisor, host } = services;
   const guest_capabilities = capabilityNumbers((await hypervisor.query()).capabilities);
+  const { version, features } = await hypervisor.hostStat();
   if (store.latest.get('host', host) === undefined) return;
-  await invoker.decide('host' as ClassName, host, (tx) => tx.patch('host', host, { guest_capabilities }));
+  await invoker.decide('host' as ClassName, host, (tx) => {
+    const { software_version, cpu_info } = tx.require('host', host);
+    tx.patch('host', host, {
+      guest_capabilities,
+      software_version: new Map([...software_version, ['hypervisor', version]]),
+      cpu_info: new Map([...cpu_info, ...features]),
+    });
+  });
 };
 
 const reconcile = async (by: Reporting): Promise<void> => {

@@ -77,6 +77,17 @@ const showConsoles = (tx: Tx, self: Ref<'VM'>, state: VmState, { services }: Arr
   }
 };
 
+/** What of a processor the guest has seen, and so needs wherever it goes on. */
+const noteProcessor = (tx: Tx, self: Ref<'VM'>, { featureset }: VmState, { services }: Arrival): void => {
+  const vendor = tx.get('host', services.host)?.cpu_info.get('vendor');
+  if (featureset === '' || vendor === undefined) return;
+  const last_boot_CPU_flags = new Map([
+    ['vendor', vendor],
+    ['features', featureset],
+  ]);
+  tx.patch('VM', self, { last_boot_CPU_flags });
+};
+
 const measure = (tx: Tx, self: Ref<'VM'>, state: VmState, { services }: Arrival): void => {
   const vm = tx.require('VM', self);
   let metrics = vm.metrics;
@@ -152,6 +163,7 @@ export const becomeLive = (tx: Tx, self: Ref<'VM'>, state: VmState, arrival: Arr
     memory_target: state.memory_target,
   });
   showConsoles(tx, self, state, arrival);
+  noteProcessor(tx, self, state, arrival);
   measure(tx, self, state, arrival);
   hearAgent(tx, self, state, arrival);
   if (arrival.plugged !== undefined) plugRows(tx, self, arrival.plugged);

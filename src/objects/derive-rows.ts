@@ -34,7 +34,8 @@ export const deriveRows =
       if (affects === undefined) continue;
       // A row that was only touched depends on the same rows as before.
       for (const one of before?.record === record ? [record] : [before?.record, record]) {
-        if (one !== undefined) for (const [other, otherRef] of affects(one as never)) add(other, otherRef);
+        if (one !== undefined)
+          for (const [other, otherRef] of affects(one as never, tx)) add(other, otherRef);
       }
     }
     for (const [cls, refs] of targets) {

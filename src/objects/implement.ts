@@ -186,7 +186,7 @@ export interface Behaviour<N extends ClassName = ClassName> {
    */
   readonly derive?: (view: View, self: Ref<N>, record: RecordNamed<N>) => Partial<RecordNamed<N>>;
   /** Rows whose derived fields depend on this one. */
-  readonly affects?: (record: RecordNamed<N>) => readonly (readonly [cls: ClassName, ref: Ref])[];
+  readonly affects?: (record: RecordNamed<N>, view: View) => readonly (readonly [cls: ClassName, ref: Ref])[];
   /**
    * Asked of a row that lacks something its class `needs`: true keeps it, with what this has changed of it
    * so that it can live on.

@@ -235,6 +235,7 @@ describe.skipIf(noQemu)('What a guest is started with', () => {
 describe('What is plugged', () => {
   const emulator: Emulator = {
     ...{ file: 'qemu', version: '7.2.0', accelerator: 'tcg', userNetwork: true },
+    processors: {},
     machine: allowed('name', 'pc-i440fx-7.2', Error),
     sandbox: fixed(),
   };

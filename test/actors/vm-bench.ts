@@ -92,7 +92,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
       nested_virt: false,
       domain_type: 'Domain_HVM',
       rtc_timeoffset: '0',
-      featureset: '',
+      featureset: machine.metadata.vm.platformdata.get('featureset') ?? '',
     };
   const announce = (id: string): void => {
     reported = reported.then(() => reports?.onVm(id, stateOf(machines.get(id)))).catch(() => {});
@@ -170,7 +170,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
       capabilities: assumedCapabilities,
       instanceId: '1',
     }),
-    hostStat: async () => null,
+    hostStat: async () => ({ version: '', features: new Map() }),
     importMetadata: async (metadata) => {
       await step('importMetadata');
       const known = machines.get(metadata.vm.id);

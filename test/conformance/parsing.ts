@@ -1,4 +1,3 @@
-import * as cpu from '../../actors/host/cpu-features.ts';
 import { parseWlbUrl } from '../../actors/pool/wlb-url.ts';
 import { isVifDevice } from '../../actors/vif/creating.ts';
 import { CommandLineError, parseCommandLine } from '../../src/cli/arguments.ts';
@@ -6,6 +5,7 @@ import { type DateTime, datetime, millisecondsOf } from '../../src/model/types.t
 import { features, isEnabled } from '../../src/rules/features.ts';
 import { allKeys, assertPair, type KeyRule, mergedKeys, withDefaults } from '../../src/rules/map-keys.ts';
 import { compareNumbers, compareVersions, isAtLeast, numbersOf } from '../../src/rules/versions.ts';
+import * as cpu from '../../src/std/cpu-features.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { refKind, uuidOf } from '../../src/std/ids.ts';
 import { loggedArgument } from '../../src/std/logged.ts';

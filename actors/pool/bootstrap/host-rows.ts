@@ -70,13 +70,16 @@ const factsOf = (options: HostRowOptions): Partial<RecordNamed<'host'>> => ({
   capabilities: x86,
   virtual_hardware_platform_versions: [0n, 1n, 2n],
   cpu_configuration: cpuConfiguration(options.facts.processors),
-  cpu_info: cpuInfo(options.facts.processors),
   license_params: licenseParams,
   edition,
   editions: [edition],
   bios_strings: options.facts.bios,
   chipset_info: new Map([['iommu', 'false']]),
 });
+
+/** What the hypervisor has told of them, which stays until it tells anew. */
+const toldOfProcessors = (known: ReadonlyMap<string, string>): readonly [string, string][] =>
+  [...known].filter(([key]) => key.startsWith('features'));
 
 /** Seconds since 1970, as clients read these keys. */
 const seconds = (ms: number): string => `${Math.floor(ms / 1000)}.`;
@@ -105,6 +108,7 @@ export const createHost = (tx: Tx, options: HostRowOptions): Ref<'host'> => {
   });
   tx.create('host', host.ref, {
     ...factsOf(options),
+    cpu_info: cpuInfo(facts.processors),
     uuid: host.uuid,
     name_label: facts.hostname,
     name_description: 'Default install',
@@ -169,6 +173,7 @@ export const refreshHost = (tx: Tx, host: Ref<'host'>, options: HostRowOptions):
   const rebooted = row.other_config.get('boot_time') !== seconds(facts.bootedAtMs);
   tx.patch('host', host, {
     ...factsOf(options),
+    cpu_info: new Map([...cpuInfo(facts.processors), ...toldOfProcessors(row.cpu_info)]),
     other_config: startedAt(row.other_config, options),
     enabled: row.other_config.get(keepDisabled) !== 'true',
   });

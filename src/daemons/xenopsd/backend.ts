@@ -1,6 +1,8 @@
 import type { Capabilities } from '../../drivers/capabilities.ts';
 import type { DeviceId, Vbd, Vif, Vm, XenopsConsole } from '../../drivers/hypervisor/hypervisor.ts';
 
+import type { CpuFeatures } from '../../std/cpu-features.ts';
+
 /**
  * One guest technology behind the xenopsd protocol. The daemon's core owns protocol, queues, tasks,
  * updates, metadata files and storage; a backend owns guests. Calls about one VM come one at a time.
@@ -58,6 +60,8 @@ export interface Backend {
     readonly cpuCount: number;
     readonly cpuModel: string;
     readonly hypervisorVersion: string;
+    /** Of the processor that guests see; empty where that is not known. */
+    readonly features: CpuFeatures;
   }>;
   /** The daemon ends; guests go on. */
   close(): Promise<void>;
@@ -85,6 +89,8 @@ export interface Guest {
   readonly state: 'paused' | 'running';
   readonly consoles: readonly XenopsConsole[];
   readonly memoryActual: bigint;
+  /** Of the processor that it sees, in words; empty where that is not known. */
+  readonly features?: string;
   /** Seconds since 1970. */
   readonly startTime: number;
   readonly disks: readonly string[];

@@ -14,6 +14,7 @@ import { taskValue, updatesValue } from '../../rpc/xenops/tasks.ts';
 import { metadataOf, metadataText, vmOf, vmStateValue, vmValue } from '../../rpc/xenops/types.ts';
 import { deviceIdOf, diskOf, mapOf, numberOf } from '../../rpc/xenops/values.ts';
 import { sleep } from '../../std/clock.ts';
+import { featuresText } from '../../std/cpu-features.ts';
 import { boolOf, floatOf, intOf, listOf, member, optionalMember, stringOf } from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 import {
@@ -135,9 +136,13 @@ const daemonMethods = ({ core, tasks, instanceId, stop }: MethodsOptions): Metho
       updates: core.updates.lastId(),
     }),
   'HOST.stat': async () => {
-    const { cpuCount, cpuModel, hypervisorVersion } = await core.backend.hostStat();
+    const { cpuCount, cpuModel, hypervisorVersion, features } = await core.backend.hostStat();
+    const words = featuresText(features);
     return struct({
-      cpu_info: struct({ cpu_count: BigInt(cpuCount), socket_count: 1n, modelname: cpuModel }),
+      cpu_info: struct({
+        ...{ cpu_count: BigInt(cpuCount), socket_count: 1n, modelname: cpuModel },
+        ...{ features: words, features_hvm: words, features_hvm_host: words },
+      }),
       hypervisor: struct({ version: hypervisorVersion, capabilities: '' }),
       chipset_info: struct({ iommu: false, hvm: true }),
     });

@@ -113,7 +113,10 @@ export const simBackend = ({ guests, disk, clock, config }: SimOptions): Backend
     ...simMigration(guests, happen, happenInSteps, (spec) => guests.add(newGuest(clock, spec)), run),
     trigger: async (command, args) =>
       simTrigger(command, args, rules, (vm, what) => acts.plan(guests.find(vm).vm, what, 0)),
-    hostStat: async () => ({ cpuCount: 8, cpuModel: 'Simulated CPU', hypervisorVersion: '4.17.0' }),
+    hostStat: async () => ({
+      ...{ cpuCount: 8, cpuModel: 'Simulated CPU', features: [] },
+      hypervisorVersion: '4.17.0',
+    }),
     close: async () => {
       acts.close();
       await guests.close();

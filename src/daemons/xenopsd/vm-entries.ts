@@ -61,6 +61,7 @@ export interface LiveGuest {
   readonly consoles: Guest['consoles'];
   memoryActual: bigint;
   readonly startTime: number;
+  readonly features: string;
   readonly vbds: Set<string>;
   readonly vifs: Set<string>;
 }
@@ -247,6 +248,7 @@ export const liveGuest = (guest: Guest): LiveGuest => ({
   consoles: guest.consoles,
   memoryActual: guest.memoryActual,
   startTime: guest.startTime,
+  features: guest.features ?? '',
   vbds: new Set(guest.disks),
   vifs: new Set(guest.vifs),
 });
@@ -257,6 +259,7 @@ export const goneGuest = (): LiveGuest => ({
   consoles: [],
   memoryActual: 0n,
   startTime: 0,
+  features: '',
   vbds: new Set(),
   vifs: new Set(),
 });
@@ -287,7 +290,7 @@ export const stateOf = (entry: VmEntry): VmState => {
     nested_virt: vm.platformdata.get('nested-virt') === 'true',
     domain_type: guest === undefined ? 'Domain_undefined' : `Domain_${vm.boot.type}`,
     rtc_timeoffset: vm.boot.type === 'HVM' ? vm.boot.timeoffset : '',
-    featureset: '',
+    featureset: guest?.features ?? '',
   };
 };
 

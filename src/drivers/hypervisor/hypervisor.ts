@@ -16,7 +16,7 @@ export interface Hypervisor {
     instanceId: string;
     capabilities: Capabilities;
   }>;
-  hostStat(): Promise<Value>;
+  hostStat(): Promise<HypervisorHost>;
 
   /** Gives the daemon everything about a VM, replacing what it knew. Answers the VM's id. */
   importMetadata(metadata: XenopsMetadata, debugInfo: string): Promise<string>;
@@ -82,6 +82,14 @@ export interface Hypervisor {
   /** Has the VM reported once more, in its turn, also one that the daemon has forgotten. */
   reportAgain(vm: string): void;
   close(): Promise<void>;
+}
+
+/** What a daemon tells of its host. */
+export interface HypervisorHost {
+  /** Such as `QEMU 7.2.22 (kvm, host)`. */
+  readonly version: string;
+  /** Words of CPUID by their names in `host.cpu_info`, such as `features_hvm`, as far as it says. */
+  readonly features: ReadonlyMap<string, string>;
 }
 
 export interface XenopsDestination {

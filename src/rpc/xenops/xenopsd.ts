@@ -2,6 +2,7 @@ import { capabilitiesOf } from '../../drivers/capabilities.ts';
 import {
   type DeviceId,
   type Hypervisor,
+  type HypervisorHost,
   isMissing,
   type VmState,
   type XenopsDestination,
@@ -9,8 +10,9 @@ import {
 } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Endpoint, Network } from '../../drivers/network.ts';
 import type { Clock } from '../../std/clock.ts';
+import { parseFeatures } from '../../std/cpu-features.ts';
 import type { Log } from '../../std/log.ts';
-import { listOf, member, optionalMember, stringOf, tupleOf } from '../../std/reader.ts';
+import { listOf, member, optional, optionalMember, required, stringOf, tupleOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import { xmlRpc } from '../rpc.ts';
 import { type XenopsCall, xenopsCall } from './call.ts';
@@ -68,7 +70,7 @@ export const xenopsdHypervisor = ({
 
   return {
     query: () => call('query', DEBUG_INFO, { unit: null }, queryOf),
-    hostStat: () => call('HOST.stat', DEBUG_INFO, {}, (value) => value),
+    hostStat: () => call('HOST.stat', DEBUG_INFO, {}, hostOf),
     importMetadata: (metadata, debugInfo) =>
       order('VM.import_metadata', debugInfo, { metadata: metadataText(metadata) }, stringOf),
     exportMetadata: (id, debugInfo) =>
@@ -161,6 +163,20 @@ const queryOf = (value: Value): Awaited<ReturnType<Hypervisor['query']>> => ({
   instanceId: stringOf(member(value, 'instance_id'), 'instance_id'),
   capabilities: capabilitiesOf(optionalMember(value, 'capabilities') ?? new Map()),
 });
+
+const featureKeys = ['features', 'features_hvm', 'features_hvm_host', 'features_pv', 'features_pv_host'];
+
+const hostOf = (value: Value): HypervisorHost => {
+  const processor = member(value, 'cpu_info');
+  const features = featureKeys.flatMap((key): [string, string][] => {
+    const words = optional(processor, key, stringOf);
+    return words === undefined || parseFeatures(words) === undefined ? [] : [[key, words]];
+  });
+  const version = required(member(value, 'hypervisor'), 'version', stringOf);
+  return { version: version.slice(0, versionMax), features: new Map(features) };
+};
+
+const versionMax = 128;
 
 const statesOf = (value: Value): readonly { readonly id: string; readonly state: VmState }[] =>
   listOf(value).map((pair) => {

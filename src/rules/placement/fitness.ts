@@ -2,6 +2,7 @@ import type { RecordNamed } from '../../model/class.ts';
 import { nullRef, type Ref } from '../../model/types.ts';
 import { isLive } from '../../objects/places.ts';
 import type { Refusal } from '../../objects/refusal.ts';
+import { isSubset, parseFeatures } from '../../std/cpu-features.ts';
 import type { View } from '../../store/view.ts';
 import { capabilitiesOn, guestRefusal } from '../guest-capabilities.ts';
 import { isAtLeast } from '../versions.ts';
@@ -86,6 +87,20 @@ const cores: Check = ({ vm, machine }) => {
   return ['HOST_NOT_ENOUGH_PCPUS', String(vm.VCPUs_max), count];
 };
 
+/** A guest that has seen a processor goes on only where it finds the like. */
+const processor: Check = ({ self, vm, host, machine }) => {
+  if (vm.power_state === 'Halted') return undefined;
+  const [vendor, seen] = ['vendor', 'features'].map((key) => vm.last_boot_CPU_flags.get(key));
+  const own = machine.cpu_info.get('vendor');
+  if (vendor !== undefined && own !== undefined && vendor !== own) {
+    return ['VM_INCOMPATIBLE_WITH_THIS_HOST', self, host, 'It has run on a processor of another maker'];
+  }
+  const able = parseFeatures(machine.cpu_info.get('features_hvm') ?? '') ?? [];
+  return isSubset(parseFeatures(seen ?? '') ?? [], able)
+    ? undefined
+    : ['VM_INCOMPATIBLE_WITH_THIS_HOST', self, host, 'The processor there lacks features that it has seen'];
+};
+
 /** Asked last, as what it says is about one host's hypervisor. */
 const hypervisor: Check = ({ view, vm, host }) => guestRefusal(view, vm, capabilitiesOn(view, host));
 
@@ -99,6 +114,7 @@ const checks: readonly Check[] = [
   repositories,
   networks,
   cores,
+  processor,
   hypervisor,
 ];
 

@@ -12,7 +12,6 @@ import {
 import { lost } from '../../rpc/xenops/call.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
-import { struct } from '../../std/value.ts';
 import { type GuestReports, guestReports } from '../guest-reports.ts';
 import { addressesOf, devicesOf, isLive, newGuest, type SimulatedGuest, stateOf } from '../guest-state.ts';
 import type { GuestDisks } from '../volumes.ts';
@@ -92,7 +91,7 @@ export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => 
       capabilities: assumedCapabilities,
       instanceId: options.name,
     }),
-    hostStat: async () => struct({}),
+    hostStat: async () => ({ version: 'simulated', features: new Map() }),
     stat,
     watch: reports.watch,
     barrier: reports.barrier,

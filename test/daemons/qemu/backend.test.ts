@@ -246,9 +246,11 @@ describe.skipIf(noQemu)(`guests of QEMU${noQemu ? ` (${noQemu})` : ''}`, { timeo
 
   test('the host is described by its processor and its emulator', async () => {
     const { backend } = await host.daemon();
-    const { cpuCount, cpuModel, hypervisorVersion } = await backend.hostStat();
+    const { cpuCount, cpuModel, hypervisorVersion, features } = await backend.hostStat();
     expect(cpuCount).toBeGreaterThan(0);
     expect(cpuModel).not.toBe('');
-    expect(hypervisorVersion).toMatch(/^QEMU \d+\.\d+\.\d+ \((kvm|tcg)\)$/);
+    expect(hypervisorVersion).toMatch(/^QEMU \d+\.\d+\.\d+ \((kvm, host|tcg, max)[a-z,=-]*\)$/);
+    // Every x86 processor of our days has a floating-point unit.
+    expect((features[0] ?? 0) & 1).toBe(1);
   });
 });

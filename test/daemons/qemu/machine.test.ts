@@ -5,11 +5,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { GuestSpec } from '../../../src/daemons/xenopsd/backend.ts';
+import { option } from '../../../src/daemons/xenopsd/qemu/arguments.ts';
 import { vbdDevices } from '../../../src/daemons/xenopsd/qemu/devices.ts';
 import { checkStateFolder, folderOf } from '../../../src/daemons/xenopsd/qemu/folder.ts';
 import { commandLine, devicesOf, flavourOf } from '../../../src/daemons/xenopsd/qemu/machine.ts';
 import type { Vm, VmBoot } from '../../../src/drivers/hypervisor/hypervisor.ts';
 import { allowed, said } from '../../../src/std/allowed.ts';
+import type { CpuFeatures } from '../../../src/std/cpu-features.ts';
 import { anyText } from '../../any-text.ts';
 import { cdOf, diskOf, VM, vifOf, vmOf } from './guests.ts';
 
@@ -17,16 +19,22 @@ const emulator = {
   file: 'qemu-system-x86_64',
   version: '7.2.0',
   accelerator: 'tcg',
+  processors: { tcg: { argument: option`max`, features: [0x201, 0, 0, 0, 0, 0x20] } },
   machine: allowed('name', 'pc-i440fx-7.2', Error),
   sandbox: [],
   userNetwork: true,
 } as const;
 
-const linesOf = (spec: GuestSpec, nowMs = 0): readonly string[] =>
+const linesOf = (
+  spec: GuestSpec,
+  nowMs = 0,
+  features: CpuFeatures = emulator.processors.tcg.features,
+): readonly string[] =>
   commandLine({
     spec,
     name: allowed('name', 'xenact-test', Error),
     emulator,
+    features,
     firmware: undefined,
     devices: devicesOf(spec),
     wires: spec.vifs.map(() => ({ netdev: said({ type: 'user', id: 'n' }) })),
@@ -47,6 +55,13 @@ const boot = (changes: Partial<Extract<VmBoot, { type: 'HVM' }>>): Partial<Vm> =
 });
 
 describe('the command line of an emulator', () => {
+  test('the processor lacks, by name, what the guest is not to have', () => {
+    const processorOf = (features?: CpuFeatures) => valuesOf(linesOf(specOf(), 0, features), '-cpu');
+    expect(processorOf()).toEqual(['max']);
+    expect(processorOf([0x200])).toEqual(['max,fpu=off,avx2=off']);
+    expect(processorOf([0x1, 0, 0, 0, 0, 0xffff])).toEqual(['max,apic=off']);
+  });
+
   test('it has as many arguments whatever text the client chose, and JSON gives paths back unchanged', () => {
     const plain = linesOf(specOf({ bios_strings: new Map([['bios-vendor', 'a']]) })).length;
     const text = anyText.filter((one) => !one.includes('\0'));

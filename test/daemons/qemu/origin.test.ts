@@ -30,12 +30,16 @@ describe('What a guest was', () => {
 
   test('is taken where each of its values may be one', async () => {
     expect(await read(good)).toEqual({ ...good, lengthBytes: 0 });
+    const seen = await read({ ...good, features: '00000201-80000000' });
+    expect(seen).toEqual({ ...good, features: [0x201, 0x8000_0000], lengthBytes: 0 });
   });
 
   const forged: readonly (readonly [string, object])[] = [
     ['a machine with an option in it', { machine: 'pc,kernel=/etc/shadow' }],
     ['a machine that is none', { machine: '-daemonize' }],
     ['another accelerator', { accelerator: 'kvm,x=y' }],
+    ['a processor with an option in it', { features: '00000201,kernel=/etc/shadow' }],
+    ['a processor that is none', { features: [1] }],
     ['a device of another name', { devices: [{ ...disk0, id: 'vbd0,drive=x' }] }],
     ['a device of another kind', { devices: [{ ...disk0, kind: 'host' }] }],
     ['a device on no bus', { devices: [{ ...disk0, bus: 'usb' }] }],

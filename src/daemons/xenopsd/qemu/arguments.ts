@@ -11,6 +11,10 @@ export type Argument = string & { readonly [mark]: true };
 export const fixed = <const T extends readonly string[]>(...texts: T & Spelt<T>): readonly Argument[] =>
   texts as unknown as readonly Argument[];
 
+/** Names that the code spells out, with blanks between. */
+export const spelt = <const T extends readonly string[]>(...texts: T & Spelt<T>): readonly Argument[] =>
+  texts.join(' ').split(' ') as readonly string[] as readonly Argument[];
+
 /** A list of settings. */
 export const option = (strings: TemplateStringsArray, ...values: readonly (Argument | number)[]): Argument =>
   String.raw({ raw: strings }, ...values) as Argument;

@@ -8,7 +8,7 @@ import type { Clock, Random } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
 import type { Backend, Report } from '../backend.ts';
 import { DISKS_MAX, VIFS_MAX } from './devices.ts';
-import { type Emulator, findEmulator, findFirmware } from './emulator.ts';
+import { type Emulator, findEmulator, findFirmware, processorOf } from './emulator.ts';
 import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
 import { groupOfGuests } from './guest-users.ts';
 import { changeMedium, lockVif, moveVif, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
@@ -42,6 +42,7 @@ export interface QemuOptions {
 
 /** Linux takes a second or two; one that is busy booting takes longer. */
 const RELEASE_MS_MAX = 10_000;
+const CPU_INFO = '/proc/cpuinfo';
 const CPU_INFO_MAX = 16 * 1024 * 1024;
 
 /**
@@ -64,7 +65,8 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     emulator: onceFound(async () => {
       const { disk, processes, emulator = 'qemu-system-x86_64', log, firstUser: first } = options;
       const users = first === undefined ? undefined : { first, gid: await groupOfGuests(disk, first) };
-      return findEmulator(processes, emulator, log, users);
+      const processors = await disk.readText(CPU_INFO, CPU_INFO_MAX);
+      return findEmulator({ processes, file: emulator, log, processors, users });
     }),
     onEnd: (vm, what) => report(vm, what),
   };
@@ -150,8 +152,11 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     moveVif: (vm, vif, bridge) => moveVif(host, guestOf(vm), vif, bridge),
     lockVif: (vm, vif) => lockVif(host, guestOf(vm), vif),
     hostStat: async () => {
-      const { version, accelerator } = await host.emulator();
-      return { ...(await cpus(host.disk)), hypervisorVersion: `QEMU ${version} (${accelerator})` };
+      const emulator = await host.emulator().catch((error: unknown) => {
+        host.log.warn({ error }, 'guests cannot run here');
+        return undefined;
+      });
+      return { ...(await cpus(host.disk)), ...toldOf(emulator) };
     },
     close: async () => {
       await Promise.all([...guests.values()].map(release));
@@ -187,6 +192,13 @@ const quit = async (host: QemuHost, guest: QemuGuest): Promise<void> => {
   await release(guest);
 };
 
+const toldOf = (emulator: Emulator | undefined) => {
+  if (emulator === undefined) return { hypervisorVersion: 'QEMU (not found)', features: [] };
+  const { argument, features } = processorOf(emulator);
+  const hypervisorVersion = `QEMU ${emulator.version} (${emulator.accelerator}, ${argument})`;
+  return { hypervisorVersion, features };
+};
+
 /** Remembers what was found, but not that nothing was. */
 const onceFound = (find: () => Promise<Emulator>): (() => Promise<Emulator>) => {
   let found: Promise<Emulator> | undefined;
@@ -200,7 +212,7 @@ const onceFound = (find: () => Promise<Emulator>): (() => Promise<Emulator>) => 
 };
 
 const cpus = async (disk: Disk): Promise<{ cpuCount: number; cpuModel: string }> => {
-  const text = await disk.readText('/proc/cpuinfo', CPU_INFO_MAX);
+  const text = await disk.readText(CPU_INFO, CPU_INFO_MAX);
   const cpuModel = /^model name\s*:\s*(.+)$/m.exec(text)?.[1]?.trim() ?? 'unknown';
   return { cpuCount: Math.max(1, text.match(/^processor\s*:/gm)?.length ?? 0), cpuModel };
 };

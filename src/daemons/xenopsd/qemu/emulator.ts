@@ -9,11 +9,14 @@ import { jsonIn, jsonOf, membersOf } from '../../../std/reader.ts';
 import { notSupported } from '../refusal.ts';
 import { type Argument, fixed } from './arguments.ts';
 import { type GuestUsers, userOf } from './guest-users.ts';
+import { type Accelerator, featuresSaid, type GuestProcessor } from './processor.ts';
 
 export interface Emulator {
   readonly file: string;
   readonly version: string;
-  readonly accelerator: 'kvm' | 'tcg';
+  /** What guests run with, unless they come from elsewhere with another. */
+  readonly accelerator: Accelerator;
+  readonly processors: { readonly [A in Accelerator]?: GuestProcessor };
   /** The machine by its full name: `pc` means another one after an upgrade, which no saved guest fits. */
   readonly machine: Allowed;
   /** Arguments that forbid the emulator what it never needs, such as starting programs. */
@@ -24,38 +27,55 @@ export interface Emulator {
   readonly users?: GuestUsers;
 }
 
+/** Of the accelerator that it is to use. */
+export const processorOf = ({ processors, accelerator }: Emulator): GuestProcessor => {
+  const found = processors[accelerator];
+  if (found === undefined) throw new Error(`${accelerator} does not work here`);
+  return found;
+};
+
 const PROBE_MS_MAX = 30_000;
 const OUTPUT_MAX = 1024 * 1024;
 const SANDBOX = fixed('-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny');
-const QUESTIONS = ['qmp_capabilities', 'query-version', 'query-machines', 'quit'];
+const QUESTIONS = [{ execute: 'query-version' }, { execute: 'query-machines' }, { execute: 'quit' }];
 
-export const findEmulator = async (
-  processes: Processes,
-  file: string,
-  log: Log,
-  wanted?: GuestUsers,
-): Promise<Emulator> => {
-  const users = wanted && (await usableUsers(processes, file, log, wanted));
+export interface Looking {
+  readonly processes: Processes;
+  readonly file: string;
+  readonly log: Log;
+  /** `/proc/cpuinfo`. */
+  readonly processors: string;
+  readonly users?: GuestUsers | undefined;
+}
+
+export const findEmulator = async (looking: Looking): Promise<Emulator> => {
+  const { file, log } = looking;
+  const users = looking.users && (await usableUsers(looking, looking.users));
   const user = users && userOf(users, 0);
-  const ask = (args: readonly string[], machine = 'none') => probe(processes, file, machine, args, user);
-  const plain = await ask(['-accel', 'tcg']);
+  const asks: Asks = (args, questions = QUESTIONS) => probe(looking, args, questions, user);
+  const bare = ['-machine', 'none'];
+  const plain = await asks([...bare, '-accel', 'tcg']);
   if (!plain.answers) throw new Error(`${file} does not work: ${plain.complaint}`);
   const version = versionOf(plain.answers[1]);
   if (version.major < 7 || (version.major === 7 && version.minor < 2)) {
     throw new Error(`${file} is QEMU ${version.text}; install qemu-system-x86 7.2 or newer`);
   }
-  const [kvm, locked, network] = await Promise.all([
-    // Nested in another hypervisor, KVM may open and then fail to offer the processor.
-    ask(['-accel', 'kvm', '-cpu', 'host'], 'pc'),
-    ask(['-accel', 'tcg', ...SANDBOX]),
-    ask(['-accel', 'tcg', '-netdev', JSON.stringify({ type: 'user', id: 'probe', restrict: true })]),
+  const [processors, locked, network] = await Promise.all([
+    provenProcessors(asks, looking),
+    asks([...bare, '-accel', 'tcg', ...SANDBOX]),
+    asks([
+      ...[...bare, '-accel', 'tcg', '-netdev'],
+      JSON.stringify({ type: 'user', id: 'probe', restrict: true }),
+    ]),
   ]);
-  if (!kvm.answers)
-    log.info({ reason: kvm.complaint }, 'KVM does not work here: guests run by emulation, slower');
+  const accelerator = processors.kvm === undefined ? 'tcg' : 'kvm';
+  const { argument } = processors[accelerator] as GuestProcessor;
+  log.info({ version: version.text, accelerator, processor: argument }, 'guests run by this emulator');
   return {
     file,
     version: version.text,
-    accelerator: kvm.answers ? 'kvm' : 'tcg',
+    accelerator,
+    processors,
     machine: machineOf(plain.answers[2]),
     sandbox: locked.answers ? SANDBOX : [],
     userNetwork: network.answers !== undefined,
@@ -63,11 +83,68 @@ export const findEmulator = async (
   };
 };
 
+/** Asks an emulator of these arguments, which is to end by itself. */
+type Asks = (args: readonly string[], questions?: readonly object[]) => Promise<Answers>;
+
+interface Answers {
+  /** What was asked for, the greeting's answer first. Absent: it did not get that far. */
+  readonly answers?: readonly unknown[];
+  readonly events: readonly unknown[];
+  readonly complaint: string;
+}
+
+/**
+ * Nested in another hypervisor, KVM may refuse part of a processor, or take it and fail once a guest runs.
+ * First those that show the most of the machine's own.
+ */
+const candidates: { readonly [A in Accelerator]: readonly Argument[] } = {
+  kvm: fixed('host', 'host,arch-capabilities=off'),
+  tcg: fixed('max'),
+};
+
+const provenProcessors = async (
+  asks: Asks,
+  { file, log, processors: text }: Looking,
+): Promise<Emulator['processors']> => {
+  const tcg = await proven(asks, 'tcg');
+  if (typeof tcg === 'string') throw new Error(`${file} does not run guests: ${tcg}`);
+  // A KVM that does without them interprets what a guest's kernel does, slower than the emulator would.
+  const kvm = /^flags\s*:.*\b(vmx|svm)\b/m.test(text)
+    ? await proven(asks, 'kvm')
+    : 'the processor shows no VMX or SVM';
+  if (typeof kvm !== 'string') return { kvm, tcg };
+  log.info({ reason: kvm }, 'KVM does not work here: guests run by emulation, slower');
+  return { tcg };
+};
+
+/** Its firmware finds nothing to boot, starts over, and that ends it: a guest has run. */
+const UNTIL_RESET = ['-m', '16', '-boot', 'reboot-timeout=0', '-no-reboot'];
+const PROVING = [
+  {
+    execute: 'qom-get',
+    arguments: { path: '/machine/unattached/device[0]', property: 'feature-words' },
+  },
+  { execute: 'cont' },
+];
+
+/** A processor with which a guest has run, or why there is none. */
+const proven = async (asks: Asks, accelerator: Accelerator): Promise<GuestProcessor | string> => {
+  let why = '';
+  for (const argument of candidates[accelerator]) {
+    const args = ['-machine', 'pc', '-accel', accelerator, '-cpu', argument, ...UNTIL_RESET];
+    const { answers, events, complaint } = await asks(args, PROVING);
+    const hasRun = events
+      .map(membersOf)
+      .some((one) => one['event'] === 'SHUTDOWN' && membersOf(one['data'])['reason'] === 'guest-reset');
+    if (answers && hasRun) return { argument, features: featuresSaid(answers[1]) };
+    why ||= complaint || 'a guest does not run to its end';
+  }
+  return why;
+};
+
 /** A system can be without the right to become others, or without these users. */
 const usableUsers = async (
-  processes: Processes,
-  file: string,
-  log: Log,
+  { processes, file, log }: Looking,
   users: GuestUsers,
 ): Promise<GuestUsers | undefined> => {
   const run = { timeoutMs: PROBE_MS_MAX, outputMax: OUTPUT_MAX, user: userOf(users, 0) };
@@ -80,26 +157,32 @@ const usableUsers = async (
   return undefined;
 };
 
-/** Starts a machine without anything in it, asks the questions and takes it down again. */
+/** Starts a machine without anything in it and asks the questions. */
 const probe = async (
-  processes: Processes,
-  file: string,
-  machine: string,
+  { processes, file }: Looking,
   args: readonly string[],
+  questions: readonly object[],
   user: Owner | undefined,
-): Promise<{ answers?: readonly unknown[]; complaint: string }> => {
-  const bare = ['-nodefaults', '-no-user-config', '-machine', machine, '-display', 'none', '-S'];
-  const stdin = QUESTIONS.map((execute) => `${JSON.stringify({ execute })}\n`).join('');
+): Promise<Answers> => {
+  const bare = ['-nodefaults', '-no-user-config', '-display', 'none', '-S'];
+  const asked = [{ execute: 'qmp_capabilities' }, ...questions];
+  const stdin = asked.map((question) => `${JSON.stringify(question)}\n`).join('');
   const run = { stdin, timeoutMs: PROBE_MS_MAX, outputMax: OUTPUT_MAX, ...(user && { user }) };
   const found = await processes.run(file, [...bare, ...args, '-qmp', 'stdio'], run).catch((error) => {
-    if (!(error instanceof ProcessFailure) || error.reason !== 'not-started') throw error;
-    throw new Error(`${file} was not found: install qemu-system-x86 (QEMU 7.2 or newer) to run guests`);
+    if (!(error instanceof ProcessFailure)) throw error;
+    if (error.reason === 'not-started')
+      throw new Error(`${file} was not found: install qemu-system-x86 (QEMU 7.2 or newer) to run guests`);
+    return { code: null, signal: null, stdout: '', stderr: error.message };
   });
   if (found.code !== 0)
-    return { complaint: found.stderr.trim() || `it ended with ${found.code ?? found.signal}` };
+    return { events: [], complaint: found.stderr.trim() || `it ended with ${found.code ?? found.signal}` };
   const lines = found.stdout.split('\n').filter((line) => line.trim() !== '');
   const messages = lines.map((line) => membersOf(jsonOf(line, 'an answer of the emulator')));
-  return { answers: messages.filter((one) => 'return' in one).map((one) => one['return']), complaint: '' };
+  return {
+    answers: messages.filter((one) => 'return' in one || 'error' in one).map((one) => one['return']),
+    events: messages.filter((one) => 'event' in one),
+    complaint: '',
+  };
 };
 
 const versionOf = (answer: unknown): { major: number; minor: number; text: string } => {

@@ -10,6 +10,7 @@ import { type Clock, sleep } from '../../../std/clock.ts';
 import { jsonIn, membersOf } from '../../../std/reader.ts';
 import type { Device, Flavour } from './devices.ts';
 import type { FileSet, LentUser } from './guest-users.ts';
+import type { Accelerator } from './processor.ts';
 
 /** Everything that a guest's folder may hold. */
 export const fileNames = {
@@ -45,7 +46,9 @@ export interface GuestRecord {
   readonly pid?: number;
   readonly startTime: number;
   readonly machine: Allowed;
-  readonly accelerator: 'kvm' | 'tcg';
+  readonly accelerator: Accelerator;
+  /** Of the processor that the guest sees; a guest of an earlier version has all that there are. */
+  readonly features?: string;
   readonly flavour: Flavour;
   readonly bootsFromNetwork: boolean;
   readonly memoryMib: number;

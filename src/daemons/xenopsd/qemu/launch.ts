@@ -5,10 +5,11 @@ import type { Disk, OpenFile, Owner } from '../../../drivers/disk.ts';
 import { KERNEL_BYTES_MAX } from '../../../drivers/guest-kernels.ts';
 import { allowed, said } from '../../../std/allowed.ts';
 import { sleep } from '../../../std/clock.ts';
+import { featuresText } from '../../../std/cpu-features.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { serveConsole } from './console.ts';
 import { type Device, isBus } from './devices.ts';
-import { type Emulator, type Firmware, findFirmware } from './emulator.ts';
+import { type Emulator, type Firmware, findFirmware, processorOf } from './emulator.ts';
 import {
   emulatorPid,
   type Folder,
@@ -32,19 +33,24 @@ import {
   memoryMib,
   type QemuCommandLine,
 } from './machine.ts';
+import type { Origin } from './origin.ts';
+import { featuresWanted } from './processor.ts';
 import { connectTap, hasLink, makeTap, wireFor } from './wiring.ts';
 
 const START_MS_MAX = 30_000;
 const POLL_MS = 10;
 const COMPLAINT_MAX = 4096;
 
-/** Starts the emulator of a guest, paused. A saved one brings its emulator and where its devices are. */
+/** What a guest that goes on wants back as it was. */
+type Saved = Pick<Origin, 'devices' | 'features'>;
+
+/** Starts the emulator of a guest, paused. */
 export const launch = async (
   host: QemuHost,
   spec: GuestSpec,
   work: BackendWork,
   emulator: Emulator,
-  saved?: readonly Device[],
+  saved?: Saved,
 ): Promise<QemuGuest> => {
   const folder = folderOf(host.state, spec.vm.id);
   await checkFree(host, folder);
@@ -73,10 +79,11 @@ const plan = async (
   host: QemuHost,
   spec: GuestSpec,
   emulator: Emulator,
-  saved: readonly Device[] | undefined,
+  saved: Saved | undefined,
 ): Promise<{ machine: Planned; firmware: Firmware | undefined }> => {
   const { vm } = spec;
-  const devices = saved ? sameDevices(spec, saved) : devicesOf(spec);
+  const devices = saved ? sameDevices(spec, saved.devices) : devicesOf(spec);
+  const features = saved?.features ?? featuresWanted(vm.platformdata, processorOf(emulator));
   const isIncoming = saved !== undefined;
   const isUefi = vm.boot.type === 'HVM' && vm.boot.firmware === 'Uefi';
   const firmware = isUefi ? await findFirmware(host.disk) : undefined;
@@ -91,7 +98,8 @@ const plan = async (
   const nowMs = host.clock.now();
   const flavour = flavourOf(vm);
   const handed = emulator.users && (await handDisks(host.disk, spec.disks, host.diskFolders));
-  const machine = { spec, name, emulator, firmware, devices, wires, flavour, isIncoming, nowMs, handed };
+  const looks = { features, firmware, devices, wires, flavour };
+  const machine = { spec, name, emulator, ...looks, isIncoming, nowMs, handed };
   // Writing it down once checks every value before anything exists.
   commandLine(machine);
   return { machine, firmware };
@@ -180,7 +188,16 @@ const handFolder = async (
   await openFolder(disk, folder.path, user);
 };
 
-const recordOf = ({ spec, name, emulator, devices, flavour, nowMs, handed }: Planned): GuestRecord => ({
+const recordOf = ({
+  spec,
+  name,
+  emulator,
+  features,
+  devices,
+  flavour,
+  nowMs,
+  handed,
+}: Planned): GuestRecord => ({
   format: 1,
   vm: spec.vm.id,
   domid: spec.domid,
@@ -188,6 +205,7 @@ const recordOf = ({ spec, name, emulator, devices, flavour, nowMs, handed }: Pla
   startTime: Math.floor(nowMs / 1000),
   machine: emulator.machine,
   accelerator: emulator.accelerator,
+  features: featuresText(features),
   flavour,
   bootsFromNetwork: bootsFromNetwork(spec.vm),
   memoryMib: Number(memoryMib(spec.vm)),

@@ -74,6 +74,7 @@ export const describe = ({ record, folder }: QemuGuest, state: Guest['state']): 
     ],
     memoryActual: BigInt(record.memoryMib) * MIB,
     startTime: record.startTime,
+    features: record.features ?? '',
     disks: keys(false),
     vifs: keys(true),
   };

@@ -2,6 +2,7 @@
 // argument of its own, or with its commas doubled: it can never become another option.
 import type { Vm } from '../../../drivers/hypervisor/hypervisor.ts';
 import { type Allowed, allowed, isAllowed, said } from '../../../std/allowed.ts';
+import type { CpuFeatures } from '../../../std/cpu-features.ts';
 import { own } from '../../../std/own.ts';
 import type { GuestSpec } from '../backend.ts';
 import { notSupported } from '../refusal.ts';
@@ -21,9 +22,10 @@ import {
   vbdDevices,
   vifDevice,
 } from './devices.ts';
-import type { Emulator, Firmware } from './emulator.ts';
+import { type Emulator, type Firmware, processorOf } from './emulator.ts';
 import { fileNames } from './folder.ts';
 import type { Handed } from './guest-users.ts';
+import { processorWith } from './processor.ts';
 import type { QmpWire } from './wiring.ts';
 
 const MIB = 1024n * 1024n;
@@ -36,6 +38,8 @@ export interface QemuCommandLine {
   /** What the process is called, and known again by. */
   readonly name: Allowed;
   readonly emulator: Emulator;
+  /** Of its processor, as the guest sees it. */
+  readonly features: CpuFeatures;
   readonly firmware: Firmware | undefined;
   readonly devices: readonly Device[];
   /** One for each network interface, in the order of the specification. */
@@ -131,7 +135,7 @@ const clockBase = (boot: Vm['boot'], nowMs: number): Argument => {
   return isAllowed('instant', instant) ? inList(instant) : option`utc`;
 };
 
-const processor = ({ spec: { vm }, emulator }: QemuCommandLine): readonly Argument[] => {
+const processor = ({ spec: { vm }, emulator, features }: QemuCommandLine): readonly Argument[] => {
   const { vcpus, vcpu_max: most } = vm;
   const fits = [vcpus, most].every((count) => Number.isInteger(count) && count >= 1 && count <= VCPUS_MAX);
   if (!fits || vcpus > most) throw notSupported('VCPUs_max', most, `a guest has 1 to ${VCPUS_MAX} VCPUs`);
@@ -140,8 +144,9 @@ const processor = ({ spec: { vm }, emulator }: QemuCommandLine): readonly Argume
   const topology = option`cpus=${vcpus},maxcpus=${most},sockets=${most / cores},cores=${cores},threads=1`;
   const isWindows = vm.platformdata.get('viridian') === 'true';
   const hyperV = isWindows ? option`,hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-time=on` : option``;
-  const model = emulator.accelerator === 'kvm' ? option`host${hyperV}` : option`max`;
-  return [...fixed('-smp'), topology, ...fixed('-cpu'), model];
+  const model = processorWith(processorOf(emulator), features);
+  const enlightened = emulator.accelerator === 'kvm' ? option`${model}${hyperV}` : model;
+  return [...fixed('-smp'), topology, ...fixed('-cpu'), enlightened];
 };
 
 /** BIOS strings and where SMBIOS keeps them. */

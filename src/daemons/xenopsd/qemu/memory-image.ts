@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Disk, OpenFile } from '../../../drivers/disk.ts';
 import { jsonIn, membersOf } from '../../../std/reader.ts';
 import { notSupported } from '../refusal.ts';
-import { type Origin, originOf } from './origin.ts';
+import { type Origin, originOf, type originSaid } from './origin.ts';
 import { written } from './transfer.ts';
 
 /** The guest fits only the machine it was saved from. */
@@ -24,7 +24,7 @@ export const writeImage = async (
   path: string,
 ): Promise<{
   readonly copy: (stream: Duplex) => Promise<void>;
-  readonly finish: (about: Omit<ImageHeader, 'lengthBytes'>) => Promise<void>;
+  readonly finish: (about: ReturnType<typeof originSaid>) => Promise<void>;
   readonly close: () => Promise<void>;
 }> => {
   const file = await disk.open(path, 'write');
@@ -87,7 +87,9 @@ const sendState = async (
   }
 };
 
-const headerBlock = (header: ImageHeader): Uint8Array => {
+const headerBlock = (
+  header: ReturnType<typeof originSaid> & Pick<ImageHeader, 'lengthBytes'>,
+): Uint8Array => {
   const block = Buffer.alloc(HEADER_BYTES);
   const text = JSON.stringify({ is: MAGIC, format: FORMAT, ...header });
   if (Buffer.byteLength(text) > HEADER_BYTES)

@@ -8,7 +8,7 @@ import type { BackendWork, GuestSpec } from '../backend.ts';
 import { stillHeld } from './devices.ts';
 import { END_MS_MAX, waitForEnd } from './folder.ts';
 import { note, type QemuGuest, type QemuHost } from './live.ts';
-import { type Origin, originOf } from './origin.ts';
+import { type Origin, originOf, originSaid } from './origin.ts';
 import { QmpFailure } from './qmp.ts';
 import { migrateIn, migrateOut, written } from './transfer.ts';
 
@@ -26,8 +26,7 @@ export const send = async (
   work: BackendWork,
 ): Promise<void> => {
   const qmp = guest.link.qmp();
-  const { machine, accelerator, devices } = guest.record;
-  const dead = devices.find((device) => device.isDead);
+  const dead = guest.record.devices.find((device) => device.isDead);
   if (dead) throw stillHeld(dead);
   const copy = async (stream: Duplex): Promise<void> => {
     for await (const chunk of stream as AsyncIterable<Buffer>) await write(chunk);
@@ -35,7 +34,7 @@ export const send = async (
   const stop = (): void => void qmp.execute('stop').catch(() => {});
   const cancelStop = host.clock.after(LIVE_MS_MAX, stop);
   try {
-    await write(Buffer.from(`${JSON.stringify({ format: FORMAT, machine, accelerator, devices })}\n`));
+    await write(Buffer.from(`${JSON.stringify({ format: FORMAT, ...originSaid(guest.record) })}\n`));
     await migrateOut(host, guest, qmp, copy, work, ['auto-converge']);
     // Noted while only this side may run it: the next daemon must not decide that by itself.
     await note(host, guest, { wanted: 'paused' });

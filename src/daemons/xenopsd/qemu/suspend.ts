@@ -3,6 +3,7 @@ import type { BackendWork, GuestSpec } from '../backend.ts';
 import { stillHeld } from './devices.ts';
 import type { QemuGuest, QemuHost } from './live.ts';
 import { readImage, writeImage } from './memory-image.ts';
+import { originSaid } from './origin.ts';
 import { migrateIn, migrateOut } from './transfer.ts';
 
 /** Saves the guest and leaves its emulator stopped. On failure the guest goes on as before. */
@@ -13,14 +14,13 @@ export const save = async (
   work: BackendWork,
 ): Promise<void> => {
   const qmp = guest.link.qmp();
-  const { machine, accelerator, devices } = guest.record;
-  const dead = devices.find((device) => device.isDead);
+  const dead = guest.record.devices.find((device) => device.isDead);
   if (dead) throw stillHeld(dead);
   const image = await writeImage(host.disk, path);
   try {
     await qmp.execute('stop');
     await migrateOut(host, guest, qmp, image.copy, work);
-    await image.finish({ machine, accelerator, devices });
+    await image.finish(originSaid(guest.record));
   } catch (error) {
     host.log.info({ error, vm: guest.record.vm }, 'the guest was not suspended and goes on');
     if (guest.record.wanted === 'running') await qmp.execute('cont');

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { Serving } from '../../../drivers/network.ts';
 import { said } from '../../../std/allowed.ts';
 import { sleep } from '../../../std/clock.ts';
+import { isSubset } from '../../../std/cpu-features.ts';
 import { membersOf } from '../../../std/reader.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import type { Emulator } from './emulator.ts';
@@ -119,12 +120,8 @@ export const migrateIn = async (
   work: BackendWork,
   capabilities: readonly Capability[] = [],
 ): Promise<QemuGuest> => {
-  const { machine, accelerator, devices } = origin;
-  const emulator: Emulator = { ...(await host.emulator()), machine };
-  if (accelerator === 'kvm' && emulator.accelerator !== 'kvm') {
-    throw new Error('the guest ran under KVM, which does not work here: make /dev/kvm accessible');
-  }
-  const guest = await launch(host, spec, work, { ...emulator, accelerator }, devices);
+  const emulator = fitting(await host.emulator(), origin);
+  const guest = await launch(host, spec, work, emulator, origin);
   try {
     const qmp = guest.link.qmp();
     if (capabilities.length > 0) await capable(qmp, capabilities);
@@ -146,6 +143,18 @@ export const migrateIn = async (
     await removeRemains(host, guest.folder);
     throw reason;
   }
+};
+
+/** A guest goes on only with all that it has seen. */
+const fitting = (emulator: Emulator, { machine, accelerator, features = [] }: Origin): Emulator => {
+  const processor = emulator.processors[accelerator];
+  if (processor === undefined) {
+    throw new Error('the guest ran under KVM, which does not work here: make /dev/kvm accessible');
+  }
+  if (!isSubset(features, processor.features)) {
+    throw new Error('the guest has seen features of a processor that the one here lacks');
+  }
+  return { ...emulator, machine, accelerator };
 };
 
 /** Whether the emulator is gone, or goes within a moment: its socket closes before its process ends. */

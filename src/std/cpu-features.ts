@@ -2,12 +2,14 @@
 export type CpuFeatures = readonly number[];
 
 const word = /^[0-9a-f]{8}$/i;
+const wordsMax = 64;
 
 /** `0000007b-00000002`, as the hypervisor and clients have it; undefined when it is not of that form. */
 export const parseFeatures = (text: string): CpuFeatures | undefined => {
   if (text === '') return [];
-  const words = text.split('-');
-  return words.every((one) => word.test(one)) ? words.map((one) => Number.parseInt(one, 16)) : undefined;
+  const words = text.split('-', wordsMax + 1);
+  const isList = words.length <= wordsMax && words.every((one) => word.test(one));
+  return isList ? words.map((one) => Number.parseInt(one, 16)) : undefined;
 };
 
 export const featuresText = (features: CpuFeatures): string =>
