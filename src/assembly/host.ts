@@ -11,6 +11,7 @@ import { inspectorOf } from '../pool/inspection.ts';
 import type { SharedCredentials } from '../pool/membership.ts';
 import { internalClasses } from '../pool/rows.ts';
 import { leaveMessage } from '../rules/messages.ts';
+import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import { type OpenedStore, openStore } from '../store/store.ts';
 import { type Assembled, assemble } from './assemble.ts';
@@ -53,7 +54,7 @@ export const startHost = async <D extends Doors>(
   await takePlace(parts, { host, announce, doors, preparing: preparation.ended, signal: stopped.signal });
   const leads = (): boolean => host.pool.duty.kind === 'leads';
   const rows = (): Promise<Reviving> => hostRows(aroundOf(parts), { ...host, leads, derived });
-  opened.add('rows of the host', await repeated(parts, stopped.signal, rows));
+  opened.add('rows of the host', await committed(parts, stopped.signal, rows));
   preparation.end();
   opened.add('housekeeping', housekeeping({ ...host, clock: parts.clock, leads, measured: () => [host] }));
   doors.open();
@@ -242,10 +243,26 @@ const takePlace = async (
   await host.pool.start(host.invoker, preparing);
   if (host.pool.duty.kind !== 'leads') doors.open();
   const stop = parts.clock.after(patienceMs, () => parts.told?.waits?.());
-  await repeated(parts, signal, () => announce(doors.httpsPort)).finally(stop);
+  await committed(parts, signal, () => announce(doors.httpsPort)).finally(stop);
 };
 
 const patienceMs = 5_000;
+
+/** A step of a start whose commits fail is done this often at most: for a minute. */
+const stepsMax = 60;
+const againMs = 1_000;
+
+/** Which host leads the pool may change in the middle. What is no fault fails the start at once. */
+const committed = <T>(
+  { clock, log }: Pick<HostParts, 'clock' | 'log'>,
+  signal: AbortSignal,
+  step: () => Promise<T>,
+): Promise<T> =>
+  repeated(stepsMax, step, async (error) => {
+    if (!(error instanceof Fault) || signal.aborted) throw error;
+    log.warn({ error }, 'A step of the start failed; it is done again');
+    await sleep(clock, againMs, signal);
+  });
 
 /** Whoever's password another host has changed begins anew here, too. */
 const endingSessions = (

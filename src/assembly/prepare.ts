@@ -10,6 +10,7 @@ import { deriveAll } from '../objects/derive-all.ts';
 import type { Assembled } from './assemble.ts';
 import { defaultStorage } from './default-storage.ts';
 import type { HostParts } from './parts.ts';
+import { repeated } from './repeated.ts';
 import { type Reviving, revivingOf } from './reviving.ts';
 
 /** What rows are brought in line with. */
@@ -69,26 +70,15 @@ const factsOf = async (
 /** How often a daemon that dies while its host starts is started again, before the start fails. */
 const startsMax = 5;
 
-const reconciled = async (
-  { reconcile }: Pick<ReturnType<typeof vmReports>, 'reconcile'>,
-  revive: Around['revive'],
-): Promise<void> => {
-  for (let starts = 1; ; starts += 1) {
-    try {
-      return await reconcile();
-    } catch (error) {
-      if (revive === undefined || starts === startsMax || !isLost(error)) throw error;
-      await revive();
-    }
-  }
-};
-
 /** From here on what guests do by themselves reaches their rows, and a daemon that dies is started again. */
 const followGuests = async ({ revive }: Around, given: Assembled): Promise<Reviving> => {
   const { services } = given;
   const { log, hypervisor } = services;
   const reports = vmReports({ ...given, log });
-  await reconciled(reports, revive);
+  await repeated(startsMax, reports.reconcile, async (error) => {
+    if (revive === undefined || !isLost(error)) throw error;
+    await revive();
+  });
   const reviving = revivingOf(services, revive);
   hypervisor.watch({
     ...reports,

@@ -1,5 +1,5 @@
 import { Fault } from '../std/fault.ts';
-import type { Batch, RowChange } from './batch.ts';
+import type { Batch, LogMark, RowChange } from './batch.ts';
 
 /** Where the host that leads adds its commits. */
 export interface Appending {
@@ -16,6 +16,8 @@ export interface LogGroup {
   /** Generation that the group comes after, and its own. The first group of an epoch may leave some out. */
   readonly after: number;
   readonly generation: number;
+  /** Where the log stands with the group in it. */
+  mark(): LogMark;
   /** What followers lack: of a changed row the fields that changed. */
   batch(): Batch;
   /** The same as whole rows. */

@@ -1,13 +1,14 @@
 import { commitBytesMax } from '../model/sizes.ts';
 import { Fault } from '../std/fault.ts';
 import { GroupTooLarge, LogFenced } from './appending.ts';
+import type { LogMark } from './batch.ts';
 import { DiskFull, type WriteGroup } from './durable.ts';
 import { type Epochs, newestEpoch } from './epochs.ts';
 import { writeGroup } from './group.ts';
 import { groupsOwedMax, pay } from './owed.ts';
 import { type Pipeline, type Staged, unpublished } from './state.ts';
 import type { Table } from './table.ts';
-import { batchOf, wholeRows } from './tell.ts';
+import { groupChanges, groupMark, wholeRows } from './tell.ts';
 import type { Draft } from './transaction.ts';
 import { leaveOpen, notInLog, tellDecided } from './undecided.ts';
 import type { Change, Version } from './version.ts';
@@ -131,11 +132,13 @@ export const append = async (pipeline: Pipeline, group: readonly Staged[]): Prom
   if (pipeline.owed.length >= groupsOwedMax) await pay(pipeline);
   const { tenure, written: after, stagedEpochs } = pipeline;
   const generation = group.at(-1)?.generation ?? after;
+  const mark = (): LogMark => groupMark(pipeline, generation);
   const appended = pipeline.appending.append({
     epoch: newestEpoch(stagedEpochs),
     after,
     generation,
-    batch: () => batchOf(pipeline, group, after),
+    mark,
+    batch: () => ({ ...mark(), after, changes: groupChanges(group), warms: false }),
     whole: () => wholeRows(group),
     write: () => write(pipeline, group),
     keep: () => keep(pipeline, group),

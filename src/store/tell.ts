@@ -1,4 +1,4 @@
-import type { Batch, LogMark, RowChange } from './batch.ts';
+import type { LogMark, RowChange } from './batch.ts';
 import { newestEpoch } from './epochs.ts';
 import type { Pipeline, Staged } from './state.ts';
 import type { Change, Version } from './version.ts';
@@ -13,16 +13,17 @@ export const logMark = (pipeline: Pipeline): LogMark => ({
   generationMax: Math.max(pipeline.reserved, pipeline.written),
 });
 
-/** A group as it is written. */
-export const batchOf = (pipeline: Pipeline, group: readonly Staged[], after: number): Batch => ({
+/** Where the log stands once a group is in it that ends with this generation. */
+export const groupMark = (pipeline: Pipeline, generation: number): LogMark => ({
   ...logMark(pipeline),
   epoch: newestEpoch(pipeline.stagedEpochs),
   epochs: pipeline.stagedEpochs,
-  after,
-  generation: group.at(-1)?.generation ?? after,
-  changes: group.flatMap(({ changes }) => changes.map(rowChange)),
-  warms: false,
+  generation,
 });
+
+/** What a group changes, commit by commit. */
+export const groupChanges = (group: readonly Staged[]): readonly RowChange[] =>
+  group.flatMap(({ changes }) => changes.map(rowChange));
 
 const rowChange = ({ entry, before, after, generation, changed, disk }: Change): RowChange => {
   const { cls, ref } = entry;

@@ -59,7 +59,7 @@ const add = async (context: EtcdContext, tenure: Tenure | undefined, group: LogG
 
 const txnOf = (context: EtcdContext, tenure: Tenure, group: LogGroup): Txn => {
   const { layout } = context;
-  const { acknowledged: _, changes: _changes, warms: _warms, ...mark } = group.batch();
+  const { acknowledged: _, ...mark } = group.mark();
   const puts: EtcdOperation[] = [];
   const deletes: EtcdOperation[] = [];
   const deleted = [];
@@ -76,7 +76,7 @@ const txnOf = (context: EtcdContext, tenure: Tenure, group: LogGroup): Txn => {
     }
     bytes += key.length + operationBytes;
   }
-  const newest: Newest = { ...mark, written: puts.length, deleted };
+  const newest: Newest = { ...mark, after: group.after, written: puts.length, deleted };
   const value = pack(newest);
   const operations = puts.length + deletes.length + ownOperationsMax;
   if (operations > operationsMax || bytes + value.length > requestBytesMax) {

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
 import { Client, connectivityState, credentials, Metadata } from '@grpc/grpc-js';
 import { type EtcdCallOptions, EtcdFailure } from '../../etcd.ts';
 import { failureOf } from './failure.ts';
@@ -86,22 +88,29 @@ export const withLeader = (): Metadata => {
   return metadata;
 };
 
-const credentialsOf = (tls: EtcdTls | undefined) =>
-  tls === undefined
-    ? credentials.createInsecure()
-    : credentials.createSsl(
-        Buffer.from(tls.ca),
-        tls.key === undefined ? null : Buffer.from(tls.key),
-        tls.cert === undefined ? null : Buffer.from(tls.cert),
-      );
+/**
+ * Named to a member that is reached by its address: TLS names no addresses, and the library always names
+ * something. No certificate can have it.
+ */
+const unnamed = 'etcd.invalid';
+
+const clientFor = (endpoint: string, tls: EtcdTls | undefined): Client => {
+  if (tls === undefined) return new Client(endpoint, credentials.createInsecure(), channelOptions);
+  const { hostname } = new URL(`https://${endpoint}`);
+  const address = hostname.replace(/^\[(.*)\]$/, '$1');
+  const isAddress = isIP(address) !== 0;
+  const bytes = (pem: string | undefined): Buffer | null => (pem === undefined ? null : Buffer.from(pem));
+  const secret = credentials.createSsl(bytes(tls.ca), bytes(tls.key), bytes(tls.cert), {
+    checkServerIdentity: (name, cert) => checkServerIdentity(isAddress ? address : name, cert),
+  });
+  const named = isAddress ? { 'grpc.ssl_target_name_override': unnamed } : {};
+  return new Client(endpoint, secret, { ...channelOptions, ...named });
+};
 
 export const openChannels = (options: ConnectOptions): Channels => {
   const { endpoints, timeoutMs = timeoutMsDefault } = options;
   if (endpoints.length === 0) throw new RangeError('An etcd cluster has at least one endpoint');
-  const secret = credentialsOf(options.tls);
-  const clients = new Map(
-    endpoints.map((endpoint) => [endpoint, new Client(endpoint, secret, channelOptions)]),
-  );
+  const clients = new Map(endpoints.map((endpoint) => [endpoint, clientFor(endpoint, options.tls)]));
   let clusterId = options.clusterId;
   let current = endpoints[0] as string;
   let closed = false;
