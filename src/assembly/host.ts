@@ -5,6 +5,7 @@ import type { Ref } from '../model/types.ts';
 import type { Availability } from '../objects/availability.ts';
 import { deriveInPlace } from '../objects/derive-all.ts';
 import { storeRules } from '../objects/derive-rows.ts';
+import { roomOf } from '../objects/room.ts';
 import { peerRef } from '../pool/context.ts';
 import { openDiskOn } from '../pool/disks.ts';
 import { inspectorOf } from '../pool/inspection.ts';
@@ -56,7 +57,9 @@ export const startHost = async <D extends Doors>(
   const rows = (): Promise<Reviving> => hostRows(aroundOf(parts), { ...host, leads, derived });
   opened.add('rows of the host', await committed(parts, stopped.signal, rows));
   preparation.end();
-  opened.add('housekeeping', housekeeping({ ...host, clock: parts.clock, leads, measured: () => [host] }));
+  const full = (): Promise<unknown> => alertOf(host, 'HOST_DATA_FOLDER_NEARLY_FULL', nearlyFull);
+  const kept = { ...host, clock: parts.clock, leads, measured: () => [host], full };
+  opened.add('housekeeping', housekeeping(kept));
   doors.open();
   return { host, doors };
 };
@@ -128,6 +131,10 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
   return { host, derived, announce, servedOn: served.on, preparation };
 };
 
+const nearlyFull =
+  'The disk of the data folder is nearly full: calls that bring something new are refused with ' +
+  'OUT_OF_SPACE until there is room. What ends work and what gives room back goes on.';
+
 /** People have to know of it. */
 const alertPriority = 2n;
 
@@ -195,7 +202,7 @@ const openObjects = (
     HostPool & { readonly authority: () => string; readonly preparation: Pick<Preparation, 'over'> },
 ): Assembled => {
   const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins } = parts;
-  const { hypervisor, storage, network, credentials, facts, restart } = parts;
+  const { hypervisor, storage, network, credentials, facts, restart, space } = parts;
   const { store, host, pool, membership, migrationTo, authority, context } = on;
   return (makers?.objects ?? assemble)({
     catalog,
@@ -203,6 +210,7 @@ const openObjects = (
     services: {
       ...{ clock, random, log, hypervisor, storage, network, credentials, facts, restart },
       ...{ store, host, membership, migrationTo, authority },
+      ...(space !== undefined && { room: roomOf(space) }),
       ...(guestKernels !== undefined && { guestKernels }),
       ...(hostPlugins !== undefined && { hostPlugins }),
       availability: () => (on.preparation.over ? pool.availability() : unprepared(pool.availability())),

@@ -17,6 +17,8 @@ export interface Swept extends Pick<Assembled, 'catalog' | 'store' | 'services'>
   readonly leads: () => boolean;
   /** The hosts of this process. */
   readonly measured: () => readonly Measured[];
+  /** Tells people that the disk of the data folder is nearly full. */
+  readonly full?: () => Promise<unknown>;
 }
 
 /**
@@ -31,6 +33,7 @@ export const housekeeping = ({
   clock,
   leads,
   measured,
+  full,
 }: Swept): { close(): Promise<void> } => {
   const collectTasks = taskCollector();
   const collectReservations = reservationCollector();
@@ -70,7 +73,16 @@ export const housekeeping = ({
       await measureStorage(one);
     }
   };
+  const { room } = services;
+  const watchRoom = async (): Promise<void> => {
+    const change = await room?.look();
+    if (change === 'enough') services.log.info({}, 'The disk of the data folder has room again');
+    if (change !== 'short') return;
+    services.log.warn({}, 'The disk of the data folder is nearly full: what brings something new is refused');
+    await full?.();
+  };
   const ends = [repeated(sweepMs, sweep), repeated(figuresMs, measure), repeated(surroundingsMs, look)];
+  if (room !== undefined) ends.push(repeated(roomMs, watchRoom));
   return {
     close: async () => {
       for (const end of ends) end();
@@ -91,6 +103,8 @@ const watchLinks = async ({
   await store.commit((tx) => refreshCards(tx, host, { facts, clock, newRow: newRows(random) }));
 };
 
+/** A disk fills within seconds; a look costs some microseconds. */
+const roomMs = 2_000;
 const sweepMs = 30_000;
 /** Clients show the figures of hosts this late at most. */
 const figuresMs = 5_000;

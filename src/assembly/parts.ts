@@ -13,6 +13,7 @@ import type { Catalog } from '../objects/catalog.ts';
 import type { Credentials } from '../objects/credentials.ts';
 import type { HostFacts } from '../objects/host-facts.ts';
 import type { Membership, TakingIn } from '../objects/membership.ts';
+import type { Space } from '../objects/room.ts';
 import type { PoolContext, PoolLimits } from '../pool/context.ts';
 import type { Inspector } from '../pool/inspection.ts';
 import type { SharedCredentials } from '../pool/membership.ts';
@@ -48,6 +49,8 @@ export interface HostParts<D extends Doors = Doors> {
   /** The hypervisor daemon of this host obeys no epoch below this one. */
   readonly epochMin: number;
   readonly database: DatabaseParts;
+  /** Of the disk of the data folder. Absent: there is always room. */
+  readonly space?: () => Promise<Space>;
   /** Where it is kept what this host had answered and its pool lacks. */
   readonly diverged: DivergedFiles;
   readonly mesh: MeshParts;

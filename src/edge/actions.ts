@@ -8,6 +8,7 @@ import { holderOf } from '../objects/holdings.ts';
 import type { ActionHandler, AnyHandler, Caller } from '../objects/implement.ts';
 import type { Invocation, Invoker } from '../objects/invoke.ts';
 import { Moved } from '../objects/places.ts';
+import { assertRoom } from '../objects/room.ts';
 import type { Services } from '../objects/services.ts';
 import { failTask } from '../objects/tasks.ts';
 import { asFault, Fault } from '../std/fault.ts';
@@ -119,6 +120,7 @@ const perform = async (
   try {
     return await inShare(caller, async () => {
       const invocation = await invocationOf(asking, request, context, caller);
+      if (services.room?.isShort === true) await assertRoom(services.room, message);
       const asked = {
         ...invocation,
         ...(task && { task, watched: 'until-destroyed' as const }),

@@ -9,6 +9,7 @@ import { assertKeyed, readConstructor } from '../objects/fields.ts';
 import type { Caller } from '../objects/implement.ts';
 import type { Invocation, Invoker } from '../objects/invoke.ts';
 import { implicitRead, rowsOf } from '../objects/reads.ts';
+import { assertRoom } from '../objects/room.ts';
 import type { Services } from '../objects/services.ts';
 import { createTask, failTask, newRef, succeedTask } from '../objects/tasks.ts';
 import { parseWhere, type Where } from '../objects/where.ts';
@@ -303,7 +304,9 @@ const noting = async <T>(record: (fault: Fault | undefined) => void, run: () => 
 
 const permitted = (options: DispatcherOptions, call: Admitted): Answer => {
   assertPermitted(options.catalog, options.store, call.caller, call.message, call.args);
-  return perform(options, call);
+  const { room } = options.services;
+  if (room?.isShort !== true) return perform(options, call);
+  return assertRoom(room, call.message).then(() => perform(options, call));
 };
 
 const perform = (options: DispatcherOptions, call: Admitted): Answer => {
@@ -395,11 +398,13 @@ const committedRows = (store: Store, cls: string): readonly Row[] =>
 
 /** Answers with a task at once. What the caller may not do fails in the task. */
 const begin = async (options: DispatcherOptions, call: Admitted): Promise<Encoding> => {
-  const { catalog, store, invoker } = options;
+  const { catalog, store, invoker, services } = options;
   const { message, args, caller, request } = call;
   const { about } = callTaskOf(store, caller, request.http.headers);
   const record = recorderOf(options, call);
   const refusal = caught(() => assertPermitted(catalog, store, caller, message, args));
+  // Its task would be something new, too.
+  if (services.room?.isShort === true) await assertRoom(services.room, message);
   if (refusal === undefined && message.cls.name !== 'event') {
     const ended = (fault: Fault | undefined): void => void task.then((ref) => record?.(fault, ref));
     const invocation = { message, args, caller, about, ended, watched: 'until-destroyed' } as const;

@@ -64,6 +64,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
     address: ownAddress(options),
     httpsPort: Number(options['https-port']),
     database: databaseIn(paths, given.forgetEngine),
+    space: () => machine.disk.space(paths.data),
     diverged: divergedFiles({ disk: machine.disk, folder: paths.diverged, now: machine.clock.now }),
     mesh: await meshParts(options, paths),
     tunnel: { xenopsdSocket: paths.xenopsdSocket, runFolder: paths.run },

@@ -13,6 +13,7 @@ import type { DiskOpener } from './disk.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { LocalSessions } from './local-sessions.ts';
 import type { Membership } from './membership.ts';
+import type { DataRoom } from './room.ts';
 
 export interface WayToDaemon {
   readonly url: string;
@@ -33,6 +34,8 @@ export interface Services {
   /** Executables of the host that clients call by name. Absent: there are none. */
   readonly hostPlugins?: HostPlugins;
   readonly credentials: Credentials;
+  /** On the disk of the data folder. Absent: there is always some. */
+  readonly room?: DataRoom;
   /** Logins to this host alone. */
   readonly localSessions: LocalSessions;
   readonly store: Store;

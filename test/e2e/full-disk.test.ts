@@ -42,6 +42,28 @@ describe('with its data folder on a full disk, xenact', () => {
     await disk.remove();
   });
 
+  test('begins nothing new while little is left, but ends and destroys what there is', async (context) => {
+    if (disk === undefined) return context.skip('mounting a tmpfs needs root');
+    const [running, doomed] = [await newVm(session, 'running'), await newVm(session, 'doomed')];
+    await session.call('VM.start', running, false, false);
+    await disk.fill(1_500_000);
+    const begin = (): Promise<string> => codeOf(session.call('VM.clone', doomed, 'a clone'));
+    await expect.poll(begin, patience).toBe('OUT_OF_SPACE');
+    const tasks = (await rowsOf(session, 'task')).size;
+    expect(await codeOf(session.call('Async.VM.clone', doomed, 'a clone'))).toBe('OUT_OF_SPACE');
+    expect((await rowsOf(session, 'task')).size).toBe(tasks);
+    const again = await logIn(xenact.http);
+    await again.call('VM.hard_shutdown', running);
+    await again.call('VM.destroy', running);
+    await again.call('session.logout');
+    const told = [...(await rowsOf(session, 'message')).values()].map((row) => text(row, 'name'));
+    expect(told).toContain('HOST_DATA_FOLDER_NEARLY_FULL');
+    await disk.free();
+    // Nobody has to wait until the disk is looked at again.
+    await session.call('VM.clone', doomed, 'a clone with room');
+    await session.call('VM.destroy', doomed);
+  });
+
   test('answers reads, refuses changes clearly, and loses nothing that it acknowledged', async (context) => {
     if (disk === undefined) return context.skip('mounting a tmpfs needs root');
     const vm = await newVm(session, 'a VM');

@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A folder on a small file system of its own, to be full with. */
 export interface SmallDisk {
   readonly folder: string;
-  /** Leaves no byte free. */
-  fill(): Promise<void>;
+  /** Leaves no byte free, or as many as are given. */
+  fill(leftBytes?: number): Promise<void>;
   /** Takes back what `fill` took. */
   free(): Promise<void>;
   remove(): Promise<void>;
@@ -25,9 +25,11 @@ export const smallDisk = async (mib: number): Promise<SmallDisk | undefined> => 
   }
   return {
     folder,
-    fill: async () => {
+    fill: async (leftBytes = 0) => {
       // Ends with ENOSPC, having written all that fitted.
-      await writeFile(ballast, Buffer.alloc(mib << 20)).catch(() => undefined);
+      const { bavail, bsize } = await statfs(folder);
+      const bytes = leftBytes === 0 ? mib << 20 : bavail * bsize - leftBytes;
+      await writeFile(ballast, Buffer.alloc(bytes)).catch(() => undefined);
     },
     free: () => rm(ballast),
     remove: async () => {
