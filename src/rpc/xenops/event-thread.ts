@@ -7,7 +7,7 @@ import { instanceOf, pollUpdates } from './updates.ts';
 
 type Reports = Parameters<Hypervisor['watch']>[0];
 
-/** Hands what changed at the daemon to the reports, one after another, for as long as it runs. */
+/** Hands what changed at the daemon to the reports, of each VM one after another, for as long as it runs. */
 export interface EventThread {
   watch(reports: Reports): void;
   barrier(vm: string): Promise<void>;
@@ -53,7 +53,28 @@ const report = async ({ stat }: Thread, reports: Reports, [kind, id]: XenopsUpda
   else if (kind === 'Vif') await reports.onVif(id);
 };
 
-/** One answer of the daemon: barriers first, each behind what it stands for, then the rest. */
+/** VMs that are reported of at the same time. */
+const VMS_AT_ONCE_MAX = 64;
+
+/** Of each VM one step after another, of several VMs side by side. Rejects once all have ended. */
+const inLanes = async (lanes: Iterable<readonly (() => Promise<void>)[]>): Promise<void> => {
+  const next = lanes[Symbol.iterator]();
+  const work = async (): Promise<void> => {
+    for (let lane = next.next(); lane.done !== true; lane = next.next()) {
+      for (const step of lane.value) await step();
+    }
+  };
+  const ended = await Promise.allSettled(Array.from({ length: VMS_AT_ONCE_MAX }, work));
+  const failed = ended.find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+};
+
+const vmOf = (update: XenopsUpdate): string => (update[0] === 'Vm' ? update[1] : (update[1][0] ?? ''));
+
+/**
+ * One answer of the daemon: of each VM its barriers first, each behind what it stands for, then the rest. No
+ * VM waits for another.
+ */
 const handle = async (
   thread: Thread,
   reports: Reports,
@@ -63,6 +84,12 @@ const handle = async (
   const { call, log, closing, barriers } = thread;
   const failures = new Map<string, { readonly update: XenopsUpdate; readonly error: unknown }>();
   const seen = new Set<string>();
+  const lanes = new Map<string, (() => Promise<void>)[]>();
+  const add = (lane: string, step: () => Promise<void>): void => {
+    const steps = lanes.get(lane);
+    if (steps === undefined) lanes.set(lane, [step]);
+    else steps.push(step);
+  };
   const once = async (update: XenopsUpdate): Promise<void> => {
     const key = updateKey(update);
     // What is asked for now is at least as new as anything this answer tells of.
@@ -77,17 +104,23 @@ const handle = async (
     }
   };
   for (const { id, updates } of found.barriers) {
-    for (const update of updates) await once(update);
-    await call('UPDATES.remove_barrier', DEBUG_INFO, { id: BigInt(id) }, () => {});
-    const waiter = barriers.get(id);
-    barriers.delete(id);
-    const failed = updates
-      .map((update) => failures.get(updateKey(update)))
-      .find((each) => each !== undefined);
-    if (failed === undefined) waiter?.resolve();
-    else waiter?.reject(failed.error);
+    const [first] = updates;
+    add(first === undefined ? `barrier ${id}` : vmOf(first), async () => {
+      for (const update of updates) await once(update);
+      const waiter = barriers.get(id);
+      barriers.delete(id);
+      const failed = updates
+        .map((update) => failures.get(updateKey(update)))
+        .find((each) => each !== undefined);
+      if (failed === undefined) waiter?.resolve();
+      else waiter?.reject(failed.error);
+      await call('UPDATES.remove_barrier', DEBUG_INFO, { id: BigInt(id) }, () => {});
+    });
   }
-  for (const update of [...unreported, ...found.updates]) await once(update);
+  for (const update of [...unreported, ...found.updates]) {
+    if (update[0] !== 'Task') add(vmOf(update), () => once(update));
+  }
+  await inLanes(lanes.values());
   return [...failures.values()].map(({ update }) => update);
 };
 
