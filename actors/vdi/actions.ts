@@ -1,22 +1,24 @@
 import { action } from '../../src/model/class.ts';
-import { string } from '../../src/model/types.ts';
+import { nullRef, ref, string } from '../../src/model/types.ts';
 
-const image = {
-  format: [string, 'Of the bytes: raw.', 'raw'],
-  base: [string, 'Snapshot that the client has: not built.', ''],
-  chunked: [string, 'Pieces with their places: not built.', ''],
-} as const;
+const format = [string, 'Of the bytes: raw, vhd or qcow2.', 'raw'] as const;
 
 /** What clients ask for by HTTP. */
 export const actions = {
-  put_import_raw_vdi: action('PUT', '/import_raw_vdi', 'vm-admin', 'Writes the bytes of a disk.', {
+  put_import_raw_vdi: action('PUT', '/import_raw_vdi', 'vm-admin', 'Writes an image to a disk.', {
     self: 'vdi',
     task: 'Importing raw VDI',
-    params: image,
+    params: {
+      format,
+      chunked: [string, 'Given, whatever it says: the bytes are pieces with their places.', 'absent'],
+    },
   }),
-  get_export_raw_vdi: action('GET', '/export_raw_vdi', 'vm-admin', 'Gives the bytes of a disk.', {
+  get_export_raw_vdi: action('GET', '/export_raw_vdi', 'vm-admin', 'Gives a disk as an image.', {
     self: 'vdi',
     task: 'Exporting raw VDI',
-    params: image,
+    params: {
+      format,
+      base: [ref('VDI'), 'A snapshot that the client has: only what differs from it is given.', nullRef],
+    },
   }),
 } as const;

@@ -5,8 +5,10 @@ import type { Working } from '../../src/objects/implement.ts';
 import { reading, writing } from '../../src/rules/disk-use.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { vdiFates } from '../../src/rules/fates/vdi.ts';
+import { filledOf } from '../../src/rules/images/filled.ts';
 import { hostReaching, openDisk } from '../../src/rules/open-disk.ts';
 import { featuresOf } from '../../src/rules/storage-rows.ts';
+import { lesser } from '../../src/std/bigints.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
 import type { View } from '../../src/store/view.ts';
@@ -133,14 +135,18 @@ export const copyBytes = async (
 ): Promise<void> => {
   const ours = Buffer.alloc(copyChunkBytes);
   const theirs = Buffer.alloc(copyChunkBytes);
-  for (let at = 0n; at < source.sizeBytes; at += BigInt(copyChunkBytes)) {
-    signal.throwIfAborted();
-    const bytes = await source.read(ours, at);
-    // What stood there before may be a shorter disk, beyond whose end are zeros.
-    const known = before !== undefined && at < before.sizeBytes ? await before.read(theirs, at) : 0;
-    theirs.fill(0, known);
-    const chunk = ours.subarray(0, bytes);
-    if (chunk.compare(theirs.subarray(0, bytes)) !== 0) await into.write(chunk, at);
-    progress(Number(at + BigInt(bytes)) / Number(source.sizeBytes));
+  const { sizeBytes } = source;
+  for await (const { position, lengthBytes } of filledOf(before ? [source, before] : [source], sizeBytes)) {
+    const end = position + lengthBytes;
+    for (let at = position; at < end; at += BigInt(copyChunkBytes)) {
+      signal.throwIfAborted();
+      const asked = ours.subarray(0, Number(lesser(end - at, BigInt(copyChunkBytes))));
+      const chunk = asked.subarray(0, await source.read(asked, at));
+      // What stood there before may be a shorter disk, beyond whose end are zeros.
+      const known = before !== undefined && at < before.sizeBytes ? await before.read(theirs, at) : 0;
+      theirs.fill(0, known);
+      if (chunk.compare(theirs, 0, chunk.length) !== 0) await into.write(chunk, at);
+      progress(Number(at + BigInt(chunk.length)) / Number(sizeBytes));
+    }
   }
 };

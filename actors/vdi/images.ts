@@ -1,24 +1,30 @@
-import { BodyBroken } from '../../src/drivers/http/http.ts';
 import type { OpenVolume } from '../../src/drivers/storage/storage.ts';
-import type { Ref } from '../../src/model/types.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Client } from '../../src/objects/client.ts';
 import type { ActionHandler, Working } from '../../src/objects/implement.ts';
+import { reading } from '../../src/rules/disk-use.ts';
+import { imageFormats } from '../../src/rules/images/formats.ts';
+import type { Given, TransferFormat } from '../../src/rules/images/image.ts';
+import { imageBytes } from '../../src/rules/images/image-bytes.ts';
+import { refusing } from '../../src/rules/images/image-faults.ts';
+import { takeChunks } from '../../src/rules/images/raw.ts';
 import { openDisk } from '../../src/rules/open-disk.ts';
 import { drivesInUse } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 
-// The bytes of a disk, as a raw image. Reading stands in `current_operations` as `copy`, beside which a disk
-// can be read by others; writing as `blocked`, which lets nothing else happen to it.
+// A disk as an image. Reading stands in `current_operations` as `copy`, beside which a disk can be read by
+// others; writing as `blocked`, which lets nothing else happen to it.
 
-interface Image {
+interface Taking {
   readonly format: string;
-  readonly base: string;
   readonly chunked: string;
 }
+interface Giving {
+  readonly format: string;
+  readonly base: Ref<'VDI'>;
+}
 type Disk = Working<'VDI'>;
-
-const blockBytes = 1 << 20;
 
 const refusal = (view: View, vdi: Ref<'VDI'>, operation: 'copy' | 'blocked'): Fault | undefined => {
   const record = view.require('VDI', vdi);
@@ -29,23 +35,43 @@ const refusal = (view: View, vdi: Ref<'VDI'>, operation: 'copy' | 'blocked'): Fa
   return record.missing ? new Fault('VDI_MISSING', [record.SR, vdi]) : undefined;
 };
 
-const checkFormat = ({ format, ...options }: Image): void => {
-  if (format !== 'raw') throw new Fault('INVALID_VALUE', ['format', `${format}: only raw is built`]);
-  for (const [name, value] of Object.entries(options)) {
-    if (value !== '' && value !== 'false') throw new Fault('NOT_IMPLEMENTED', [name]);
-  }
+const formatOf = (name: string): TransferFormat | Fault =>
+  imageFormats.get(name.toLowerCase()) ??
+  new Fault('INVALID_VALUE', ['format', `${name}: it can be ${[...imageFormats.keys()].join(', ')}`]);
+
+/** One that admission has seen. */
+const known = (name: string): TransferFormat => {
+  const format = formatOf(name);
+  if (format instanceof Fault) throw format;
+  return format;
 };
 
-const take = async (working: Disk, image: Image, client: Client): Promise<void> => {
-  const { self, record, services, signal } = working;
-  checkFormat(image);
+const isChunked = ({ chunked }: Taking): boolean => chunked !== 'absent';
+
+const checkTaking = (view: View, self: Ref<'VDI'>, taking: Taking): Fault | undefined => {
+  const format = formatOf(taking.format);
+  if (format instanceof Fault) return format;
+  if (isChunked(taking) && format !== imageFormats.get('raw')) {
+    return new Fault('INVALID_VALUE', ['chunked', 'Only raw bytes can come in pieces; leave it out']);
+  }
+  return refusal(view, self, 'blocked');
+};
+
+const take = async (working: Disk, taking: Taking, client: Client): Promise<void> => {
+  const { self, record, services, signal, progress } = working;
+  const format = known(taking.format);
   const { sizeBytes } = client;
-  if (sizeBytes !== undefined && sizeBytes > record.virtual_size)
+  const isPlain = format === imageFormats.get('raw') && !isChunked(taking);
+  if (isPlain && sizeBytes !== undefined && sizeBytes > record.virtual_size)
     throw new Fault('VDI_TOO_SMALL', [self, String(sizeBytes)]);
   const disk = await openDisk(services, { vdi: self, how: 'write', operation: 'import' }, signal);
   const note = (physical_utilisation: bigint) => (tx: Tx) => tx.patch('VDI', self, { physical_utilisation });
   try {
-    await receive(working, disk, client);
+    const bytes = imageBytes(client.body());
+    const taken = { disk, bytes, progress, signal };
+    await refusing(self, isPlain, () => (isChunked(taking) ? takeChunks(taken) : format.take(taken)));
+    // Of a client that says no length nobody knows when it ends; what it said was whole.
+    if (sizeBytes !== undefined) await refusing(self, isPlain, bytes.drain);
     await disk.flush();
     signal.throwIfAborted();
   } catch (error) {
@@ -61,72 +87,73 @@ const take = async (working: Disk, image: Image, client: Client): Promise<void> 
   working.settle(note(await disk.close()));
 };
 
-/** Writes the body to the disk in whole blocks. A body shorter than the disk leaves the rest as it is. */
-const receive = async ({ self, progress }: Disk, disk: OpenVolume, client: Client): Promise<void> => {
-  const block = Buffer.alloc(blockBytes);
-  let filled = 0;
-  let position = 0n;
-  const write = async (): Promise<void> => {
-    if (position + BigInt(filled) > disk.sizeBytes)
-      throw new Fault('VDI_TOO_SMALL', [self, String(disk.sizeBytes)]);
-    if (filled > 0) await disk.write(block.subarray(0, filled), position);
-    position += BigInt(filled);
-    filled = 0;
-    progress(Number(position) / Number(disk.sizeBytes || 1n));
-  };
-  try {
-    for await (const chunk of client.body()) {
-      for (let from = 0; from < chunk.length; ) {
-        const count = Math.min(chunk.length - from, blockBytes - filled);
-        block.set(chunk.subarray(from, from + count), filled);
-        filled += count;
-        from += count;
-        if (filled === blockBytes) await write();
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof BodyBroken)) throw error;
-    const bytes = position + BigInt(filled);
-    throw new Fault('VDI_IO_ERROR', [`The image ended after ${bytes} bytes; send it again`]);
+const checkGiving = (view: View, self: Ref<'VDI'>, { format: name, base }: Giving): Fault | undefined => {
+  const format = formatOf(name);
+  if (format instanceof Fault) return format;
+  const { virtual_size } = view.require('VDI', self);
+  if (format.sizeBytesMax !== undefined && virtual_size > format.sizeBytesMax) {
+    return new Fault('VDI_TOO_LARGE', [self, `${format.sizeBytesMax}`]);
   }
-  await write();
+  if (base !== nullRef && !format.differs) {
+    return new Fault('INVALID_VALUE', ['base', 'Changes alone can be had as vhd or qcow2; name one of them']);
+  }
+  return refusal(view, self, 'copy');
 };
 
-const give = async (working: Disk, image: Image, client: Client): Promise<void> => {
-  const { self, services, signal, progress } = working;
-  checkFormat(image);
-  const disk = await openDisk(services, { vdi: self, how: 'read', operation: 'export' }, signal);
+const give = async (working: Disk, giving: Giving, client: Client): Promise<void> => {
+  const { self, view } = working;
+  const base = giving.base === nullRef ? undefined : giving.base;
+  await withOpen(working, self, (disk) =>
+    base === undefined
+      ? giveDisk(working, giving, client, disk)
+      : withOpen(working, base, (other) =>
+          giveDisk(working, giving, client, disk, { uuid: view.require('VDI', base).uuid, disk: other }),
+        ),
+  );
+};
+
+const withOpen = async (
+  { services, signal }: Disk,
+  vdi: Ref<'VDI'>,
+  use: (disk: OpenVolume) => Promise<void>,
+): Promise<void> => {
+  const disk = await openDisk(services, { vdi, how: 'read', operation: 'export' }, signal);
   try {
-    const to = client.answer({ type: 'application/octet-stream', sizeBytes: disk.sizeBytes });
-    for (let position = 0n; position < disk.sizeBytes; ) {
-      signal.throwIfAborted();
-      const block = await readBlock(disk, position);
-      await to.write(block);
-      position += BigInt(block.length);
-      progress(Number(position) / Number(disk.sizeBytes));
-    }
+    await use(disk);
   } finally {
     await disk.close();
   }
 };
 
-const readBlock = async (disk: OpenVolume, position: bigint): Promise<Uint8Array> => {
-  const left = disk.sizeBytes - position;
-  const block = Buffer.allocUnsafe(left < BigInt(blockBytes) ? Number(left) : blockBytes);
-  const count = await disk.read(block, position);
-  if (count === 0) throw new Fault('VDI_IO_ERROR', [`The disk ends after ${position} bytes`]);
-  return block.subarray(0, count);
+const giveDisk = (
+  { self, record, signal, progress }: Disk,
+  giving: Giving,
+  client: Client,
+  disk: OpenVolume,
+  base?: Given['base'],
+): Promise<void> => {
+  const format = known(giving.format);
+  const name = `${record.uuid}.${giving.format.toLowerCase()}`;
+  return refusing(self, true, () =>
+    format.give({
+      ...{ uuid: record.uuid, disk, progress, signal },
+      ...(base && { base }),
+      begin: (sizeBytes) => client.answer({ type: format.type, sizeBytes, name }).write,
+    }),
+  );
 };
 
 export const images = {
   put_import_raw_vdi: {
     operation: 'blocked',
-    unless: (view, self) => refusal(view, self, 'blocked'),
+    unless: checkTaking,
     stream: take,
-  },
+  } satisfies ActionHandler<'VDI', Taking>,
   get_export_raw_vdi: {
     operation: 'copy',
-    unless: (view, self) => refusal(view, self, 'copy'),
+    unless: checkGiving,
+    holds: ({ base }: Giving, view: View, self: Ref<'VDI'>) =>
+      base !== self && view.get('VDI', base) !== undefined ? [reading(base)] : [],
     stream: give,
-  },
-} satisfies Readonly<Record<string, ActionHandler<'VDI', Image>>>;
+  } satisfies ActionHandler<'VDI', Giving>,
+};

@@ -48,9 +48,10 @@ export const bodyClient = (request: HttpRequest, answer: HttpAnswer): HttpClient
   };
 };
 
-const headersOf = ({ type, sizeBytes }: AnswerHead): Readonly<Record<string, string>> => ({
+const headersOf = ({ type, sizeBytes, name }: AnswerHead): Readonly<Record<string, string>> => ({
   ...{ 'Content-Type': type, ...uncached },
   ...(sizeBytes !== undefined && { 'Content-Length': String(sizeBytes) }),
+  ...(name !== undefined && { 'Content-Disposition': `attachment; filename="${name}"` }),
 });
 
 async function* bodyOf(

@@ -22,6 +22,8 @@ export interface AnswerHead {
   readonly type: string;
   /** Absent: the end of the answer says how much it is. */
   readonly sizeBytes?: bigint;
+  /** Of the file, for clients that keep it. Of letters, digits, dots and dashes. */
+  readonly name?: string;
 }
 
 export interface Sink {

@@ -138,8 +138,19 @@ const written = (to: Writable, chunk: Uint8Array): Promise<void> =>
   new Promise((resolve, reject) => to.write(chunk, (error) => (error ? reject(error) : resolve())));
 
 const headOf = (bytes: Buffer): AnswerHead => {
-  const { type, sizeBytes } = fieldsOf(saidOf(bytes));
-  return { type: textOf(type), ...(sizeBytes !== undefined && { sizeBytes: sizeOf(sizeBytes) }) };
+  const { type, sizeBytes, name } = fieldsOf(saidOf(bytes));
+  return {
+    type: textOf(type),
+    ...(sizeBytes !== undefined && { sizeBytes: sizeOf(sizeBytes) }),
+    ...(name !== undefined && { name: fileNameOf(name) }),
+  };
+};
+
+/** It becomes a part of a header. */
+const fileNameOf = (value: unknown): string => {
+  const text = textOf(value);
+  if (!/^[\w.-]{1,100}$/.test(text)) throw new ProtocolError('a name of a file that is none');
+  return text;
 };
 
 const sizeOf = (value: unknown): bigint => {
@@ -188,8 +199,8 @@ export const serveClients = (
 const farClient = (line: Line, sizeBytes: bigint | undefined): Client => ({
   sizeBytes,
   body: () => bytesFrom(line, codes.body),
-  answer: ({ type, sizeBytes: size }) => {
-    const said = { type, ...(size !== undefined && { sizeBytes: String(size) }) };
+  answer: ({ sizeBytes: size, ...head }) => {
+    const said = { ...head, ...(size !== undefined && { sizeBytes: String(size) }) };
     const begun = line.send(codes.answer, sayable(said));
     begun.catch(() => {});
     return { write: (chunk) => begun.then(() => line.send(codes.data, chunk)) };

@@ -1,9 +1,11 @@
 import type { Duplex } from 'node:stream';
+import type { Extent } from '../drivers/storage/storage.ts';
 import { MeshFailure } from '../mesh/failure.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import type { DiskWanted, OpenDisk } from '../objects/disk.ts';
 import { faultOf } from '../objects/driver-faults.ts';
 import { type Here, openDiskHere } from '../rules/open-disk.ts';
+import { lesser } from '../std/bigints.ts';
 import { Fault } from '../std/fault.ts';
 import { byteReader } from './byte-reader.ts';
 import type { PoolContext } from './context.ts';
@@ -24,7 +26,10 @@ const faultBytesMax = 65_536;
 
 const headBytes = 13;
 const answerBytes = 5;
-const codes = { read: 1, write: 2, flush: 3, close: 4 } as const;
+const codes = { read: 1, write: 2, flush: 3, close: 4, extents: 5 } as const;
+/** One answer tells of at most so many. */
+const extentsMax = 4_096;
+const extentBytes = 9;
 type Operation = keyof typeof codes;
 
 const head = (operation: Operation, position: bigint, length: number): Buffer => {
@@ -46,6 +51,28 @@ const number = (value: bigint): Buffer => {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(value);
   return bytes;
+};
+
+/** Its size, and whether it can tell where there are zeros: hosts of before know the size alone. */
+const described = ({ sizeBytes, extents }: OpenDisk): Buffer =>
+  Buffer.concat([number(sizeBytes), Buffer.from([extents === undefined ? 0 : 1])]);
+
+const extentsSaid = (extents: readonly Extent[]): Buffer =>
+  Buffer.concat(
+    extents
+      .slice(0, extentsMax)
+      .flatMap(({ lengthBytes, zero }) => [number(lengthBytes), Buffer.from([zero ? 1 : 0])]),
+  );
+
+const extentsHeard = (bytes: Buffer): readonly Extent[] => {
+  const heard: Extent[] = [];
+  for (let at = 0; at + extentBytes <= bytes.length; at += extentBytes) {
+    heard.push({ lengthBytes: bytes.readBigUInt64BE(at), zero: bytes[at + 8] === 1 });
+  }
+  if (heard.length === 0 || heard.some(({ lengthBytes }) => lengthBytes === 0n)) {
+    throw new ProtocolError('The answer does not tell of any extent');
+  }
+  return heard;
 };
 
 /** A disk on another host. */
@@ -92,18 +119,18 @@ export const openDiskOn = async (
     }
   };
   /** When the signal aborts, the stream is cut, which ends the request at the other host too. */
-  const unlessGivenUp = async (run: () => Promise<Buffer>): Promise<bigint> => {
+  const unlessGivenUp = async (run: () => Promise<Buffer>): Promise<Buffer> => {
     const give = (): unknown => far.destroy();
     signal.addEventListener('abort', give, { once: true });
     try {
-      return (await run()).readBigUInt64BE();
+      return await run();
     } catch (error) {
       throw signal.aborted ? signal.reason : lost(error);
     } finally {
       signal.removeEventListener('abort', give);
     }
   };
-  const size = async (): Promise<bigint> => {
+  const opened = async (): Promise<Buffer> => {
     try {
       signal.throwIfAborted();
       return await unlessGivenUp(answer);
@@ -112,8 +139,9 @@ export const openDiskOn = async (
       throw error;
     }
   };
+  const about = await opened();
   return {
-    sizeBytes: await size(),
+    sizeBytes: about.readBigUInt64BE(),
     read: async (into, position) => {
       let count = 0;
       while (count < into.length) {
@@ -134,13 +162,19 @@ export const openDiskOn = async (
     flush: async () => void (await ask('flush', 0n, 0)),
     close: async () => {
       try {
-        return await unlessGivenUp(() => ask('close', 0n, 0));
+        return (await unlessGivenUp(() => ask('close', 0n, 0))).readBigUInt64BE();
       } finally {
         far.destroy();
       }
     },
+    ...(about[8] === 1 && {
+      extents: async (position: bigint, lengthBytes: bigint) =>
+        extentsHeard(await ask('extents', position, lengthAsked(lengthBytes))),
+    }),
   };
 };
+
+const lengthAsked = (lengthBytes: bigint): number => Number(lesser(lengthBytes, 1n << 30n));
 
 /** Lets other hosts have the bytes of disks that this host reaches. */
 export const serveDisks = (context: PoolContext, here: Here): (() => void) => {
@@ -183,7 +217,7 @@ const serve = async (far: Duplex, here: Here, wanted: DiskWanted): Promise<void>
   try {
     await told(async () => {
       disk = await openDiskHere(here, wanted, gone.signal);
-      return number(disk.sizeBytes);
+      return described(disk);
     });
     if (disk === undefined) return;
     await obey(far, disk, told);
@@ -203,6 +237,11 @@ const obey = async (
   for (;;) {
     const start = await reader.exactly(headBytes);
     const [what, position, length] = [start.readUInt8(0), start.readBigUInt64BE(1), start.readUInt32BE(9)];
+    if (what === codes.extents && disk.extents !== undefined) {
+      const { extents } = disk;
+      await told(async () => extentsSaid(await extents(position, BigInt(length))));
+      continue;
+    }
     if (length > pieceBytesMax) throw new ProtocolError(`A piece of ${length} bytes is too long`);
     if (what === codes.close) return told(async () => number(await disk.close()));
     if (what === codes.write) {

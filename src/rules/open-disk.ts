@@ -1,4 +1,4 @@
-import type { Storage } from '../drivers/storage/storage.ts';
+import type { OpenVolume, Storage } from '../drivers/storage/storage.ts';
 import type { Ref } from '../model/types.ts';
 import type { DiskWanted, OpenDisk } from '../objects/disk.ts';
 import { isLive } from '../objects/places.ts';
@@ -34,6 +34,13 @@ export const openDisk = (services: Services, wanted: DiskWanted, signal: AbortSi
   return services.diskOn(host, wanted, signal);
 };
 
+/** What the storage can tell of the disk, if it can. */
+const extentsOf = (
+  { extents }: Pick<OpenVolume, 'extents'>,
+  ask: <T>(run: () => Promise<T>) => Promise<T>,
+): Pick<OpenVolume, 'extents'> =>
+  extents === undefined ? {} : { extents: (position, length) => ask(() => extents(position, length)) };
+
 export interface Here {
   readonly storage: Storage;
   readonly store: Store;
@@ -64,6 +71,7 @@ export const openDiskHere = async (
     read: (into, position) => ask(() => open.read(into, position)),
     write: (from, position) => ask(() => open.write(from, position)),
     flush: () => ask(() => open.flush()),
+    ...extentsOf(open, ask),
     close: () =>
       ask(async () => {
         await close();

@@ -1,4 +1,5 @@
-import { StorageError } from '../drivers/storage/storage.ts';
+import { type Extent, StorageError } from '../drivers/storage/storage.ts';
+import { lesser } from '../std/bigints.ts';
 
 /** The bytes of a simulated disk: those that were written. */
 export interface Content {
@@ -6,6 +7,8 @@ export interface Content {
   read(into: Uint8Array, position: bigint): void;
   /** Answers how many bytes are kept for the disk now. */
   write(from: Uint8Array, position: bigint): number;
+  /** What there is in a range: what was written, and zeros. */
+  extents(position: bigint, lengthBytes: bigint): readonly Extent[];
   /** The same bytes, which go their own way from here on. */
   copy(): Content;
   /** Gives back what was written through it. */
@@ -18,6 +21,8 @@ export interface ContentRoom {
 }
 
 const blockBytes = 65_536;
+/** One question is about at most this much. */
+const extentBytesMax = 1n << 30n;
 /** Kept for all disks of a pool together; a write beyond is refused as by a full repository. */
 export const contentBytesMax = 1 << 30;
 
@@ -69,6 +74,14 @@ const contentOf = (room: ContentRoom, blocks: Map<number, Uint8Array>): Content 
         blocks.set(block, after);
       });
       return blocks.size * blockBytes;
+    },
+    extents: (position, lengthBytes) => {
+      const length = lesser(lengthBytes, extentBytesMax);
+      const found: Extent[] = [];
+      pieces(Number(length), position, (block, _at, _from, size) =>
+        found.push({ lengthBytes: BigInt(size), zero: !blocks.has(block) }),
+      );
+      return found;
     },
     copy: () => contentOf(room, new Map(blocks)),
     drop: () => {

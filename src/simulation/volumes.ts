@@ -342,5 +342,6 @@ const opened = (repository: Repository, stored: Stored): OpenVolume => {
       repository.usedBytes += usedBytes - before;
     },
     flush: async () => {},
+    extents: async (position, lengthBytes) => stored.content.extents(position, lengthBytes),
   };
 };

@@ -2,6 +2,7 @@ import { vbdOperation, vifOperation } from './devices.ts';
 import { haArithmetic, haBinpack } from './ha-packing.ts';
 import { haPlanning } from './ha-planning.ts';
 import { httpMisc, requestHeads } from './http.ts';
+import { qcow2Layouts, vhdLayouts } from './images.ts';
 import { miscChecks } from './misc-checks.ts';
 import { networkValues } from './network-values.ts';
 import {
@@ -70,6 +71,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     network_value_checks: networkValues,
     platformdata,
     pool_operation_table: poolOperation,
+    qcow2_layout: qcow2Layouts,
     rbac_http: httpRoles,
     rbac_key_permission: keyPermissions,
     rbac_messages: messageRoles,
@@ -83,6 +85,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     vdi_allowed_operations: vdiAllowed,
     vdi_operation_table: vdiOperation,
     version_comparison: versions,
+    vhd_layout: vhdLayouts,
     vif_device: vifDevices,
     vif_mac_from_seed: macs,
     vif_operation_table: vifOperation,

@@ -135,7 +135,7 @@ test('one who loses his session, or goes away, ends it', async () => {
 test('what is on another host goes there where its client does not', async () => {
   const { status, body } = await get('vdi=away&format=raw');
   expect([status, body]).toEqual([200, 'from there']);
-  expect(sent).toEqual([{ to: 'OpaqueRef:there', args: ['OpaqueRef:away', 'raw', '', ''] }]);
+  expect(sent).toEqual([{ to: 'OpaqueRef:there', args: ['OpaqueRef:away', 'raw', 'OpaqueRef:NULL'] }]);
 });
 
 test('what has moved meanwhile is looked for again, and leaves no task', async () => {
@@ -155,7 +155,7 @@ test('the query is read by its declaration', async () => {
     seen = args;
   };
   expect((await get('vdi_uuid=disk')).status).toBe(200);
-  expect(seen).toEqual({ format: 'raw', base: '', chunked: '' });
+  expect(seen).toEqual({ format: 'raw', base: 'OpaqueRef:NULL' });
   expect((await get('format=raw')).body).toContain('INVALID_VALUE');
   expect((await get('vdi=none')).status).toBe(404);
 });

@@ -1,13 +1,14 @@
-import type { Duplex } from 'node:stream';
+import { lesser } from '../../std/bigints.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Endpoint, Network } from '../network.ts';
-import type { OpenVolume } from './storage.ts';
+import { readParts } from './nbd-parts.ts';
+import { CONNECT_MS_MAX, type NbdWire, protocolError, refusal, wireOf } from './nbd-wire.ts';
+import type { Extent, OpenVolume } from './storage.ts';
 import { turns } from './turns.ts';
 
-// A client of NBD, the protocol that disks are served by between processes: fixed newstyle
-// handshake, simple replies, one request at a time. Numbers are big-endian.
+// A client of NBD, the protocol that disks are served by between processes: fixed newstyle handshake, one
+// request at a time, replies in parts where the server tells which parts are zeros. Numbers are big-endian.
 
-const CONNECT_MS_MAX = 10_000;
 /** A server that does not answer one request for this long is given up. */
 const REQUEST_MS_MAX = 120_000;
 const WAITING_MAX = 1_024;
@@ -22,38 +23,35 @@ const OPTION_REPLY = 0x3e889045565a9n;
 const REQUEST = 0x25609513;
 const SIMPLE_REPLY = 0x67446698;
 
-const option = { go: 7 } as const;
-const optionReply = { ack: 1, info: 3, error: 0x80000000 } as const;
+const option = { go: 7, structuredReply: 8, setMetaContext: 10 } as const;
+const optionReply = { ack: 1, info: 3, metaContext: 4, error: 0x80000000 } as const;
+const ALLOCATION = 'base:allocation';
 const info = { export: 0, blockSize: 3 } as const;
-const command = { read: 0, write: 1, disconnect: 2, flush: 3 } as const;
+const command = { read: 0, write: 1, disconnect: 2, flush: 3, blockStatus: 7 } as const;
+/** One question is about at most this much. */
+const QUESTION_BYTES_MAX = 1n << 30n;
+const ZERO = 1 << 1;
 const exportFlag = { readOnly: 1 << 1, flush: 1 << 2 } as const;
-const errorCodes: Readonly<Record<number, string>> = {
-  1: 'EPERM',
-  5: 'EIO',
-  12: 'ENOMEM',
-  22: 'EINVAL',
-  28: 'ENOSPC',
-  75: 'EOVERFLOW',
-  95: 'ENOTSUP',
-  108: 'ESHUTDOWN',
-};
-
 export interface NbdDisk extends OpenVolume {
   readonly readOnly: boolean;
   /** Says goodbye; does not flush. */
   close(): Promise<void>;
 }
 
-/** Rejects with an `Error` whose `code` is the server's (`EIO`, `ENOSPC`, ...) or `EPROTO`. */
+/**
+ * `telling`: the server is asked to say where there are zeros. Rejects with an `Error` whose `code` is the
+ * server's (`EIO`, `ENOSPC`, ...) or `EPROTO`.
+ */
 export const connectNbd = async (
   given: { readonly network: Network; readonly clock: Clock },
   to: Endpoint,
   exportName: string,
+  telling = false,
 ): Promise<NbdDisk> => {
   const socket = await given.network.connect(to, { timeoutMs: CONNECT_MS_MAX });
   const wire = wireOf(socket, given.clock);
   try {
-    const found = await wire.within(CONNECT_MS_MAX, () => handshake(wire, exportName));
+    const found = await wire.within(CONNECT_MS_MAX, () => handshake(wire, exportName, telling));
     return diskOf(wire, found);
   } catch (error) {
     socket.destroy();
@@ -61,105 +59,81 @@ export const connectNbd = async (
   }
 };
 
-interface Wire {
-  take(count: number): Promise<Buffer>;
-  send(...parts: readonly Uint8Array[]): void;
-  /** Ends the connection when the work takes longer: its answer could not be told from the next one's. */
-  within<T>(timeoutMs: number, work: () => Promise<T>): Promise<T>;
-  end(): Promise<void>;
-}
-
-const wireOf = (socket: Duplex, clock: Clock): Wire => {
-  let failure: Error | undefined;
-  let wake = (): void => {};
-  socket.on('readable', () => wake());
-  socket.on('end', () => wake());
-  socket.on('error', (error) => {
-    failure ??= error;
-  });
-  const closed = new Promise<void>((resolve) => {
-    socket.once('close', () => {
-      failure ??= protocolError('the server closed the connection');
-      wake();
-      resolve();
-    });
-  });
-
-  return {
-    take: async (count) => {
-      for (;;) {
-        const chunk = count === 0 ? Buffer.alloc(0) : (socket.read(count) as Buffer | null);
-        if (chunk?.length === count) return chunk;
-        if (failure) throw failure;
-        if (chunk !== null || socket.readableEnded) throw protocolError('the server ended in mid-answer');
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    },
-    send: (...parts) => {
-      if (failure) throw failure;
-      for (const part of parts) socket.write(part);
-    },
-    within: async (timeoutMs, work) => {
-      const cancel = clock.after(timeoutMs, () =>
-        socket.destroy(protocolError(`the server gave no answer within ${timeoutMs} ms`, 'ETIMEDOUT')),
-      );
-      try {
-        return await work();
-      } catch (error) {
-        if (!isRefusal(error)) socket.destroy();
-        throw error;
-      } finally {
-        cancel();
-      }
-    },
-    end: async () => {
-      const cancel = clock.after(CONNECT_MS_MAX, () => socket.destroy());
-      socket.end();
-      // The server's end of the stream is only seen by reading.
-      socket.resume();
-      await closed;
-      cancel();
-    },
-  };
-};
-
 interface Export {
   readonly sizeBytes: bigint;
   readonly flags: number;
+  /** Replies come in parts. */
+  readonly inParts?: boolean;
+  /** By which the server tells what is allocated. */
+  readonly context?: number | undefined;
 }
 
-const handshake = async (wire: Wire, exportName: string): Promise<Export> => {
+const handshake = async (wire: NbdWire, exportName: string, telling: boolean): Promise<Export> => {
   const greeting = await wire.take(18);
   const fixed = (greeting.readUInt16BE(16) & 1) === 1;
   if (greeting.readBigUInt64BE(0) !== NEWSTYLE || greeting.readBigUInt64BE(8) !== OPTION || !fixed) {
     throw protocolError('it is not an NBD server of the fixed newstyle');
   }
-  const name = Buffer.from(exportName, 'utf8');
-  const ask = Buffer.alloc(4 + 16 + 4);
-  ask.writeUInt32BE(1, 0);
-  ask.writeBigUInt64BE(OPTION, 4);
-  ask.writeUInt32BE(option.go, 12);
-  ask.writeUInt32BE(4 + name.length + 4, 16);
-  ask.writeUInt32BE(name.length, 20);
-  wire.send(ask, name, Buffer.from([0, 1, 0, info.blockSize]));
-
+  const flags = Buffer.alloc(4);
+  flags.writeUInt32BE(1);
+  wire.send(flags);
+  const name = named(exportName);
+  const tells = telling && (await negotiate(wire, name));
+  wire.send(...asked(option.go, name, Buffer.from([0, 1, 0, info.blockSize])));
   let found: Export | undefined;
   for (let replies = 0; replies < OPTION_REPLIES_MAX; replies += 1) {
-    const head = await wire.take(20);
-    const [type, length] = [head.readUInt32BE(12), head.readUInt32BE(16)];
-    if (head.readBigUInt64BE(0) !== OPTION_REPLY || length > OPTION_REPLY_BYTES_MAX) {
-      throw protocolError('the answer to the handshake makes no sense');
-    }
-    const body = await wire.take(length);
+    const { type, body } = await optionAnswer(wire);
     if (type >= optionReply.error) {
       throw protocolError(`the export "${exportName}" was refused: ${body.toString('utf8')}`, 'ENOENT');
     }
-    if (type === optionReply.ack && found !== undefined) return found;
+    if (type === optionReply.ack && found !== undefined) return { ...found, ...tells };
     if (type === optionReply.info) found = readInfo(body) ?? found;
   }
   throw protocolError('the server did not describe the export');
+};
+
+/** A length and the text. */
+const named = (text: string): Buffer => {
+  const bytes = Buffer.from(`    ${text}`, 'utf8');
+  bytes.writeUInt32BE(bytes.length - 4, 0);
+  return bytes;
+};
+
+const asked = (what: number, ...payload: readonly Buffer[]): readonly Buffer[] => {
+  const head = Buffer.alloc(16);
+  head.writeBigUInt64BE(OPTION, 0);
+  head.writeUInt32BE(what, 8);
+  head.writeUInt32BE(
+    payload.reduce((sum, { length }) => sum + length, 0),
+    12,
+  );
+  return [head, ...payload];
+};
+
+const optionAnswer = async (wire: NbdWire): Promise<{ readonly type: number; readonly body: Buffer }> => {
+  const head = await wire.take(20);
+  const [type, length] = [head.readUInt32BE(12), head.readUInt32BE(16)];
+  if (head.readBigUInt64BE(0) !== OPTION_REPLY || length > OPTION_REPLY_BYTES_MAX) {
+    throw protocolError('the answer to the handshake makes no sense');
+  }
+  return { type, body: await wire.take(length) };
+};
+
+/** Asks for replies in parts, and to be told what is allocated; a server that does neither is as good. */
+const negotiate = async (wire: NbdWire, name: Buffer): Promise<Pick<Export, 'inParts' | 'context'>> => {
+  wire.send(...asked(option.structuredReply));
+  const inParts = (await optionAnswer(wire)).type === optionReply.ack;
+  if (!inParts) return { inParts };
+  const one = Buffer.from([0, 0, 0, 1]);
+  wire.send(...asked(option.setMetaContext, name, one, named(ALLOCATION)));
+  let context: number | undefined;
+  for (let replies = 0; replies < OPTION_REPLIES_MAX; replies += 1) {
+    const { type, body } = await optionAnswer(wire);
+    if (type === optionReply.metaContext && body.toString('utf8', 4) === ALLOCATION) {
+      context = body.readUInt32BE(0);
+    } else return { inParts, context };
+  }
+  throw protocolError('the server named too many contexts');
 };
 
 const readInfo = (body: Buffer): Export | undefined => {
@@ -173,7 +147,8 @@ const readInfo = (body: Buffer): Export | undefined => {
   return undefined;
 };
 
-const diskOf = (wire: Wire, { sizeBytes, flags }: Export): NbdDisk => {
+/** Sends one request after the other, each once the one before was answered. */
+const requester = (wire: NbdWire, inParts: boolean) => {
   const line = turns(WAITING_MAX);
   let requests = 0n;
 
@@ -185,15 +160,38 @@ const diskOf = (wire: Wire, { sizeBytes, flags }: Export): NbdDisk => {
         const head = headOf(type, requests, position, length);
         if (payload === undefined) wire.send(head);
         else wire.send(head, payload);
+        const wanted = type === command.read ? length : 0;
+        if (inParts) return readParts(wire, requests, { position, wanted });
         const reply = await wire.take(16);
         if (reply.readUInt32BE(0) !== SIMPLE_REPLY || reply.readBigUInt64BE(8) !== requests) {
           throw protocolError('the answer is to another request');
         }
         const error = reply.readUInt32BE(4);
         if (error !== 0) throw refusal(error);
-        return wire.take(type === command.read ? length : 0);
+        return wire.take(wanted);
       }),
     );
+
+  const goodbye = (): Promise<void> =>
+    line.alone('wire', async () => {
+      try {
+        wire.send(headOf(command.disconnect, requests + 1n, 0n, 0));
+      } catch {
+        // The server is gone already, which is what this asks for.
+      }
+      await wire.end();
+    });
+  return { request, goodbye };
+};
+
+const diskOf = (wire: NbdWire, { sizeBytes, flags, inParts = false, context }: Export): NbdDisk => {
+  const { request, goodbye } = requester(wire, inParts);
+
+  const extents = async (position: bigint, lengthBytes: bigint): Promise<readonly Extent[]> => {
+    const length = lesser(lengthBytes, QUESTION_BYTES_MAX);
+    const said = await request(command.blockStatus, position, Number(length));
+    return extentsIn(said, context);
+  };
 
   const pieces = function* (length: number): Generator<readonly [from: number, to: number]> {
     for (let from = 0; from < length; from += PAYLOAD_BYTES_MAX) {
@@ -220,16 +218,23 @@ const diskOf = (wire: Wire, { sizeBytes, flags }: Export): NbdDisk => {
     flush: async () => {
       if ((flags & exportFlag.flush) !== 0) await request(command.flush, 0n, 0);
     },
-    close: () =>
-      line.alone('wire', async () => {
-        try {
-          wire.send(headOf(command.disconnect, requests + 1n, 0n, 0));
-        } catch {
-          // The server is gone already, which is what this asks for.
-        }
-        await wire.end();
-      }),
+    close: goodbye,
+    ...(context !== undefined && { extents }),
   };
+};
+
+/** A context, then a length and flags for each extent. */
+const extentsIn = (said: Buffer, context: number | undefined): readonly Extent[] => {
+  if (said.length < 12 || said.length % 8 !== 4 || said.readUInt32BE(0) !== context) {
+    throw protocolError('the server did not tell what is allocated');
+  }
+  const extents: Extent[] = [];
+  for (let at = 4; at < said.length; at += 8) {
+    const lengthBytes = BigInt(said.readUInt32BE(at));
+    if (lengthBytes === 0n) throw protocolError('an extent has no length');
+    extents.push({ lengthBytes, zero: (said.readUInt32BE(at + 4) & ZERO) !== 0 });
+  }
+  return extents;
 };
 
 const headOf = (type: number, handle: bigint, position: bigint, length: number): Buffer => {
@@ -241,14 +246,3 @@ const headOf = (type: number, handle: bigint, position: bigint, length: number):
   head.writeUInt32BE(length, 24);
   return head;
 };
-
-const protocolError = (why: string, code = 'EPROTO'): Error =>
-  Object.assign(new Error(`nbd: ${why}`), { code });
-
-/** The server answered that it will not; the connection is still good. */
-const refusal = (error: number): Error => {
-  const code = errorCodes[error] ?? 'EIO';
-  return Object.assign(protocolError(`the server refused with ${code} (${error})`, code), { refusal: true });
-};
-
-const isRefusal = (error: unknown): boolean => error instanceof Error && 'refusal' in error;

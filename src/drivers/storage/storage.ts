@@ -218,4 +218,12 @@ export interface OpenVolume {
   read(into: Uint8Array, position: bigint): Promise<number>;
   write(from: Uint8Array, position: bigint): Promise<void>;
   flush(): Promise<void>;
+  /** What there is from `position` on, at least one extent. Absent: the storage cannot tell. */
+  readonly extents?: (position: bigint, lengthBytes: bigint) => Promise<readonly Extent[]>;
+}
+
+/** A part of a disk that is one thing: zeros, without a need to read them, or data. */
+export interface Extent {
+  readonly lengthBytes: bigint;
+  readonly zero: boolean;
 }

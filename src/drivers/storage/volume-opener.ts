@@ -36,7 +36,7 @@ export const volumeOpener = async (given: ImageServerGiven): Promise<VolumeOpene
     servers += 1;
     const server = await startImageServer(given, `${servers}`, image, writable);
     try {
-      const disk = await connectNbd(given, { socketPath: server.socketPath }, EXPORT_NAME);
+      const disk = await connectNbd(given, { socketPath: server.socketPath }, EXPORT_NAME, true);
       const address = `nbd+unix:///${EXPORT_NAME}?socket=${encodeURIComponent(server.socketPath)}`;
       return { ...disk, address, close: () => disk.close().finally(server.ended) };
     } catch (error) {
@@ -146,6 +146,12 @@ const guarded = (disk: Opened, writable: boolean): OpenedVolume => {
       check(0n, 0n);
       await disk.flush();
     },
+    ...(disk.extents !== undefined && {
+      extents: async (position: bigint, lengthBytes: bigint) => {
+        check(position, position + lengthBytes);
+        return disk.extents?.(position, lengthBytes) ?? [];
+      },
+    }),
     close: () => {
       closing ??= close();
       return closing;

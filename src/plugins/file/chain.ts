@@ -1,7 +1,12 @@
+import {
+  QCOW2_HEAD_BYTES,
+  type Qcow2Header,
+  Qcow2Refused,
+  readQcow2Header,
+} from '../../codec/qcow2-header.ts';
 import type { Disk } from '../../drivers/disk.ts';
 import { NotWithin } from '../../std/within.ts';
 import { failure } from '../script.ts';
-import { QCOW2_HEAD_BYTES, type Qcow2Header, Qcow2Refused, readQcow2Header } from './qcow2-header.ts';
 
 export type ImageFormat = 'raw' | 'qcow2';
 

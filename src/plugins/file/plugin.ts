@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { SIZE_BYTES_MAX } from '../../codec/qcow2-header.ts';
 import type { Disk } from '../../drivers/disk.ts';
 import type { Processes } from '../../drivers/processes.ts';
 import type { Random } from '../../std/clock.ts';
@@ -20,7 +21,6 @@ import {
 import { toolsBy } from '../tools.ts';
 import { CHAIN_MAX, formatOf, isImage } from './chain.ts';
 import { type Images, imagesIn } from './images.ts';
-import { SIZE_BYTES_MAX } from './qcow2-header.ts';
 import { type Notes, notesIn, type SrNote, type VolumeNote } from './volumes.ts';
 
 export interface FilePluginGiven extends FolderGiven {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Qcow2Refused, readQcow2Header } from '../../src/plugins/file/qcow2-header.ts';
+import { Qcow2Refused, readQcow2Header } from '../../src/codec/qcow2-header.ts';
 
 interface Head {
   readonly version?: number;
