@@ -19,8 +19,11 @@ import vbd from './vbd/behaviour.ts';
 import vdi from './vdi/behaviour.ts';
 import vif from './vif/behaviour.ts';
 import vm from './vm/behaviour.ts';
+import vm_appliance from './vm_appliance/behaviour.ts';
+import vm_group from './vm_group/behaviour.ts';
 import vm_guest_metrics from './vm_guest_metrics/behaviour.ts';
 import vm_metrics from './vm_metrics/behaviour.ts';
+import vmss from './vmss/behaviour.ts';
 
 /** What each class does, beside what its declaration says it is. */
 export const behaviours: readonly Behaviour<any>[] = [
@@ -44,6 +47,9 @@ export const behaviours: readonly Behaviour<any>[] = [
   vdi,
   vif,
   vm,
+  vm_appliance,
+  vm_group,
   vm_guest_metrics,
   vm_metrics,
+  vmss,
 ];

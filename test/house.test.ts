@@ -84,7 +84,6 @@ const ahead: Readonly<Record<string, string | { readonly action: string }>> = {
   'actors/pool/ha/evacuation.ts': 'pool.enable_ha',
   'actors/pool/ha/packing.ts': 'pool.enable_ha',
   'actors/pool/wlb-url.ts': 'pool.initialize_wlb',
-  'actors/vm_appliance/admission.ts': 'VM_appliance.start',
   'src/cli/arguments.ts': { action: 'post_cli' },
   'src/edge/accept.ts': { action: 'rrd_updates' },
   'src/rules/addresses.ts': 'PIF.reconfigure_ip',

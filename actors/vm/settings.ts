@@ -99,11 +99,16 @@ const setPriority = (tx: Tx, self: Ref<'VM'>, value: string): void => {
   if (power_state === 'Running') tx.patch('VM', self, { ha_always_run: value === 'restart' });
 };
 
-const assertOrdinary = (tx: Tx, self: Ref<'VM'>): void => {
+/** Only a VM that can be started is put together with others. */
+const assertOrdinary = (tx: Tx, self: Ref<'VM'>, what: string): void => {
   const { is_control_domain, is_a_template, is_a_snapshot } = tx.require('VM', self);
   if (!is_control_domain && !is_a_template && !is_a_snapshot) return;
-  throw new Fault('OPERATION_NOT_ALLOWED', ['Only a VM that can be started can be in a group']);
+  throw new Fault('OPERATION_NOT_ALLOWED', [what]);
 };
+
+const noGroups = 'Control domains, templates, and snapshots cannot be added to VM groups.';
+const noSchedules = 'Control domains, templates and snapshots cannot have a snapshot schedule.';
+const noAppliances = 'Control domains, templates and snapshots cannot be assigned to appliances.';
 
 export const settings = {
   set_other_config: setting(replacing('other_config')),
@@ -127,10 +132,20 @@ export const settings = {
     }
   }),
   set_groups: setting((tx, self, { value }) => {
-    assertOrdinary(tx, self);
+    assertOrdinary(tx, self, noGroups);
     if (new Set(value).size > groupsMax) throw new Fault('TOO_MANY_GROUPS');
     for (const group of value) tx.require('VM_group', group);
     tx.patch('VM', self, { groups: value });
+  }),
+  set_appliance: setting((tx, self, { value }) => {
+    assertOrdinary(tx, self, noAppliances);
+    if (value !== nullRef) tx.require('VM_appliance', value);
+    tx.patch('VM', self, { appliance: value });
+  }),
+  set_snapshot_schedule: setting((tx, self, { value }) => {
+    assertOrdinary(tx, self, noSchedules);
+    if (value !== nullRef) tx.require('VMSS', value);
+    tx.patch('VM', self, { snapshot_schedule: value });
   }),
   set_start_delay: setting(plain('start_delay', negative)),
   set_shutdown_delay: setting(plain('shutdown_delay', negative)),

@@ -2,8 +2,11 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Refusal } from '../../src/objects/refusal.ts';
 import type { View } from '../../src/store/view.ts';
+import { vmApplianceOperation } from './class.ts';
 
 export type ApplianceOperation = RecordNamed<'VM_appliance'>['allowed_operations'][number];
+
+export const applianceOperations = vmApplianceOperation.values as readonly ApplianceOperation[];
 
 const notAllowed = (reason: string): Refusal => ['OPERATION_NOT_ALLOWED', reason];
 

@@ -68,7 +68,7 @@ export const VMSS = defineClass('VMSS', {
       params: { value: [stringMap, 'Minute, hour and days, as the rhythm needs them.'] },
     },
     add_to_schedule: {
-      doc: 'Add one entry to the schedule.',
+      doc: 'Set one entry of the schedule.',
       role: 'pool-operator',
       self: 'self',
       params: {
@@ -77,7 +77,7 @@ export const VMSS = defineClass('VMSS', {
       },
     },
     remove_from_schedule: {
-      doc: 'Take one entry off the schedule.',
+      doc: 'Take one entry off the schedule; one that the rhythm needs stays until it is replaced.',
       role: 'pool-operator',
       self: 'self',
       params: { key: [label, 'Entry: `min`, `hour` or `days`.'] },

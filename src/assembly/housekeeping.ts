@@ -3,6 +3,7 @@ import { collectSessions } from '../../actors/session/collect.ts';
 import { measureStorage } from '../../actors/sr/figures.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
 import { reservationCollector } from '../../actors/vm/collect.ts';
+import { scheduleRunner } from '../../actors/vmss/due.ts';
 import { collectorOf } from '../objects/collector.ts';
 import { newRows } from '../objects/new-rows.ts';
 import { linksChanged, refreshCards } from '../rules/network-cards.ts';
@@ -11,7 +12,7 @@ import type { Assembled } from './assemble.ts';
 
 type Measured = Pick<Assembled, 'invoker' | 'services'>;
 
-export interface Swept extends Pick<Assembled, 'catalog' | 'store' | 'services'> {
+export interface Swept extends Pick<Assembled, 'catalog' | 'store' | 'services' | 'invoker'> {
   readonly clock: Clock;
   /** It is this host that looks after rows. */
   readonly leads: () => boolean;
@@ -24,12 +25,13 @@ export interface Swept extends Pick<Assembled, 'catalog' | 'store' | 'services'>
 /**
  * What is done from time to time: the free memory of hosts, the links of their cards and the use of storage
  * are told, and collected are ended tasks, idle sessions, memory set aside for starts that never began, and
- * rows that lost what they need.
+ * rows that lost what they need. Snapshots are taken whose schedule is due.
  */
 export const housekeeping = ({
   catalog,
   store,
   services,
+  invoker,
   clock,
   leads,
   measured,
@@ -38,7 +40,9 @@ export const housekeeping = ({
   const collectTasks = taskCollector();
   const collectReservations = reservationCollector();
   const collectRows = collectorOf({ catalog, store, clock });
+  const runSchedules = scheduleRunner({ invoker, services });
   const sweep = async (): Promise<void> => {
+    await runSchedules(leads());
     if (!leads()) return;
     await store.commit((tx) => {
       collectTasks(tx, clock.now());

@@ -49,12 +49,12 @@ export const sim = async (
     const door = await openDoor(options, pool, log);
     opened.add('door', door);
     httpsPort = door.httpsPort;
-    const { services } = pool.coordinator;
+    const { services, invoker } = pool.coordinator;
     const measured = () =>
       pool.hosts.filter(({ name }) => pool.isUp(name)).map(({ ref }) => pool.runningAt(ref));
     opened.add(
       'housekeeping',
-      housekeeping({ ...pool, services, clock: machine.clock, leads: () => true, measured }),
+      housekeeping({ ...pool, services, invoker, clock: machine.clock, leads: () => true, measured }),
     );
     door.open();
     pool.plan(outages);

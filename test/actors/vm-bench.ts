@@ -17,7 +17,7 @@ import {
 } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { nullRef } from '../../src/model/types.ts';
-import { implement } from '../../src/objects/implement.ts';
+import { type Behaviour, implement } from '../../src/objects/implement.ts';
 import { silentLog } from '../../src/std/log.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { type World, type WorldOptions, world } from '../world.ts';
@@ -397,13 +397,17 @@ export const vifFields = (more: Record<string, unknown>): Map<string, unknown> =
 
 export const bench = async (
   hypervisor: Hypervisor,
-  options: WorldOptions & { readonly disks?: ReturnType<typeof fakeDisks> } = {},
+  options: WorldOptions & {
+    readonly disks?: ReturnType<typeof fakeDisks>;
+    /** Behaviours beside those of VMs and their devices. */
+    readonly more?: readonly Behaviour<any>[];
+  } = {},
 ): Promise<Bench> => {
   const sr = 'OpaqueRef:sr' as Ref<'SR'>;
   const network = 'OpaqueRef:network' as Ref<'network'>;
   const storage = (options.disks ?? fakeDisks()).behaviour;
   const made = await world({
-    behaviours: [vm, vbd, vif, consoleBehaviour, vmMetrics, vmGuestMetrics, storage],
+    behaviours: [vm, vbd, vif, consoleBehaviour, vmMetrics, vmGuestMetrics, storage, ...(options.more ?? [])],
     hypervisor,
     ...options,
     rows: (tx) => {

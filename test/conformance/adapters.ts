@@ -20,12 +20,14 @@ import {
 import { antiAffinity, placementSelection, placementTables } from './placement.ts';
 import { clusterOperation, hostOperation, poolOperation } from './pool.ts';
 import { httpRoles, keyPermissions, messageRoles } from './rights.ts';
+import { applianceOrder } from './scripts/appliances.ts';
 import { databaseSemantics } from './scripts/database.ts';
 import { eventSemantics } from './scripts/events.ts';
 import { sessionsAndAuth } from './scripts/logins.ts';
 import { networkPreconditions } from './scripts/networks.ts';
 import { placingCalls } from './scripts/placing-calls.ts';
 import { bondMacs, vmAndPool } from './scripts/pool-and-vm.ts';
+import { vmssSchedule } from './scripts/schedules.ts';
 import { tasks } from './scripts/tasks.ts';
 import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
 import type { Adapter } from './subject.ts';
@@ -43,6 +45,7 @@ import { eventClasses, expressions, tokensAndSubscriptions } from './watching.ts
 /** How the cases of each subject are put to the code, by the name of the subject's file. */
 export const adapters: ReadonlyMap<string, Adapter> = new Map(
   Object.entries<Adapter>({
+    appliance_order: applianceOrder,
     bond_mac: bondMacs,
     cluster_operation_table: clusterOperation,
     cpu_features: cpuFeatures,
@@ -98,6 +101,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     vm_operations_in_progress: vmOperation,
     vm_placement_selection: placementSelection,
     vm_placement_tables: placementTables,
+    vmss_schedule: vmssSchedule,
     wlb_url: wlbUrls,
     xe_cli_parsing: commandLines,
   }),
