@@ -1,17 +1,18 @@
 import type { Probed, SrStat } from '../../src/drivers/storage/storage.ts';
-import type { ArgsOf } from '../../src/model/class.ts';
+import type { ArgsOf, RecordNamed } from '../../src/model/class.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { withPasswords } from '../../src/rules/device-config.ts';
 import { storageCall } from '../../src/rules/storage-call.ts';
 import { featuresOf, writesRows } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
+import type { View } from '../../src/store/view.ts';
 import type { SR } from './class.ts';
 import { requireDriver } from './create.ts';
 
 type ProbeArgs = ArgsOf<typeof SR.messages.probe>;
 
-const ask = (
+const ask = async (
   working: Working<'SR'>,
   { host, type, device_config, sm_config }: ProbeArgs,
 ): Promise<readonly Probed[] | string> => {
@@ -20,7 +21,24 @@ const ask = (
   requireDriver(view, type);
   if (writesRows(view, type) && !featuresOf(view, type).has('SR_PROBE')) throw cannotProbe(type);
   const call = { ...storageCall(working, 'SR.probe'), settings: sm_config };
-  return withPasswords(view, device_config, (config) => services.storage.probeSr(type, config, call));
+  const found = await withPasswords(view, device_config, (config) =>
+    services.storage.probeSr(type, config, call),
+  );
+  if (typeof found === 'string') return found;
+  return found.map((one) => named(view, type, one));
+};
+
+/** Storage without a uuid of its own, such as a folder of images, has that of the repository that is there. */
+const named = (view: View, type: string, found: Probed): Probed => {
+  if (found.uuid !== undefined || !found.complete) return found;
+  const isThere = ({ device_config }: RecordNamed<'PBD'>): boolean =>
+    device_config.size === found.configuration.size &&
+    [...device_config].every(([key, value]) => found.configuration.get(key) === value);
+  for (const [, sr] of view.all('SR')) {
+    if (sr.type !== type) continue;
+    if (sr.PBDs.some((pbd) => isThere(view.require('PBD', pbd)))) return { ...found, uuid: sr.uuid };
+  }
+  return found;
 };
 
 const cannotProbe = (type: string): Fault => new Fault('SR_OPERATION_NOT_SUPPORTED', [type]);

@@ -21,6 +21,7 @@ import { mandatesOf } from './mandates.ts';
 import type { ConnectRoute, HttpContext, RequestRoute, Route, UpgradeRoute } from './route.ts';
 import { rpcRoutes } from './rpc.ts';
 import { type Sites, siteRefusal } from './sites.ts';
+import { unbuiltRoutes } from './unbuilt.ts';
 
 export interface EdgeOptions {
   readonly catalog: Catalog;
@@ -65,12 +66,13 @@ export const edgeOf = (options: EdgeOptions): Edge => {
   });
   const dispatch = dispatcherOf({ ...options, events, fragments });
   const bodies = bodiesOf({ isSession: isSessionOf(services), clock: services.clock });
-  const routes = longestFirst<Route>([
+  const built = [
     healthz,
     ...rpcRoutes({ dispatch, clock: services.clock, bodies }),
     ...actionRoutes(options),
     ...(options.routes ?? []),
-  ]);
+  ];
+  const routes = longestFirst<Route>([...built, ...unbuiltRoutes(catalog, built)]);
   const rights = new Map(routes.map((route) => [route, rightTo(catalog, route)]));
   const by = { catalog, services, invoker, mandates };
   const find = <R extends Route>(method: string, path: string): R | undefined =>
@@ -231,14 +233,29 @@ const refusal = (status: number, sentence: string, headers = {}): Refusal => ({
 /** `served`: other paths are served by this method. */
 const notServed = (served: boolean, { method, path }: HttpHead): Refusal =>
   served
-    ? refusal(404, `There is nothing at ${path.slice(0, 200)}. XenAPI calls are POST to / or to /jsonrpc.`)
+    ? refusal(
+        404,
+        `There is nothing at ${asText(path.slice(0, 200))}. XenAPI calls are POST to / or to /jsonrpc.`,
+      )
     : refusal(501, `The method ${method.slice(0, 20)} is not served.`);
+
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&apos;',
+};
+
+/** What a client chose, in an answer that no browser can take for a page, whatever it is told of its type. */
+const asText = (chosen: string): string => chosen.replaceAll(/[&<>"']/g, (one) => own(entities, one) ?? '');
 
 const statuses: Readonly<Record<string, number>> = {
   SESSION_INVALID: 401,
   RBAC_PERMISSION_DENIED: 403,
   HANDLE_INVALID: 404,
   UUID_INVALID: 404,
+  NOT_IMPLEMENTED: 501,
   TOO_MANY_PENDING_TASKS: 503,
   // There is nothing to show just now.
   VM_BAD_POWER_STATE: 503,

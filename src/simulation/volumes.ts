@@ -229,9 +229,10 @@ const repositoryMethods = (given: {
         stat: statOf(repository),
       };
     },
-    probeSr: async (type) => {
+    // Whatever it is told is enough to find it; whose it is its rows know.
+    probeSr: async (type, configuration) => {
       if (!simulatedTypes.has(type)) throw new StorageError('SR_UNKNOWN_DRIVER', [type]);
-      return [];
+      return [{ configuration, complete: true, extraInfo: new Map() }];
     },
     isSrAttached: (sr) => attached.has(sr),
   };

@@ -107,6 +107,20 @@ describe('a handler', () => {
     expect(await host.http('PUT', '/fails')).toMatchObject({ status: 404, body: 'HANDLE_INVALID(VDI, x)\n' });
   });
 
+  test('that is not built yet is told of only to somebody who might ask for it', async () => {
+    expect((await host.http('GET', '/sync_config_files/2')).status).toBe(401);
+    for (const separator of ['&', ';']) {
+      const headers = { Cookie: ['a=b', 'pool_secret=guessed', 'c=d'].join(separator) };
+      expect((await host.http('GET', '/sync_config_files/2', { headers })).status).toBe(401);
+    }
+    const reader = await host.sessionWithRole('read-only');
+    expect((await host.http('GET', `/sync_config_files/2?session_id=${reader}`)).status).toBe(403);
+    expect(await host.http('GET', `/sync_config_files/2?session_id=${root}`)).toMatchObject({
+      status: 501,
+      body: 'NOT_IMPLEMENTED(get_config_sync)\n',
+    });
+  });
+
   test('that fails with a bug is logged, and the client learns nothing of it', async () => {
     const reply = await host.http('PUT', '/fails?bug=1');
     expect([reply.status, reply.body]).toEqual([

@@ -158,6 +158,8 @@ describe('over HTTP', () => {
       404,
       'There is nothing at /nowhere. XenAPI calls are POST to / or to /jsonrpc.\n',
     ]);
+    const page = await host.http('GET', `/foo<>'"&`);
+    expect(page.body).toMatch(/^There is nothing at \/foo&lt;&gt;&apos;&quot;&amp;\. /);
     expect((await host.http('DELETE', '/')).status).toBe(501);
   });
 });

@@ -183,7 +183,7 @@ const exported = async (run: Run, repository: Repository): Promise<void> => {
   const answer = await server.ask({ method: 'GET', path: `/export?session_id=${server.session}&ref=${vm}` });
   if (answer.status !== 200) {
     const said = (await bytesOf(answer)).toString('utf8');
-    const lacks = answer.status === 404 || said.includes('NOT_IMPLEMENTED');
+    const lacks = [404, 501].includes(answer.status) || said.includes('NOT_IMPLEMENTED');
     if (lacks) throw new Skipped('the server exports no VMs');
     throw new Error(`the export was answered ${answer.status}: ${said.slice(0, 200)}`);
   }

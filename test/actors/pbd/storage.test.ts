@@ -114,6 +114,10 @@ test('a folder of CD images shows what is put into it and taken out of it', asyn
   const sr = await createSr(w, folder, 'iso');
   const names = () => srOf(w, sr).VDIs.map((ref) => vdiOf(w, ref).name_label);
   expect(names()).toEqual(['first.iso']);
+  const known = await w.call('SR.probe', w.host, new Map([['location', folder]]), 'iso');
+  expect(known).toContain(`<UUID>${srOf(w, sr).uuid}</UUID>`);
+  const other = await w.call('SR.probe', w.host, new Map([['location', w.newFolder()]]), 'iso');
+  expect(other).not.toContain('<UUID>');
   const [first] = srOf(w, sr).VDIs as [Ref<'VDI'>];
   expect(vdiOf(w, first)).toMatchObject({ read_only: true, virtual_size: 4096n });
   expect(await refusal(createVdi(w, sr))).toEqual(['SR_OPERATION_NOT_SUPPORTED', sr]);
