@@ -28,7 +28,7 @@ const ask = async (
   return found.map((one) => named(view, type, one));
 };
 
-/** Storage without a uuid of its own, such as a folder of images, has that of the repository that is there. */
+/** Storage that has no uuid of its own, such as a folder of images, has that of the repository there. */
 const named = (view: View, type: string, found: Probed): Probed => {
   if (found.uuid !== undefined || !found.complete) return found;
   const isThere = ({ device_config }: RecordNamed<'PBD'>): boolean =>
