@@ -1,7 +1,7 @@
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Deciding, Working } from '../../src/objects/implement.ts';
 import { isLive } from '../../src/objects/places.ts';
-import { failTask } from '../../src/objects/tasks.ts';
+import { failTasksOf } from '../../src/objects/tasks.ts';
 import { forgetConnection } from '../../src/rules/device-config.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
@@ -31,11 +31,7 @@ const atOf = (view: View, host: Ref<'host'>): readonly Ref<'VM'>[] =>
 
 /** Tasks that the host did or waited for end with it, and nothing moves there any more. */
 const forgetWork = (tx: Tx, host: Ref<'host'>, services: Working<'host'>['services']): void => {
-  for (const [task, { resident_on, forwarded_to }] of tx.all('task')) {
-    if (resident_on === host || forwarded_to === host) {
-      failTask(tx, task, services, new Fault('CANNOT_CONTACT_HOST', [host]));
-    }
-  }
+  failTasksOf(tx, host, services);
   const nowhere = nullRef as Ref<'host'>;
   for (const [vm, { scheduled_to_be_resident_on, resident_on, power_state }] of tx.all('VM')) {
     if (scheduled_to_be_resident_on === host) tx.patch('VM', vm, { scheduled_to_be_resident_on: nowhere });

@@ -122,8 +122,10 @@ export const mayTouch = (view: View, task: Ref<'task'>, caller: Caller): boolean
   return holder !== '' && holder === holderOf(view, caller);
 };
 
+type Clocked = Pick<Services, 'clock'>;
+
 /** Final states stick: only a task that is not done yet is changed. */
-const finish = (tx: Tx, task: Ref<'task'>, services: Services, changes: object): void => {
+const finish = (tx: Tx, task: Ref<'task'>, services: Clocked, changes: object): void => {
   const record = tx.get('task', task);
   if (record === undefined || !isOpen(record)) return;
   tx.patch('task', task, {
@@ -156,7 +158,7 @@ const shortened = (text: string): string => fitting(faultText, text);
 const faultText = upTo(string, 8_192);
 
 /** That a task was cancelled is its status; it has no error then. */
-export const failTask = (tx: Tx, task: Ref<'task'>, services: Services, fault: Fault): void =>
+export const failTask = (tx: Tx, task: Ref<'task'>, services: Clocked, fault: Fault): void =>
   finish(
     tx,
     task,
@@ -165,6 +167,15 @@ export const failTask = (tx: Tx, task: Ref<'task'>, services: Services, fault: F
       ? { status: 'cancelled' }
       : { status: 'failure', error_info: [fault.code, ...fault.params].slice(0, paramsMax).map(shortened) },
   );
+
+/** Tasks that a host does, or waits for, end with it. Answers which. */
+export const failTasksOf = (tx: Tx, host: Ref<'host'>, services: Clocked): ReadonlySet<Ref<'task'>> => {
+  const ended = [...tx.all('task')].filter(
+    ([, { resident_on, forwarded_to }]) => resident_on === host || forwarded_to === host,
+  );
+  for (const [task] of ended) failTask(tx, task, services, new Fault('CANNOT_CONTACT_HOST', [host]));
+  return new Set(ended.map(([task]) => task));
+};
 
 /** Ends the row of a task: a call that somebody waited for leaves none behind, a nested one has none. */
 export const endTask = (tx: Tx, watched: Watched, task: Ref<'task'>, final: () => void): void => {

@@ -5,7 +5,7 @@ import type { Log } from '../std/log.ts';
 import type { Replica } from '../store/replica.ts';
 import type { Store } from '../store/store.ts';
 import type { PeerRecord } from './rows.ts';
-import type { StateFile } from './state.ts';
+import type { PeerAddress, StateFile } from './state.ts';
 
 /** What every file of this room needs to know of the host. */
 export interface PoolContext {
@@ -85,6 +85,12 @@ export const nameOfHost = (context: Pick<PoolContext, 'store'>, host: Ref<'host'
   const address = peerOf(context, host)?.address || row?.address;
   return row === undefined || !address ? host : calledOf({ name: row.name_label, address });
 };
+
+/** How a host is reached, as its row says. */
+export const addressOfPeer = ({ host, address, port, pins }: PeerRecord): PeerAddress => ({
+  ...{ host, address, pins },
+  port: Number(port),
+});
 
 /** A host's row among the peers is under the host's own reference. */
 export const peerRef = (host: Ref<'host'>): Ref<'xenact_peer'> => host as Ref as Ref<'xenact_peer'>;

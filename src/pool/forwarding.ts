@@ -1,10 +1,9 @@
-import { MeshFailure } from '../mesh/failure.ts';
 import type { Ref } from '../model/types.ts';
 import type { Invoker } from '../objects/invoke.ts';
 import { type Carried, Moved, type Places } from '../objects/places.ts';
-import { sleep } from '../std/clock.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { PoolContext } from './context.ts';
+import { askPatiently } from './patience.ts';
 import { carriedOf, countOf, fieldsOf, flagOf, listOf, textOf } from './protocol.ts';
 
 /** Work may take this long; whoever waits for it has given up by then. */
@@ -42,39 +41,19 @@ export const forwarding = (context: PoolContext, coordinator: () => Ref<'host'>)
   };
 };
 
-/**
- * Repeats the request when the link is lost on the way, as it has an id and is not done twice. A host that
- * does not come back in time is given up.
- */
-const carry = async (
+const carry = (
   context: PoolContext,
   host: Ref<'host'>,
   call: Carried,
   signal: AbortSignal,
 ): Promise<unknown> => {
-  const { mesh, store, clock, random, limits } = context;
+  const { mesh, store } = context;
   if (!context.isUp(host)) throw new Fault('HOST_OFFLINE', [host]);
-  const requestId = random.uuid();
-  const firstMs = clock.monotonicMs();
-  let lostMs: number | undefined;
-  for (;;) {
-    // A first attempt has not waited yet, whatever the clock says.
-    const agoMs = lostMs === undefined ? 0 : Math.ceil(clock.monotonicMs() - firstMs);
+  return askPatiently(context, host, (requestId, agoMs) => {
     const payload = { call, generation: store.generation, agoMs };
-    try {
-      return await mesh.call(host, 'carry', payload, { timeoutMs: carryMsMax, signal, requestId });
-    } catch (error) {
-      if (!(error instanceof MeshFailure)) throw error;
-      if (error.reason !== 'unreachable') throw refused(error, host);
-      lostMs ??= clock.monotonicMs();
-      if (clock.monotonicMs() - lostMs > limits.returnMsMax) throw new Fault('CANNOT_CONTACT_HOST', [host]);
-      await sleep(clock, limits.seekMs);
-    }
-  }
+    return mesh.call(host, 'carry', payload, { timeoutMs: carryMsMax, signal, requestId });
+  });
 };
-
-const refused = (error: MeshFailure, host: Ref<'host'>): Fault =>
-  error.reason === 'busy' ? new Fault('TOO_MANY_PENDING_TASKS') : new Fault('CANNOT_CONTACT_HOST', [host]);
 
 /** Waits until this host has the generation that the answer was made from: read your own writes. */
 const outcome = async ({ store }: PoolContext, host: Ref<'host'>, answer: unknown): Promise<unknown> => {

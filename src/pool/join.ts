@@ -106,8 +106,8 @@ const handOver = async (
   await credentials.adopt(answer.credentials);
   // Takes effect at the next start, so that the answer still goes out.
   const epoch = Math.max(answer.epoch, state.current?.epoch ?? 0);
-  const { coordinator } = answer;
-  await state.save({ host, role: 'member', epoch, led: 0, coordinator, change: 'joins' });
+  const { coordinator, others } = answer;
+  await state.save({ host, role: 'member', epoch, led: 0, coordinator, others, change: 'joins' });
 };
 
 type Ask = (path: string, said: Uint8Array, options: Parameters<OpenDoor['post']>[2]) => Promise<unknown>;

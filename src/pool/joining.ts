@@ -1,11 +1,13 @@
 import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
+import { freeAll } from '../objects/busy.ts';
+import { failTasksOf } from '../objects/tasks.ts';
 import { forgetConnection } from '../rules/device-config.ts';
 import { Fault } from '../std/fault.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Tx, View } from '../store/view.ts';
-import { peerRef } from './context.ts';
+import { type PoolContext, peerRef } from './context.ts';
 import type { OwnPeer } from './peers.ts';
 import { countOf, fieldsOf, flagOf, listOf, ProtocolError, protocolVersions, textOf } from './protocol.ts';
 import type { PeerAddress } from './state.ts';
@@ -25,6 +27,8 @@ export type JoinRow = readonly [cls: string, ref: string, fields: AnyRecord];
 export interface JoinAnswer {
   readonly coordinator: PeerAddress;
   readonly epoch: number;
+  /** The other hosts, so that one is found that knows who leads, whoever does by then. */
+  readonly others: readonly PeerAddress[];
   /** Who may log in, as the credentials are kept. */
   readonly credentials: string;
 }
@@ -181,24 +185,55 @@ const renamedRefs = (value: unknown, names: ReadonlyMap<string, string>): unknow
 };
 
 export const joinAnswerOf = (value: unknown): JoinAnswer => {
-  const { coordinator, epoch, credentials } = fieldsOf(value);
-  const { host, address, port, pins } = fieldsOf(coordinator);
+  const { coordinator, others, epoch, credentials } = fieldsOf(value);
   return {
-    coordinator: {
-      host: textOf(host) as Ref<'host'>,
-      address: textOf(address),
-      port: countOf(port),
-      pins: listOf(pins).map(textOf),
-    },
+    coordinator: peerAddressOf(coordinator),
+    // An older coordinator tells of itself only.
+    others: others === undefined ? [] : listOf(others).slice(0, othersMax).map(peerAddressOf),
     epoch: countOf(epoch),
     credentials: textOf(credentials),
   };
 };
 
-/** Takes a host and what only it could reach out of the rows; what hangs on them is collected. */
-export const removeHost = (tx: Tx, host: Ref<'host'>): void => {
+/** As many as its file has room for. */
+const othersMax = 64;
+
+const peerAddressOf = (value: unknown): PeerAddress => {
+  const { host, address, port, pins } = fieldsOf(value);
+  return {
+    host: textOf(host) as Ref<'host'>,
+    address: textOf(address),
+    port: countOf(port),
+    pins: listOf(pins).map(textOf),
+  };
+};
+
+/** Guests that run on a host, or are on their way to it. */
+const guestsOf = (tx: Tx, host: Ref<'host'>): boolean =>
+  [...tx.all('VM')].some(
+    ([, vm]) => !vm.is_control_domain && (vm.resident_on === host || vm.scheduled_to_be_resident_on === host),
+  );
+
+/** From this commit on nothing is started there. Throws when something runs there. Answers how it was. */
+export const closeHost = (tx: Tx, host: Ref<'host'>): boolean => {
+  const { enabled } = tx.require('host', host);
+  if (guestsOf(tx, host)) throw new Fault('HOST_HAS_RESIDENT_VMS', [host]);
+  tx.patch('host', host, { enabled: false });
+  return enabled;
+};
+
+/**
+ * Takes a host and what only it could reach out of the rows; what hangs on them is collected, and what it was
+ * doing ends.
+ */
+export const removeHost = (
+  tx: Tx,
+  host: Ref<'host'>,
+  { store, clock }: Pick<PoolContext, 'store' | 'clock'>,
+): void => {
   const row = tx.get('host', host);
   if (row === undefined) return;
+  freeAll(store, tx, failTasksOf(tx, host, { clock }), (one) => one === host);
   for (const pbd of row.PBDs) {
     const sr = tx.get('PBD', pbd)?.SR ?? (nullRef as Ref<'SR'>);
     forgetConnection(tx, pbd);

@@ -5,7 +5,8 @@ import { sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import { hostsOf, type PoolContext, peerOf, peerRef } from './context.ts';
 import { join } from './join.ts';
-import { removeHost } from './joining.ts';
+import { closeHost, removeHost } from './joining.ts';
+import { askPatiently } from './patience.ts';
 import type { OwnPeer } from './peers.ts';
 import type { Pool } from './pool.ts';
 import type { Verifier } from './proof.ts';
@@ -63,6 +64,7 @@ export const membershipOf = (parts: MembershipParts): Membership => {
   const { context, pool, restart } = parts;
   const { store, mesh, clock, host, state, isUp } = context;
   const again = (): void => void clock.after(answerMs, restart);
+  const turns = rotatingOf(parts);
 
   mesh.serve('ejected', async (_, { from }) => {
     pool.assertLeader(from);
@@ -86,8 +88,10 @@ export const membershipOf = (parts: MembershipParts): Membership => {
   });
   mesh.serve('rotate', async (_, { from }) => {
     pool.assertLeader(from);
-    await rotateOwn(parts);
-    return {};
+    const { pin, over } = await turns.rotate();
+    // Links that were made with the old certificate end with it, also the one that this answer takes.
+    over.catch((error: unknown) => context.log.warn({ error: String(error) }, 'An old certificate stays'));
+    return { pin };
   });
 
   return {
@@ -100,8 +104,14 @@ export const membershipOf = (parts: MembershipParts): Membership => {
       const why = parts.mustStay?.(peerOf(context, out)?.address ?? '');
       if (why !== undefined) throw new Fault('OPERATION_NOT_ALLOWED', [why]);
       if (!isUp(out)) throw new Fault('CANNOT_CONTACT_HOST', [out]);
-      await mesh.call(out, 'ejected', {}, { timeoutMs: followMsMax });
-      await store.commit((tx) => removeHost(tx, out));
+      const wasEnabled = await store.commit((tx) => closeHost(tx, out));
+      try {
+        await asked(context, out, 'ejected', followMsMax);
+        await store.commit((tx) => removeHost(tx, out, context));
+      } catch (error) {
+        if (wasEnabled) await reopened(context, out);
+        throw error;
+      }
     },
     designate: pool.designate,
     takeOver: pool.takeOver,
@@ -124,8 +134,12 @@ export const membershipOf = (parts: MembershipParts): Membership => {
       const missing = others.find((one) => !isUp(one));
       // A host that is away would not know the new certificates, and could never come back.
       if (missing !== undefined) throw new Fault('HOST_OFFLINE', [missing]);
-      for (const one of others) await mesh.call(one, 'rotate', {}, { timeoutMs: rotateMsMax });
-      await rotateOwn(parts);
+      for (const one of others) {
+        const pin = textOf(fieldsOf(await asked(context, one, 'rotate', rotateMsMax))['pin']);
+        await shownAlone(context, one, pin);
+      }
+      const { over } = await turns.rotate();
+      await over;
     },
     isReachable: (one) => one === host || isUp(one),
     shareCredentials: async () => {
@@ -139,18 +153,76 @@ export const membershipOf = (parts: MembershipParts): Membership => {
   };
 };
 
+const asked = (
+  context: PoolContext,
+  host: Ref<'host'>,
+  name: string,
+  timeoutMs: number,
+  payload: object = {},
+): Promise<unknown> =>
+  askPatiently(context, host, (requestId) =>
+    context.mesh.call(host, name, payload, { timeoutMs, requestId }),
+  );
+
+/** A host that was to go takes guests again, if it is there. */
+const reopened = ({ store, log }: PoolContext, host: Ref<'host'>): Promise<void> =>
+  store
+    .commit((tx) => {
+      if (tx.get('host', host) !== undefined) tx.patch('host', host, { enabled: true });
+    })
+    .catch((error: unknown) => log.warn({ error: String(error), host }, 'A host stays disabled'));
+
+/** Resolves once the rows say that a host is known by its new certificate only. */
+const shownAlone = async (context: PoolContext, host: Ref<'host'>, pin: string): Promise<void> => {
+  const { clock, limits } = context;
+  const untilMs = clock.monotonicMs() + rotateMsMax;
+  const isAlone = (): boolean => {
+    const pins = peerOf(context, host)?.pins ?? [pin];
+    return pins.length === 1 && pins[0] === pin;
+  };
+  while (!isAlone()) {
+    if (clock.monotonicMs() > untilMs) throw new Fault('CANNOT_CONTACT_HOST', [host]);
+    await sleep(clock, limits.seekMs);
+  }
+};
+
+interface Rotated {
+  readonly pin: string;
+  /** Resolves once nobody trusts the old certificate any more. */
+  readonly over: Promise<void>;
+}
+
+/** Rotations of this host's own certificate: one begins once the one before is over. */
+const rotatingOf = (parts: MembershipParts): { readonly rotate: () => Promise<Rotated> } => {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    rotate: () => {
+      const rotated = last.then(() => rotateOwn(parts));
+      last = rotated.then(({ over }) => over).catch(() => undefined);
+      return rotated;
+    },
+  };
+};
+
 /** The new certificate is used once every host trusts it, and the old one forgotten once nobody uses it. */
-const rotateOwn = async ({ context, nextCertificate }: MembershipParts): Promise<void> => {
-  const { store, mesh, host } = context;
+const rotateOwn = async ({ context, nextCertificate }: MembershipParts): Promise<Rotated> => {
+  const { store, host } = context;
   const own = peerRef(host);
   const { pin, use } = await nextCertificate();
-  await store.commit((tx) =>
-    tx.patch('xenact_peer', own, { pins: [...tx.require('xenact_peer', own).pins, pin] }),
-  );
-  const { generation } = store;
-  for (const one of hostsOf(context)) {
-    if (one !== host) await mesh.call(one, 'reached', { generation }, { timeoutMs: rotateMsMax });
+  const before = peerOf(context, host)?.pins ?? [];
+  const trust = (pins: readonly string[]): Promise<void> =>
+    store.commit((tx) => tx.patch('xenact_peer', own, { pins }));
+  await trust([...before, pin]);
+  try {
+    const { generation } = store;
+    for (const one of hostsOf(context)) {
+      if (one !== host) await asked(context, one, 'reached', rotateMsMax, { generation });
+    }
+  } catch (error) {
+    await trust(before);
+    throw error;
   }
+  // Should this fail half-way, either certificate may be the one of the next start: both stay trusted.
   await use();
-  await store.commit((tx) => tx.patch('xenact_peer', own, { pins: [pin] }));
+  return { pin, over: trust([pin]) };
 };

@@ -2,6 +2,7 @@ import type { PeerRow } from '../mesh/peer.ts';
 import type { Change } from '../store/version.ts';
 import { type PoolContext, peerRef } from './context.ts';
 import type { PeerRecord } from './rows.ts';
+import { toldOf } from './state.ts';
 
 /**
  * Keeps the links of the mesh in line with the rows, and with what a new member was told before it had any.
@@ -9,10 +10,8 @@ import type { PeerRecord } from './rows.ts';
 export const linkPeers = ({ store, mesh, state, host }: PoolContext): { stop(): void } => {
   const update = (): void => {
     const rows = new Map<string, PeerRow>();
-    const told = state.current?.coordinator;
-    if (told !== undefined) {
-      const { address, port, pins } = told;
-      rows.set(told.host, { host: told.host, address: { host: address, port }, pins });
+    for (const { host: told, address, port, pins } of toldOf(state.current)) {
+      rows.set(told, { host: told, address: { host: address, port }, pins });
     }
     for (const [ref, { address, port, pins }] of store.committed.all('xenact_peer')) {
       rows.set(ref, { host: ref, address: { host: address, port: Number(port) }, pins });

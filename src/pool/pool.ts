@@ -9,7 +9,7 @@ import { NotLeading } from '../store/committing.ts';
 import type { Leader, Log } from '../store/log.ts';
 import type { Authority } from '../store/proposal.ts';
 import { serveClients } from './clients.ts';
-import { hostsOf, type PoolContext, peerRef } from './context.ts';
+import { addressOfPeer, hostsOf, type PoolContext, peerRef } from './context.ts';
 import { type Duty, type DutyEffect, type DutyMessage, dutyMachine } from './duty.ts';
 import { forwarding, serveCarried } from './forwarding.ts';
 import { watchLiveness } from './liveness.ts';
@@ -253,11 +253,12 @@ const noteLeader = async (shell: Shell, host: Ref<'host'>): Promise<void> => {
   const { current } = state;
   const row = store.committed.get('xenact_peer', peerRef(host));
   if (current?.role === 'member' && row !== undefined) {
-    const { address, pins } = row;
-    const coordinator = { host, address, port: Number(row.port), pins };
-    if (!isDeepStrictEqual(current.coordinator, coordinator)) {
+    const coordinator = addressOfPeer(row);
+    // The rows have the others by now.
+    const { others, ...rest } = current;
+    if (others !== undefined || !isDeepStrictEqual(current.coordinator, coordinator)) {
       await state
-        .save({ ...current, coordinator })
+        .save({ ...rest, coordinator })
         .catch((error: unknown) => log.warn({ error: String(error) }, 'The coordinator is not noted yet'));
     }
   }

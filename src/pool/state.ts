@@ -21,6 +21,8 @@ export interface PoolState {
   readonly alert?: string;
   /** Where a member finds its pool when its rows do not tell, as right after it joined. */
   readonly coordinator?: PeerAddress;
+  /** And other hosts that know who leads, until it has followed one. */
+  readonly others?: readonly PeerAddress[];
   /** What the next start has to do first: forget the database of before, for another pool or for none. */
   readonly change?: 'joins' | 'ejected';
 }
@@ -37,6 +39,12 @@ export interface PeerAddress {
   readonly port: number;
   readonly pins: readonly string[];
 }
+
+/** Hosts of its pool that it was told of, and which its rows may not have yet. */
+export const toldOf = (state: PoolState | undefined): readonly PeerAddress[] => {
+  const { coordinator, others = [] } = state ?? {};
+  return coordinator === undefined ? others : [...others, coordinator];
+};
 
 /** Kept in a file of the host's own: it must hold also when the database is behind, or is another's. */
 export interface StateFile {
@@ -102,6 +110,7 @@ const stateOf = (value: unknown): PoolState => {
   const complete = optional(value, 'complete', completeOf);
   const alert = optional(value, 'alert', stringOf);
   const coordinator = optional(value, 'coordinator', addressOf);
+  const others = optional(value, 'others', (list, what) => itemsOf(list, addressOf, what));
   const change = optional(value, 'change', changeOf);
   return {
     host: required(value, 'host', refOf),
@@ -111,6 +120,7 @@ const stateOf = (value: unknown): PoolState => {
     ...(complete !== undefined && { complete }),
     ...(alert !== undefined && { alert }),
     ...(coordinator !== undefined && { coordinator }),
+    ...(others !== undefined && { others }),
     ...(change !== undefined && { change }),
   };
 };

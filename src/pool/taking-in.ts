@@ -7,7 +7,7 @@ import { rolesOfSubject, subjectOfUser, superuser } from '../rules/local-users.t
 import { type Clock, sleep } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import type { View } from '../store/view.ts';
-import type { PoolContext } from './context.ts';
+import { addressOfPeer, type PoolContext } from './context.ts';
 import { invitationsOf, tokenText } from './invitations.ts';
 import { admit, joinRequestOf, joinsItself } from './joining.ts';
 import type { SharedCredentials } from './membership.ts';
@@ -122,8 +122,12 @@ const admitted = async (
   assertLeads();
   await admit(store, request, limits.hostsMax);
   const { address, port, pins } = own();
+  const others = [...store.committed.all('xenact_peer')].filter(
+    ([, peer]) => peer.host !== host && peer.host !== request.host,
+  );
   return {
     coordinator: { host, address, port: Number(port), pins },
+    others: others.map(([, peer]) => addressOfPeer(peer)),
     epoch: state.current?.epoch ?? 1,
     credentials: credentials.exported(),
   };

@@ -301,6 +301,8 @@ export const replaceAll = async (
     replaceTable(owner, rows.get(owner.schema.cls.name) ?? new Map(), mark.generation, changes);
   }
   const replaced = pipeline.unacknowledged.splice(0);
+  // A host that joins may have counted further, in a log that is no more.
+  pipeline.acknowledged = 0;
   // Whoever heard of this host's own changes must read everything again.
   const how = { afresh: 'rows', replaced } as const;
   await stageReceived(pipeline, changes, { ...mark, horizon: mark.generation }, how, onStaged);

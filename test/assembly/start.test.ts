@@ -76,6 +76,8 @@ const started = async (failing?: Failing) => {
       etcd: () => {
         throw new Error('The log of this host is in no cluster');
       },
+      poolLog: {},
+      door: { open: async () => Promise.reject(new Error('This host joins nobody')) },
     },
     opened,
   );

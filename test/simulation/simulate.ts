@@ -1,11 +1,12 @@
 import { nodeTurns } from '../../src/drivers/node/turns.ts';
+import { onlyTroubles, type SimulationOptions, type Trouble } from '../../src/simulation/pool/options.ts';
 import { type Simulated, simulate } from '../../src/simulation/pool/simulate.ts';
 import { mutants } from './pool-mutants/mutants.ts';
 import { search } from './pool-mutants/search.ts';
 
 // `npm run simulate`: pools in virtual time, one for each seed. Options: `--seeds N` how many, `--from S` the
-// first, `--for 150s` as many as there is time for, `--verbose` all steps of each; `--mutants` looks for a seed
-// that notices each of the deliberate bugs.
+// first, `--for 150s` as many as there is time for, `--verbose` all steps of each, `--troubles crash,join` with
+// these only; `--mutants` looks for a seed that notices each of the deliberate bugs.
 
 const args = process.argv.slice(2);
 const given = (name: string): string | undefined => {
@@ -39,6 +40,17 @@ const tell = ({ seed, failure, steps, digest, options }: Simulated): void => {
   print(`again: npm run simulate -- --seeds 1 --from ${seed} --verbose\n`);
 };
 
+/** Instead of what each seed says. */
+const chosen = (): Partial<SimulationOptions> => {
+  const names = given('--troubles')?.split(',');
+  if (names === undefined) return {};
+  const known = onlyTroubles([]);
+  const unknown = names.find((name) => !Object.hasOwn(known, name));
+  if (unknown !== undefined)
+    throw new Error(`There is no trouble ${unknown}; there are ${Object.keys(known)}`);
+  return { troubles: onlyTroubles(names as readonly Trouble[]), spares: names.includes('join') ? 1 : 0 };
+};
+
 const runSeeds = async (): Promise<number> => {
   const verbose = args.includes('--verbose');
   const forMs = duration(given('--for'));
@@ -47,7 +59,8 @@ const runSeeds = async (): Promise<number> => {
   const beganMs = performance.now();
   const total = { seeds: 0, failed: 0, virtualMs: 0, asked: 0, acknowledged: 0 };
   for (let seed = from; seed - from < count && performance.now() - beganMs < forMs; seed += 1) {
-    const simulated = await simulate(seed, { turns: nodeTurns, stepsKeptMax: verbose ? 5_000 : stepsShown });
+    const stepsKeptMax = verbose ? 5_000 : stepsShown;
+    const simulated = await simulate(seed, { turns: nodeTurns, stepsKeptMax, options: chosen() });
     if (verbose) for (const step of simulated.steps) print(step);
     tell(simulated);
     total.seeds += 1;

@@ -435,4 +435,21 @@ describe('a copy', () => {
     expect((await following(leader, joining, 'm')).how()).toBe('copy');
     expect(rowsOf(joining)).toEqual(rowsOf(leader));
   });
+
+  test('is followed by nothing that is shown before it is acknowledged, by a host that had counted further', async () => {
+    const leader = host();
+    await leader.lead(1);
+    await add(leader, 'shelf', 'theirs');
+    const joining = host();
+    for (const ref of ['own', 'own too', 'a third', 'a fourth']) await add(joining, 'shelf', ref);
+    await joining.disown();
+    (await following(leader, joining, 'm')).end();
+    const { position } = joining;
+    await add(leader, 'shelf', 'next');
+    const batch = sent(leader.since(position)) as Loose;
+    await joining.apply({ ...batch, acknowledged: position.generation });
+    expect(joining.committed.get('shelf', 'next')).toBeUndefined();
+    joining.acknowledge(leader.generation);
+    expect(joining.committed.get('shelf', 'next')).toBeDefined();
+  });
 });

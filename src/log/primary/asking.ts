@@ -1,6 +1,7 @@
 import type { Ref } from '../../model/types.ts';
 import { hostsOf, type PoolContext, peerOf } from '../../pool/context.ts';
 import { countOf, fieldsOf, flagOf, positionOf, textOf } from '../../pool/protocol.ts';
+import { toldOf } from '../../pool/state.ts';
 import type { Position } from '../../store/epochs.ts';
 
 /** What a host says of itself to whoever asks. */
@@ -52,10 +53,10 @@ export const askAll = async <T>(
 
 /** All other hosts of the pool, also the one that a host was told of when it joined and has no rows yet. */
 export const othersOf = (context: PoolContext): readonly Ref<'host'>[] => {
-  const { role, coordinator } = context.state.current ?? {};
+  const { current } = context.state;
   // Of a host that led since, whom it followed before may have left the pool.
-  const told = role === 'member' ? coordinator?.host : undefined;
-  const all = new Set([...hostsOf(context), ...(told === undefined ? [] : [told])]);
+  const told = current?.role === 'member' ? toldOf(current) : [];
+  const all = new Set([...hostsOf(context), ...told.map(({ host }) => host)]);
   all.delete(context.host);
   return [...all];
 };

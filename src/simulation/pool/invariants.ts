@@ -1,8 +1,10 @@
 import { divergedFiles } from '../../log/diverged.ts';
 import { nullRef, type Ref } from '../../model/types.ts';
+import { peerRef } from '../../pool/context.ts';
 import { same } from '../../store/version.ts';
 import { lifeOf } from '../life.ts';
 import type { Answered } from './load.ts';
+import { hostsOf, isMember, leadersOf, membersOf } from './members.ts';
 import { divergedFolder } from './process.ts';
 import type { Watchers } from './watchers.ts';
 import type { World, WorldHost } from './world.ts';
@@ -46,8 +48,13 @@ const actsOf = (world: World): { violation: string | undefined } => {
   // A cluster has a commit for good before the host that made it hears so.
   const isToldByLeader = world.options.engine === 'primary';
   let newest = 0;
-  world.onProcess((host, { store, replica, pool }) => {
+  world.onProcess((host, process) => {
+    const { store, replica, pool } = process;
     store.watch(() => {
+      // A host that is a pool of its own has epochs of its own.
+      if (!isMember(world, { process })) return;
+      if (pool.duty.kind === 'leads' && world.ejected.has(process.context.host))
+        found.violation ??= `${host.name} acknowledges though it was put out of the pool`;
       const { epoch } = replica;
       const { generation } = store;
       if (pool.duty.kind !== 'follows')
@@ -70,17 +77,23 @@ const actsOf = (world: World): { violation: string | undefined } => {
 
 /** What keeps a pool in which nothing goes wrong any more from being at rest; undefined when it is. */
 export const unrest = (world: World, told: Answered): string | undefined => {
-  const leaders = world.hosts.filter(({ process }) => process?.pool?.duty.kind === 'leads');
+  const leaders = leadersOf(world);
   const [leader] = leaders;
   if (leader?.process === undefined || leaders.length !== 1) return `${leaders.length} hosts lead`;
   for (const host of world.hosts) {
     if (!host.ready || host.process === undefined) return `${host.name} does not serve`;
     if (host === leader) continue;
+    if (!isMember(world, host)) {
+      const why = notAlone(host, leader);
+      if (why !== undefined) return why;
+      continue;
+    }
     const { duty } = host.process.pool;
     if (duty.kind !== 'follows' || duty.leader !== leader.ref || !duty.synced) {
       return `${host.name} ${duty.kind} and does not follow ${leader.name}`;
     }
   }
+  for (const waits of world.operators.values()) return `an operator waits: ${waits}`;
   if (told.active > 0) return `${told.active} clients wait for answers`;
   const { store } = leader.process;
   for (const [task, row] of store.committed.all('task')) {
@@ -91,6 +104,16 @@ export const unrest = (world: World, told: Answered): string | undefined => {
   }
   for (const [ref, { live }] of store.committed.all('host_metrics')) if (!live) return `${ref} is not live`;
   return stuck(store.tables) ?? unequal(world, leader) ?? untrue(world, leader);
+};
+
+/** What of a host that is not of the pool is not as it should be: a pool by itself, that nobody knows of. */
+const notAlone = ({ name, ref, process, machine }: WorldHost, leader: WorldHost): string | undefined => {
+  if (process?.pool.duty.kind !== 'leads') return `${name} ${process?.pool.duty.kind} and is in no pool`;
+  if (machine.guests.all.size > 0) return `${name} is in no pool, and guests run there`;
+  const { committed } = leader.process?.store ?? process.store;
+  return hostsOf(leader).has(ref) || committed.get('xenact_peer', peerRef(ref)) !== undefined
+    ? `${name} is in no pool, and ${leader.name} knows it`
+    : undefined;
 };
 
 const stuck = (tables: NonNullable<WorldHost['process']>['store']['tables']): string | undefined => {
@@ -106,7 +129,11 @@ const stuck = (tables: NonNullable<WorldHost['process']>['store']['tables']): st
 };
 
 const unequal = (world: World, leader: WorldHost): string | undefined => {
-  for (const host of world.hosts) {
+  const members = membersOf(world);
+  const known = hostsOf(leader);
+  for (const { name, ref } of members) if (!known.has(ref)) return `${leader.name} does not know ${name}`;
+  if (known.size !== members.length) return `${leader.name} knows ${known.size} hosts, not ${members.length}`;
+  for (const host of members) {
     const text = host === leader ? undefined : difference(leader, host);
     if (text !== undefined) return text;
   }
@@ -190,7 +217,7 @@ const lost = 'no acknowledged write is lost';
 export const checkEnd = (world: World, told: Answered, { configs, refs }: KeptAside): void => {
   const isExcused = (vm: string, key: string, present: boolean): boolean =>
     world.forced && (configs.get(vm) ?? []).some((keys) => keys.has(key) === present);
-  for (const host of world.hosts) {
+  for (const host of membersOf(world)) {
     const view = host.process?.store.committed;
     const has = (vm: Ref<'VM'>, key: string): boolean => view?.get('VM', vm)?.other_config.has(key) === true;
     for (const { vm, key, present, open } of told.keys.values()) {

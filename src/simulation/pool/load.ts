@@ -1,6 +1,6 @@
 import { nullRef, type Ref } from '../../model/types.ts';
-import { Fault } from '../../std/fault.ts';
 import type { SeededRandom } from '../random.ts';
+import { anyReady, ask, isOpen, succeeded, weighted } from './asking.ts';
 import type { Load } from './options.ts';
 import type { PastVm } from './past.ts';
 import type { World, WorldHost } from './world.ts';
@@ -33,9 +33,6 @@ export interface Expected {
   readonly removing?: true;
 }
 
-/** A client gives a call up after this time, and then knows nothing of it. */
-const patienceMs = 90_000;
-
 export const newAnswered = (): Answered => ({
   ...{ keys: new Map(), tasks: new Set(), shown: new Set(), acknowledged: 0, asked: 0 },
   ...{ active: 0, stopped: false, seen: undefined },
@@ -51,8 +48,6 @@ export const startLoad = (world: World, told: Answered): void => {
     });
   }
 };
-
-type Outcome = { readonly result: any } | { readonly fault: string } | 'unknown';
 
 interface Client {
   readonly world: World;
@@ -84,46 +79,7 @@ const pause = ({ world, random }: Client): Promise<void> => {
   });
 };
 
-export const anyReady = (world: World, random: SeededRandom): WorldHost | undefined => {
-  const ready = world.hosts.filter((host) => host.ready);
-  return ready.length === 0 ? undefined : random.pick(ready);
-};
-
 const pickLoad = ({ world, random }: Client): Load => weighted(random, world.options.loads);
-
-export const weighted = <K extends string>(random: SeededRandom, weights: Readonly<Record<K, number>>): K => {
-  const entries = Object.entries(weights) as [K, number][];
-  let left = random.fraction() * entries.reduce((sum, [, weight]) => sum + weight, 0);
-  for (const [name, weight] of entries) {
-    left -= weight;
-    if (left < 0) return name;
-  }
-  return entries.at(-1)?.[0] as K;
-};
-
-/** A call whose end may never be heard: when its host ends, or after a long time. */
-export const ask = (world: World, host: WorldHost, run: () => Promise<any>): Promise<Outcome> =>
-  new Promise((resolve) => {
-    const { process } = host;
-    if (process === undefined) return resolve({ fault: 'CONNECTION_REFUSED' });
-    const cancel = world.clock.after(patienceMs, () => resolve('unknown'));
-    const forget = process.life.onEnd(() => {
-      cancel();
-      resolve('unknown');
-    });
-    const end = (outcome: Outcome): void => {
-      // A process that is held up, or ended, answers nobody.
-      process.life.after(0, () => {
-        cancel();
-        forget();
-        resolve(outcome);
-      });
-    };
-    run().then(
-      (result) => end({ result }),
-      (error: unknown) => end({ fault: error instanceof Fault ? error.code : String(error) }),
-    );
-  });
 
 const call = async (client: Client, host: WorldHost, method: string, ...args: readonly unknown[]) => {
   const { world, told, name } = client;
@@ -145,14 +101,6 @@ const call = async (client: Client, host: WorldHost, method: string, ...args: re
   if (text === 'done') told.acknowledged += 1;
   return outcome;
 };
-
-/** Faults of which it is not said that nothing was done. */
-const isOpen = (outcome: Outcome): boolean =>
-  outcome === 'unknown' ||
-  ('fault' in outcome &&
-    ['CANNOT_CONTACT_HOST', 'INTERNAL_ERROR', 'HOST_STILL_BOOTING'].includes(outcome.fault));
-
-const succeeded = (outcome: Outcome): boolean => outcome !== 'unknown' && 'result' in outcome;
 
 const anyVm = ({ world, random }: Client): PastVm => random.pick(world.past.vms);
 
@@ -201,7 +149,7 @@ const loads: Readonly<Record<Load, (client: Client, host: WorldHost) => Promise<
   start: (client, host) => call(client, host, 'VM.start', anyVm(client).ref, false, false),
   shutdown: (client, host) => call(client, host, 'VM.hard_shutdown', anyVm(client).ref),
   migrate: (client, host) => {
-    const to = client.random.pick(client.world.hosts).ref;
+    const to = client.random.pick(client.world.hosts.filter(({ belongs }) => belongs)).ref;
     return call(client, host, 'VM.pool_migrate', anyVm(client).ref, to, new Map([['live', 'true']]));
   },
   task: async (client, host) => {

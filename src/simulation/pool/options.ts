@@ -9,6 +9,8 @@ export interface SimulationOptions {
   /** Where the log of the pool is. */
   readonly engine: LogEngine;
   readonly hosts: number;
+  /** Hosts that are a pool of their own each, and may be given into the pool. */
+  readonly spares: number;
   readonly vms: number;
   /** Of `commit-replicas`. */
   readonly replicas: number;
@@ -72,6 +74,10 @@ export type Trouble =
   | 'full disk'
   /** The files beside it, such as the one that says where the host stands in its pool. */
   | 'files that cannot be written'
+  /** An operator puts a host out of the pool, gives one into it, or has all get new certificates. */
+  | 'eject'
+  | 'join'
+  | 'rotate'
   // The cluster that the log is in: its members elect another leader, or are too few for a while.
   | 'leader of the cluster lost'
   | 'quorum of the cluster lost'
@@ -124,6 +130,9 @@ const quiet: Record<Trouble, number> = {
   'failing disk': 0,
   'full disk': 0,
   'files that cannot be written': 0,
+  eject: 0,
+  join: 0,
+  rotate: 0,
   'leader of the cluster lost': 0,
   'quorum of the cluster lost': 0,
   'stall of the cluster': 0,
@@ -151,6 +160,8 @@ const ofCluster = [
   'history dropped',
 ] as const satisfies readonly Trouble[];
 
+const ofMembership = ['eject', 'join', 'rotate'] as const satisfies readonly Trouble[];
+
 const loads: Readonly<Record<Load, number>> = {
   append: 8,
   remove: 2,
@@ -171,17 +182,21 @@ export const optionsOf = (random: SeededRandom, given?: LogEngine): SimulationOp
   const chosen = ofEngine.chance(0.4) ? 'etcd' : 'primary';
   const engine = given ?? chosen;
   const troubles = { ...quiet };
+  const isOf = (names: readonly Trouble[], name: Trouble): boolean => names.includes(name);
+  const membership = random.split('membership');
   for (const name of Object.keys(quiet) as Trouble[]) {
-    const isOfCluster = (ofCluster as readonly Trouble[]).includes(name);
-    if (isOfCluster && engine !== 'etcd') continue;
-    const chance = isOfCluster ? ofEngine : random;
-    troubles[name] = chance.chance(0.5) ? chance.between(1, 4) : 0;
+    if (isOf(ofCluster, name) && engine !== 'etcd') continue;
+    const [chance, share] = isOf(ofMembership, name)
+      ? ([membership, 0.3] as const)
+      : ([isOf(ofCluster, name) ? ofEngine : random, 0.5] as const);
+    troubles[name] = chance.chance(share) ? chance.between(1, 4) : 0;
   }
   // Half of the pools have nobody who insists: nothing at all may be lost there.
   if (random.chance(0.5)) troubles.insist = 0;
   return {
     engine,
     hosts,
+    spares: troubles.join > 0 ? 1 : 0,
     vms: 4,
     replicas: 1,
     durationMs: 30_000,

@@ -2,7 +2,7 @@ import { behaviours } from '../../../actors/behaviours.ts';
 import { classes } from '../../../actors/index.ts';
 import { bootstrap } from '../../../actors/pool/bootstrap.ts';
 import type { MeshCertificate } from '../../drivers/mesh-wire.ts';
-import type { Ref } from '../../model/types.ts';
+import { nullRef, type Ref } from '../../model/types.ts';
 import { type Catalog, catalogOf } from '../../objects/catalog.ts';
 import { storeRules } from '../../objects/derive-rows.ts';
 import type { HostFacts } from '../../objects/host-facts.ts';
@@ -129,6 +129,14 @@ const makePast = async (count: number, vmCount: number): Promise<Past> => {
   const { uuid } = store.committed.only('pool')[1];
   await replica.close();
   return { hosts, uuid, ...made, rows: group() };
+};
+
+/** A machine on which nothing was ever set up: its first start makes a pool of its own. */
+export const spareOf = (index: number): PastHost => {
+  const machine = `spare${index + 1}`;
+  const certificate = simulatedCertificate(seededRandom(machine));
+  const peer = { address: machine, port: BigInt(meshPort), pins: [], apiPort: 443n };
+  return { machine, host: nullRef as Ref<'host'>, certificate, peer };
 };
 
 const gib = 1n << 30n;

@@ -7,15 +7,17 @@ import type { Etcd } from '../../drivers/etcd.ts';
 import type { Hypervisor } from '../../drivers/hypervisor/hypervisor.ts';
 import type { MeshNetwork } from '../../drivers/mesh-wire.ts';
 import type { Network } from '../../drivers/network.ts';
+import type { PoolDoor } from '../../drivers/pool-door.ts';
 import type { Storage } from '../../drivers/storage/storage.ts';
 import { clusterNotes } from '../../engine/cluster-notes.ts';
-import { openEngineStore } from '../../engine/settings.ts';
+import { type EngineSettings, openEngineStore } from '../../engine/settings.ts';
 import { type DivergedFiles, divergedFiles } from '../../log/diverged.ts';
 import { clusterLog } from '../../log/etcd/cluster-log.ts';
 import type { EtcdLogLimits } from '../../log/etcd/limits.ts';
 import { type Mesh, type MeshOptions, meshOf } from '../../mesh/mesh.ts';
 import type { Ref } from '../../model/types.ts';
 import { hostCaller, type Invoker } from '../../objects/invoke.ts';
+import type { TakingIn } from '../../objects/membership.ts';
 import type { Services } from '../../objects/services.ts';
 import type { PoolContext, PoolLimits } from '../../pool/context.ts';
 import type { Pool } from '../../pool/pool.ts';
@@ -62,6 +64,8 @@ export interface Process {
   readonly pool: Pool;
   readonly mesh: Mesh;
   readonly context: PoolContext;
+  /** For hosts that join. */
+  readonly takingIn: TakingIn;
   /** A call as a client makes it, by wire name. Refused as the edge refuses while the host cannot serve. */
   call(method: string, ...args: readonly unknown[]): Promise<any>;
   callAsync(method: string, ...args: readonly unknown[]): Promise<Ref<'task'>>;
@@ -79,6 +83,10 @@ export interface ProcessOptions {
   readonly replicas: number;
   /** A client of the cluster that the pool's log may be in. */
   readonly etcd: (id: string | undefined) => Etcd;
+  /** How the pool's log is reached, for a host that was given into the pool. */
+  readonly poolLog: EngineSettings;
+  /** The way to pools that this host may join. */
+  readonly door: PoolDoor;
   readonly sabotage: Sabotage;
   /** The machine was switched on just now. */
   readonly boots: boolean;
@@ -107,13 +115,13 @@ export const startProcess = async (
       ...(await openParts(options, opened)),
       doors: async (host): Promise<Doors> => {
         await machine.daemon.ensure();
-        const { store, pool, context, objects, invoker, services } = host;
+        const { store, pool, context, takingIn, objects, invoker, services } = host;
         const { mesh, replica } = context;
         life.onEnd(() => objects.stop());
         const calls = callsOf(invoker, services);
         born({
           ...calls,
-          ...{ life, store, replica, pool, context, mesh },
+          ...{ life, store, replica, pool, context, mesh, takingIn },
           stop: async () => void (await opened.close()),
         });
         return { httpsPort, open: () => {}, close: async () => {} };
@@ -126,6 +134,10 @@ export const startProcess = async (
 
 const httpsPort = 443;
 
+/** What clients see of a machine's HTTPS, and hosts that join. */
+export const doorPin = ({ certificate }: Pick<SimulatedMachine, 'certificate'>): string =>
+  fingerprintOf(certificate.cert);
+
 /** The parts of a simulated host, each as one process has it. */
 export const openParts = async (
   options: ProcessOptions,
@@ -136,7 +148,7 @@ export const openParts = async (
   const state = (sabotage.state ?? same)(file, life);
   const storage = await openStorage(options, opened);
   const hypervisor = openHypervisor(options, state);
-  const engine = await openEngine(options);
+  const engine = await openEngine(options, state.current?.change);
   opened.add('hypervisor', hypervisor);
   const { machine: name } = machine;
   return {
@@ -168,8 +180,8 @@ export const openParts = async (
     },
     credentials: noUsers,
     facts: async () => factsOf(name),
-    fingerprint: '',
-    poolDoor: () => ({ open: async () => Promise.reject(new Error('Nobody joins')) }),
+    fingerprint: doorPin(machine),
+    poolDoor: () => options.door,
     pool: { replicas: options.replicas, serves: true, limits: sabotage.limits ?? {}, ...engine },
     waitMs: 60_000,
     makers: makersOf(options),
@@ -177,9 +189,14 @@ export const openParts = async (
 };
 
 /** What the host has noted of the cluster says whether its pool's log is there. */
-const openEngine = async (options: ProcessOptions): Promise<Pick<PoolParts, 'engine'>> => {
+const openEngine = async (
+  options: ProcessOptions,
+  change: 'joins' | 'ejected' | undefined,
+): Promise<Pick<PoolParts, 'engine'>> => {
   const { machine, life, sabotage } = options;
   const store = await openEngineStore(machine.disk.of(life), engineFolder);
+  if (change === 'joins') await store.save(options.poolLog);
+  if (change === 'ejected') await store.save({});
   const { use, cluster } = store.current;
   if (use !== 'etcd' || cluster === undefined) return {};
   const etcd = (sabotage.etcd ?? same)(options.etcd(cluster.id), life);

@@ -1,5 +1,7 @@
 import type { SeededRandom } from '../random.ts';
-import { anyReady, ask, weighted } from './load.ts';
+import { anyReady, ask, weighted } from './asking.ts';
+import { isMember, leadersOf } from './members.ts';
+import { eject, join } from './operators.ts';
 import type { Trouble } from './options.ts';
 import type { World, WorldHost } from './world.ts';
 
@@ -60,9 +62,6 @@ const lasts = ({ world, random }: Making, then: () => void): void => {
   world.clock.after(least + random.fraction() * (most - least), then);
 };
 
-const leaders = ({ hosts }: World): readonly WorldHost[] =>
-  hosts.filter(({ process }) => process?.pool?.duty.kind === 'leads');
-
 const crash = (making: Making, host: WorldHost | undefined): void => {
   if (host?.process === undefined) return;
   making.world.kill(host);
@@ -83,6 +82,8 @@ const cutOff = (making: Making, host: WorldHost | undefined): void => {
 };
 
 const anyHost = ({ world, random }: Making): WorldHost => random.pick(world.hosts);
+const anyMember = ({ world, random }: Making): WorldHost =>
+  random.pick(world.hosts.filter(({ belongs }) => belongs));
 
 const between = (making: Making, ways: 1 | 2): void => {
   const { world, random } = making;
@@ -108,12 +109,12 @@ const operate = ({ world }: Making, host: WorldHost, method: string, ...args: re
 const designate = (making: Making): void => {
   const { world, random } = making;
   const at = anyReady(world, random);
-  if (at !== undefined) operate(making, at, 'pool.designate_new_master', anyHost(making).ref);
+  if (at !== undefined) operate(making, at, 'pool.designate_new_master', anyMember(making).ref);
 };
 
 const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
   crash: (making) => crash(making, anyHost(making)),
-  'crash of the coordinator': (making) => crash(making, leaders(making.world)[0]),
+  'crash of the coordinator': (making) => crash(making, leadersOf(making.world)[0]),
   power: (making) => {
     const host = anyHost(making);
     if (host.power === 'off') return;
@@ -127,7 +128,7 @@ const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
     lasts(making, () => life?.resume());
   },
   'cut off': (making) => cutOff(making, anyHost(making)),
-  'cut off the coordinator': (making) => cutOff(making, leaders(making.world)[0]),
+  'cut off the coordinator': (making) => cutOff(making, leadersOf(making.world)[0]),
   'one way': (making) => between(making, 1),
   'two ways': (making) => between(making, 2),
   loss: (making) => {
@@ -151,11 +152,11 @@ const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
   'take over': (making) => order(making, false),
   insist: (making) => order(making, true),
   stop: (making) => stop(making, anyHost(making)),
-  'stop the coordinator': (making) => stop(making, leaders(making.world)[0]),
+  'stop the coordinator': (making) => stop(making, leadersOf(making.world)[0]),
   'declare dead': (making) => {
     const { world, random } = making;
-    const off = world.hosts.filter(({ process }) => process === undefined);
-    const at = leaders(world)[0];
+    const off = world.hosts.filter(({ process, belongs }) => belongs && process === undefined);
+    const at = leadersOf(world)[0];
     if (at !== undefined && off.length > 0) operate(making, at, 'host.declare_dead', random.pick(off).ref);
   },
   'slow disk': (making) => {
@@ -169,6 +170,12 @@ const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
     const { disk } = anyHost(making).machine;
     disk.refuseWrites('EIO');
     lasts(making, () => disk.refuseWrites(undefined));
+  },
+  eject,
+  join,
+  rotate: (making) => {
+    const at = anyReady(making.world, making.random);
+    if (at !== undefined) operate(making, at, 'pool.rotate_secret');
   },
   'leader of the cluster lost': (making) => {
     const { world, random } = making;
@@ -192,7 +199,7 @@ const troubles: Readonly<Record<Trouble, (making: Making) => void>> = {
   },
   'cut off from the cluster': (making) => {
     const { own } = making.world.clusters;
-    const { name } = making.random.pick([anyHost(making), ...leaders(making.world)]);
+    const { name } = making.random.pick([anyHost(making), ...leadersOf(making.world)]);
     own.cut(name, true);
     lasts(making, () => own.cut(name, false));
   },
@@ -227,7 +234,9 @@ const stop = (making: Making, host: WorldHost | undefined): void => {
 /** Operators err: they order also where there is no need to. */
 const order = (making: Making, force: boolean): void => {
   const { world, random } = making;
-  const able = world.hosts.filter(({ ready, process }) => ready && process?.pool.duty.kind !== 'leads');
+  const able = world.hosts.filter(
+    (host) => host.ready && isMember(world, host) && host.process?.pool.duty.kind !== 'leads',
+  );
   if (able.length === 0) return;
   const host = random.pick(able);
   // Where the log is in a cluster, nobody can insist on anything that would lose something.

@@ -5,7 +5,7 @@ import { Fault } from '../../std/fault.ts';
 import type { RowEvent } from '../../store/changes.ts';
 import type { Store } from '../../store/store.ts';
 import type { SeededRandom } from '../random.ts';
-import { anyReady } from './load.ts';
+import { anyReady } from './asking.ts';
 import { catalog } from './past.ts';
 import type { World, WorldHost } from './world.ts';
 

@@ -1,6 +1,6 @@
 import type { Volume } from '../../drivers/storage/storage.ts';
 import type { Turns } from '../../drivers/turns.ts';
-import { type LogEngine, openEngineStore } from '../../engine/settings.ts';
+import { type EngineSettings, type LogEngine, openEngineStore } from '../../engine/settings.ts';
 import type { Ref } from '../../model/types.ts';
 import { openStateFile } from '../../pool/state.ts';
 import type { Log } from '../../std/log.ts';
@@ -14,9 +14,10 @@ import type { Trace } from '../trace.ts';
 import { type VirtualClock, virtualClock } from '../virtual-clock.ts';
 import { simulatedVolumes, type Volumes } from '../volumes.ts';
 import { type Clusters, clustersOf } from './clusters.ts';
+import { doorOf } from './door.ts';
 import { openMachine, type SimulatedMachine } from './machine.ts';
 import type { SimulationOptions } from './options.ts';
-import { diskBytes, type Past, pastOf } from './past.ts';
+import { diskBytes, type Past, pastOf, spareOf } from './past.ts';
 import {
   engineFolder,
   type Process,
@@ -30,7 +31,10 @@ import {
 export interface WorldHost {
   readonly machine: SimulatedMachine;
   readonly name: string;
-  readonly ref: Ref<'host'>;
+  /** As the program that was started last knows itself: who is put out of a pool begins as another host. */
+  ref: Ref<'host'>;
+  /** Operators and clients take it for a host of the pool. */
+  belongs: boolean;
   process: Process | undefined;
   /** The process serves clients. */
   ready: boolean;
@@ -73,6 +77,10 @@ export interface World {
   powerOn(host: WorldHost): void;
   /** Told by whoever watches all processes as they come. */
   onProcess(run: (host: WorldHost, process: Process) => void): void;
+  /** Hosts that were put out of the pool, as an operator was told. */
+  readonly ejected: Set<Ref<'host'>>;
+  /** Operators who have not finished, and what each waits for. */
+  readonly operators: Map<object, string>;
   /** An operator has insisted that a host lead, so what others had answered may be set aside. */
   forced: boolean;
   /** What went wrong that nobody may ever see, such as a bug that was logged. */
@@ -125,6 +133,7 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
     const born = (process: Process): void => {
       if (life.state === 'ended') return;
       host.process = process;
+      host.ref = process.context.host;
       for (const watcher of watchers) watcher(host, process);
     };
     host.process = { life } as Process;
@@ -137,6 +146,8 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
         network: network.of(name, life),
         replicas: options.replicas,
         etcd: (id) => clusters.client(life, id),
+        poolLog: poolLogOf(options.engine, past),
+        door: doorOf({ clock, mesh, hosts }, { name, life }),
       },
       born,
     ).then(
@@ -175,6 +186,8 @@ export const openWorld = async (given: WorldOptions): Promise<World> => {
       start,
       kill,
       bugs,
+      ejected: new Set<Ref<'host'>>(),
+      operators: new Map<object, string>(),
       forced: false,
     },
     stop: (host, downMs) => {
@@ -225,7 +238,9 @@ const openHosts = async (on: {
   const truth = { changes: 0, violation: () => violationIn(machines) };
   const volumes = volumesOf(past, random.split('volumes'));
   const hosts: WorldHost[] = [];
-  for (const [index, one] of past.hosts.entries()) {
+  const spares = Array.from({ length: options.spares }, (_, index) => spareOf(index));
+  for (const [index, one] of [...past.hosts, ...spares].entries()) {
+    const belongs = index < past.hosts.length;
     const machine = openMachine({
       ...{ past: one, clock, random, network, volumes, takes: options },
       sabotage: sabotage.backend,
@@ -235,9 +250,10 @@ const openHosts = async (on: {
       },
     });
     machines.push({ machine: one.machine, guests: machine.guests.all });
-    await setUp({ machine, past, leads: index === 0, engine: options.engine, clock, loop });
+    if (belongs) await setUp({ machine, past, leads: index === 0, engine: options.engine, clock, loop });
+    else await machine.disk.of(lifeOf('set-up', clock)).makeFolder(stateFolder);
     const state = { process: undefined, ready: false, power: 'on', boots: true, runs: 0 } as const;
-    hosts.push({ machine, name: one.machine, ref: one.host, ...state });
+    hosts.push({ machine, name: one.machine, ref: one.host, belongs, ...state });
   }
   return { hosts, truth };
 };
@@ -277,12 +293,15 @@ const setUp = async (given: {
   const role = leads ? 'coordinator' : 'member';
   await loop.finish(state.save({ host, role, epoch: 1, led: leads ? 1 : 0 }));
   await loop.finish(durable.of(life).write([{ ...past.rows, follows: !leads }]));
-  if (engine === 'primary') return;
+  const { cluster } = poolLogOf(engine, past);
+  if (cluster === undefined) return;
   const settings = await openEngineStore(files, engineFolder);
-  const begins = leads && ({ begins: true } as const);
-  const cluster = { pool: past.uuid, endpoints: ['memory:1'], whole: true, ...begins };
-  await loop.finish(settings.save({ use: engine, cluster }));
+  await loop.finish(settings.save({ use: engine, cluster: { ...cluster, ...(leads && { begins: true }) } }));
 };
+
+/** How the hosts of the pool reach its log. */
+const poolLogOf = (use: LogEngine, { uuid: pool }: Past): EngineSettings =>
+  use === 'primary' ? { use } : { use, cluster: { pool, endpoints: ['memory:1'], whole: true } };
 
 const logOf = (name: string, clock: VirtualClock, trace: Trace, bugs: string[]): Log => {
   const note =
