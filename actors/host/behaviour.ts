@@ -2,6 +2,7 @@ import { type DateTime, dateTimeOf, type Ref } from '../../src/model/types.ts';
 import { keepDisabled } from '../../src/objects/host-facts.ts';
 import { implement } from '../../src/objects/implement.ts';
 import { faultFrom } from '../../src/objects/refusal.ts';
+import { newBlob } from '../../src/rules/blobs.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { hostRefusal, operations } from './admission.ts';
@@ -97,6 +98,7 @@ export default implement(
     declare_dead: { offline: true, work: declareDead },
 
     call_plugin: { work: callPlugin },
+    create_new_blob: newBlob('host'),
     has_extension: { at: 'home', read: () => false },
     call_extension: {
       at: 'home',

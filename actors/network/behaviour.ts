@@ -2,6 +2,7 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Deciding, implement } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { newBlob } from '../../src/rules/blobs.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { network } from './class.ts';
@@ -68,6 +69,7 @@ export default implement(
   {
     create: { decide: create },
     destroy: { decide: destroy },
+    create_new_blob: newBlob('network'),
     pool_introduce: {
       decide: (deciding, fields) => {
         const ref = newRef<'network'>(deciding.services);

@@ -1,6 +1,7 @@
 import type { Ref } from '../../src/model/types.ts';
 import { type Deciding, implement } from '../../src/objects/implement.ts';
 import { faultFrom } from '../../src/objects/refusal.ts';
+import { newBlob } from '../../src/rules/blobs.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { operations, poolRefusal } from './admission.ts';
 import { pool } from './class.ts';
@@ -50,6 +51,7 @@ export default implement(
         deciding.tx.patch('pool', self(deciding), { ha_host_failures_to_tolerate: value });
       },
     },
+    create_new_blob: newBlob('pool'),
     detect_nonhomogeneous_external_auth: { read: () => undefined },
 
     get_license_state: {

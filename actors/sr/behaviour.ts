@@ -1,9 +1,7 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { dateTimeOf } from '../../src/model/types.ts';
-import { holderOf } from '../../src/objects/holdings.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
-import { newRef } from '../../src/objects/tasks.ts';
+import { newBlob } from '../../src/rules/blobs.ts';
 import { requireOwnRepository } from '../../src/rules/driver-rights.ts';
 import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking } from '../../src/rules/storage-faults.ts';
@@ -54,26 +52,6 @@ const setFigure = ({ tx, self, caller }: Deciding, figure: Partial<RecordNamed<'
   tx.patch('SR', sr, figure);
 };
 
-const newBlob = (
-  { tx, self, caller, services }: Deciding,
-  args: { readonly name: string; readonly mime_type: string; readonly public: boolean },
-): Ref<'blob'> => {
-  const sr = self as Ref<'SR'>;
-  const { blobs } = tx.require('SR', sr);
-  if (blobs.has(args.name)) throw new Fault('MAP_DUPLICATE_KEY', ['SR', 'blobs', sr, args.name]);
-  const ref = newRef<'blob'>(services);
-  tx.create('blob', ref, {
-    uuid: services.random.uuid(),
-    holder: holderOf(tx, caller),
-    name_label: args.name,
-    public: args.public,
-    mime_type: args.mime_type === '' ? 'application/octet-stream' : args.mime_type,
-    last_updated: dateTimeOf(services.clock.now()),
-  });
-  tx.patch('SR', sr, { blobs: new Map([...blobs, [args.name, ref]]) });
-  return ref;
-};
-
 export default implement(
   SR,
   {
@@ -110,7 +88,7 @@ export default implement(
     set_physical_utilisation: {
       decide: (deciding, { value }) => setFigure(deciding, { physical_utilisation: value }),
     },
-    create_new_blob: { decide: newBlob },
+    create_new_blob: newBlob('SR'),
     get_live_hosts: {
       read: ({ view, self }) =>
         view

@@ -3,6 +3,7 @@ import { nullRef, type Ref } from '../../src/model/types.ts';
 import { implement } from '../../src/objects/implement.ts';
 import { isLive } from '../../src/objects/places.ts';
 import { faultFrom } from '../../src/objects/refusal.ts';
+import { newBlob } from '../../src/rules/blobs.ts';
 import type { View } from '../../src/store/view.ts';
 import { vmAllowedOperations, vmRefusal } from './admission.ts';
 import { checkpointing } from './checkpointing.ts';
@@ -59,5 +60,6 @@ export default implement(
     ...settings,
     ...xenstoreData,
     ...queries,
+    create_new_blob: newBlob('VM'),
   },
 );

@@ -25,6 +25,10 @@ const take = async (working: Run, vm: Ref<'VM'>): Promise<void> => {
 /** Disks first: as long as one of them is there, its snapshot is too, and the next run tries again. */
 const remove = async (working: Run, snapshot: Ref<'VM'>): Promise<void> => {
   const { view } = working;
+  // Those of a guest that sleeps are its own until it ends.
+  if (view.require('VM', snapshot).power_state !== 'Halted') {
+    await working.call('VM.hard_shutdown', snapshot, {});
+  }
   for (const ref of view.require('VM', snapshot).VBDs) {
     const vbd = view.get('VBD', ref);
     const isItsOwn = vbd?.type === 'Disk' && view.get('VDI', vbd.VDI)?.VBDs.length === 1;

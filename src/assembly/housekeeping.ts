@@ -3,6 +3,7 @@ import { collectSessions } from '../../actors/session/collect.ts';
 import { measureStorage } from '../../actors/sr/figures.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
 import { reservationCollector } from '../../actors/vm/collect.ts';
+import { apartWatcher } from '../../actors/vm_group/apart.ts';
 import { scheduleRunner } from '../../actors/vmss/due.ts';
 import { collectorOf } from '../objects/collector.ts';
 import { newRows } from '../objects/new-rows.ts';
@@ -25,7 +26,8 @@ export interface Swept extends Pick<Assembled, 'catalog' | 'store' | 'services' 
 /**
  * What is done from time to time: the free memory of hosts, the links of their cards and the use of storage
  * are told, and collected are ended tasks, idle sessions, memory set aside for starts that never began, and
- * rows that lost what they need. Snapshots are taken whose schedule is due.
+ * rows that lost what they need. Snapshots are taken whose schedule is due, and it is told
+ * which VMs that should run apart do not.
  */
 export const housekeeping = ({
   catalog,
@@ -51,7 +53,9 @@ export const housekeeping = ({
     });
     await collectRows();
   };
+  const watchApart = apartWatcher({ store, services });
   const measure = async (): Promise<void> => {
+    await watchApart(leads());
     if (leads()) await store.commit(refreshMemory);
   };
   const repeated = (everyMs: number, run: () => Promise<void>): (() => void) => {
