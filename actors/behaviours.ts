@@ -1,5 +1,6 @@
 import type { Behaviour } from '../src/objects/implement.ts';
 import blob from './blob/behaviour.ts';
+import caller from './caller/behaviour.ts';
 import consoleBehaviour from './console/behaviour.ts';
 import host from './host/behaviour.ts';
 import message from './message/behaviour.ts';
@@ -7,6 +8,7 @@ import network from './network/behaviour.ts';
 import pbd from './pbd/behaviour.ts';
 import pif from './pif/behaviour.ts';
 import pool from './pool/behaviour.ts';
+import rate_limit from './rate_limit/behaviour.ts';
 import role from './role/behaviour.ts';
 import secret from './secret/behaviour.ts';
 import session from './session/behaviour.ts';
@@ -28,6 +30,7 @@ import vmss from './vmss/behaviour.ts';
 /** What each class does, beside what its declaration says it is. */
 export const behaviours: readonly Behaviour<any>[] = [
   blob,
+  caller,
   consoleBehaviour,
   host,
   message,
@@ -35,6 +38,7 @@ export const behaviours: readonly Behaviour<any>[] = [
   pbd,
   pif,
   pool,
+  rate_limit,
   role,
   secret,
   session,

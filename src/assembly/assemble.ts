@@ -1,3 +1,4 @@
+import { callerUsage } from '../objects/caller-usage.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import { type Invoker, invokerOf } from '../objects/invoke.ts';
 import { localSessionsOf } from '../objects/local-sessions.ts';
@@ -14,7 +15,7 @@ import type { Store } from '../store/store.ts';
 export const operationWaitMs = 2 * 3_600_000;
 
 /** What follows from the rest. */
-type Derived = 'localSessions' | 'cancel';
+type Derived = 'callerUsage' | 'localSessions' | 'cancel';
 
 export interface Parts {
   readonly catalog: Catalog;
@@ -48,6 +49,7 @@ export const assemble = ({
     elsewhere: elsewhere({ catalog, view, host }, places),
   });
   const services: Services = {
+    callerUsage: callerUsage(),
     localSessions: localSessionsOf({ clock, random }),
     // Work that runs here may have called others, which are told as well.
     cancel: (task) => {

@@ -13,12 +13,14 @@ import { assertRoom } from '../objects/room.ts';
 import type { Services } from '../objects/services.ts';
 import { createTask, failTask, newRef, succeedTask } from '../objects/tasks.ts';
 import { parseWhere, type Where } from '../objects/where.ts';
+import type { CallSource } from '../rules/callers.ts';
 import type { Clock } from '../std/clock.ts';
 import { asFault, Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import { inSlices } from '../std/pace.ts';
 import { isDateTime, isStruct, type Struct, type Value } from '../std/value.ts';
 import type { Store } from '../store/store.ts';
+import { allowancesOf } from './allowances.ts';
 import type { Audit } from './audit.ts';
 import { callingCaller, localNobody, nobodyAt, sessionCaller } from './authenticate.ts';
 import { callTaskOf } from './call-task.ts';
@@ -102,6 +104,8 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
     catalog.messages.filter(({ declared }) => declared?.emergency === true).map(({ method }) => method),
   );
 
+  const allowances = allowancesOf(services);
+
   const system = (method: string, params: readonly Value[]): Encoding | undefined => {
     if (method === listMethods) return typedEncoding(set(string), methods);
     if (!method.startsWith('system.isAlive:')) return undefined;
@@ -143,6 +147,8 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
 
   return async (method, params, request) => {
     try {
+      const turn = options.local ? undefined : allowances(sourceOf(request));
+      if (turn !== undefined) await turn;
       const { emergency } = services.availability();
       if (emergency !== undefined && !forEmergencies.has(method))
         return { ...failure(emergency), early: true };
@@ -162,6 +168,11 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
     }
   };
 };
+
+const sourceOf = ({ http }: CallRequest): CallSource => ({
+  userAgent: http.headers['user-agent'] ?? '',
+  address: http.remoteAddress,
+});
 
 const asyncPrefixes = ['Async.', 'InternalAsync.'] as const;
 

@@ -8,6 +8,7 @@ import type { Clock, Random } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Availability } from './availability.ts';
+import type { CallerUsage } from './caller-usage.ts';
 import type { Credentials } from './credentials.ts';
 import type { DiskOpener } from './disk.ts';
 import type { HostFacts } from './host-facts.ts';
@@ -36,6 +37,7 @@ export interface Services {
   readonly credentials: Credentials;
   /** On the disk of the data folder. Absent: there is always some. */
   readonly room?: DataRoom;
+  readonly callerUsage: CallerUsage;
   /** Logins to this host alone. */
   readonly localSessions: LocalSessions;
   readonly store: Store;
