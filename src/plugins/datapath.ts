@@ -1,5 +1,5 @@
 import { nodeDisk } from '../drivers/node/disk.ts';
 import { imageDatapath } from './datapath/plugin.ts';
-import { serveScript } from './script.ts';
+import { ownHost, serveScript } from './script.ts';
 
-await serveScript(imageDatapath({ disk: nodeDisk }));
+await serveScript(imageDatapath({ disk: nodeDisk, ...ownHost() }));

@@ -1,8 +1,9 @@
 import { nodeDisk } from '../drivers/node/disk.ts';
+import { nodeFileLocks } from '../drivers/node/file-locks.ts';
 import { nodeProcesses } from '../drivers/node/processes.ts';
 import { nodeRandom } from '../drivers/node/random.ts';
 import { filePlugin } from './file/plugin.ts';
-import { ownFolders, serveScript } from './script.ts';
+import { ownHost, serveScript } from './script.ts';
 
-const given = { disk: nodeDisk, processes: nodeProcesses, random: nodeRandom };
-await serveScript(filePlugin({ ...given, own: ownFolders() }));
+const given = { disk: nodeDisk, processes: nodeProcesses, random: nodeRandom, locks: nodeFileLocks };
+await serveScript(filePlugin({ ...given, ...ownHost() }));

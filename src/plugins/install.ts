@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Disk } from '../drivers/disk.ts';
 import { nodeDisk } from '../drivers/node/disk.ts';
+import { nodeFileLocks } from '../drivers/node/file-locks.ts';
 import { nodeProcesses } from '../drivers/node/processes.ts';
 import { nodeRandom } from '../drivers/node/random.ts';
 import type { OwnFolders } from '../std/repository-folder.ts';
@@ -9,7 +10,14 @@ import { filePlugin } from './file/plugin.ts';
 import { isoPlugin } from './iso/plugin.ts';
 import { type Methods, nothing } from './script.ts';
 
-const given = { disk: nodeDisk, processes: nodeProcesses, random: nodeRandom };
+/** To ask the plugins which methods they have; nothing of it is used. */
+const given = {
+  disk: nodeDisk,
+  processes: nodeProcesses,
+  random: nodeRandom,
+  locks: nodeFileLocks,
+  host: '',
+};
 const datapath = imageDatapath(given);
 
 /** Folder below the root, the program that serves it, and what it can do. */
@@ -29,17 +37,26 @@ export const installPlugins = async (
   root: string,
   from: { readonly programs: string; readonly node: string; readonly own: OwnFolders },
 ): Promise<void> => {
+  const host = await hostIn(disk, root);
   for (const [folder, program, methods] of plugins) {
     const path = join(root, folder);
     await disk.makeFolder(path, 0o700);
     const words = [from.node, join(from.programs, program)].map(quoted).join(' ');
-    const folders = [from.own.data, from.own.run].map(quoted).join(' ');
-    const run = `exec ${words} "$0" ${folders} "$@"`;
+    const about = [from.own.data, from.own.run, host].map(quoted).join(' ');
+    const run = `exec ${words} "$0" ${about} "$@"`;
     for (const [method, work] of Object.entries(methods)) {
       const script = work === nothing ? ANSWER_NULL : run;
       await replaceIfOther(disk, join(path, method), `#!/bin/sh\n${script}\n`);
     }
   }
+};
+
+/** What tells this host from others that have the same folder; made once. */
+const hostIn = async (disk: Disk, root: string): Promise<string> => {
+  const path = join(root, 'host');
+  await disk.makeFolder(root, 0o700);
+  if (!(await disk.exists(path))) await disk.replaceText(path, nodeRandom.uuid());
+  return disk.readText(path, 64);
 };
 
 /** A method that does nothing needs no Node, which takes most of a call's time. */

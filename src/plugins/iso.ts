@@ -1,5 +1,5 @@
 import { nodeDisk } from '../drivers/node/disk.ts';
 import { isoPlugin } from './iso/plugin.ts';
-import { ownFolders, serveScript } from './script.ts';
+import { ownHost, serveScript } from './script.ts';
 
-await serveScript(isoPlugin({ disk: nodeDisk, own: ownFolders() }));
+await serveScript(isoPlugin({ disk: nodeDisk, ...ownHost() }));

@@ -34,15 +34,21 @@ export const nothing: Methods[string] = async () => null;
 
 const INPUT_CHARS_MAX = 4 * 1024 * 1024;
 
+export interface OwnHost {
+  readonly own: OwnFolders;
+  /** Which host this is, among those that may have a folder. */
+  readonly host: string;
+}
+
 /** What the script that started this process says of its host. */
-export const ownFolders = (): OwnFolders => {
-  const [, , , data, run] = process.argv;
-  if (data?.startsWith('/') !== true || run?.startsWith('/') !== true)
-    throw new Error('The script does not say which folders are its host’s own');
-  return { data, run };
+export const ownHost = (): OwnHost => {
+  const [, , , data, run, host] = process.argv;
+  if (data?.startsWith('/') !== true || run?.startsWith('/') !== true || host === undefined)
+    throw new Error('The script does not say which host it is of, and which folders are its own');
+  return { own: { data, run }, host };
 };
 
-/** Runs the one call that this process was started for: `node <module> <script> <data> <run> --json`. */
+/** Runs the one call of this process: `node <module> <script> <data> <run> <host> --json`. */
 export const serveScript = async (methods: Methods): Promise<void> => {
   const method = basename(process.argv[2] ?? '');
   try {

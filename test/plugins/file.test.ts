@@ -11,6 +11,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Disk } from '../../src/drivers/disk.ts';
 import { nodeDisk } from '../../src/drivers/node/disk.ts';
+import { nodeFileLocks } from '../../src/drivers/node/file-locks.ts';
 import { nodeProcesses } from '../../src/drivers/node/processes.ts';
 import { nodeRandom } from '../../src/drivers/node/random.ts';
 import type { Processes } from '../../src/drivers/processes.ts';
@@ -31,7 +32,13 @@ const hasQemu = (() => {
 const SIZE = 64 * 1024;
 const uuid = '5d1c7a34-0000-4000-8000-00000000000a';
 const formats = hasQemu ? (['raw', 'qcow2'] as const) : (['raw'] as const);
-const real = { disk: nodeDisk, processes: nodeProcesses, random: nodeRandom };
+const real = {
+  disk: nodeDisk,
+  processes: nodeProcesses,
+  random: nodeRandom,
+  locks: nodeFileLocks,
+  host: 'a0',
+};
 
 interface Described {
   readonly key: string;
@@ -45,6 +52,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(sr, { recursive: true, force: true }));
 
+/** What there is but locks, which stay. */
+const files = async (): Promise<readonly string[]> =>
+  (await readdir(sr)).filter((name) => !name.endsWith('.lock'));
 const ask = <T>(plugin: Methods, method: string, args: object): Promise<T> =>
   plugin[method]!({ sr, ...args }) as Promise<T>;
 const make = (plugin: Methods, format: string) =>
@@ -121,7 +131,7 @@ describe.each(formats)('disks in %s images', (format) => {
         );
         for (const [key, { byte }] of model) await holds(plugin, key, byte);
         for (const key of model.keys()) await ask(plugin, 'Volume.destroy', { key });
-        expect(await readdir(sr)).toEqual(['sr.json']);
+        expect(await files()).toEqual(['sr.json']);
       }),
       { numRuns: 10, interruptAfterTimeLimit: 60_000 },
     );
@@ -165,7 +175,7 @@ describe.each(formats)('disks in %s images', (format) => {
           await check();
         }
         for (const key of keys) await ask(plugin, 'Volume.destroy', { key });
-        expect(await readdir(sr)).toEqual(['sr.json']);
+        expect(await files()).toEqual(['sr.json']);
         if (!hasDied()) break;
       }
     },
@@ -182,7 +192,7 @@ describe.each(formats)('disks in %s images', (format) => {
       await make(plugin, format);
       const key = await create(plugin);
       await fill(plugin, key, 7);
-      const before = (await readdir(sr)).length;
+      const before = (await files()).length;
       await writeFile(join(sr, 'filler'), Buffer.alloc(640 * 1024)).catch(() => {});
       for (const method of ['create', 'snapshot', 'set_name']) {
         const args = { key, name: 'v'.repeat(8192), description: '', size: SIZE, sharable: false };
@@ -192,7 +202,7 @@ describe.each(formats)('disks in %s images', (format) => {
         );
       }
       await rm(join(sr, 'filler'));
-      expect((await readdir(sr)).length).toBe(before);
+      expect((await files()).length).toBe(before);
       await holds(plugin, key, 7);
     } finally {
       execFileSync('umount', [sr]);
@@ -289,5 +299,5 @@ const dyingAfter = (steps: number) => {
     run: (...args) =>
       args[0] === 'stat' ? nodeProcesses.run(...args) : mortal(() => nodeProcesses.run(...args)),
   };
-  return { given: { disk, processes, random: nodeRandom }, hasDied: () => died };
+  return { given: { ...real, disk, processes }, hasDied: () => died };
 };

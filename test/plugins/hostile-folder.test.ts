@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../src/drivers/node/disk.ts';
+import { nodeFileLocks } from '../../src/drivers/node/file-locks.ts';
 import { nodeProcesses } from '../../src/drivers/node/processes.ts';
 import { nodeRandom } from '../../src/drivers/node/random.ts';
 import { imageDatapath } from '../../src/plugins/datapath/plugin.ts';
@@ -23,8 +24,14 @@ const hasQemu = (() => {
 })();
 const tool = (...args: string[]): void => void execFileSync('qemu-img', args, { stdio: 'ignore' });
 
-const plugin = filePlugin({ disk: nodeDisk, processes: nodeProcesses, random: nodeRandom });
-const datapath = imageDatapath({ disk: nodeDisk });
+const plugin = filePlugin({
+  disk: nodeDisk,
+  processes: nodeProcesses,
+  random: nodeRandom,
+  locks: nodeFileLocks,
+  host: 'a0',
+});
+const datapath = imageDatapath({ disk: nodeDisk, host: 'a0' });
 const SIZE = 65536;
 const uuid = '5d1c7a34-0000-4000-8000-00000000000a';
 const ask = (method: string, args: object): Promise<any> => plugin[method]!({ sr, ...args });

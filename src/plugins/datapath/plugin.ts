@@ -3,14 +3,20 @@ import { fileURLToPath } from 'node:url';
 import type { Disk } from '../../drivers/disk.ts';
 import { backingText } from '../../drivers/disk-image.ts';
 import { formatOf, foundImages, isImage } from '../file/chain.ts';
-import { HELD_SUFFIX } from '../held.ts';
+import { heldMark } from '../held.ts';
 import { failure, type Methods, nothing, textOf } from '../script.ts';
+
+export interface ImageDatapathGiven {
+  readonly disk: Disk;
+  /** Which host this is, among those that may have the folder. */
+  readonly host: string;
+}
 
 /**
  * Datapath of image files, for the URI schemes `raw+file` and `qcow2+file`: who uses one opens the file
  * itself, so there is nothing to start, only to say where it is and to note that somebody may write it.
  */
-export const imageDatapath = ({ disk }: { readonly disk: Disk }): Methods => ({
+export const imageDatapath = ({ disk, host }: ImageDatapathGiven): Methods => ({
   'Plugin.query': async () => about,
   'Datapath.open': nothing,
   'Datapath.close': nothing,
@@ -18,7 +24,7 @@ export const imageDatapath = ({ disk }: { readonly disk: Disk }): Methods => ({
     const { path, format } = imageOf(textOf(args, 'uri'));
     const folder = dirname(path);
     const [, ...backing] = await foundImages(disk, folder).chainOf(basename(path));
-    if (isOfSr(path)) await disk.replaceText(path + HELD_SUFFIX, `${textOf(args, 'domain')}\n`);
+    if (isOfSr(path)) await disk.replaceText(heldMark(path, host), `${textOf(args, 'domain')}\n`);
     const below = backing.length > 0 && {
       backing: backingText(backing.map((parent) => join(folder, parent))),
     };
@@ -30,7 +36,7 @@ export const imageDatapath = ({ disk }: { readonly disk: Disk }): Methods => ({
   'Datapath.activate_readonly': nothing,
   'Datapath.deactivate': nothing,
   'Datapath.detach': async (args) => {
-    const held = imageOf(textOf(args, 'uri')).path + HELD_SUFFIX;
+    const held = heldMark(imageOf(textOf(args, 'uri')).path, host);
     if (await disk.exists(held)) await disk.remove(held);
   },
 });

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Disk } from '../../drivers/disk.ts';
 import { imageArgument } from '../../drivers/disk-image.ts';
 import type { Random } from '../../std/clock.ts';
-import { HELD_SUFFIX } from '../held.ts';
+import { marksOf } from '../held.ts';
 import { failure, Refusal } from '../script.ts';
 import type { Tool } from '../tools.ts';
 import { formatOf, foundImages, type ImageFormat, isImage } from './chain.ts';
@@ -192,6 +192,6 @@ export const imagesIn = (given: Omit<Folder, 'folder'>, folder: string): Images 
       }
     },
     remove,
-    isHeld: async (image) => (await disk.exists(pathOf(image) + HELD_SUFFIX)) || isLocked(image),
+    isHeld: async (image) => (await marksOf(disk, pathOf(image))).length > 0 || isLocked(image),
   };
 };

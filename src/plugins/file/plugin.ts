@@ -2,10 +2,11 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { SIZE_BYTES_MAX } from '../../codec/qcow2-header.ts';
 import type { Disk } from '../../drivers/disk.ts';
+import type { FileLocks } from '../../drivers/file-lock.ts';
 import type { Processes } from '../../drivers/processes.ts';
 import type { Random } from '../../std/clock.ts';
 import { folderOfHost } from '../../std/repository-folder.ts';
-import { HELD_SUFFIX } from '../held.ts';
+import { readMark } from '../held.ts';
 import { type FolderGiven, inAllowedFolders, locationOf, srStat } from '../location.ts';
 import {
   type Args,
@@ -21,11 +22,15 @@ import {
 import { toolsBy } from '../tools.ts';
 import { CHAIN_MAX, formatOf, isImage } from './chain.ts';
 import { type Images, imagesIn } from './images.ts';
+import { type FolderTurns, turnFiles, turnsIn } from './turns.ts';
 import { type Notes, notesIn, type SrNote, type VolumeNote } from './volumes.ts';
 
 export interface FilePluginGiven extends FolderGiven {
   readonly processes: Processes;
   readonly random: Random;
+  readonly locks: FileLocks;
+  /** Which host this is, among those that may have the folder. */
+  readonly host: string;
 }
 
 /** An SR that is a folder of this host, opened for one call. */
@@ -33,6 +38,7 @@ interface Folder {
   readonly path: string;
   readonly notes: Notes;
   readonly images: Images;
+  readonly turns: FolderTurns;
 }
 
 const SECTOR_BYTES = 512;
@@ -45,15 +51,28 @@ export const filePlugin = (given: FilePluginGiven): Methods => {
   const tool = toolsBy(given.processes);
   const folderOf = (args: Args): Folder => {
     const path = textOf(args, 'sr');
-    return { path, notes: notesIn(given.disk, path), images: imagesIn({ ...given, tool }, path) };
+    return {
+      path,
+      notes: notesIn(given.disk, path),
+      images: imagesIn({ ...given, tool }, path),
+      turns: turnsIn(given.locks, path),
+    };
   };
   return inAllowedFolders(given, {
     'Plugin.query': async () => about,
     ...srMethods(given, folderOf),
-    ...volumeMethods(given, folderOf),
-    ...noteMethods(folderOf),
+    ...working(folderOf, { ...volumeMethods(given, folderOf), ...noteMethods(folderOf) }),
   });
 };
+
+/** The same methods, during which no other host tidies the folder up; looking needs no turn. */
+const working = (folderOf: FolderOf, methods: Methods): Methods =>
+  Object.fromEntries(
+    Object.entries(methods).map(([name, method]) => [
+      name,
+      name === 'Volume.stat' ? method : (args: Args) => folderOf(args).turns.working(() => method(args)),
+    ]),
+  );
 
 const about = {
   plugin: 'file',
@@ -73,7 +92,7 @@ const about = {
 
 type FolderOf = (args: Args) => Folder;
 
-const srMethods = ({ disk, processes }: FilePluginGiven, folderOf: FolderOf): Methods => {
+const srMethods = ({ disk, processes, host }: FilePluginGiven, folderOf: FolderOf): Methods => {
   const noteOf = async ({ notes, path }: Folder): Promise<SrNote> => {
     const note = await notes.readSr();
     if (note === undefined) throw failure('There is no SR in the folder', path);
@@ -112,15 +131,19 @@ const srMethods = ({ disk, processes }: FilePluginGiven, folderOf: FolderOf): Me
     'SR.attach': async (args) => {
       const folder = folderOf({ sr: locationOf(textsOf(args, 'configuration')) });
       await noteOf(folder);
-      await removeLeftovers(disk, folder);
+      await removeOwnMarks(disk, folder, host);
+      await folder.turns.tidying(() => removeLeftovers(disk, folder));
       return folder.path;
     },
     'SR.detach': nothing,
     'SR.destroy': async (args) => {
       const folder = folderOf(args);
       if ((await folder.notes.keys()).length > 0) throw new Refusal('SR_NOT_EMPTY', []);
-      await removeLeftovers(disk, folder);
+      await folder.turns.tidying(() => removeLeftovers(disk, folder));
       await folder.notes.removeSr();
+      for (const name of turnFiles) {
+        if (await disk.exists(join(folder.path, name))) await disk.remove(join(folder.path, name));
+      }
       const strangers = await disk.list(folder.path);
       if (strangers.length === 0) await disk.remove(folder.path);
     },
@@ -161,8 +184,8 @@ const imageFormatOf = async (
 };
 
 /**
- * Removes images that no volume needs and files that an interrupted change left. Nothing is in use yet. Where
- * a volume does not say what it needs, every image stays.
+ * Removes images that no volume needs and files that an interrupted change left. Nobody is at work. Where a
+ * volume does not say what it needs, every image stays.
  */
 const removeLeftovers = async (disk: Disk, { path, notes, images }: Folder): Promise<void> => {
   const needed = new Set<string>();
@@ -175,10 +198,20 @@ const removeLeftovers = async (disk: Disk, { path, notes, images }: Folder): Pro
       allKnown = false;
     }
   }
+  // Also what another host has, whatever the notes say.
+  for (const { name } of await disk.list(path)) needed.add(readMark(name)?.image ?? '');
   for (const image of allKnown ? await images.all() : []) if (!needed.has(image)) await images.remove(image);
   for (const { name } of await disk.list(path)) {
-    const held = name.endsWith(HELD_SUFFIX) && isImage(name.slice(0, -HELD_SUFFIX.length));
-    if (held || /^\..+\.json\.[0-9a-f]{24}$/.test(name)) await disk.remove(join(path, name));
+    if (/^\..+\.(json|held)\.[0-9a-f]{24}$/.test(name)) await disk.remove(join(path, name));
+  }
+};
+
+/** Nothing of this host is in use yet. A mark that names no host is of a version that knew of one alone. */
+const removeOwnMarks = async (disk: Disk, { path }: Folder, host: string): Promise<void> => {
+  for (const { name } of await disk.list(path)) {
+    const mark = readMark(name);
+    const isOwn = mark !== undefined && isImage(mark.image) && (mark.host ?? host) === host;
+    if (isOwn) await disk.remove(join(path, name));
   }
 };
 
@@ -207,9 +240,16 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
     const note = await folder.notes.read(source);
     const { copy, below } = await split(folder.images, note.image);
     const keys = Object.fromEntries(Object.entries(note.keys).filter(([key]) => key === VDI_TYPE));
-    // The source first: once there are two who stand on its image, it must not be written again.
-    if (below !== undefined) await folder.notes.write(source, { ...note, image: below });
-    const key = await add(folder, { ...note, keys, image: copy });
+    const key = await folder.turns.noting(async () => {
+      await unchanged(folder, source, note).catch(async (error) => {
+        for (const image of [copy, ...(below === undefined ? [] : [below])])
+          await folder.images.remove(image);
+        throw error;
+      });
+      // The source first: once there are two who stand on its image, it must not be written again.
+      if (below !== undefined) await folder.notes.write(source, { ...note, image: below });
+      return add(folder, { ...note, keys, image: copy });
+    });
     return stat(folder, key);
   };
 
@@ -263,6 +303,12 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
   };
 };
 
+/** Who works on one volume is one host; that another did meanwhile is seen before anything is lost. */
+const unchanged = async ({ notes }: Folder, key: string, { image }: VolumeNote): Promise<void> => {
+  if ((await notes.read(key)).image !== image)
+    throw failure('Another host changed the disk meanwhile; scan the SR and try again', key);
+};
+
 /** The one key that is as true of a copy; others tell of the volume's own past and its clones. */
 const VDI_TYPE = 'vdi-type';
 
@@ -284,9 +330,9 @@ const split = async (images: Images, image: string): Promise<{ copy: string; bel
 
 const noteMethods = (folderOf: FolderOf): Methods => {
   const change = async (args: Args, to: (note: VolumeNote) => VolumeNote): Promise<void> => {
-    const { notes } = folderOf(args);
+    const { notes, turns } = folderOf(args);
     const key = textOf(args, 'key');
-    await notes.write(key, to(await notes.read(key)));
+    await turns.noting(async () => notes.write(key, to(await notes.read(key))));
   };
   return {
     'Volume.set_name': (args) => change(args, (note) => ({ ...note, name: textOf(args, 'new_name') })),
