@@ -125,7 +125,6 @@ const boot = async (working: Vm, { method, how, paused, bring }: Boot): Promise<
   await asked(method, bring(hypervisor, uuid));
   if (!paused) await asked(method, hypervisor.unpause(uuid, how));
   signal.throwIfAborted();
-  await asked(method, hypervisor.refresh(uuid));
   await asked(method, expectState(working, hypervisor, ['Running', 'Paused']));
   await durable;
   return () => {

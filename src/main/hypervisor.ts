@@ -28,8 +28,12 @@ export const hostHypervisor = async (
   const { kind, chosen } = await choose(options.hypervisor, machine);
   const { network, clock, epoch } = machine;
   const socketPath = kind.startsWith('unix:') ? kind.slice('unix:'.length) : paths.xenopsdSocket;
-  const hypervisor = xenopsdHypervisor({ network, clock, log, epoch, endpoint: { socketPath } });
-  if (kind !== 'qemu' && kind !== 'sim') return { hypervisor, daemon: undefined, chosen };
+  const isOurs = kind === 'qemu' || kind === 'sim';
+  const hypervisor = xenopsdHypervisor({
+    ...{ network, clock, log, epoch, endpoint: { socketPath } },
+    ...(isOurs && { nextTurn: machine.turns.next }),
+  });
+  if (!isOurs) return { hypervisor, daemon: undefined, chosen };
   const daemon = xenopsdDaemon({
     ...machine,
     backend: kind,

@@ -4,6 +4,7 @@ import { nodeHttpServer } from '../drivers/node/http-server.ts';
 import { nodeNetwork } from '../drivers/node/network.ts';
 import { nodeProcesses } from '../drivers/node/processes.ts';
 import { nodeRandom } from '../drivers/node/random.ts';
+import { nodeTurns } from '../drivers/node/turns.ts';
 
 /** The machine that this process runs on, as the rooms see it. */
 export const machine = {
@@ -13,6 +14,7 @@ export const machine = {
   network: nodeNetwork,
   processes: nodeProcesses,
   http: nodeHttpServer,
+  turns: nodeTurns,
 } as const;
 
 export type Machine = typeof machine;

@@ -3,6 +3,7 @@ import { xmlCall } from '../codec/xmlrpc-writer.ts';
 import { type Endpoint, type Network, NetworkFailure } from '../drivers/network.ts';
 import { DecodeFailure } from '../std/decode-failure.ts';
 import type { Struct, Value } from '../std/value.ts';
+import { type CallStreamOptions, callStream } from './call-stream.ts';
 
 /**
  * One call of a daemon's interface, its named arguments in one struct. Rejects with `RpcRefusal` when the
@@ -42,18 +43,51 @@ export const xmlRpc =
     });
     if (status !== 200)
       throw new NetworkFailure('closed', `${method} was answered with HTTP status ${status}`);
-    const response = readResponse(method, body);
-    switch (response.kind) {
-      case 'success':
-        return response.value;
-      case 'failure':
-        throw new RpcRefusal(method, response.error);
-      case 'fault':
-        throw new RpcRefusal(method, ['Internal_error', response.message]);
-      case 'bare':
-        throw new NetworkFailure('closed', `${method} was answered without a Status`);
+    return answered(method, body);
+  };
+
+/** The same over one stream for all calls, and posted where the daemon has no such stream. */
+export const xmlRpcStream = (
+  options: CallStreamOptions & { readonly network: Network },
+): { readonly rpc: Rpc; close(): void } => {
+  const stream = callStream(options, RESPONSE_MAX);
+  const posted = xmlRpc(options.network, options.endpoint);
+  /** Until a call fails, which is when another daemon may have come. */
+  let hasNone = false;
+  const rpc: Rpc = async (method, args, { timeoutMs = TIMEOUT_MS, signal } = {}) => {
+    if (!hasNone) {
+      try {
+        const by = { timeoutMs, ...(signal !== undefined && { signal }) };
+        return answered(method, await stream.ask(xmlCall(method, [args]), by));
+      } catch (error) {
+        if (!(error instanceof NetworkFailure && error.reason === 'refused')) throw error;
+      }
+    }
+    try {
+      const value = await posted(method, args, { timeoutMs, ...(signal !== undefined && { signal }) });
+      hasNone = true;
+      return value;
+    } catch (error) {
+      hasNone = !(error instanceof NetworkFailure);
+      throw error;
     }
   };
+  return { rpc, close: stream.close };
+};
+
+const answered = (method: string, body: string): Value => {
+  const response = readResponse(method, body);
+  switch (response.kind) {
+    case 'success':
+      return response.value;
+    case 'failure':
+      throw new RpcRefusal(method, response.error);
+    case 'fault':
+      throw new RpcRefusal(method, ['Internal_error', response.message]);
+    case 'bare':
+      throw new NetworkFailure('closed', `${method} was answered without a Status`);
+  }
+};
 
 const readResponse = (method: string, body: string): ReturnType<typeof readXmlRpcResponse> => {
   try {

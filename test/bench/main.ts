@@ -9,6 +9,7 @@ import { poolOfThree } from './pool-of-three.ts';
 import { poolSim } from './pool-sim.ts';
 import { restart } from './restart.ts';
 import { smallCalls } from './small-calls.ts';
+import { vmLife } from './vm-life.ts';
 import { vmStart } from './vm-start.ts';
 
 const benchmarks = {
@@ -20,6 +21,7 @@ const benchmarks = {
   durable,
   etcd,
   'vm-start': vmStart,
+  'vm-life': vmLife,
   mesh,
   pool: poolOfThree,
   'pool-sim': poolSim,

@@ -2,4 +2,4 @@
 export const tiny = process.argv.includes('--tiny');
 
 /** How many of something a benchmark takes: as many as its figures are about, or few. */
-export const sized = (whole: number, few: number): number => (tiny ? few : whole);
+export const sized = <T>(whole: T, few: T): T => (tiny ? few : whole);

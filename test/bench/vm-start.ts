@@ -7,14 +7,15 @@ import { silentLog } from '../../src/std/log.ts';
 import { lmdbDurable } from '../../src/store/lmdb.ts';
 import { openStore } from '../../src/store/store.ts';
 import { inParallel, quantile, secondsOf, spread } from './figures.ts';
+import { libvirtStarts } from './libvirt.ts';
 import { type Client, openPool } from './pool.ts';
 import { sized } from './sizes.ts';
+import { assertAll, createVms } from './vms.ts';
 
 const vmCount = sized(1_000, 20);
 const clientCount = sized(100, 4);
 const rounds = sized(3, 2);
-
-const memoryBytes = 4n << 20n;
+const aloneCount = sized(300, 5);
 
 /** 1,000 VMs started by 100 clients on the simulator, beside the bare cost of as many commits. */
 export const vmStart = async (print: (line: string) => void): Promise<void> => {
@@ -22,7 +23,7 @@ export const vmStart = async (print: (line: string) => void): Promise<void> => {
   try {
     const clients = await Promise.all(Array.from({ length: clientCount }, () => pool.client()));
     const [first] = clients as [Client];
-    const vms = await createVms(clients);
+    const vms = await createVms(clients, vmCount);
     const rates: number[] = [];
     const latencies: number[] = [];
     const commits: number[] = [];
@@ -44,6 +45,8 @@ export const vmStart = async (print: (line: string) => void): Promise<void> => {
       );
       await assertAll(first, vms, 'Halted');
     }
+    const alone = await oneCaller(first, vms.slice(0, aloneCount));
+    const libvirt = await libvirtStarts(aloneCount);
     const bare = await bareCommits(Math.round(quantile(commits, 0.5)));
     print(
       `VM.start, ${vmCount} VMs by ${clientCount} clients on the simulator, ${rounds} rounds, median [least..most]`,
@@ -57,41 +60,29 @@ export const vmStart = async (print: (line: string) => void): Promise<void> => {
     print(
       `  ratio VM.start to bare commits          ${(quantile(rates, 0.5) / quantile(bare, 0.5)).toFixed(2)}`,
     );
+    print(`  VM.start/s for one caller               ${alone.toFixed(0)}`);
+    print(
+      `  libvirt's test driver, for one caller   ${libvirt === undefined ? 'not installed' : libvirt.toFixed(0)}`,
+    );
     print(`  wrong states                            0 of ${vmCount * rounds * 2}`);
   } finally {
     await pool.close();
   }
 };
 
-const createVms = async (clients: readonly Client[]): Promise<readonly string[]> => {
-  const [first] = clients as [Client];
-  const [template] = (await first.call('VM.get_by_name_label', 'Other install media')) as string[];
-  const vms: string[] = [];
-  await inParallel(vmCount, clientCount, async (i, worker) => {
-    const client = clients[worker] as Client;
-    const vm = (await client.call('VM.clone', template as string, `vm ${i}`)) as string;
-    await client.call('VM.remove_from_other_config', vm, 'disks');
-    await client.call('VM.provision', vm);
-    // All of them run at once, on whatever machine this is.
-    await client.call('VM.set_memory_limits', vm, ...Array.from({ length: 4 }, () => memoryBytes));
-    vms[i] = vm;
+/** Starts a second, one after another. */
+const oneCaller = async (client: Client, vms: readonly string[]): Promise<number> => {
+  const seconds = await secondsOf(async () => {
+    for (const vm of vms) await client.call('VM.start', vm, false, false);
   });
-  return vms;
+  await assertAll(client, vms, 'Running');
+  return vms.length / seconds;
 };
 
 const generationOf = async (client: Client): Promise<number> => {
   const [pool] = (await client.call('pool.get_all')) as string[];
   const token = (await client.call('event.inject', 'pool', pool as string)) as string;
   return Number(token.split(',')[0]);
-};
-
-const assertAll = async (client: Client, vms: readonly string[], state: string): Promise<void> => {
-  const records = (await client.call('VM.get_all_records')) as ReadonlyMap<
-    string,
-    ReadonlyMap<string, unknown>
-  >;
-  const wrong = vms.filter((vm) => records.get(vm)?.get('power_state') !== state);
-  if (wrong.length > 0) throw new Error(`${wrong.length} of ${vms.length} VMs are not ${state}`);
 };
 
 /** What the commits of a start cost alone: the same store, as many writers, one changed field each. */

@@ -9,6 +9,7 @@ import { nodeNetwork } from '../../drivers/node/network.ts';
 import { keepFilesPrivate } from '../../drivers/node/owner-only.ts';
 import { nodeProcesses } from '../../drivers/node/processes.ts';
 import { nodeRandom } from '../../drivers/node/random.ts';
+import { nodeTurns } from '../../drivers/node/turns.ts';
 import type { Log } from '../../std/log.ts';
 import { logged } from '../../std/logged.ts';
 import type { Backend } from './backend.ts';
@@ -110,6 +111,7 @@ const run = async (log: Log): Promise<void> => {
     storage: { socketPath: storage },
     state,
     ...restartsOf(kind),
+    nextTurn: nodeTurns.next,
     onStop: () => void stop(),
   });
   let stopping = false;

@@ -3,6 +3,8 @@ import { xmlFailureValue, xmlSuccess, xmlValue } from '../../codec/xmlrpc-writer
 import type { Disk } from '../../drivers/disk.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Endpoint, Network, PostHandler } from '../../drivers/network.ts';
+import type { Turns } from '../../drivers/turns.ts';
+import { callStreamPath, serveCallStream } from '../../rpc/call-stream.ts';
 import { errorValue } from '../../rpc/xenops/tasks.ts';
 import type { Clock, Random } from '../../std/clock.ts';
 import { DecodeFailure } from '../../std/decode-failure.ts';
@@ -38,6 +40,8 @@ export interface DaemonOptions {
   /** A folder of its own, made if it is missing. */
   readonly state: string;
   readonly restarts?: RestartDelay;
+  /** Absent: calls are posted one by one. */
+  readonly nextTurn?: Turns['next'];
   /** A client asked the daemon to end. */
   readonly onStop?: () => void;
 }
@@ -56,7 +60,7 @@ const RESTARTS: RestartDelay = { ranMsMin: 120_000, delayMs: 15_000 };
 
 /** A xenopsd: its protocol on a socket, its VMs in a folder, its guests in a backend. */
 export const xenopsDaemon = async (options: DaemonOptions): Promise<Daemon> => {
-  const { backend, network, disk, clock, random, log, state } = options;
+  const { backend, network, disk, clock, random, log, state, nextTurn } = options;
   await disk.makeFolder(state);
   const journal = await openJournal(disk, `${state}/vms.journal`, log);
   const updates = updatesLog(clock);
@@ -88,9 +92,15 @@ export const xenopsDaemon = async (options: DaemonOptions): Promise<Daemon> => {
     instanceId: random.uuid(),
     stop: () => options.onStop?.(),
   });
+  const memory = memoryStreams(core);
+  const calls = (text: string, signal: AbortSignal): Promise<string> => answer(methods, core, text, signal);
   const serving = await network.serve(options.endpoint, handler(methods, core), {
     bodyMax: BODY_MAX,
-    onStream: memoryStreams(core),
+    onStream: (path, stream) => {
+      if (path !== callStreamPath) memory(path, stream);
+      else if (nextTurn === undefined) stream.destroy();
+      else serveCallStream({ stream, nextTurn, textBytesMax: BODY_MAX }, calls);
+    },
   });
   return {
     endpoint: serving.endpoint,

@@ -101,7 +101,8 @@ export const taskFollower = (call: XenopsCall, order: XenopsCall, log: Log): Tas
       const outcome = await finished(id, work);
       // A daemon that came back may have another task of this number by now: that one is left alone.
       if (!(outcome.kind === 'lost' && isLost(outcome.error))) {
-        await call('Task.destroy', work.debugInfo, { id }, () => {}).catch((error: unknown) =>
+        // Nobody has to wait for that.
+        call('Task.destroy', work.debugInfo, { id }, () => {}).catch((error: unknown) =>
           log.debug({ task: id, error }, 'a task could not be destroyed'),
         );
       }

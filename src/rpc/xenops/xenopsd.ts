@@ -9,12 +9,13 @@ import {
   type XenopsWork,
 } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Endpoint, Network } from '../../drivers/network.ts';
+import type { Turns } from '../../drivers/turns.ts';
 import type { Clock } from '../../std/clock.ts';
 import { parseFeatures } from '../../std/cpu-features.ts';
 import type { Log } from '../../std/log.ts';
 import { listOf, member, optional, optionalMember, required, stringOf, tupleOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
-import { xmlRpc } from '../rpc.ts';
+import { xmlRpc, xmlRpcStream } from '../rpc.ts';
 import { type XenopsCall, xenopsCall } from './call.ts';
 import { deviceStateOf, lockingValue, vbdValue, vifValue } from './devices.ts';
 import { eventThread } from './event-thread.ts';
@@ -29,6 +30,8 @@ export interface XenopsdOptions {
   /** The daemon's socket. */
   readonly endpoint: Endpoint;
   readonly path?: string;
+  /** The daemon is one of ours, which takes all calls over one stream: when what waits for it goes out. */
+  readonly nextTurn?: Turns['next'];
   /** The coordinator's epoch, which goes with every order: daemons of ours refuse those of earlier ones. */
   readonly epoch?: () => number;
 }
@@ -43,9 +46,14 @@ export const xenopsdHypervisor = ({
   log,
   endpoint,
   path,
+  nextTurn,
   epoch,
 }: XenopsdOptions): Hypervisor => {
-  const call = xenopsCall(xmlRpc(network, endpoint, path));
+  const ways =
+    nextTurn === undefined
+      ? { rpc: xmlRpc(network, endpoint, path), close: () => {} }
+      : xmlRpcStream({ network, clock, endpoint, nextTurn });
+  const call = xenopsCall(ways.rpc);
   const order = epoch === undefined ? call : fenced(call, epoch);
   const tasks = taskFollower(call, order, log);
 
@@ -100,6 +108,7 @@ export const xenopsdHypervisor = ({
     refresh: (id) => tell('UPDATES.refresh_vm', { id }),
     close: async () => {
       await Promise.all([tasks.close(), events.close()]);
+      ways.close();
     },
   };
 };

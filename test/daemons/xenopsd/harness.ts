@@ -26,6 +26,7 @@ import { nodeDisk } from '../../../src/drivers/node/disk.ts';
 import { nodeNetwork } from '../../../src/drivers/node/network.ts';
 import { nodeProcesses } from '../../../src/drivers/node/processes.ts';
 import { nodeRandom } from '../../../src/drivers/node/random.ts';
+import { nodeTurns } from '../../../src/drivers/node/turns.ts';
 import type { Processes } from '../../../src/drivers/processes.ts';
 import { type Rpc, xmlRpc } from '../../../src/rpc/rpc.ts';
 import { xenopsdHypervisor } from '../../../src/rpc/xenops/xenopsd.ts';
@@ -133,6 +134,7 @@ export const startDaemon = async (
     storage: { socketPath: bench.path('storage') },
     state: bench.path('state'),
     restarts: { ranMsMin: 0, delayMs: 0 },
+    nextTurn: nodeTurns.next,
     ...more,
   });
   let dead = false;
@@ -213,6 +215,7 @@ export const connectClient = (bench: Bench): Hypervisor => {
     clock: nodeClock,
     log: silentLog,
     endpoint: { socketPath: bench.path('xenopsd') },
+    nextTurn: nodeTurns.next,
   });
   bench.later(() => client.close());
   return client;
