@@ -32,6 +32,9 @@ const atOf = (view: View, host: Ref<'host'>): readonly Ref<'VM'>[] =>
 /** Tasks that the host did or waited for end with it, and nothing moves there any more. */
 const forgetWork = (tx: Tx, host: Ref<'host'>, services: Working<'host'>['services']): void => {
   failTasksOf(tx, host, services);
+  for (const [step, { from }] of [...tx.all('xenact_step')]) {
+    if (from === host) tx.delete('xenact_step', step);
+  }
   const nowhere = nullRef as Ref<'host'>;
   for (const [vm, { scheduled_to_be_resident_on, resident_on, power_state }] of tx.all('VM')) {
     if (scheduled_to_be_resident_on === host) tx.patch('VM', vm, { scheduled_to_be_resident_on: nowhere });

@@ -7,6 +7,7 @@ import type { View } from '../../src/store/view.ts';
 import { type CopyDisk, copyDisks, ownDrives } from './copied-disks.ts';
 import { settleCopy } from './copying.ts';
 import type { VmHandlers } from './handlers.ts';
+import { noteNap } from './napping.ts';
 import { wake } from './power.ts';
 import { fallAsleep } from './sleeping.ts';
 
@@ -44,6 +45,7 @@ const ofSleeper = async (working: Vm, name: string, copy: CopyDisk): Promise<Ref
 const ofLive = async (working: Vm, name: string, copy: CopyDisk): Promise<Ref<'VM'>> => {
   const { services, self } = working;
   const powerState = working.record.power_state;
+  await noteNap(working);
   const image = await fallAsleep(working, method);
   const asleep = working.record;
   const taken = await copyDisks(working, asleep, { copy, withImage: false }).finally(() =>

@@ -38,12 +38,18 @@ export const noteMade = async (
   await working.commit((tx) => note(tx, self, services.host, [vdi]));
 };
 
-const isNobodys = (view: View, vdi: Ref<'VDI'>): boolean => {
+type Owner = 'nobody' | 'somebody' | 'unknown';
+
+/**
+ * Whose a noted disk is. One that a guest was falling asleep in as its host ended may have its memory by now,
+ * whatever the row says: it is kept until that is known.
+ */
+const ownerOf = (view: View, vdi: Ref<'VDI'>): Owner => {
   const row = view.get('VDI', vdi);
-  if (row === undefined || row.VBDs.length > 0 || vdi === nullRef) return false;
-  return ![...view.all('VM')].some(
-    ([, { suspend_VDI, power_state }]) => suspend_VDI === vdi && power_state === 'Suspended',
-  );
+  if (row === undefined || row.VBDs.length > 0 || vdi === nullRef) return 'somebody';
+  const [sleeper] = [...view.all('VM')].flatMap(([, vm]) => (vm.suspend_VDI === vdi ? [vm.power_state] : []));
+  if (sleeper === undefined || sleeper === 'Halted') return 'nobody';
+  return sleeper === 'Suspended' ? 'somebody' : 'unknown';
 };
 
 export interface Clearing {
@@ -61,8 +67,9 @@ export const clearLeftovers = async ({ store, invoker, services }: Clearing): Pr
     for (const [vdi, host] of leftovers) {
       if (host !== services.host) continue;
       try {
-        if (isNobodys(store.latest, vdi)) await destruct(invoker, 'VDI', vdi);
-        gone.push(vdi);
+        const owner = ownerOf(store.latest, vdi);
+        if (owner === 'nobody') await destruct(invoker, 'VDI', vdi);
+        if (owner !== 'unknown') gone.push(vdi);
       } catch (error) {
         services.log.warn({ error, vdi }, 'A disk that is left from unfinished work could not be destroyed');
       }

@@ -59,8 +59,14 @@ export const fallAsleep = async (working: Working<'VM'>, method: string): Promis
     await working.commit((tx) => strike(tx, self, [image]));
   });
   await working.commit((tx) => {
+    // An older one, of a host that ended as it woke the guest, is nobody's from here on.
+    note(
+      tx,
+      self,
+      host,
+      [image, vm.suspend_VDI].filter((one) => tx.get('VDI', one) !== undefined),
+    );
     tx.patch('VM', self, { suspend_VDI: image });
-    note(tx, self, host, [image]);
   });
   working.settle((tx) => strike(tx, self, [image]));
   await asked(method, hypervisor.suspend(vm.uuid, xenopsDisk(view, image), xenopsWork(working, method)));

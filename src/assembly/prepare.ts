@@ -4,6 +4,7 @@ import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { detachHostDrives } from '../../actors/vbd/start.ts';
 import { clearLeftovers } from '../../actors/vm/leftovers.ts';
+import { wakeNappers } from '../../actors/vm/napping.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
 import { isLost } from '../drivers/hypervisor/hypervisor.ts';
 import { deriveAll } from '../objects/derive-all.ts';
@@ -55,7 +56,11 @@ export const hostRows = async (around: Around, given: Preparing): Promise<Revivi
   clearLeftovers(given).catch((error: unknown) => {
     services.log.error({ error }, 'Disks that are left from unfinished work could not be destroyed');
   });
-  return followGuests(around, given);
+  const reviving = await followGuests(around, given);
+  wakeNappers(given).catch((error: unknown) => {
+    services.log.error({ error }, 'Guests that slept for a moment could not be woken');
+  });
+  return reviving;
 };
 
 /** What a member writes of its machine; the rest of the pool's rows is its coordinator's business. */

@@ -239,6 +239,20 @@ test('what a host that ended in the middle of it left is destroyed when it start
   expect([...vmRow(at, vm).leftovers.keys()]).toEqual([theirs]);
 });
 
+test('what a guest was falling asleep in as its host ended stays until it is known whether it sleeps', async () => {
+  const [at, vm] = await setUp();
+  const image = await newDisk(at);
+  const leftovers = new Map([[image, at.host] as const]);
+  await at.store.commit((tx) =>
+    tx.patch('VM', vm, { leftovers, suspend_VDI: image, power_state: 'Running' }),
+  );
+  await clearLeftovers(at);
+  expect([isThere(at, image), vmRow(at, vm).leftovers.size]).toEqual([true, 1]);
+  await at.store.commit((tx) => tx.patch('VM', vm, { power_state: 'Halted' }));
+  await clearLeftovers(at);
+  expect([isThere(at, image), vmRow(at, vm).leftovers.size]).toEqual([false, 0]);
+});
+
 test("work notes the disks that it makes and replaces until they are somebody's or gone", async () => {
   const [at, vm] = await setUp();
   const noted: number[] = [];

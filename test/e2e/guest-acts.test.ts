@@ -107,6 +107,30 @@ describe.skipIf(missing.length > 0)(`a real guest under QEMU${why}`, () => {
     await nothingIsLeft();
   });
 
+  test('goes on after a checkpoint, and from it once more after a revert', async () => {
+    await answers(await boot(), 'A');
+    const checkpoint = (await session.call('VM.checkpoint', vm, 'after A')) as string;
+    expect(await session.call('VM.get_power_state', vm)).toBe('Running');
+    const awake = await openSerial(session, vm);
+    await answers(awake, 'B');
+    await answers(awake, 'C');
+    await session.call('VM.revert', checkpoint);
+    expect(await session.call('VM.get_power_state', vm)).toBe('Suspended');
+    await session.call('VM.resume', vm, false, false);
+    const again = await openSerial(session, vm);
+    await answers(again, 'B');
+    again.send('q');
+    await untilState(session, vm, 'Halted');
+    // Its guest sleeps, and with it the drives that it had.
+    await session.call('VM.hard_shutdown', checkpoint);
+    await session.call('VM.destroy', checkpoint);
+    const images = [...(await rowsOf(session, 'VDI')).values()].filter(
+      (one) => text(one, 'type') === 'suspend',
+    );
+    expect(images).toEqual([]);
+    await nothingIsLeft();
+  });
+
   test('that obeys the power button shuts down cleanly', async () => {
     await boot();
     await session.call('VM.clean_shutdown', vm);
