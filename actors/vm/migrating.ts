@@ -140,8 +140,10 @@ const migrate = async (
     throw error;
   });
   open = true;
-  await working.commit((tx) => handOver(tx, self, host));
-  working.settle(step.end);
+  await working.commit((tx) => {
+    handOver(tx, self, host);
+    step.end(tx);
+  });
   await working.call('VM.pool_migrate_complete', self, { host });
 };
 

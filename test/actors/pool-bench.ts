@@ -62,7 +62,11 @@ export const poolBench = async (options: WorldOptions = {}): Promise<PoolBench> 
       },
     }),
     rows: (tx) => {
-      tx.create('SR', sr, { uuid: 'sr', shared: true });
+      tx.create('SR', sr, { uuid: 'sr', shared: true, type: 'fake' });
+      tx.create('SM', 'OpaqueRef:sm' as Ref<'SM'>, {
+        type: 'fake',
+        features: new Map([['VDI_SNAPSHOT', 1n]]),
+      });
       for (let index = 0; index < count; index += 1) {
         const at = hostRef(index);
         const pbd = `OpaqueRef:pbd of ${at}` as Ref<'PBD'>;

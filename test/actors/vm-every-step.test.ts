@@ -5,8 +5,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { XenopsError } from '../../src/drivers/hypervisor/hypervisor.ts';
-import type { Ref } from '../../src/model/types.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { type PoolBench, poolBench } from './pool-bench.ts';
 import { type Bench, bench, type FakeHypervisor, fakeDisks, fakeHypervisor } from './vm-bench.ts';
 
 interface Stage {
@@ -36,6 +37,16 @@ afterAll(() => at.close());
 const watch: Stage['watch'] = (gate) => {
   hypervisor.gate = gate;
   disks.gate = gate;
+};
+
+/** Each stage is the first, so that there is little to compare. */
+const forgetAll = async (): Promise<void> => {
+  hypervisor.machines.clear();
+  await at.store.commit((tx) => {
+    for (const cls of ['VM', 'VBD', 'VIF', 'VDI', 'console', 'message', 'VM_metrics'] as const) {
+      for (const [ref] of [...tx.all(cls)]) tx.delete(cls, ref as Ref<any>);
+    }
+  });
 };
 
 const stageOf = async ({ prepare }: Operation): Promise<Stage> => {
@@ -202,6 +213,7 @@ const stepsOf = async (operation: Operation): Promise<readonly string[]> => {
   await stage.at.call(method, ...args);
   stage.watch(() => {});
   await checkRest(stage, known);
+  await forgetAll();
   return steps;
 };
 
@@ -231,6 +243,7 @@ const disturbed = async (
   if (status !== 'success' && powers(stage).join() === powerBefore.join()) expect(seen(at)).toEqual(before);
   watch(() => {});
   await comesToLife(stage);
+  await forgetAll();
 };
 
 describe.each(operations)('$name', (operation) => {
@@ -250,6 +263,70 @@ describe.each(operations)('$name', (operation) => {
       await disturbed(operation, index, ({ at }, task) => {
         at.services.cancel(task());
       });
+    }
+  });
+});
+
+interface Journey {
+  readonly name: string;
+  readonly method: string;
+  /** Of the VM, which runs on the second of three hosts. */
+  readonly args: (there: Ref<'host'>) => readonly unknown[];
+}
+
+const journeys: readonly Journey[] = [
+  {
+    name: 'a migration',
+    method: 'VM.pool_migrate',
+    args: (there) => [there, new Map([['live', 'true']])],
+  },
+  { name: 'a suspend on a member', method: 'VM.suspend', args: () => [] },
+  { name: 'a checkpoint on a member', method: 'VM.checkpoint', args: () => ['taken'] },
+];
+
+describe.each(journeys)('$name', ({ method, args }) => {
+  let pool: PoolBench;
+  beforeAll(async () => {
+    pool = await poolBench();
+  });
+  afterAll(() => pool.close());
+
+  /** Runs it, with something done at one of its steps; answers how many there were. */
+  const travel = async (index: number, disturb: (task: Ref<'task'>) => void): Promise<number> => {
+    const [, here, there] = pool.hosts.map(({ host }) => host) as [unknown, Ref<'host'>, Ref<'host'>];
+    const vm = await pool.newVm();
+    await pool.call('VM.start_on', vm, here, false, false);
+    let count = 0;
+    let task = nullRef as Ref<'task'>;
+    const gate = (): void => {
+      count += 1;
+      if (count === index + 1) disturb(task);
+    };
+    for (const hypervisor of pool.hypervisors) hypervisor.gate = gate;
+    task = await pool.callAsync(method, vm, ...args(there));
+    await pool.finished(task);
+    for (const hypervisor of pool.hypervisors) hypervisor.gate = () => {};
+    const row = () => pool.row(vm);
+    await pool.until(() => row().current_operations.size === 0);
+    const isLive = () => row().power_state === 'Running' || row().power_state === 'Paused';
+    await pool.until(() => pool.runsOn(vm).join() === (isLive() ? row().resident_on : ''));
+    expect([...pool.store.committed.all('xenact_step')]).toEqual([]);
+    expect(row().scheduled_to_be_resident_on).toBe(nullRef);
+    if (row().power_state === 'Suspended') await pool.call('VM.resume_on', vm, there, false, false);
+    if (row().power_state === 'Halted') await pool.call('VM.start_on', vm, there, false, false);
+    expect(pool.runsOn(vm).length).toBe(1);
+    await pool.call('VM.hard_shutdown', vm);
+    return count;
+  };
+
+  test('leaves the guest on one host where one of its steps fails, or is cancelled there', async () => {
+    const steps = await travel(-1, () => {});
+    expect(steps).toBeGreaterThan(0);
+    for (let index = 0; index < steps; index += 1) {
+      await travel(index, () => {
+        throw new XenopsError('IO_error', []);
+      });
+      await travel(index, (task) => void pool.services.cancel(task));
     }
   });
 });

@@ -1,9 +1,13 @@
 // Goal: work on a VM that gets in the way of other work leaves a VM that is in one state and can be started again, and
-// whoever wants it gone, or gives up waiting, does not wait for a guest.
+// whoever wants it gone, or gives up waiting, does not wait for a guest. A checkpoint, for which a guest sleeps a moment,
+// wakes it whatever becomes of the rest.
 // Method: hosts in process whose daemons stop in a chosen step until the test lets them go on.
 
 import { afterEach, describe, expect, test } from 'vitest';
+import { wakeNappers } from '../../actors/vm/napping.ts';
+import { vmReports } from '../../actors/vm/reports.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
+import { silentLog } from '../../src/std/log.ts';
 import { gib, type PoolBench, poolBench } from './pool-bench.ts';
 import { type Bench, bench, type FakeHypervisor, fakeDisks, fakeHypervisor, vbdFields } from './vm-bench.ts';
 
@@ -42,6 +46,22 @@ const heldAt = (
     });
   });
   return { there, goOn };
+};
+
+let steps: string[] = [];
+
+/** The same, and every step of the daemon and of the disks is noted. */
+const noted = async (): Promise<readonly [Bench, Ref<'VM'>]> => {
+  const disks = fakeDisks();
+  hypervisor = fakeHypervisor();
+  made = await bench(hypervisor, { disks });
+  const vm = await made.newVm();
+  await made.call('VM.start', vm, false, false);
+  steps = [];
+  const gate = (name: string): void => void steps.push(name);
+  Object.assign(disks, { gate });
+  Object.assign(hypervisor, { gate });
+  return [made, vm];
 };
 
 const stateOf = ({ store }: Bench | PoolBench, vm: Ref<'VM'>) => store.committed.require('VM', vm);
@@ -160,4 +180,148 @@ describe('Work that is cancelled', () => {
     expect((await at.finished(first)).status).toBe('success');
     expect(at.state(vm)).toBe('Suspended');
   });
+});
+
+describe('VM.checkpoint', () => {
+  test('takes the disks while the guest sleeps, and keeps the memory that it slept in', async () => {
+    const [at, vm] = await noted();
+    const checkpoint = await at.call('VM.checkpoint', vm, 'taken');
+    const order = ['VDI.create', 'suspend', 'VDI.snapshot', 'resume', 'unpause'];
+    expect(steps.filter((one) => order.includes(one))).toEqual(order);
+    const taken = stateOf(at, checkpoint);
+    expect([taken.power_state, taken.is_a_snapshot, taken.snapshot_of, taken.last_booted_record]).toEqual([
+      'Suspended',
+      true,
+      vm,
+      `domains of ${at.uuid(vm)}`,
+    ]);
+    expect(taken.snapshot_info.get('power-state-at-snapshot')).toBe('Running');
+    expect(at.store.committed.require('VDI', taken.suspend_VDI).type).toBe('suspend');
+    const { power_state, resident_on, suspend_VDI, parent, leftovers, allowed_operations } = stateOf(at, vm);
+    expect([power_state, resident_on, suspend_VDI, parent, leftovers.size]).toEqual([
+      ...['Running', at.host, nullRef, checkpoint],
+      0,
+    ]);
+    expect(allowed_operations).toContain('checkpoint');
+  });
+
+  test('leaves a guest that stands still standing, and one that sleeps asleep', async () => {
+    const [at, vm] = await noted();
+    await at.call('VM.pause', vm);
+    const still = await at.call('VM.checkpoint', vm, 'still');
+    expect([at.state(vm), at.state(still)]).toEqual(['Paused', 'Suspended']);
+    await at.call('VM.unpause', vm);
+    await at.call('VM.suspend', vm);
+    const image = stateOf(at, vm).suspend_VDI;
+    const asleep = await at.call('VM.checkpoint', vm, 'asleep');
+    expect([at.state(vm), stateOf(at, vm).suspend_VDI, at.state(asleep)]).toEqual([
+      'Suspended',
+      image,
+      'Suspended',
+    ]);
+    expect(stateOf(at, asleep).suspend_VDI).not.toBe(image);
+    await at.call('VM.resume', vm, false, false);
+    expect(at.store.committed.get('VDI', stateOf(at, asleep).suspend_VDI)).toBeDefined();
+  });
+
+  test('is what the VM is turned back to, asleep, as often as one likes', async () => {
+    const [at, vm] = await noted();
+    const checkpoint = await at.call('VM.checkpoint', vm, 'taken');
+    for (const _ of ['once', 'again']) {
+      await at.call('VM.revert', checkpoint);
+      expect(at.state(vm)).toBe('Suspended');
+      expect(stateOf(at, vm).suspend_VDI).not.toBe(stateOf(at, checkpoint).suspend_VDI);
+      await at.call('VM.resume', vm, false, false);
+      expect(at.state(vm)).toBe('Running');
+    }
+    await at.call('VM.destroy', checkpoint);
+    expect([...at.store.committed.all('VDI')].filter(([, { type }]) => type === 'suspend')).toEqual([]);
+  });
+
+  test('is refused, and the guest left alone, where the storage has no snapshots', async () => {
+    const [at, vm] = await noted();
+    await at.store.commit((tx) => tx.patch('SM', 'OpaqueRef:sm' as Ref<'SM'>, { features: new Map() }));
+    await expect(at.call('VM.checkpoint', vm, 'taken')).rejects.toMatchObject({
+      code: 'SR_OPERATION_NOT_SUPPORTED',
+      params: [vm],
+    });
+    expect(steps).toEqual([]);
+  });
+
+  test('lets a second one wait until the guest is awake again', async () => {
+    const [at, vm] = await noted();
+    const held = heldAt('resume');
+    const first = at.call('VM.checkpoint', vm, 'first');
+    await held.there;
+    const second = at.call('VM.checkpoint', vm, 'second');
+    held.goOn();
+    expect([at.state(await first), at.state(await second)]).toEqual(['Suspended', 'Suspended']);
+    expect([at.state(vm), stateOf(at, vm).snapshots.length]).toEqual(['Running', 2]);
+  });
+
+  for (const step of ['suspend', 'resume', 'unpause']) {
+    test(`is cut by a hard shutdown in its step "${step}", and nothing is left of it`, async () => {
+      const [at, vm] = await noted();
+      const disks = [...at.store.committed.all('VDI')].length;
+      const held = heldAt(step);
+      const checkpoint = at.call('VM.checkpoint', vm, 'taken').catch((error: unknown) => error);
+      await held.there;
+      const shutdown = at.call('VM.hard_shutdown', vm);
+      held.goOn();
+      await shutdown;
+      await checkpoint;
+      expect([at.state(vm), stateOf(at, vm).suspend_VDI, stateOf(at, vm).resident_on]).toEqual([
+        ...['Halted', nullRef, nullRef],
+      ]);
+      const { snapshots } = stateOf(at, vm);
+      // Once the guest was on its way back there was nothing to cut any more.
+      const kept = snapshots.length === 0 ? disks : disks + 2;
+      expect([...at.store.committed.all('VDI')].length).toBe(kept);
+      expect(hypervisor.machines.size).toBe(0);
+    });
+  }
+
+  test('keeps the place of the guest on its host while it sleeps', async () => {
+    const [at, vm] = await noted();
+    const held = heldAt('resume');
+    const checkpoint = at.call('VM.checkpoint', vm, 'taken');
+    await held.there;
+    expect([at.state(vm), stateOf(at, vm).resident_on]).toEqual(['Suspended', at.host]);
+    held.goOn();
+    await checkpoint;
+    expect([...at.store.committed.all('xenact_step')]).toEqual([]);
+  });
+
+  for (const [power, paused] of [
+    ['Running', false],
+    ['Paused', true],
+  ] as const) {
+    test(`leaves a guest that a host finds as it starts anew, and wakes as it was: ${power}`, async () => {
+      const [at, vm] = await noted();
+      if (paused) await at.call('VM.pause', vm);
+      const held = heldAt('resume');
+      const checkpoint = at.call('VM.checkpoint', vm, 'taken');
+      await held.there;
+      const { invoker, store, services } = at;
+      // What a host has after its end: nothing is under way, and the daemon knows nothing of the guest.
+      const naps = [...store.committed.all('xenact_step')];
+      held.goOn();
+      await checkpoint;
+      hypervisor.machines.clear();
+      const image = stateOf(at, stateOf(at, vm).snapshots[0] as Ref<'VM'>).suspend_VDI;
+      await store.commit((tx) => {
+        for (const [ref, step] of naps) tx.create('xenact_step', ref, step);
+        tx.patch('VM', vm, {
+          ...{ power_state: 'Suspended', resident_on: at.host, suspend_VDI: image, domid: -1n },
+          last_booted_record: 'of the guest',
+        });
+      });
+      await vmReports({ invoker, store, services, log: silentLog }).reconcile();
+      await at.until(() => stateOf(at, vm).resident_on === nullRef);
+      expect([at.state(vm), stateOf(at, vm).suspend_VDI]).toEqual(['Suspended', image]);
+      await wakeNappers(at);
+      expect([at.state(vm), stateOf(at, vm).resident_on]).toEqual([power, at.host]);
+      expect([...store.committed.all('xenact_step')]).toEqual([]);
+    });
+  }
 });
