@@ -1,5 +1,5 @@
 // `npm run simulate`: installs, builds and runs pools of hosts in virtual time, one for each seed. Options follow
-// `--`: `--seeds N`, `--from S`, `--for 150s`, `--verbose`, `--mutants`.
+// `--`: `--seeds N`, `--from S`, `--for 150s`, `--verbose`, `--troubles A,B`, `--mutants`.
 import { join } from 'node:path';
 import { build, install, root, run } from './setup.mjs';
 

@@ -57,12 +57,15 @@ const runSeeds = async (): Promise<number> => {
   const from = number('--from', 1);
   const count = number('--seeds', forMs === Number.POSITIVE_INFINITY ? 10 : 1_000_000_000);
   const beganMs = performance.now();
+  let longest = { ms: 0, seed: from, waitedFor: undefined as string | undefined };
   const total = { seeds: 0, failed: 0, virtualMs: 0, asked: 0, acknowledged: 0 };
   for (let seed = from; seed - from < count && performance.now() - beganMs < forMs; seed += 1) {
     const stepsKeptMax = verbose ? 5_000 : stepsShown;
     const simulated = await simulate(seed, { turns: nodeTurns, stepsKeptMax, options: chosen() });
     if (verbose) for (const step of simulated.steps) print(step);
     tell(simulated);
+    const tookMs = simulated.rest?.tookMs ?? 0;
+    if (tookMs > longest.ms) longest = { ms: tookMs, seed, waitedFor: simulated.rest?.waitedFor };
     total.seeds += 1;
     total.failed += simulated.failure === undefined ? 0 : 1;
     total.virtualMs += simulated.virtualMs;
@@ -74,6 +77,9 @@ const runSeeds = async (): Promise<number> => {
   print(
     `seeds ${from} to ${from + seeds - 1}: ${failed} of ${seeds} failed; ` +
       `${Math.round(virtualMs / 60_000)} min of pools in ${took} s, ${acknowledged} of ${asked} calls acknowledged`,
+  );
+  print(
+    `the longest rest: ${Math.round(longest.ms / 1_000)} s, of seed ${longest.seed}: ${longest.waitedFor}`,
   );
   return failed;
 };

@@ -305,8 +305,11 @@ const callsOf = (
     return { message, args: filled, caller: hostCaller };
   };
   return {
-    call: async (method, ...args) =>
-      invoker.invoke({ ...invocation(method, args), watched: 'while-running' }),
+    call: async (method, ...args) => {
+      const asked = invocation(method, args);
+      // As at the edge: what a member does by itself, as while nobody leads, makes no task.
+      return invoker.invoke({ ...asked, watched: asked.message.async ? 'while-running' : 'untracked' });
+    },
     callAsync: async (method, ...args) =>
       invoker.invokeAsync({ ...invocation(method, args), watched: 'until-destroyed' }),
   };

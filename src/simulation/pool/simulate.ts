@@ -29,10 +29,17 @@ export interface Simulated {
   readonly asked: number;
   readonly acknowledged: number;
   readonly batches: number;
+  /** What the pool took to come to rest once everything was mended, and what it waited for last. */
+  readonly rest: Rest | undefined;
+}
+
+export interface Rest {
+  readonly tookMs: number;
+  readonly waitedFor: string | undefined;
 }
 
 /** Once everything is mended the pool has this long to come to rest. */
-const restMsMax = 240_000;
+const restMsMax = 30_000;
 const lookMs = 250;
 
 /** One pool, one seed: load and troubles, then peace, and everything must be in order. */
@@ -59,13 +66,14 @@ export const simulate = async (seed: number, given: SimulateOptions): Promise<Si
   const watchers = startWatchers(world);
   const always = alwaysOf(world, told, watchers);
   let failure: Simulated['failure'];
+  let rested: Rest | undefined;
   try {
     for (const host of world.hosts) world.start(host);
     startLoad(world, told);
     const troubles = startTroubles(world);
     await world.loop.run({ check: always, until: troubles.over });
     told.stopped = true;
-    await rest(world, always, () => unrest(world, told));
+    rested = await rest(world, always, () => unrest(world, told));
     checkEnd(world, told, await world.loop.finish(setAsideOf(world)));
   } catch (error) {
     const invariant = error instanceof Broken ? error.invariant : 'the simulation goes on';
@@ -78,7 +86,7 @@ export const simulate = async (seed: number, given: SimulateOptions): Promise<Si
   await world.loop.rest().catch(() => {});
   const { asked, acknowledged } = told;
   return {
-    ...{ seed, options, failure, asked, acknowledged, batches: watchers.batches },
+    ...{ seed, options, failure, asked, acknowledged, batches: watchers.batches, rest: rested },
     ...{ digest: trace.digest(), steps: trace.recent(), virtualMs: world.clock.monotonicMs() },
   };
 };
@@ -87,12 +95,15 @@ const rest = async (
   { clock, loop }: World,
   check: () => void,
   why: () => string | undefined,
-): Promise<void> => {
-  const untilMs = clock.monotonicMs() + restMsMax;
+): Promise<Rest> => {
+  const sinceMs = clock.monotonicMs();
+  let waitedFor: string | undefined;
   for (;;) {
     await loop.run({ check, untilMs: clock.monotonicMs() + lookMs });
     const reason = why();
-    if (reason === undefined) return;
-    if (clock.monotonicMs() > untilMs) throw new Broken('the pool comes to rest', reason);
+    const tookMs = clock.monotonicMs() - sinceMs;
+    if (reason === undefined) return { tookMs, waitedFor };
+    waitedFor = reason;
+    if (tookMs > restMsMax) throw new Broken('the pool comes to rest', reason);
   }
 };

@@ -23,10 +23,21 @@ const replaced = {
   troubles: ['crash of the coordinator', 'cut off the coordinator', 'cut off', 'take over', 'insist'],
 } as const;
 
+const nowhere = { epoch: 0, generation: 0 };
+
+/** Nobody insists, so that others are asked, and some are not reached. */
+const unseen = {
+  ...dense,
+  troubles: ['crash of the coordinator', 'cut off the coordinator', 'cut off', 'two ways', 'take over'],
+} as const;
+
 const handed = {
   ...dense,
   troubles: ['designate', 'designate again and again', 'slow disk', 'two ways'],
 } as const;
+
+/** Hosts come and go while the lead changes. */
+const coming = { ...dense, spares: 1, troubles: ['join', 'eject', 'designate', 'power'] } as const;
 
 export const leadingMutants: readonly Mutant[] = [
   {
@@ -55,17 +66,32 @@ export const leadingMutants: readonly Mutant[] = [
     seed: 1,
   },
   {
-    name: 'whoever is asked promises, also a host that leads or follows',
+    name: 'whoever is asked promises, also a host that leads or follows, and has more',
     sabotage: answered(
       ['claim', 'who'],
-      (answer) => answer && { ...answer, promises: true, leads: false, leader: '' },
+      (answer) => answer && { ...answer, promises: true, leads: false, leader: '', position: nowhere },
     ),
-    seed: 81,
+    shows: unseen,
+    seed: 1,
   },
   {
     name: 'a leader that hands over goes on deciding',
     sabotage: replica((one) => ({ pause: async () => one.position })),
     shows: handed,
+    seed: 1,
+  },
+  {
+    name: 'a host that joins knows the one that took it in, and nobody else',
+    sabotage: state((file, { others: _, ...next }) => file.save(next)),
+    shows: coming,
+    seed: 1,
+  },
+  {
+    name: 'a host that is put out forgets that it was',
+    sabotage: state((file, { change, ...next }) =>
+      file.save({ ...next, ...(change === 'joins' && { change }) }),
+    ),
+    shows: coming,
     seed: 1,
   },
 ];

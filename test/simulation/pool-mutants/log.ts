@@ -9,6 +9,15 @@ const half = async function* (pieces: Iterable<CopyPiece> | AsyncIterable<CopyPi
     yield { ...piece, rows: piece.rows.filter((_, index) => index % 2 === 0) };
 };
 
+/** The coordinator goes on alone, and another is made to lead meanwhile: both answer clients. */
+const parted = {
+  ...dense,
+  hosts: 2,
+  replicas: 0,
+  lastsMs: [6_000, 12_000],
+  troubles: ['cut off the coordinator', 'insist'],
+} as const;
+
 export const logMutants: readonly Mutant[] = [
   {
     name: 'commits are answered before they are on disk',
@@ -87,7 +96,7 @@ export const logMutants: readonly Mutant[] = [
       },
     })),
     shows: { ...dense, troubles: ['crash', 'cut off', 'two ways'] },
-    seed: 14,
+    seed: 17,
   },
   {
     name: 'who catches up is not told what waits to be acknowledged',
@@ -145,7 +154,7 @@ export const logMutants: readonly Mutant[] = [
       },
     })),
     shows: { ...dense, troubles: ['loss', 'designate', 'crash of the coordinator'] },
-    seed: 11,
+    seed: 14,
   },
   {
     name: 'proposals are accepted whatever has changed since they were made',
@@ -153,6 +162,12 @@ export const logMutants: readonly Mutant[] = [
       decide: (proposal) => one.decide({ ...(proposal as object), reads: [], scans: [], lookups: [] }),
     })),
     seed: 62,
+  },
+  {
+    name: 'what the pool lacks is not set aside',
+    sabotage: { diverged: (files) => ({ ...files, keep: async () => {} }) },
+    shows: parted,
+    seed: 1,
   },
   {
     name: 'a proposal counts as decided by whoever is asked',

@@ -228,7 +228,7 @@ describe('a host', () => {
   });
 
   test('goes down and comes back at its time', async () => {
-    const of = await opened();
+    const of = await opened({ silentMs: 0 });
     const lost = of.hosts[2] as Sandbox['hosts'][number];
     const { metrics } = of.store.committed.require('host', lost.ref);
     const isLive = () => of.store.committed.get('host_metrics', metrics)?.live;
