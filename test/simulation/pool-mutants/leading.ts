@@ -23,7 +23,11 @@ const replaced = {
   troubles: ['crash of the coordinator', 'cut off the coordinator', 'cut off', 'take over', 'insist'],
 } as const;
 
-const nowhere = { epoch: 0, generation: 0 };
+/** What a host says that has nothing. */
+const silent = {
+  ...{ epoch: 0, leads: false, leader: '', promises: true },
+  position: { epoch: 0, generation: 0 },
+};
 
 /** Nobody insists, so that others are asked, and some are not reached. */
 const unseen = {
@@ -66,13 +70,10 @@ export const leadingMutants: readonly Mutant[] = [
     seed: 1,
   },
   {
-    name: 'whoever is asked promises, also a host that leads or follows, and has more',
-    sabotage: answered(
-      ['claim', 'who'],
-      (answer) => answer && { ...answer, promises: true, leads: false, leader: '', position: nowhere },
-    ),
+    name: 'whoever does not answer counts as having promised',
+    sabotage: answered(['claim', 'who'], (answer) => answer ?? silent),
     shows: unseen,
-    seed: 1,
+    seed: 29,
   },
   {
     name: 'a leader that hands over goes on deciding',
@@ -84,7 +85,7 @@ export const leadingMutants: readonly Mutant[] = [
     name: 'a host that joins knows the one that took it in, and nobody else',
     sabotage: state((file, { others: _, ...next }) => file.save(next)),
     shows: coming,
-    seed: 1,
+    seed: 6,
   },
   {
     name: 'a host that is put out forgets that it was',
