@@ -1,9 +1,11 @@
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { demand } from '../../src/objects/refusal.ts';
+import { demand, faultFrom } from '../../src/objects/refusal.ts';
 import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { sleep } from '../../src/std/clock.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
+import { vmRefusal } from './admission.ts';
 import { changing, type VmHandlers } from './handlers.ts';
 import {
   constraintFields,
@@ -63,7 +65,29 @@ const fitting = (total: bigint, vcpus: bigint): bigint => {
   return (low / mib) * mib;
 };
 
+/** A guest that takes longer than this to come near its target will not get there. */
+export const targetWaitsMax = 256;
+const targetWaitMs = 1_000;
+
+/** Whoever waits keeps nobody from anything, so this is no operation of the VM. */
+const waitForTarget = async ({ record, self, services, signal, task, progress }: Working<'VM'>) => {
+  const { hypervisor, clock } = services;
+  for (let waits = 0; waits < targetWaitsMax; waits += 1) {
+    const state = await asked('VM.wait_memory_target_live', hypervisor.stat(record.uuid));
+    if (state === undefined) throw new Fault('VM_BAD_POWER_STATE', [self, 'running', 'halted']);
+    const { memory_actual: has, memory_target: wants } = state;
+    if ((has > wants ? has - wants : wants - has) <= mib) return;
+    progress(waits / targetWaitsMax);
+    await sleep(clock, targetWaitMs, signal);
+  }
+  throw new Fault('VM_MEMORY_TARGET_WAIT_TIMEOUT', [task]);
+};
+
 export const memory = {
+  wait_memory_target_live: {
+    unless: (view, self) => faultFrom(vmRefusal(view, self, 'awaiting_memory_live')),
+    work: waitForTarget,
+  },
   set_memory_limits: changing('changing_memory_limits', (tx, self, args) => apply(tx, self, args)),
   set_memory: changing('changing_memory_limits', (tx, self, { value }) =>
     apply(tx, self, { static_max: value, dynamic_min: value, dynamic_max: value }),

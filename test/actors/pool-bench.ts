@@ -33,6 +33,7 @@ export interface PoolBench extends World {
 
 export const gib = 1n << 30n;
 
+/** `behaviours` are beside those that every pool of this kind has. */
 export const poolBench = async (options: WorldOptions = {}): Promise<PoolBench> => {
   const count = options.hosts ?? 3;
   const hypervisors = Array.from({ length: count }, fakeHypervisor);
@@ -40,6 +41,7 @@ export const poolBench = async (options: WorldOptions = {}): Promise<PoolBench> 
   const hypervisorOf = (at: Ref<'host'>): FakeHypervisor =>
     hypervisors[made.hosts.findIndex((one) => one.host === at)] as FakeHypervisor;
   const made: World = await world({
+    ...options,
     behaviours: [
       vm,
       vbd,
@@ -52,9 +54,9 @@ export const poolBench = async (options: WorldOptions = {}): Promise<PoolBench> 
       SR,
       PBD,
       fakeDisks().behaviour,
+      ...(options.behaviours ?? []),
     ],
     hosts: count,
-    ...options,
     differing: (index) => ({
       hypervisor: hypervisors[index] as FakeHypervisor,
       services: {

@@ -4,10 +4,12 @@
 // Method: hosts in process whose daemons stop in a chosen step until the test lets them go on.
 
 import { afterEach, describe, expect, test } from 'vitest';
+import { targetWaitsMax } from '../../actors/vm/memory.ts';
 import { wakeNappers } from '../../actors/vm/napping.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { silentLog } from '../../src/std/log.ts';
+import { manualClock } from '../manual-clock.ts';
 import { gib, type PoolBench, poolBench } from './pool-bench.ts';
 import { type Bench, bench, type FakeHypervisor, fakeDisks, fakeHypervisor, vbdFields } from './vm-bench.ts';
 
@@ -165,6 +167,53 @@ describe('A CD that is ejected', () => {
       expect(at.state(vm)).toBe('Running');
     });
   }
+});
+
+describe('A wait for memory', () => {
+  /** A guest that has half of what it is to have, until the test says that it has all. */
+  const short = async () => {
+    const clock = manualClock();
+    hypervisor = fakeHypervisor();
+    const at = await bench(hypervisor, { disks: fakeDisks(), clock });
+    made = at;
+    const vm = await at.newVm();
+    await at.call('VM.start', vm, false, false);
+    const { stat } = hypervisor;
+    hypervisor.stat = async (id) => {
+      const state = await stat(id);
+      return state && { ...state, memory_actual: state.memory_target / 2n };
+    };
+    return { at, vm, clock, given: () => Object.assign(hypervisor, { stat }) };
+  };
+
+  test('ends as the guest has come near its target, and keeps nobody from anything', async () => {
+    const { at, vm, clock, given } = await short();
+    const wait = at.call('VM.wait_memory_target_live', vm);
+    await clock.waiting(1);
+    await at.call('VM.pause', vm);
+    await at.call('VM.unpause', vm);
+    given();
+    await clock.advance(1_000);
+    await wait;
+  });
+
+  test('ends with a fault after some minutes, as it is cancelled, and of a VM that does not run at once', async () => {
+    const { at, vm, clock } = await short();
+    const late = at
+      .call('VM.wait_memory_target_live', vm)
+      .catch((error: { readonly code: string }) => error.code);
+    await clock.waiting(1);
+    await clock.advance(targetWaitsMax * 1_000);
+    expect(await late).toBe('VM_MEMORY_TARGET_WAIT_TIMEOUT');
+    const task = await at.callAsync('VM.wait_memory_target_live', vm);
+    await clock.waiting(1);
+    at.services.cancel(task);
+    expect((await at.finished(task)).status).toBe('cancelled');
+    await at.call('VM.hard_shutdown', vm);
+    await expect(at.call('VM.wait_memory_target_live', vm)).rejects.toMatchObject({
+      code: 'VM_BAD_POWER_STATE',
+    });
+  });
 });
 
 describe('Work that is cancelled', () => {

@@ -115,7 +115,13 @@ const card = fc.record({
 /** Calls on the VM, and on each of its drives or cards. */
 const acts = [
   ...['VM.start false false', 'VM.start true false', 'VM.pause', 'VM.unpause', 'VM.suspend'],
-  ...['VM.resume false false', 'VM.hard_reboot', 'VM.hard_shutdown'],
+  ...[
+    'VM.resume false false',
+    'VM.hard_reboot',
+    'VM.hard_shutdown',
+    'VM.checkpoint taken',
+    'VM.snapshot taken',
+  ],
   ...['VBD.plug', 'VBD.unplug', 'VBD.unplug_force', 'VBD.eject', 'VBD.insert DISK'],
   ...['VIF.plug', 'VIF.unplug', 'VIF.unplug_force', 'VIF.move OTHER', 'VIF.move NETWORK'],
   ...['VIF.set_locking_mode locked', 'VIF.set_locking_mode disabled', 'VIF.set_locking_mode unlocked'],

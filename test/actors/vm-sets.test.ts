@@ -13,6 +13,7 @@ import { nullRef, type Ref } from '../../src/model/types.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type ManualClock, manualClock } from '../manual-clock.ts';
 import { hostRef, type World, world } from '../world.ts';
+import { poolBench } from './pool-bench.ts';
 import { type Bench, bench, type FakeHypervisor, fakeDisks, fakeHypervisor } from './vm-bench.ts';
 
 let hypervisor: FakeHypervisor;
@@ -21,6 +22,11 @@ let clock: ManualClock;
 let made: World | undefined;
 afterEach(() => made?.close());
 
+const applianceFields = new Map([
+  ['name_label', 'service'],
+  ['name_description', ''],
+]);
+
 /** An appliance of so many VMs, one after the other in its sequence. */
 const ofAppliance = async (
   count: number,
@@ -28,13 +34,7 @@ const ofAppliance = async (
   hypervisor = fakeHypervisor();
   clock = manualClock();
   const at = await bench(hypervisor, { disks: fakeDisks(), clock, more: [appliances], waitMs: 600_000 });
-  const appliance = await at.call(
-    'VM_appliance.create',
-    new Map([
-      ['name_label', 'service'],
-      ['name_description', ''],
-    ]),
-  );
+  const appliance = await at.call('VM_appliance.create', applianceFields);
   const vms: Ref<'VM'>[] = [];
   for (let order = 0; order < count; order += 1) {
     const vm = await at.newVm();
@@ -112,6 +112,37 @@ describe('An appliance', () => {
     expect((await at.finished(task)).status).toBe('cancelled');
     expect(vms.map(at.state)).toEqual(['Running', 'Halted', 'Halted']);
     expect(allowed(at, appliance)).toContain('start');
+  });
+
+  test('has its VMs on whichever hosts, and ends what runs there when it is cancelled', async () => {
+    const pool = await poolBench({ behaviours: [appliances], hosts: 2 });
+    made = pool;
+    const appliance = await pool.call('VM_appliance.create', applianceFields);
+    const [here, there] = pool.hosts.map(({ host }) => host) as [Ref<'host'>, Ref<'host'>];
+    const vms: Ref<'VM'>[] = [];
+    for (const affinity of [here, there, there]) {
+      const vm = await pool.newVm({ affinity });
+      await pool.call('VM.set_order', vm, BigInt(vms.length));
+      await pool.call('VM.set_appliance', vm, appliance);
+      vms.push(vm);
+    }
+    const states = () => vms.map((vm) => pool.row(vm).power_state);
+    let task: Ref<'task'> | undefined;
+    let starts = 0;
+    (pool.hypervisors[1] as FakeHypervisor).gate = (name) => {
+      if (name !== 'start') return;
+      starts += 1;
+      if (starts === 2) pool.services.cancel(task as Ref<'task'>);
+    };
+    // Whichever host is asked.
+    task = await pool.callAsync('VM_appliance.start', appliance, false);
+    expect((await pool.finished(task)).status).toBe('cancelled');
+    await pool.until(() => vms.every((vm) => pool.row(vm).current_operations.size === 0));
+    expect([states(), pool.runsOn(vms[2] as Ref<'VM'>)]).toEqual([['Running', 'Running', 'Halted'], []]);
+    await pool.hosts[1]?.call('VM_appliance.start', appliance, false);
+    expect(states()).toEqual(['Running', 'Running', 'Running']);
+    await pool.hosts[1]?.call('VM_appliance.hard_shutdown', appliance);
+    expect(states()).toEqual(['Halted', 'Halted', 'Halted']);
   });
 
   test('does one thing at a time, and is not destroyed meanwhile; its VMs stay when it is', async () => {
