@@ -2,6 +2,7 @@ import { type WireMessage, wireMessages } from '../model/derive.ts';
 import { page, table } from '../model/docs.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import { own } from '../std/own.ts';
+import { whyMissing } from './missing.ts';
 
 /**
  * How a message is answered: by a handler, by what its declaration implies, with MESSAGE_REMOVED, or not
@@ -42,6 +43,7 @@ export const coveragePage = (catalog: Catalog, usage: ClientUsage): string =>
     '## What real clients call',
     tierTable(catalog, usage),
     ...tierGaps(catalog, usage),
+    ...reasons(catalog, usage),
     '## By class',
     table(
       ['Class', 'Implemented', 'Of', 'By a handler', 'By declaration', 'Missing', 'Removed'],
@@ -96,6 +98,21 @@ const tierGaps = (catalog: Catalog, usage: ClientUsage): readonly string[] =>
     const missing = methods.filter((method) => usageOf(catalog, method) === 'missing');
     return missing.length === 0 ? [] : [`Missing of ${tier}: ${names(missing)}.`];
   });
+
+/** Tiers of which nothing is left out without a reason. */
+export const reasonedTiers = ['T1', 'T2', 'T3'] as const;
+
+export const missingOf = (catalog: Catalog, usage: ClientUsage): readonly string[] =>
+  reasonedTiers
+    .flatMap((tier) => own(usage, tier) ?? [])
+    .filter((method) => usageOf(catalog, method) === 'missing');
+
+const reasons = (catalog: Catalog, usage: ClientUsage): readonly string[] => {
+  const missing = missingOf(catalog, usage);
+  if (missing.length === 0) return [];
+  const rows = missing.map((method) => [names([method]), whyMissing.get(method) ?? '']);
+  return [`## Why messages of ${reasonedTiers.join(', ')} are missing`, table(['Message', 'Why'], rows)];
+};
 
 const sentences: readonly (readonly [Coverage, string])[] = [
   ['handler', 'By a handler'],

@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
-import { coverageOf, coveragePage } from '../../src/edge/coverage.ts';
+import { coverageOf, coveragePage, missingOf } from '../../src/edge/coverage.ts';
+import { whyMissing } from '../../src/edge/missing.ts';
 import type { WireMessage } from '../../src/model/derive.ts';
 import { nullRef } from '../../src/model/types.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
@@ -43,6 +44,11 @@ test('totals count each message once, and removed ones apart', () => {
   expect(implemented).toBe(handled! + declared!);
   expect(of).toBe(implemented! + missing!);
   expect(of! + removed!).toBe(catalog.messages.length);
+});
+
+test('what most clients call is not left out without a reason', () => {
+  expect(missingOf(catalog, usage).filter((method) => (whyMissing.get(method) ?? '') === '')).toEqual([]);
+  expect([...whyMissing.keys()].filter((method) => catalog.find(method) === undefined)).toEqual([]);
 });
 
 test('docs/coverage.md is what the catalog generates: run `npm run docs` when it is not', () => {

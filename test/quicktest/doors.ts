@@ -30,7 +30,7 @@ const wrongSecrets = async ({ server }: Run): Promise<void> => {
   }
 };
 
-/** Whatever is said of a path, no browser can take it for a page; a path that is malformed need not be repeated. */
+/** No browser can take for a page what is said of a path. One that is malformed need not be repeated. */
 const escaped = async ({ server }: Run): Promise<void> => {
   for (const path of [`/foo<>'"&`, `/%foo<>'"&`]) {
     const answer = await server.ask({ method: 'GET', path, verbatim: true });

@@ -1,5 +1,5 @@
-// `npm run quicktest -- --url URL --user U --password P`: scenarios against any XenAPI server, by its public
-// wire alone. What is made is taken away again. Ends with 1 where a scenario failed, with 2 where none could begin.
+// `npm run quicktest -- --url URL --user U --password P`: scenarios against any XenAPI server, by its public wire
+// alone. What is made is taken away again. Ends with 1 where a scenario failed, with 2 where none could begin.
 import { parseArgs } from 'node:util';
 import { asynchronous, basics } from './basics.ts';
 import { contents } from './contents.ts';
@@ -18,7 +18,7 @@ const usage = `npm run quicktest -- --url URL --user USER --password PASSWORD [o
   --password    or as QUICKTEST_PASSWORD, which other users of the machine do not see
   --only        scenarios whose name has one of these parts
   --except      scenarios whose name has none of these; large saves the most time
-  --guest-acts  where a POST to PATH/UUID/reboot, /poweroff or /crash makes a guest do so: /sim/vms of xenact sim`;
+  --guest-acts  where a POST to PATH/UUID/reboot, /poweroff or /crash has a guest do so: /sim/vms of xenact sim`;
 
 const suite: Suite = {
   scenarios: [...basics, ...events, ...doors, ...machines],

@@ -42,7 +42,7 @@ export interface Repository {
 export interface Run {
   readonly server: Client;
   readonly repositories: readonly Repository[];
-  /** Where guests are made to act by themselves: POST to this, with `/UUID/reboot`, `/poweroff` or `/crash`. */
+  /** Where guests are made to act by themselves: by a POST to `/UUID/reboot`, `/poweroff` or `/crash` below. */
   readonly guestActs?: string;
   readonly basic: string;
   /** Runs when the scenario is over, the last first, whatever became of it. */

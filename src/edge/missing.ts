@@ -1,0 +1,28 @@
+type Reasons = readonly (readonly [name: string, reason: string])[];
+
+const because = (reason: string, names: readonly string[]): Reasons => names.map((name) => [name, reason]);
+
+/** Why messages that many clients call are not built, by name; nothing is told of those that are built. */
+export const whyMissing: ReadonlyMap<string, string> = new Map([
+  ...because(
+    'Networks of a host are those that its system has: no bridge, bond or VLAN is made or changed yet.',
+    ['PIF.reconfigure_ip', 'pool.create_VLAN_from_PIF', 'VLAN.destroy', 'Bond.create', 'Bond.destroy'],
+  ),
+  ...because('No hypervisor daemon of ours gives parts of graphics cards to guests.', ['VGPU.create']),
+  ...because('VMs move within their pool; moves between pools come with the import and export of VMs.', [
+    'VM.migrate_send',
+    'VM.assert_can_migrate',
+    'host.migrate_receive',
+  ]),
+  ...because('Disks are copied between repositories; moving one that a guest uses is not built yet.', [
+    'VDI.pool_migrate',
+  ]),
+  ...because('Measurements are neither taken nor kept yet, so there are no sources to name.', [
+    'VM.get_data_sources',
+    'host.get_data_sources',
+    'VM.query_data_source',
+  ]),
+  ...because('Guests say by their agent what they are; none offers services to ask for.', [
+    'VM.query_services',
+  ]),
+]);
