@@ -3,7 +3,7 @@ import { type Client, openPool } from './pool.ts';
 import { sized } from './sizes.ts';
 import { createVms } from './vms.ts';
 
-const counts = sized([128, 512, 2_048], [4, 8]);
+const counts = sized([128, 512, 2_048], [4]);
 const clientCount = sized(32, 2);
 /** Of the time for each VM: the most VMs beside the fewest. */
 const growthMax = 1.3;

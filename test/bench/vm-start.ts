@@ -16,6 +16,7 @@ const vmCount = sized(1_000, 20);
 const clientCount = sized(100, 4);
 const rounds = sized(3, 2);
 const aloneCount = sized(300, 5);
+const libvirtCount = sized(3_000, 20);
 
 /** 1,000 VMs started by 100 clients on the simulator, beside the bare cost of as many commits. */
 export const vmStart = async (print: (line: string) => void): Promise<void> => {
@@ -46,7 +47,7 @@ export const vmStart = async (print: (line: string) => void): Promise<void> => {
       await assertAll(first, vms, 'Halted');
     }
     const alone = await oneCaller(first, vms.slice(0, aloneCount));
-    const libvirt = await libvirtStarts(aloneCount);
+    const libvirt = await libvirtStarts(libvirtCount);
     const bare = await bareCommits(Math.round(quantile(commits, 0.5)));
     print(
       `VM.start, ${vmCount} VMs by ${clientCount} clients on the simulator, ${rounds} rounds, median [least..most]`,
