@@ -2,7 +2,7 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Deciding, implement, type Reading } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
-import { fitsAnything, samePattern } from '../../src/rules/callers.ts';
+import { isEverybody, samePattern } from '../../src/rules/callers.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { Caller } from './class.ts';
 
@@ -15,7 +15,7 @@ const checkPatterns = (agent: string, address: string): void => {
     throw new Fault('INVALID_VALUE', ['user_agent/client_ip', why]);
   };
   if (agent === '' && address === '') refuse('at least one of user_agent or client_ip must be set');
-  if (fitsAnything(agent) && fitsAnything(address)) refuse('all-wildcard pattern not allowed');
+  if (isEverybody({ user_agent: agent, client_ip: address })) refuse('all-wildcard pattern not allowed');
 };
 
 /** A pattern that is known already is that caller, under the new name. */

@@ -68,7 +68,8 @@ export const allowancesOf = ({ store, clock, callerUsage, log }: Services): Allo
 
   const enter = (ref: Ref<'Rate_limit'>): Promise<void> | undefined => {
     const row = store.committed.get('Rate_limit', ref);
-    if (row === undefined) {
+    // One without tokens cannot be made; in a row it would shut out whoever could mend it.
+    if (row === undefined || !(row.burst_size > 0 && row.fill_rate > 0)) {
       limits.delete(ref);
       return undefined;
     }

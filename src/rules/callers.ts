@@ -18,7 +18,7 @@ const breadth = (pattern: string): 0 | 1 | 2 => {
   return pattern.endsWith('*') ? 1 : 0;
 };
 
-export const fitsAnything = (pattern: string): boolean => breadth(pattern) === 2;
+const fitsAnything = (pattern: string): boolean => breadth(pattern) === 2;
 
 /** Both of one pattern are the same caller. */
 export const samePattern = (a: string, b: string): boolean => a === b || (fitsAnything(a) && fitsAnything(b));
@@ -40,6 +40,13 @@ const moreSpecific = (a: CallerRow, b: CallerRow): number => {
   );
 };
 
+/** Nobody can make such a caller, which would be one with every client. */
+export const isEverybody = ({
+  user_agent,
+  client_ip,
+}: Pick<CallerRow, 'user_agent' | 'client_ip'>): boolean =>
+  fitsAnything(user_agent) && fitsAnything(client_ip);
+
 /** Those that a call counts for, the most specific first. */
 export const callersOf = (
   view: View,
@@ -47,6 +54,7 @@ export const callersOf = (
 ): readonly (readonly [Ref<'Caller'>, CallerRow])[] => {
   const found: (readonly [Ref<'Caller'>, CallerRow])[] = [];
   for (const [ref, row] of view.all('Caller')) {
+    if (isEverybody(row)) continue;
     if (fits(row.user_agent, userAgent) && fits(row.client_ip, address)) found.push([ref, row]);
   }
   return found.length < 2 ? found : found.sort(([, a], [, b]) => moreSpecific(a, b));

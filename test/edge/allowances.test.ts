@@ -243,6 +243,18 @@ describe('a limit', () => {
     expect(() => enter(source('batch'))).toThrow('TOO_MANY_PENDING_TASKS');
   });
 
+  test('without tokens in its row shuts nobody out, and a caller in a row that is everybody is nobody', async () => {
+    const [made, limit] = [await newCaller('batch'), await newLimit(1, 1)];
+    await w.call('Rate_limit.add_caller', limit, made);
+    await w.store.commit((tx) => {
+      tx.patch('Rate_limit', limit, { burst_size: 0, fill_rate: 0 });
+      tx.create('Caller', 'OpaqueRef:all' as Ref<'Caller'>, { uuid: 'all', rate_limit: limit });
+    });
+    const enter = allowancesOf(w.services);
+    for (let call = 0; call < 3; call += 1) expect(enter(source('batch'))).toBeUndefined();
+    expect(callersOf(w.store.committed, source('other'))).toEqual([]);
+  });
+
   test('notes when a caller was last there, and not at each call', async () => {
     const made = await newCaller('batch');
     const enter = allowancesOf(w.services);
