@@ -12,6 +12,7 @@ import { copy, copyHolds } from './copy.ts';
 import { create, introduce, type NewVdi } from './create.ts';
 import { dbForget, dbIntroduce, isOwnDriver } from './driver-rows.ts';
 import { images } from './images.ts';
+import { migrate, migrateHolds, migrateRefusal } from './migrate.ts';
 import { destroyData, generateConfig, listChangedBlocks, track } from './tracking.ts';
 import { unmanaged } from './volume.ts';
 
@@ -60,6 +61,12 @@ export default implement(
     snapshot: { operation: 'snapshot', unless: unmanaged, work: snapshot },
     clone: { operation: 'clone', unless: unmanaged, work: clone },
     copy: { operation: 'copy', unless: unmanaged, holds: copyHolds, work: copy },
+    pool_migrate: {
+      operation: 'mirror',
+      unless: (view, self, args) => unmanaged(view, self) ?? migrateRefusal(view, self, args),
+      holds: migrateHolds,
+      work: migrate,
+    },
     resize: { operation: 'resize', unless: unmanaged, work: resize('resize') },
     resize_online: { operation: 'resize_online', unless: unmanaged, work: resize('resize_online') },
     update: { operation: 'update', work: update },

@@ -1,9 +1,12 @@
+import type { DeviceId } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { Volume } from '../../src/drivers/storage/storage.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { vdiFates } from '../../src/rules/fates/vdi.ts';
-import { smConfigOf } from '../../src/rules/storage-rows.ts';
+import { changesLive, guestDrive } from '../../src/rules/guest-disk.ts';
+import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { featuresOf, smConfigOf } from '../../src/rules/storage-rows.ts';
 import {
   keepRow,
   requireReached,
@@ -62,10 +65,35 @@ interface DriverParams {
   readonly driver_params: ReadonlyMap<string, string>;
 }
 
-export const snapshot = (working: Working<'VDI'>, { driver_params }: DriverParams): Promise<Ref<'VDI'>> =>
-  branch(working, 'snapshot', ({ sr, key, call }) =>
-    working.services.storage.snapshotVolume(sr, key, { ...call, settings: driver_params }),
-  );
+export const snapshot = async (
+  working: Working<'VDI'>,
+  { driver_params }: DriverParams,
+): Promise<Ref<'VDI'>> => {
+  const { storage, hypervisor } = working.services;
+  const drive = await overlaid(working);
+  return branch(working, 'snapshot', async ({ sr, key, call, later }) => {
+    const settings = { ...call, settings: driver_params };
+    if (drive === undefined) return storage.snapshotVolume(sr, key, settings);
+    // The guest goes on with an image on top of what it had, which from then on is the snapshot's.
+    const made = await storage.snapshotVolume(sr, key, { ...settings, live: true });
+    try {
+      await asked('VDI.snapshot', hypervisor.overlayVbd(drive, xenopsWork(working, 'VDI.snapshot')));
+    } catch (error) {
+      await storage.destroyVolume(sr, made.key, later);
+      throw error;
+    }
+    return made;
+  });
+};
+
+/** The drive of a guest that is to go on with another image, where storage and hypervisor do so. */
+const overlaid = async ({ self, record, view, services }: Working<'VDI'>): Promise<DeviceId | undefined> => {
+  const drive = guestDrive(view, self, services.host);
+  if (drive === undefined) return undefined;
+  const { type } = view.require('SR', record.SR);
+  const can = featuresOf(view, type).has('VDI_OVERLAY') && (await changesLive(services));
+  return can ? drive : undefined;
+};
 
 export const clone = (working: Working<'VDI'>, { driver_params }: DriverParams): Promise<Ref<'VDI'>> =>
   branch(working, 'clone', ({ sr, key, call }) =>

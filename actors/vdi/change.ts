@@ -1,4 +1,6 @@
 import type { Working } from '../../src/objects/implement.ts';
+import { guestDrive } from '../../src/rules/guest-disk.ts';
+import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { allocate, forgetRow, requireReached, sizesOf, volumeOf } from './volume.ts';
@@ -19,6 +21,8 @@ export const destroy = async (working: Working<'VDI'>): Promise<void> => {
 export const forget = async ({ self, settle }: Working<'VDI'>): Promise<void> =>
   settle((tx) => forgetRow(tx, self));
 
+const wholeSectors = (sizeBytes: bigint): bigint => ((sizeBytes + 511n) / 512n) * 512n;
+
 export const resize =
   (operation: 'resize' | 'resize_online') =>
   async (working: Working<'VDI'>, { size }: { readonly size: bigint }): Promise<void> => {
@@ -27,7 +31,14 @@ export const resize =
     requireReached(working, SR);
     if (size <= 0n) throw new Fault('INVALID_VALUE', ['size', `${size}`]);
     const { sr, key, call, ask } = volumeOf(working, operation);
-    const got = await ask(() => services.storage.resizeVolume(sr, key, size, call));
+    const drive = operation === 'resize_online' ? guestDrive(working.view, self, services.host) : undefined;
+    if (drive !== undefined && size > virtual_size) {
+      const sizeBytes = wholeSectors(size);
+      const how = xenopsWork(working, 'VDI.resize_online');
+      await asked('VDI.resize_online', services.hypervisor.growVbd(drive, sizeBytes, how));
+    }
+    const how = { ...call, ...(drive !== undefined && { live: true }) };
+    const got = await ask(() => services.storage.resizeVolume(sr, key, size, how));
     const settle = (tx: Tx): void => {
       allocate(tx, SR, got - virtual_size);
       tx.patch('VDI', self, { virtual_size: got });

@@ -58,7 +58,11 @@ export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref
 };
 
 /** A disk like this one, taken away again if the copy fails. */
-const newTarget = async (working: Working<'VDI'>, sr: Ref<'SR'>): Promise<Ref<'VDI'>> => {
+export const newTarget = async (
+  working: Working<'VDI'>,
+  sr: Ref<'SR'>,
+  isKept: () => boolean = () => false,
+): Promise<Ref<'VDI'>> => {
   const { record, view, services } = working;
   hostReaching(view, sr, services.host);
   const resets = featuresOf(view, view.require('SR', sr).type).has('VDI_RESET_ON_BOOT');
@@ -76,7 +80,7 @@ const newTarget = async (working: Working<'VDI'>, sr: Ref<'SR'>): Promise<Ref<'V
   });
   const { create, destroy } = implicit(working);
   const target = await create(struct({ read_only: false, ...fields }));
-  working.undo(() => destroy(target));
+  working.undo(() => (isKept() ? undefined : destroy(target)));
   const { on_boot = 'persist', allow_caching = false } = fields;
   working.settle((tx) => tx.patch('VDI', target, { on_boot, allow_caching }));
   return target;
@@ -103,7 +107,7 @@ const existingTarget = (working: Working<'VDI'>, target: Ref<'VDI'>): Ref<'VDI'>
 };
 
 /** Answers the bytes that the disk takes after what was written to it. */
-const withOpen = async (
+export const withOpen = async (
   { services, signal }: Working<'VDI'>,
   vdi: Ref<'VDI'>,
   how: 'read' | 'write',

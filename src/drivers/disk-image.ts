@@ -2,7 +2,7 @@ import { jsonIn } from '../std/reader.ts';
 // A disk image as QEMU and its tools are to open it: every file, its format and what it stands on are said,
 // so that nothing is taken from what the files themselves claim.
 
-import { allowed, type Said, said } from '../std/allowed.ts';
+import { type Allowed, allowed, type Said, said } from '../std/allowed.ts';
 
 export interface DiskImage {
   /** Absolute. */
@@ -21,7 +21,10 @@ export const BACKING_MAX = 128;
 export const imageNode = (
   { path, format, backing = [] }: DiskImage,
   named: (path: string) => string = (same) => same,
+  /** What the topmost node is called. */
+  node?: Allowed,
 ): Said => {
+  const top = node === undefined ? {} : { 'node-name': node };
   const fileNode = (of: string): Said => fileNodeOf(of, named(of));
   const qcow2Node = (of: string, below: Said | null): Said =>
     said({
@@ -30,10 +33,10 @@ export const imageNode = (
       // Said even where there is none: left out, the header would be asked.
       backing: below,
     });
-  if (format === 'raw') return said({ driver: 'raw', file: fileNode(path) });
+  if (format === 'raw') return said({ driver: 'raw', ...top, file: fileNode(path) });
   if (backing.length > BACKING_MAX) throw new Error(`${path} stands on more than ${BACKING_MAX} images`);
   const below = backing.reduceRight<Said | null>((under, parent) => qcow2Node(parent, under), null);
-  return qcow2Node(path, below);
+  return said({ driver: 'qcow2', ...top, file: fileNode(path), backing: below });
 };
 
 // Locking stays on: two guests writing to one disk by mistake would destroy it.

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { xmlCall } from '../codec/xmlrpc-writer.ts';
 import type { Disk } from '../drivers/disk.ts';
@@ -69,7 +69,7 @@ export const xenopsdDaemon = (options: DaemonProcessOptions): DaemonProcess => {
         ...['--storage-socket', paths.storageSocket],
         ...(options.simConfig === undefined ? [] : ['--config', options.simConfig]),
         ...(options.guestUsers === undefined ? [] : ['--guest-users', options.guestUsers]),
-        ...['--disk-folder', paths.defaultSr, '--disk-folder', paths.isoSr],
+        ...['--data-folder', dirname(paths.defaultSr)],
         ...(options.guestKernels === undefined ? [] : ['--guest-kernels', resolve(options.guestKernels)]),
       ],
       { logFile: paths.xenopsdLog },

@@ -32,6 +32,8 @@ const features = [
   'VDI_CLONE',
   'VDI_SNAPSHOT',
   'VDI_RESIZE',
+  'VDI_RESIZE_ONLINE',
+  'VDI_MIRROR',
   'VDI_UPDATE',
   'VDI_INTRODUCE',
 ];

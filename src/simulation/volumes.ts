@@ -37,6 +37,8 @@ export interface NewRepository {
 /** The disks of guests. What they refuse is a `StorageError`. */
 export interface GuestDisks {
   hold(disk: XenopsDisk, datapath: string, writable: boolean): void;
+  /** The same bytes are on another disk, which is held in place of the one before. */
+  exchange(from: XenopsDisk, into: XenopsDisk, datapath: string, writable: boolean): void;
   /** What is not held is let go without a word. */
   release(datapath: string): void;
 }
@@ -157,11 +159,21 @@ const hostVolumes = (
     closeVolume: async (_sr, _key, datapath) => release(datapath),
     datapaths: heldBy,
     close: async () => {},
-    hold: ([kind, place], datapath, writable) => {
+    hold: (disk, datapath, writable) => {
+      const name = nameOf(disk);
       // A path of the host itself needs no storage.
-      if (kind === 'Local') return;
-      const slash = place.indexOf('/');
-      hold(place.slice(0, slash), place.slice(slash + 1), datapath, writable);
+      if (name !== undefined) hold(...name, datapath, writable);
+    },
+    exchange: (from, into, datapath, writable) => {
+      const [before, after] = [nameOf(from), nameOf(into)];
+      if (before === undefined || after === undefined) return;
+      const [source, target] = [find(...before), find(...after)];
+      const { physicalUtilisationBytes } = source.volume;
+      target.content = source.content.copy();
+      target.volume = { ...target.volume, physicalUtilisationBytes };
+      repositoryOf(after[0]).usedBytes += physicalUtilisationBytes;
+      release(datapath);
+      hold(...after, datapath, writable);
     },
     release,
     forget: () => {
@@ -169,6 +181,11 @@ const hostVolumes = (
       attached.clear();
     },
   };
+};
+
+const nameOf = ([kind, place]: XenopsDisk): readonly [sr: string, key: string] | undefined => {
+  const slash = place.indexOf('/');
+  return kind === 'Local' ? undefined : [place.slice(0, slash), place.slice(slash + 1)];
 };
 
 const statOf = ({ name, description, totalBytes, usedBytes, kind }: Repository): SrStat => {

@@ -16,6 +16,9 @@ const systemFolders: readonly string[] = ['/boot', '/dev', '/etc', '/proc', '/ru
 /** What Xenact keeps disks and CD images in when nobody says where. */
 const ownRepository = /^(sr(-[1-9]\d{0,5})?|iso)$/;
 
+/** Whether a folder of Xenact's own, by its name, is one for disks. */
+export const isOwnRepository = (name: string): boolean => ownRepository.test(name);
+
 const isIn = (folder: string, path: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
 /**

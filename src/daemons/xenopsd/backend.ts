@@ -43,6 +43,12 @@ export interface Backend {
   unplugVbd(vm: string, id: DeviceId, force: boolean): Promise<void>;
   /** Puts a medium into a CD drive, or with `undefined` takes it out. */
   changeMedium(vm: string, id: DeviceId, disk: GuestDisk | undefined): Promise<void>;
+  /** The storage has put an image on top of the one that the guest has, for it to write to from now on. */
+  overlayVbd(vm: string, disk: GuestDisk): Promise<void>;
+  /** Copies a disk while its guest runs; resolves when the guest has the copy and not the disk any more. */
+  mirrorVbd(vm: string, from: GuestDisk, into: GuestDisk, work: BackendWork): Promise<void>;
+  /** A disk is to have this size, which the guest is told. */
+  growVbd(vm: string, id: DeviceId, sizeBytes: bigint): Promise<void>;
   plugVif(vm: string, vif: Vif): Promise<void>;
   unplugVif(vm: string, id: DeviceId, force: boolean): Promise<void>;
   /** Moves a plugged VIF to another bridge. */

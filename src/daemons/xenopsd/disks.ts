@@ -68,6 +68,12 @@ const currentPaths = (entry: VmEntry): readonly Datapath[] => {
   return [...entry.datapaths.values()].filter(({ name }) => name.startsWith(prefix));
 };
 
+const deviceOf = (entry: VmEntry, { name }: Datapath): string =>
+  name.slice(vbdDatapathName(entry.domid ?? 0, '').length).split('/')[0] ?? '';
+
+const pathsOf = (entry: VmEntry, device: string): readonly Datapath[] =>
+  currentPaths(entry).filter((path) => deviceOf(entry, path) === device);
+
 /** All disks of a guest that was moved to here and whose other host has let go of them. */
 export const activateDisks = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
   for (const path of currentPaths(entry)) await core.storage.activate(path, debugInfo);
@@ -81,7 +87,7 @@ export const deactivateDisks = async (core: Core, entry: VmEntry, debugInfo: str
 /** The way back from `deactivateDisks`, also for a daemon that does not know how far it got. */
 export const reopenDisks = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
   for (const path of currentPaths(entry)) {
-    const device = path.name.slice(vbdDatapathName(entry.domid ?? 0, '').length);
+    const device = deviceOf(entry, path);
     await core.storage.attach(path, entry.vbds.get(device)?.mode === 'ReadWrite', debugInfo);
     await core.storage.activate(path, debugInfo);
   }
@@ -93,9 +99,74 @@ export const closeDisk = async (
   device: string,
   debugInfo: string,
 ): Promise<void> => {
-  const name = vbdDatapathName(entry.domid ?? 0, device);
-  const path = entry.datapaths.get(name);
-  if (path !== undefined) await release(core, entry, path, debugInfo);
+  for (const path of pathsOf(entry, device)) await release(core, entry, path, debugInfo);
+  await core.entries.save(entry);
+};
+
+/** Where a disk is that its guest has. */
+export const placeOfDisk = async (
+  core: Core,
+  entry: VmEntry,
+  vbd: Vbd,
+  debugInfo: string,
+): Promise<GuestDisk> => {
+  const [path] = pathsOf(entry, vbd.id[1]);
+  if (path === undefined) throw new XenopsError('Device_not_connected', []);
+  // One that is attached already stays as it is.
+  return { vbd, ...(await core.storage.attach(path, vbd.mode === 'ReadWrite', debugInfo)) };
+};
+
+/** Lets go of a disk and takes it again, while its guest goes on: storage may say another place now. */
+export const reopenDisk = async (
+  core: Core,
+  entry: VmEntry,
+  vbd: Vbd,
+  debugInfo: string,
+): Promise<GuestDisk> => {
+  const [path] = pathsOf(entry, vbd.id[1]);
+  if (path === undefined) throw new XenopsError('Device_not_connected', []);
+  await core.storage.deactivate(path, debugInfo);
+  await core.storage.detach(path, debugInfo);
+  const place = await core.storage.attach(path, vbd.mode === 'ReadWrite', debugInfo);
+  await core.storage.activate(path, debugInfo);
+  return { vbd, ...place };
+};
+
+/** Opens another disk for a device beside the one that it has, to be written. */
+export const openBeside = async (
+  core: Core,
+  entry: VmEntry,
+  vbd: Vbd,
+  debugInfo: string,
+): Promise<{ readonly disk: GuestDisk; readonly path: Datapath }> => {
+  const given = guestPath(vbd, entry.domid ?? 0);
+  if (given === undefined || vbd.backend === undefined) throw new XenopsError('Media_not_present', []);
+  const name = entry.datapaths.has(given.name) ? `${given.name}/beside` : given.name;
+  const path = { ...given, name };
+  const place = await hold(core, entry, vbd.backend, path, true, debugInfo);
+  return { disk: { vbd, ...place }, path };
+};
+
+export const giveBack = async (
+  core: Core,
+  entry: VmEntry,
+  path: Datapath,
+  debugInfo: string,
+): Promise<void> => {
+  await release(core, entry, path, debugInfo);
+  await core.entries.save(entry);
+};
+
+/** The device has this disk, and lets go of the one that it had. */
+export const leaveWith = async (
+  core: Core,
+  entry: VmEntry,
+  device: string,
+  path: Datapath,
+  debugInfo: string,
+): Promise<void> => {
+  for (const other of pathsOf(entry, device))
+    if (other !== path) await release(core, entry, other, debugInfo);
   await core.entries.save(entry);
 };
 

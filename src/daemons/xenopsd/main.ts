@@ -18,11 +18,12 @@ import { qemuBackend } from './qemu/backend.ts';
 import { xenopsDaemon } from './server.ts';
 import { simBackend } from './sim.ts';
 import { readSimConfig } from './sim-config.ts';
+import { copyImages } from './sim-copy.ts';
 import { openSimGuests } from './sim-guests.ts';
 
 const USAGE =
   'main.js --backend qemu|sim --socket PATH --state FOLDER --storage-socket PATH [--config FILE]' +
-  ' [--guest-kernels FOLDER] [--guest-users FIRST] [--disk-folder FOLDER ...]\n' +
+  ' [--guest-kernels FOLDER] [--guest-users FIRST] [--data-folder FOLDER]\n' +
   '  --config is for sim: {"delaysMs": {"start": 5}, "faults": [{"operation": "start", "times": 1}]}';
 const CONFIG_MAX = 1024 * 1024;
 /** How long operations have to be undone at the end. */
@@ -47,7 +48,7 @@ interface Arguments {
   readonly config: string | undefined;
   readonly guestKernels: string | undefined;
   readonly guestUsers: string | undefined;
-  readonly diskFolders: readonly string[];
+  readonly dataFolder: string | undefined;
 }
 
 const readArguments = (): Arguments => {
@@ -56,19 +57,15 @@ const readArguments = (): Arguments => {
     options: {
       ...{ backend: text, socket: text, state: text, 'storage-socket': text },
       ...{ config: text, 'guest-kernels': text, 'guest-users': text },
-      'disk-folder': { type: 'string', multiple: true },
+      'data-folder': { type: 'string' },
     },
   });
   const { backend, socket, state, 'storage-socket': storage, config } = values;
-  const {
-    'guest-kernels': guestKernels,
-    'guest-users': guestUsers,
-    'disk-folder': diskFolders = [],
-  } = values;
+  const { 'guest-kernels': guestKernels, 'guest-users': guestUsers, 'data-folder': dataFolder } = values;
   if (backend === undefined || socket === undefined || state === undefined || storage === undefined) {
     throw new Error('--backend, --socket, --state and --storage-socket are needed');
   }
-  return { backend, socket, state, storage, config, guestKernels, guestUsers, diskFolders };
+  return { backend, socket, state, storage, config, guestKernels, guestUsers, dataFolder };
 };
 
 const backendOf = async (given: Arguments, log: Log): Promise<Backend> => {
@@ -78,10 +75,11 @@ const backendOf = async (given: Arguments, log: Log): Promise<Backend> => {
     const folder = `${state}/qemu`;
     await nodeDisk.makeFolder(folder);
     const kernels = guestKernelsIn(nodeDisk, given.guestKernels);
-    const { diskFolders, guestUsers } = given;
+    const { dataFolder, guestUsers } = given;
     return qemuBackend({
       ...entry,
-      ...{ state: folder, processes: nodeProcesses, random: nodeRandom, kernels, diskFolders },
+      ...{ state: folder, processes: nodeProcesses, random: nodeRandom, kernels },
+      ...(dataFolder !== undefined && { dataFolder }),
       // Only root may become others.
       ...(guestUsers !== undefined && process.getuid?.() === 0 && { firstUser: Number(guestUsers) }),
     });
@@ -89,7 +87,8 @@ const backendOf = async (given: Arguments, log: Log): Promise<Backend> => {
   if (kind !== 'sim') throw new Error(`--backend is qemu or sim, not ${kind}`);
   const rules = config === undefined ? {} : readSimConfig(await nodeDisk.readText(config, CONFIG_MAX));
   const guests = await openSimGuests({ ...entry, state: `${state}/sim` });
-  return simBackend({ ...entry, guests, config: rules });
+  const copy = copyImages({ disk: nodeDisk, processes: nodeProcesses });
+  return simBackend({ ...entry, guests, config: rules, copy });
 };
 
 /** Simulated guests may restart as often as a test likes. */

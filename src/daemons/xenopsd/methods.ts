@@ -29,6 +29,7 @@ import {
 import * as devices from './devices.ts';
 import { releaseAll } from './disks.ts';
 import * as lifecycle from './lifecycle.ts';
+import * as liveDisks from './live-disks.ts';
 import { dismiss, expectArrival } from './migration/arrival.ts';
 import { migrate, resolveDoubt } from './migration/departure.ts';
 import type { Doubts } from './migration/doubts.ts';
@@ -365,6 +366,20 @@ const vbdMethods = (options: MethodsOptions): Methods => {
       const id = deviceOf(args);
       const disk = diskOf(member(args, 'disk'));
       return (entry, how) => devices.insertVbd(core, entry, id, disk, how);
+    }),
+    'VBD.overlay': work((args) => {
+      const id = deviceOf(args);
+      return (entry, how) => liveDisks.overlay(core, entry, id, how);
+    }),
+    'VBD.mirror': work((args) => {
+      const id = deviceOf(args);
+      const disk = diskOf(member(args, 'disk'));
+      return (entry, how) => liveDisks.mirror(core, entry, id, disk, how);
+    }),
+    'VBD.grow': work((args) => {
+      const id = deviceOf(args);
+      const sizeBytes = intOf(member(args, 'size'), 'size');
+      return (entry, how) => liveDisks.grow(core, entry, id, sizeBytes, how);
     }),
     'VBD.eject': work((args) => {
       const id = deviceOf(args);

@@ -1,8 +1,8 @@
 import { assumedCapabilities } from '../../drivers/capabilities.ts';
 import type { Disk } from '../../drivers/disk.ts';
-import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { LIVE_DISKS, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
-import type { Backend, Guest, GuestSpec, Report } from './backend.ts';
+import type { Backend, Guest, GuestDisk, GuestSpec, Report } from './backend.ts';
 import { guestAgent } from './sim-agent.ts';
 import {
   type GuestAct,
@@ -21,14 +21,19 @@ export interface SimOptions {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly config?: SimConfig;
+  /** Copies the bytes of a disk. Absent: disks here have none. */
+  readonly copy?: CopyBytes;
 }
+
+type CopyBytes = (from: GuestDisk, into: GuestDisk, signal: AbortSignal) => Promise<void>;
+const noBytes: CopyBytes = async () => {};
 
 /**
  * Guests that are entries and do nothing: what a host's hypervisor looks like, without one. They outlive
  * the daemon as real ones would, where they are kept so. Delays, faults and what guests do by themselves
  * come from the configuration and from DEBUG.trigger.
  */
-export const simBackend = ({ guests, disk, clock, config }: SimOptions): Backend => {
+export const simBackend = ({ guests, disk, clock, config, copy = noBytes }: SimOptions): Backend => {
   const rules: SimRules = { delaysMs: { ...config?.delaysMs }, faults: [...(config?.faults ?? [])] };
   let report: Report = () => {};
   const acts = guestActs(clock, guests, (vm, what) => report(vm, what));
@@ -65,7 +70,7 @@ export const simBackend = ({ guests, disk, clock, config }: SimOptions): Backend
     name: 'xenopsd-sim',
     version: '1.0',
     capabilities: async () => assumedCapabilities,
-    features: ['VM.set_vcpus', 'VM.set_memory_dynamic_range', 'VIF.move'],
+    features: ['VM.set_vcpus', 'VM.set_memory_dynamic_range', 'VIF.move', LIVE_DISKS],
     recover: async (_known, tell) => {
       report = tell;
       const found = await guests.load();
@@ -109,7 +114,7 @@ export const simBackend = ({ guests, disk, clock, config }: SimOptions): Backend
       }
       return guests.add(newGuest(clock, spec));
     },
-    ...simDevices(guests, happen),
+    ...simDevices(guests, happen, copy),
     ...simMigration(guests, happen, happenInSteps, (spec) => guests.add(newGuest(clock, spec)), run),
     trigger: async (command, args) =>
       simTrigger(command, args, rules, (vm, what) => acts.plan(guests.find(vm).vm, what, 0)),
@@ -128,6 +133,9 @@ type Devices =
   | 'plugVbd'
   | 'unplugVbd'
   | 'changeMedium'
+  | 'overlayVbd'
+  | 'mirrorVbd'
+  | 'growVbd'
   | 'plugVif'
   | 'unplugVif'
   | 'moveVif'
@@ -137,7 +145,8 @@ type Devices =
 
 const simDevices = (
   guests: SimGuests,
-  happen: (operation: SimOperation, vm: string) => Promise<void>,
+  happen: (operation: SimOperation, vm: string, signal?: AbortSignal) => Promise<void>,
+  copy: CopyBytes,
 ): Required<Pick<Backend, Devices>> => {
   const merely = async (operation: SimOperation, vm: string): Promise<void> => {
     guests.find(vm);
@@ -153,6 +162,17 @@ const simDevices = (
     const others = guests.find(vm)[list].filter((each) => each !== device);
     await guests.change(vm, { [list]: operation === 'plug' ? [...others, device] : others });
   };
+  /** The guest writes to another image from now on. */
+  const moved = async (
+    operation: 'overlay' | 'mirror',
+    vm: string,
+    disk: GuestDisk,
+    signal?: AbortSignal,
+  ): Promise<void> => {
+    guests.find(vm);
+    await happen(operation, vm, signal);
+    await guests.change(vm, { writes: { ...guests.find(vm).writes, ...writable([disk]) } });
+  };
   return {
     plugVbd: async (vm, disk) => {
       await replace('plug', vm, 'disks', disk.vbd.id[1]);
@@ -164,6 +184,12 @@ const simDevices = (
       await guests.change(vm, { writes });
     },
     changeMedium: (vm) => merely('medium', vm),
+    overlayVbd: (vm, disk) => moved('overlay', vm, disk),
+    mirrorVbd: async (vm, from, into, { signal }) => {
+      await copy(from, into, signal);
+      await moved('mirror', vm, into, signal);
+    },
+    growVbd: (vm) => merely('grow', vm),
     plugVif: (vm, vif) => replace('plug', vm, 'vifs', vif.id[1]),
     unplugVif: (vm, id) => replace('unplug', vm, 'vifs', id[1]),
     moveVif: (vm) => merely('move', vm),

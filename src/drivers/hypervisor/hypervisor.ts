@@ -52,6 +52,11 @@ export interface Hypervisor {
   unplugVbd(id: DeviceId, force: boolean, work: XenopsWork): Promise<void>;
   insertVbd(id: DeviceId, disk: XenopsDisk, work: XenopsWork): Promise<void>;
   ejectVbd(id: DeviceId, work: XenopsWork): Promise<void>;
+  /** The storage has put an image on top of the one that the guest has: it goes on with that. */
+  overlayVbd(id: DeviceId, work: XenopsWork): Promise<void>;
+  /** Copies a disk into another one while the guest runs, and leaves the guest with that. */
+  mirrorVbd(id: DeviceId, into: XenopsDisk, work: XenopsWork): Promise<void>;
+  growVbd(id: DeviceId, sizeBytes: bigint, work: XenopsWork): Promise<void>;
   statVbd(id: DeviceId): Promise<{ active: boolean; plugged: boolean } | undefined>;
   addVif(vif: Vif): Promise<void>;
   removeVif(id: DeviceId): Promise<void>;
@@ -91,6 +96,9 @@ export interface HypervisorHost {
   /** Words of CPUID by their names in `host.cpu_info`, such as `features_hvm`, as far as it says. */
   readonly features: ReadonlyMap<string, string>;
 }
+
+/** The feature of a daemon that changes what is under a disk while its guest runs. */
+export const LIVE_DISKS = 'live-disks';
 
 export interface XenopsDestination {
   /**

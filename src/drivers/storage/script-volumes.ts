@@ -75,7 +75,7 @@ export const scriptVolumes = (given: {
     snapshotVolume: (sr, key, call) =>
       datapaths.withVolume({ sr, key }, call, async () => {
         const source = await stat(sr, key, call);
-        const made = await srs.run(sr, 'Volume.snapshot', { key }, call, readVolume);
+        const made = await srs.run(sr, 'Volume.snapshot', { key, ...live(call) }, call, readVolume);
         const keys = {
           snapshot_time: wireDate(clock.now()),
           is_a_snapshot: 'true',
@@ -100,7 +100,7 @@ export const scriptVolumes = (given: {
 
     resizeVolume: (sr, key, sizeBytes, call) =>
       datapaths.withVolume({ sr, key }, call, async () => {
-        await srs.run(sr, 'Volume.resize', { key, new_size: sizeBytes }, call, readNothing);
+        await srs.run(sr, 'Volume.resize', { key, new_size: sizeBytes, ...live(call) }, call, readNothing);
         return (await stat(sr, key, call)).virtualSizeBytes;
       }),
 
@@ -129,6 +129,9 @@ export const scriptVolumes = (given: {
     endEpoch: (volume, call) => datapaths.withVolume(volume, call, () => dropClone(volume, call)),
   };
 };
+
+/** Said only to plugins that know it: an argument more is nothing to others. */
+const live = ({ live: isLive }: StorageCall): { readonly live?: true } => (isLive ? { live: true } : {});
 
 /** Where datapaths find a volume is between its plugins and this layer. */
 export const plain = ({ uris: _, ...volume }: ScriptVolume): Volume => volume;

@@ -106,6 +106,8 @@ export interface StorageCall {
   readonly task?: string;
   /** What the client gave for the driver alone: parameters of a snapshot or clone, `sm_config` of a probe. */
   readonly settings?: ReadonlyMap<string, string>;
+  /** A guest has the disk, and goes on with what comes of the call: where it is, it asks anew. */
+  readonly live?: boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -31,6 +31,8 @@ export interface Images {
   remove(image: string): Promise<void>;
   /** Whether a datapath or QEMU holds it: it may be written at any moment, and by its path. */
   isHeld(image: string): Promise<boolean>;
+  /** Whether a process has it open for writing now. */
+  isLocked(image: string): Promise<boolean>;
 }
 
 const COPIES_MAX = 3;
@@ -192,6 +194,7 @@ export const imagesIn = (given: Omit<Folder, 'folder'>, folder: string): Images 
       }
     },
     remove,
+    isLocked,
     isHeld: async (image) => (await marksOf(disk, pathOf(image))).length > 0 || isLocked(image),
   };
 };

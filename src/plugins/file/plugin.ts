@@ -82,7 +82,7 @@ const about = {
   copyright: '',
   version: '1.0',
   required_api_version: '5.0',
-  features: ['THIN_PROVISIONING'],
+  features: ['THIN_PROVISIONING', 'VDI_RESIZE_ONLINE', 'VDI_MIRROR', 'VDI_OVERLAY'],
   configuration: {
     location: folderOfHost,
     format: 'qcow2 or raw; without it qcow2 where qemu-img is installed',
@@ -238,7 +238,9 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
     const folder = folderOf(args);
     const source = textOf(args, 'key');
     const note = await folder.notes.read(source);
-    const { copy, below } = await split(folder.images, note.image);
+    // Whoever has it is given the image on top of it next.
+    const live = args['live'] === true;
+    const { copy, below } = await split(folder.images, note.image, live);
     const keys = Object.fromEntries(Object.entries(note.keys).filter(([key]) => key === VDI_TYPE));
     const key = await folder.turns.noting(async () => {
       await unchanged(folder, source, note).catch(async (error) => {
@@ -278,8 +280,12 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
       const key = textOf(args, 'key');
       const { image } = await notes.read(key);
       const sizeBytes = sizeOf(args, 'new_size');
-      if (sizeBytes < (await images.sizeOf(image))) throw failure('A disk cannot be made smaller', key);
-      if (await images.isHeld(image)) throw new Refusal('VDI_IN_USE', [key, 'resize']);
+      const nowBytes = await images.sizeOf(image);
+      if (sizeBytes < nowBytes) throw failure('A disk cannot be made smaller', key);
+      // Whoever has it has grown it already.
+      if (sizeBytes === nowBytes) return;
+      const inUse = args['live'] === true ? images.isLocked(image) : images.isHeld(image);
+      if (await inUse) throw new Refusal('VDI_IN_USE', [key, 'resize']);
       await images.grow(image, sizeBytes);
     },
     'Volume.destroy': async (args) => {
@@ -316,9 +322,18 @@ const VDI_TYPE = 'vdi-type';
  * Makes an image for a copy of a volume. Where nothing is using it, nothing is copied: its image
  * becomes the parent of two new ones, and `below` is the one that the volume goes on with.
  */
-const split = async (images: Images, image: string): Promise<{ copy: string; below?: string }> => {
-  if (formatOf(image) === 'raw' || (await images.isHeld(image))) return { copy: await images.copy(image) };
-  if ((await images.chainOf(image)).length >= CHAIN_MAX) return { copy: await images.flatten(image) };
+const split = async (
+  images: Images,
+  image: string,
+  live: boolean,
+): Promise<{ copy: string; below?: string }> => {
+  const isHeld = !live && (await images.isHeld(image));
+  if (formatOf(image) === 'raw' || isHeld) return { copy: await images.copy(image) };
+  if ((await images.chainOf(image)).length >= CHAIN_MAX) {
+    if (live)
+      throw failure('The disk stands on too many images; shut its guest down to take a snapshot', image);
+    return { copy: await images.flatten(image) };
+  }
   const copy = await images.overlay(image);
   try {
     return { copy, below: await images.overlay(image) };

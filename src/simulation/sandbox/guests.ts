@@ -2,6 +2,7 @@ import { assumedCapabilities } from '../../drivers/capabilities.ts';
 import {
   type DeviceId,
   type Hypervisor,
+  LIVE_DISKS,
   type OnExit,
   type Vm,
   type VmState,
@@ -87,7 +88,7 @@ export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => 
     query: async () => ({
       name: 'simulated',
       version: '1.0',
-      features: [],
+      features: [LIVE_DISKS],
       capabilities: assumedCapabilities,
       instanceId: options.name,
     }),
@@ -280,6 +281,9 @@ type DeviceMethods =
   | 'unplugVbd'
   | 'insertVbd'
   | 'ejectVbd'
+  | 'overlayVbd'
+  | 'mirrorVbd'
+  | 'growVbd'
   | 'statVbd'
   | 'addVif'
   | 'removeVif'
@@ -346,6 +350,20 @@ const deviceMethods = (
       guest.vbds.set(id[1], empty);
       reports.announce(['Vbd', id]);
     },
+    overlayVbd: async (id, work) => void (await operate(id[0], live, work)),
+    mirrorVbd: async (id, into, work) => {
+      const guest = await operate(id[0], live, work);
+      const vbd = vbdOf(guest, id);
+      if (vbd.backend === undefined) throw new XenopsError('Media_not_present', []);
+      try {
+        disks.exchange(vbd.backend, into, datapathOf(guest, id[1]), vbd.mode === 'ReadWrite');
+      } catch (error) {
+        throw storageError(error);
+      }
+      guest.vbds.set(id[1], { ...vbd, backend: into });
+      reports.announce(['Vbd', id]);
+    },
+    growVbd: async (id, _sizeBytes, work) => void (await operate(id[0], live, work)),
     statVbd: stat,
     addVif: async (vif) => void find(vif.id[0]).vifs.set(vif.id[1], vif),
     removeVif: async ([vm, device]) => void find(vm).vifs.delete(device),

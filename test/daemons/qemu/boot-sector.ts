@@ -13,6 +13,8 @@ export interface BootSector {
   readonly devices?: 'releases' | 'keeps';
   /** With `letters`, a byte other than `q` is answered with the next letter from A, and the wait goes on. */
   readonly answers?: 'nothing' | 'letters';
+  /** With `sectors`, the letter fills a sector of the disk first, from the second one on. */
+  readonly writes?: 'nothing' | 'sectors';
 }
 
 const SECTOR_BYTES = 512;
@@ -90,7 +92,12 @@ const watchPowerButton: Code[] = [
   jnz('power off'),
 ];
 
-const wait = ({ powerButton = 'obeys', devices = 'releases', answers = 'nothing' }: BootSector): Code[] => [
+const wait = ({
+  powerButton = 'obeys',
+  devices = 'releases',
+  answers = 'nothing',
+  writes,
+}: BootSector): Code[] => [
   { label: 'wait' },
   ...[0xfb, 0xf4], // sti; hlt: sleep until the next tick of the BIOS clock
   ...(devices === 'releases' ? releaseDevices : []),
@@ -99,15 +106,35 @@ const wait = ({ powerButton = 'obeys', devices = 'releases', answers = 'nothing'
   0xec, // in al, dx
   ...[0xa8, 0x01], // test al, 1
   jz('wait'),
-  ...(answers === 'letters' ? answerLetters : []),
+  ...(answers === 'letters' ? answerLetters(writes === 'sectors') : []),
+];
+
+const BUFFER_AT = 0x8000;
+
+const writeSector: Code[] = [
+  ...[0x1e, 0x07], // push ds; pop es
+  ...[0xbf, ...word(BUFFER_AT)], // mov di, BUFFER_AT
+  ...[0xb9, ...word(SECTOR_BYTES)], // mov cx, SECTOR_BYTES
+  ...[0x88, 0xd8], // mov al, bl
+  ...[0xf3, 0xaa], // rep stosb
+  0x53, // push bx
+  ...[0x88, 0xd9], // mov cl, bl
+  ...[0x80, 0xe9, 0x3f], // sub cl, 'A' - 2: sectors count from 1, and the first is this one
+  ...[0xbb, ...word(BUFFER_AT)], // mov bx, BUFFER_AT
+  ...[0xba, ...word(0x80)], // mov dx, the first disk
+  ...[0xb8, ...word(0x0301)], // mov ax, write one sector
+  ...[0xcd, 0x13], // int 13h
+  0x5b, // pop bx
 ];
 
 /** How far it has counted is in `bl`, so that its answers tell a guest that went on from one that began anew. */
-const answerLetters: Code[] = [
+const answerLetters = (isWritten: boolean): Code[] => [
   ...dx(COM1_DATA),
   0xec, // in al, dx
   ...[0x3c, 0x71], // cmp al, 'q'
   jz('end'),
+  ...(isWritten ? writeSector : []),
+  ...dx(COM1_DATA),
   ...[0x88, 0xd8], // mov al, bl
   0xee, // out dx, al
   ...[0xfe, 0xc3], // inc bl

@@ -1,17 +1,21 @@
 // Guests as QEMU processes. Each runs in a session of its own and outlives this daemon, which keeps no
 // more about it than one folder; after a restart the folders tell what runs and the emulators tell how.
+import { join } from 'node:path';
 import type { Disk } from '../../../drivers/disk.ts';
 import type { GuestKernels } from '../../../drivers/guest-kernels.ts';
+import { LIVE_DISKS } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../../../drivers/network.ts';
 import type { Processes } from '../../../drivers/processes.ts';
 import type { Clock, Random } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
+import { isOwnRepository } from '../../../std/repository-folder.ts';
 import type { Backend, Report } from '../backend.ts';
 import { DISKS_MAX, VIFS_MAX } from './devices.ts';
 import { type Emulator, findEmulator, findFirmware, processorOf } from './emulator.ts';
 import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
 import { groupOfGuests } from './guest-users.ts';
 import { changeMedium, lockVif, moveVif, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
+import { grow, mirror, overlay } from './images.ts';
 import { launch } from './launch.ts';
 import { describe, note, type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
 import { MEMORY_MIB_MIN, VCPUS_MAX } from './machine.ts';
@@ -32,8 +36,8 @@ export interface QemuOptions {
   readonly kernels: GuestKernels;
   /** First of the users that guests run as. Absent: they run as this daemon, as where it is not root. */
   readonly firstUser?: number;
-  /** Folders of disks that may be plugged into any guest. */
-  readonly diskFolders?: readonly string[];
+  /** Holds folders of disks that may be plugged into any guest. */
+  readonly dataFolder?: string;
   /** Name or path of the emulator. */
   readonly emulator?: string;
   /** How long a guest may take to give up a device that is unplugged. */
@@ -61,7 +65,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
   const host: QemuHost = {
     ...options,
     releaseMsMax: options.releaseMsMax ?? RELEASE_MS_MAX,
-    diskFolders: options.diskFolders ?? [],
+    diskFolders: () => repositoriesIn(options.disk, options.dataFolder),
     emulator: onceFound(async () => {
       const { disk, processes, emulator = 'qemu-system-x86_64', log, firstUser: first } = options;
       const users = first === undefined ? undefined : { first, gid: await groupOfGuests(disk, first) };
@@ -91,7 +95,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
   return {
     name: 'xenopsd-qemu',
     version: '1',
-    features: ['suspend', 'hotplug', 'migrate'],
+    features: ['suspend', 'hotplug', 'migrate', LIVE_DISKS],
     capabilities: () => capabilitiesOf(host.disk),
     guestFeatures,
     recover: async (known, reports) => {
@@ -147,6 +151,9 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     plugVbd: (vm, disk) => plugVbd(host, guestOf(vm), disk),
     unplugVbd: (vm, id, force) => unplugVbd(host, guestOf(vm), id, force),
     changeMedium: (vm, id, disk) => changeMedium(host, guestOf(vm), id, disk),
+    overlayVbd: (vm, disk) => overlay(host, guestOf(vm), disk),
+    mirrorVbd: (vm, _, into, work) => mirror(host, guestOf(vm), into, work),
+    growVbd: (vm, id, sizeBytes) => grow(guestOf(vm), id, sizeBytes),
     plugVif: (vm, vif) => plugVif(host, guestOf(vm), vif),
     unplugVif: (vm, id, force) => unplugVif(host, guestOf(vm), id, force),
     moveVif: (vm, vif, bridge) => moveVif(host, guestOf(vm), vif, bridge),
@@ -163,6 +170,17 @@ export const qemuBackend = (options: QemuOptions): Backend => {
       guests.clear();
     },
   };
+};
+
+/** More of them are beyond the reach of guests that started without a disk of theirs. */
+const REPOSITORIES_MAX = 64;
+
+const repositoriesIn = async (disk: Disk, folder: string | undefined): Promise<readonly string[]> => {
+  if (folder === undefined) return [];
+  const found = (await disk.list(folder)).filter(
+    ({ name, kind }) => kind === 'folder' && isOwnRepository(name),
+  );
+  return found.slice(0, REPOSITORIES_MAX).map(({ name }) => join(folder, name));
 };
 
 const capabilitiesOf = async (disk: Disk): ReturnType<Backend['capabilities']> => ({

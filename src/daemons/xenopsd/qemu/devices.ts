@@ -5,7 +5,7 @@
 //   31 a SCSI controller with more of them; IDE: CD drives and emulated disks
 import { imageNode } from '../../../drivers/disk-image.ts';
 import type { Vbd, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
-import { allowed, type Said, said } from '../../../std/allowed.ts';
+import { type Allowed, allowed, type Said, said } from '../../../std/allowed.ts';
 import type { GuestDisk } from '../backend.ts';
 import { notReleased, notSupported } from '../refusal.ts';
 
@@ -28,6 +28,13 @@ const IDE_MAX = 4;
 export type DeviceName = `vbd${number}` | `vif${number}` | 'bridge' | 'scsi';
 /** The name of what a device holds: its own, or one of a medium. */
 export type NodeName = DeviceName | `${DeviceName}-medium${number}`;
+
+/**
+ * The name of an image under a disk, which another one may follow while the guest runs: they are counted
+ * from 0, as what the disk began with.
+ */
+export const imageNodeName = (node: NodeName, count: number): Allowed =>
+  allowed('text', `${node}-image${count}`, (why) => new Error(why));
 
 /** A device as the state file keeps it. */
 export interface Device {
@@ -169,7 +176,7 @@ export const blockNode = (
     'node-name': node,
     'read-only': disk.vbd.mode === 'ReadOnly' || disk.vbd.ty === 'CDROM',
     discard: 'unmap',
-    file: imageNode(disk, named),
+    file: imageNode(disk, named, imageNodeName(node, 0)),
   });
 
 /** What a device holds whose storage was taken away: everything fails. */

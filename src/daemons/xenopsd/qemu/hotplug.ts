@@ -2,7 +2,7 @@
 // its backend is taken away, and the dead device stays until the guest lets go or ends.
 
 import type { DeviceId, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
-import { type Allowed, isAllowed, type Said, said } from '../../../std/allowed.ts';
+import { type Allowed, isAllowed, said } from '../../../std/allowed.ts';
 import { membersOf } from '../../../std/reader.ts';
 import type { GuestDisk } from '../backend.ts';
 import { notReleased, notSupported } from '../refusal.ts';
@@ -20,7 +20,8 @@ import {
   vbdDevice,
   vifDevice,
 } from './devices.ts';
-import { lendDisk, lending, reachedBy, takeBack } from './guest-users.ts';
+import { takeBack } from './guest-users.ts';
+import { addStorage, closeInherited, dropImages, type Stored, unlessAbsent } from './images.ts';
 import { note, type QemuGuest, type QemuHost } from './live.ts';
 import { byKey } from './machine.ts';
 import { nextEvent, type Qmp, QmpFailure } from './qmp.ts';
@@ -158,31 +159,8 @@ export const unplugVif = async (
 };
 
 /** Gives the emulator a disk that it was not started with. */
-const addNode = async (
-  host: QemuHost,
-  guest: QemuGuest,
-  node: NodeName,
-  disk: GuestDisk & { readonly path: string },
-): Promise<void> => {
-  const { user, reach = [], lent = [] } = guest.record;
-  const added = blockNode(node, disk, user && reachedBy(reach));
-  if (user) {
-    await note(host, guest, { lent: [...lent, ...(await lending(host.disk, node, disk))] });
-    await lendDisk(host.disk, user, disk);
-  }
-  await guest.link.qmp().execute('blockdev-add', added);
-};
-
-/** A file that the emulator inherited stays open, whatever becomes of the disk, until this. */
-const closeInherited = async (host: QemuHost, guest: QemuGuest, device: Device): Promise<void> => {
-  const { sets = [] } = guest.record;
-  const own = sets.filter(({ key }) => key === device.key);
-  if (own.length === 0) return;
-  for (const { set } of own) {
-    await unlessAbsent(guest.link.qmp(), 'remove-fd', said({ 'fdset-id': set }), /not found/i);
-  }
-  await note(host, guest, { sets: sets.filter(({ key }) => key !== device.key) });
-};
+const addNode = (host: QemuHost, guest: QemuGuest, node: NodeName, disk: Stored): Promise<void> =>
+  addStorage(host, guest, node, disk, (named) => blockNode(node, disk, named));
 
 /** Puts a medium into a CD drive or takes it out. A new medium is opened before the old one leaves. */
 export const changeMedium = async (
@@ -299,20 +277,7 @@ const dropBackend = async (qmp: Qmp, device: Device): Promise<void> => {
     return unlessAbsent(qmp, 'netdev_del', said({ id: netdevOf(device) }), /not found/i);
   await unlessAbsent(qmp, 'blockdev-del', said({ 'node-name': device.id }), /find node/i);
   await unlessAbsent(qmp, 'blockdev-del', said({ 'node-name': `${device.id}-dead` }), /find node/i);
-};
-
-const unlessAbsent = async (
-  qmp: Qmp,
-  command: 'blockdev-del' | 'netdev_del' | 'remove-fd',
-  args: Said,
-  absent: RegExp,
-): Promise<void> => {
-  try {
-    await qmp.execute(command, args);
-  } catch (error) {
-    if (!(error instanceof QmpFailure)) throw error;
-    if (error.reason !== 'absent' && !absent.test(error.message)) throw error;
-  }
+  await dropImages(qmp, device);
 };
 
 /** Puts nothing but errors under the device's node, which closes the storage that was there. */
@@ -326,4 +291,5 @@ const takeStorage = async (qmp: Qmp, device: Device): Promise<void> => {
     file: `${device.id}-dead`,
   });
   await qmp.execute('blockdev-reopen', said({ options: [options] }));
+  await dropImages(qmp, device);
 };

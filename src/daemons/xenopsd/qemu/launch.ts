@@ -97,7 +97,7 @@ const plan = async (
   const name = allowed('name', `xenact-${host.random.uuid()}`, (why) => new Error(why));
   const nowMs = host.clock.now();
   const flavour = flavourOf(vm);
-  const handed = emulator.users && (await handDisks(host.disk, spec.disks, host.diskFolders));
+  const handed = emulator.users && (await handDisks(host.disk, spec.disks, await host.diskFolders()));
   const looks = { features, firmware, devices, wires, flavour };
   const machine = { spec, name, emulator, ...looks, isIncoming, nowMs, handed };
   // Writing it down once checks every value before anything exists.

@@ -32,7 +32,8 @@ export interface QemuHost {
   readonly random: Random;
   readonly log: Log;
   readonly kernels: GuestKernels;
-  readonly diskFolders: readonly string[];
+  /** Folders whose disks any guest may be given, as they are there now. */
+  readonly diskFolders: () => Promise<readonly string[]>;
   /** Looked for once; a failed search is tried again, because it may be installed meanwhile. */
   readonly emulator: () => Promise<Emulator>;
   /** How long a guest may take to give up a device that is unplugged. */

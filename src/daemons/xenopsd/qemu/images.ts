@@ -1,0 +1,225 @@
+// The images under a disk of a guest, which change while it runs: another one on top, where the storage has
+// taken a snapshot, or another one instead, where the disk has moved.
+
+import { imageNode } from '../../../drivers/disk-image.ts';
+import type { DeviceId } from '../../../drivers/hypervisor/hypervisor.ts';
+import { type Allowed, allowed, type Said, said } from '../../../std/allowed.ts';
+import { sleep } from '../../../std/clock.ts';
+import { membersOf } from '../../../std/reader.ts';
+import type { BackendWork, GuestDisk } from '../backend.ts';
+import { notSupported } from '../refusal.ts';
+import { type Device, imageNodeName, type NodeName } from './devices.ts';
+import { lendDisk, lending, reachedBy } from './guest-users.ts';
+import { statusOf } from './link.ts';
+import { note, type QemuGuest, type QemuHost } from './live.ts';
+import { byKey } from './machine.ts';
+import { type Qmp, QmpFailure } from './qmp.ts';
+
+export type Stored = GuestDisk & { readonly path: string };
+
+/** Gives the emulator a node of a disk that it was not started with, which its user may open from then on. */
+export const addStorage = async (
+  host: QemuHost,
+  guest: QemuGuest,
+  node: NodeName,
+  disk: Stored,
+  said: (named: ((path: string) => string) | undefined) => Said,
+): Promise<void> => {
+  const { user, reach = [], lent = [] } = guest.record;
+  const added = said(user && reachedBy(reach));
+  if (user) {
+    await note(host, guest, { lent: [...lent, ...(await lending(host.disk, node, disk))] });
+    await lendDisk(host.disk, user, disk);
+  }
+  await guest.link.qmp().execute('blockdev-add', added);
+};
+
+export const unlessAbsent = async (
+  qmp: Qmp,
+  command: 'blockdev-del' | 'netdev_del' | 'remove-fd' | 'block-job-cancel',
+  args: Said,
+  absent: RegExp,
+): Promise<void> => {
+  try {
+    await qmp.execute(command, args);
+  } catch (error) {
+    if (!(error instanceof QmpFailure)) throw error;
+    if (error.reason !== 'absent' && !absent.test(error.message)) throw error;
+  }
+};
+
+/** A file that the emulator inherited stays open, whatever becomes of the disk, until this. */
+export const closeInherited = async (host: QemuHost, guest: QemuGuest, device: Device): Promise<void> => {
+  const { sets = [] } = guest.record;
+  const own = sets.filter(({ key }) => key === device.key);
+  if (own.length === 0) return;
+  for (const { set } of own) {
+    await unlessAbsent(guest.link.qmp(), 'remove-fd', said({ 'fdset-id': set }), /not found/i);
+  }
+  await note(host, guest, { sets: sets.filter(({ key }) => key !== device.key) });
+};
+
+/** The numbers of the images that there are under a device, as the emulator knows them. */
+const imagesOf = async (qmp: Qmp, { id }: Device): Promise<readonly number[]> => {
+  const nodes = await qmp.execute('query-named-block-nodes', said({ flat: true }));
+  const prefix = `${id}-image`;
+  return (Array.isArray(nodes) ? nodes : [])
+    .map((node) => String(membersOf(node)['node-name']))
+    .filter((name) => name.startsWith(prefix) && /^\d{1,9}$/.test(name.slice(prefix.length)))
+    .map((name) => Number(name.slice(prefix.length)))
+    .sort((one, other) => other - one);
+};
+
+/** The number of the image that the guest writes to. A guest of an earlier version has none with a name. */
+const currentOf = async (qmp: Qmp, device: Device): Promise<number> => {
+  const [current] = await imagesOf(qmp, device);
+  if (current !== undefined && device.isDead !== true) return current;
+  throw notSupported('VBD', device.key, 'the guest can be given other images only from its next start on');
+};
+
+/** Removes images that no device stands on any more, the topmost first. */
+export const dropImages = async (
+  qmp: Qmp,
+  device: Device,
+  below = Number.POSITIVE_INFINITY,
+): Promise<void> => {
+  for (const number of (await imagesOf(qmp, device)).filter((one) => one < below)) {
+    // What came with its device goes with it.
+    const gone = /find node|not owned by the monitor/i;
+    await unlessAbsent(qmp, 'blockdev-del', said({ 'node-name': imageNodeName(device.id, number) }), gone);
+  }
+};
+
+const stored = (disk: GuestDisk): Stored => {
+  const { path } = disk;
+  if (path === undefined) throw new Error(`disk ${disk.vbd.id[1]} has no storage`);
+  return { ...disk, path };
+};
+
+/** From here on the guest writes to an image that the storage has put on top of the one that it has. */
+export const overlay = async (host: QemuHost, guest: QemuGuest, disk: GuestDisk): Promise<void> => {
+  const device = byKey(guest.record.devices, 'vbd', disk.vbd.id[1]);
+  const qmp = guest.link.qmp();
+  const current = await currentOf(qmp, device);
+  const [node, top] = [imageNodeName(device.id, current), imageNodeName(device.id, current + 1)];
+  const { backing: _, ...alone } = stored(disk);
+  await addStorage(host, guest, device.id, alone, (named) => imageNode(alone, named, top));
+  try {
+    await qmp.execute('blockdev-snapshot', said({ node, overlay: top }));
+  } catch (error) {
+    await qmp.execute('blockdev-del', said({ 'node-name': top }));
+    throw error;
+  }
+};
+
+const PROGRESS_MS = 250;
+const ENDING_MS = 5;
+
+interface Job {
+  readonly done: number;
+  readonly ready: boolean;
+}
+
+const jobOf = async (qmp: Qmp, name: Allowed): Promise<Job | undefined> => {
+  const jobs = await qmp.execute('query-block-jobs');
+  const job = (Array.isArray(jobs) ? jobs : []).map(membersOf).find(({ device }) => device === name);
+  if (job === undefined) return undefined;
+  return { done: Number(job['offset']) / (Number(job['len']) || 1), ready: job['ready'] === true };
+};
+
+/** Copies a disk into another image while the guest runs, and gives the guest that one in its place. */
+export const mirror = async (
+  host: QemuHost,
+  guest: QemuGuest,
+  disk: GuestDisk,
+  work: BackendWork,
+): Promise<void> => {
+  const device = byKey(guest.record.devices, 'vbd', disk.vbd.id[1]);
+  const qmp = guest.link.qmp();
+  const current = await currentOf(qmp, device);
+  const target = imageNodeName(device.id, current + 1);
+  const into = stored(disk);
+  await addStorage(host, guest, device.id, into, (named) => imageNode(into, named, target));
+  try {
+    await copied(host, qmp, { device, target }, work, () => exchange(qmp, device, target));
+  } catch (error) {
+    await unlessAbsent(qmp, 'blockdev-del', said({ 'node-name': target }), /find node/i);
+    throw error;
+  }
+  await dropImages(qmp, device, current + 1);
+  await closeInherited(host, guest, device);
+};
+
+interface Mirroring {
+  readonly device: Device;
+  readonly target: Allowed;
+}
+
+/** Runs `then` while the guest stands still and both are the same. */
+const copied = async (
+  host: QemuHost,
+  qmp: Qmp,
+  { device, target }: Mirroring,
+  { signal, progress }: BackendWork,
+  then: () => Promise<void>,
+): Promise<void> => {
+  const job = allowed('text', `${device.id}-mirror`, (why) => new Error(why));
+  let failed: string | undefined;
+  const unlisten = qmp.onEvent(({ name, data }) => {
+    if (name === 'BLOCK_JOB_COMPLETED' && data['device'] === job) failed = String(data['error'] ?? '');
+  });
+  /** Ends the copying; what was copied stays, and is whole if it was ready. */
+  const end = async (force: boolean): Promise<void> => {
+    await unlessAbsent(qmp, 'block-job-cancel', said({ device: job, force }), /not found/i);
+    while ((await jobOf(qmp, job)) !== undefined) await sleep(host.clock, ENDING_MS);
+  };
+  try {
+    // Every write of the guest goes to both, so that a guest that writes all the time arrives as well.
+    const how = { sync: 'full', 'copy-mode': 'write-blocking' } as const;
+    await qmp.execute('blockdev-mirror', said({ 'job-id': job, device: device.id, target, ...how }));
+    for (;;) {
+      signal.throwIfAborted();
+      const found = await jobOf(qmp, job);
+      if (found === undefined) throw new Error(`the disk could not be copied: ${failed ?? 'it ended early'}`);
+      progress(found.done);
+      if (found.ready) break;
+      await sleep(host.clock, PROGRESS_MS, signal);
+    }
+    await standingStill(qmp, async () => {
+      await end(false);
+      await then();
+    });
+  } finally {
+    await end(true);
+    unlisten();
+  }
+};
+
+/** A guest that runs is stopped for it, which takes no longer than its last writes. */
+const standingStill = async (qmp: Qmp, run: () => Promise<void>): Promise<void> => {
+  const isRunning = (await statusOf(qmp)) === 'running';
+  if (isRunning) await qmp.execute('stop');
+  try {
+    await run();
+  } finally {
+    if (isRunning) await qmp.execute('cont');
+  }
+};
+
+/** Puts another image under the node that a device holds. */
+const exchange = async (qmp: Qmp, { id }: Device, target: Allowed): Promise<void> => {
+  const options = said({
+    driver: 'raw',
+    'node-name': id,
+    'read-only': false,
+    discard: 'unmap',
+    file: target,
+  });
+  await qmp.execute('blockdev-reopen', said({ options: [options] }));
+};
+
+/** The guest is told that its disk has grown. */
+export const grow = async (guest: QemuGuest, id: DeviceId, sizeBytes: bigint): Promise<void> => {
+  const device = byKey(guest.record.devices, 'vbd', id[1]);
+  await guest.link.qmp().execute('block_resize', said({ 'node-name': device.id, size: Number(sizeBytes) }));
+};

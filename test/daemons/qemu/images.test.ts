@@ -1,0 +1,113 @@
+// Goal: what is under a disk changes while its guest runs and writes: another image on top, another one in its
+//   place, a larger size; every byte that the guest wrote is where it must be, and nowhere else.
+// Method: a boot sector of our own that fills a sector for each key, a real QEMU, images of qemu-img, and a daemon
+//   that is closed and started again on the way.
+import { execFileSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { GuestDisk } from '../../../src/daemons/xenopsd/backend.ts';
+import { consoleAt, consolePath, diskOf, noQemu, type TestHost, testHost, VM, vmOf, work } from './guests.ts';
+
+const waiting = {
+  line: 'Hello',
+  ending: 'halt',
+  waitForKey: 'serial',
+  answers: 'letters',
+  writes: 'sectors',
+} as const;
+
+describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { timeout: 60_000 }, () => {
+  let host: TestHost;
+  let folder: string;
+  beforeEach(async () => {
+    host = await testHost();
+    folder = join(await host.file('somewhere'), '..');
+  });
+  afterEach(() => host.close());
+
+  const qemuImg = (...args: string[]): void => {
+    execFileSync('qemu-img', args, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
+  };
+  const imageOf = (name: string, backing: readonly string[] = []): GuestDisk => ({
+    ...diskOf(join(folder, name)),
+    format: 'qcow2',
+    backing: backing.map((one) => join(folder, one)),
+  });
+  /** The letters that an image has, whoever has it open. */
+  const lettersIn = async (name: string): Promise<string> => {
+    qemuImg('convert', '-U', '-f', 'qcow2', '-O', 'raw', name, 'seen.raw');
+    const bytes = await readFile(join(folder, 'seen.raw'));
+    return ['A', 'B', 'C', 'D', 'E']
+      .filter((letter, at) => bytes.toString('latin1', 512 * (at + 1), 512 * (at + 2)) === letter.repeat(512))
+      .join('');
+  };
+
+  test('one goes on top, one comes in its place, and the guest writes on', async () => {
+    await host.bootable(waiting, 'boot.raw');
+    qemuImg('convert', '-f', 'raw', '-O', 'qcow2', 'boot.raw', 'first.qcow2');
+    const first = await host.daemon();
+    const guest = await first.backend.create(host.spec([imageOf('first.qcow2')]), work());
+    const console = await consoleAt(consolePath(guest));
+    await first.backend.unpause(VM);
+    await console.until('Hello');
+    console.send('x');
+    await console.until('A');
+
+    qemuImg('create', '-q', '-f', 'qcow2', '-u', '-F', 'qcow2', '-b', 'first.qcow2', 'top.qcow2', '1M');
+    await first.backend.overlayVbd(VM, imageOf('top.qcow2', ['first.qcow2']));
+    console.send('x');
+    await console.until('B');
+    expect([await lettersIn('first.qcow2'), await lettersIn('top.qcow2')]).toEqual(['A', 'AB']);
+
+    const second = await host.daemon([vmOf()]);
+    qemuImg('create', '-q', '-f', 'qcow2', 'other.qcow2', '1M');
+    const told: number[] = [];
+    const { signal } = new AbortController();
+    const progress = (done: number): void => void told.push(done);
+    const from = imageOf('top.qcow2', ['first.qcow2']);
+    await second.backend.mirrorVbd(VM, from, imageOf('other.qcow2'), { signal, progress });
+    const later = await consoleAt(consolePath(guest));
+    later.send('x');
+    await later.until('C');
+    expect([await lettersIn('top.qcow2'), await lettersIn('other.qcow2')]).toEqual(['AB', 'ABC']);
+    expect((await host.openFiles()).filter((path) => /first|top/.test(path))).toEqual([]);
+
+    await second.backend.growVbd(VM, [VM, 'xvda'], 2n << 20n);
+    qemuImg('create', '-q', '-f', 'qcow2', '-u', '-F', 'qcow2', '-b', 'other.qcow2', 'last.qcow2', '2M');
+    await second.backend.overlayVbd(VM, imageOf('last.qcow2', ['other.qcow2']));
+    later.send('x');
+    await later.until('D');
+    await second.backend.destroy(VM);
+    expect([await lettersIn('other.qcow2'), await lettersIn('last.qcow2')]).toEqual(['ABC', 'ABCD']);
+  });
+
+  test('a copy that is given up, or that cannot be made, leaves the guest with what it has', async () => {
+    await host.bootable(waiting, 'boot.raw');
+    qemuImg('convert', '-f', 'raw', '-O', 'qcow2', 'boot.raw', 'first.qcow2');
+    const { backend } = await host.daemon();
+    const guest = await backend.create(host.spec([imageOf('first.qcow2')]), work());
+    const console = await consoleAt(consolePath(guest));
+    await backend.unpause(VM);
+    await console.until('Hello');
+
+    qemuImg('create', '-q', '-f', 'qcow2', 'other.qcow2', '1M');
+    qemuImg('create', '-q', '-f', 'qcow2', 'small.qcow2', '64K');
+    const given = AbortSignal.abort(new Error('given up'));
+    const from = imageOf('first.qcow2');
+    await expect(backend.mirrorVbd(VM, from, imageOf('other.qcow2'), work(given))).rejects.toThrow(
+      'given up',
+    );
+    await expect(backend.mirrorVbd(VM, from, imageOf('small.qcow2'), work())).rejects.toThrow();
+    await expect(backend.overlayVbd(VM, imageOf('none.qcow2', ['first.qcow2']))).rejects.toThrow();
+    console.send('x');
+    await console.until('A');
+    expect((await host.openFiles()).filter((path) => /other|small/.test(path))).toEqual([]);
+    // What could not be done once can be done later.
+    await backend.mirrorVbd(VM, from, imageOf('other.qcow2'), work());
+    console.send('x');
+    await console.until('B');
+    await backend.destroy(VM);
+    expect([await lettersIn('first.qcow2'), await lettersIn('other.qcow2')]).toEqual(['A', 'AB']);
+  });
+});
