@@ -8,6 +8,8 @@ import type { OwnFolders } from '../std/repository-folder.ts';
 import { imageDatapath } from './datapath/plugin.ts';
 import { filePlugin } from './file/plugin.ts';
 import { isoPlugin } from './iso/plugin.ts';
+import { extPlugin } from './mounted/ext.ts';
+import { nfsPlugin } from './mounted/nfs.ts';
 import { type Methods, nothing } from './script.ts';
 
 /** To ask the plugins which methods they have; nothing of it is used. */
@@ -17,12 +19,15 @@ const given = {
   random: nodeRandom,
   locks: nodeFileLocks,
   host: '',
+  own: { data: '', run: '' },
 };
 const datapath = imageDatapath(given);
 
 /** Folder below the root, the program that serves it, and what it can do. */
 const plugins: readonly (readonly [folder: string, program: string, methods: Methods])[] = [
   ['volume/org.xen.xapi.storage.file', 'file.js', filePlugin(given)],
+  ['volume/org.xen.xapi.storage.ext', 'ext.js', extPlugin(given)],
+  ['volume/org.xen.xapi.storage.nfs', 'nfs.js', nfsPlugin(given)],
   ['volume/org.xen.xapi.storage.iso', 'iso.js', isoPlugin(given)],
   ['datapath/raw+file', 'datapath.js', datapath],
   ['datapath/qcow2+file', 'datapath.js', datapath],
@@ -43,9 +48,9 @@ export const installPlugins = async (
     await disk.makeFolder(path, 0o700);
     const words = [from.node, join(from.programs, program)].map(quoted).join(' ');
     const about = [from.own.data, from.own.run, host].map(quoted).join(' ');
-    const run = `exec ${words} "$0" ${about} "$@"`;
+    const run = `${words} "$0" ${about} "$@"`;
     for (const [method, work] of Object.entries(methods)) {
-      const script = work === nothing ? ANSWER_NULL : run;
+      const script = work === nothing ? ANSWER_NULL : scriptOf(program, method, run);
       await replaceIfOther(disk, join(path, method), `#!/bin/sh\n${script}\n`);
     }
   }
@@ -58,6 +63,15 @@ const hostIn = async (disk: Disk, root: string): Promise<string> => {
   if (!(await disk.exists(path))) await disk.replaceText(path, nodeRandom.uuid());
   return disk.readText(path, 64);
 };
+
+/** What these mount is for the call alone, and is gone when it ends, also by a kill. */
+const mountsForItself: readonly string[] = ['SR.create', 'SR.probe'];
+const mounting: readonly string[] = ['ext.js', 'iso.js', 'nfs.js'];
+
+const scriptOf = (program: string, method: string, run: string): string =>
+  mounting.includes(program) && mountsForItself.includes(method)
+    ? `unshare --mount true 2>/dev/null && exec unshare --mount ${run}\nexec ${run}`
+    : `exec ${run}`;
 
 /** A method that does nothing needs no Node, which takes most of a call's time. */
 const ANSWER_NULL = 'exec echo null';

@@ -1,5 +1,8 @@
 import { nodeDisk } from '../drivers/node/disk.ts';
+import { nodeProcesses } from '../drivers/node/processes.ts';
+import { nodeRandom } from '../drivers/node/random.ts';
 import { isoPlugin } from './iso/plugin.ts';
 import { ownHost, serveScript } from './script.ts';
 
-await serveScript(isoPlugin({ disk: nodeDisk, ...ownHost() }));
+const given = { disk: nodeDisk, processes: nodeProcesses, random: nodeRandom };
+await serveScript(isoPlugin({ ...given, ...ownHost() }));

@@ -21,21 +21,33 @@ export const locationOf = (configuration: Readonly<Record<string, string>>): str
  * The same methods, which are told the folder that all links lead to, in `configuration` and in `sr`, and
  * only of folders that may be repositories. An SR is known by its folder from its attach on.
  */
-export const inAllowedFolders = (given: FolderGiven, methods: Methods): Methods =>
+export const inAllowedFolders = (given: FolderGiven, methods: Methods, elsewhere?: Elsewhere): Methods =>
   Object.fromEntries(
     Object.entries(methods).map(([name, method]) => [
       name,
-      method === nothing ? method : async (args: Args) => method(await withRealFolders(given, args)),
+      method === nothing
+        ? method
+        : async (args: Args) => method(await withRealFolders(given, args, elsewhere)),
     ]),
   );
 
-const withRealFolders = async (given: FolderGiven, args: Args): Promise<Args> => {
+/** What is no folder of the administrator's. */
+export interface Elsewhere {
+  /** Whether a location names what the plugin mounts. */
+  isShare(location: string): boolean;
+  /** Whether the plugin has mounted the folder. */
+  isMounted(folder: string): boolean;
+}
+
+const withRealFolders = async (given: FolderGiven, args: Args, elsewhere?: Elsewhere): Promise<Args> => {
   const real: { sr?: string; configuration?: Readonly<Record<string, string>> } = {};
-  if (args['sr'] !== undefined) real.sr = await allowedFolder(given, textOf(args, 'sr'));
+  if (args['sr'] !== undefined && elsewhere?.isMounted(textOf(args, 'sr')) !== true)
+    real.sr = await allowedFolder(given, textOf(args, 'sr'));
   if (args['configuration'] !== undefined) {
     const configuration = textsOf(args, 'configuration');
-    const location = await allowedFolder(given, locationOf(configuration));
-    real.configuration = { ...configuration, location };
+    const location = locationOf(configuration);
+    if (elsewhere?.isShare(location) === true) return { ...args, ...real };
+    real.configuration = { ...configuration, location: await allowedFolder(given, location) };
   }
   return { ...args, ...real };
 };
@@ -69,8 +81,8 @@ export interface SrFigures {
   readonly uuid?: string;
 }
 
-/** The answer of SR.stat, for a folder that may have gone. */
-export const srStat = async (disk: Disk, about: SrFigures): Promise<object> => {
+/** The answer of SR.stat, for a folder that may have gone, or is not what it was as `lacks` says. */
+export const srStat = async (disk: Disk, about: SrFigures, lacks?: string): Promise<object> => {
   const there = await disk.exists(about.sr);
   const { freeBytes, totalBytes } = there ? await disk.space(about.sr) : { freeBytes: 0n, totalBytes: 0n };
   return {
@@ -79,6 +91,11 @@ export const srStat = async (disk: Disk, about: SrFigures): Promise<object> => {
     total_space: Number(totalBytes),
     datasources: [],
     clustered: false,
-    health: there ? ['Healthy', ''] : ['Unavailable', 'The folder is gone'],
+    health: healthOf(there, lacks),
   };
+};
+
+const healthOf = (there: boolean, lacks: string | undefined): readonly [string, string] => {
+  if (!there) return ['Unavailable', 'The folder is gone'];
+  return lacks === undefined ? ['Healthy', ''] : ['Unavailable', lacks];
 };

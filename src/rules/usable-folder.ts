@@ -1,6 +1,6 @@
 import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
-import { folderOfHost, folderRefusal } from '../std/repository-folder.ts';
+import { folderOfHost, folderOrShare, folderRefusal, shareOf } from '../std/repository-folder.ts';
 import type { View } from '../store/view.ts';
 import type { DeviceConfig } from './device-config.ts';
 
@@ -12,7 +12,9 @@ export const requireUsableFolder = (view: View, sr: Ref<'SR'>, configuration: De
   const { type } = view.require('SR', sr);
   const driver = [...view.all('SM')].find(([, sm]) => sm.type === type)?.[1];
   const location = configuration.get('location');
-  if (location === undefined || driver?.configuration.get('location') !== folderOfHost) return;
+  const declared = driver?.configuration.get('location') ?? '';
+  if (location === undefined || ![folderOfHost, folderOrShare].includes(declared)) return;
+  if (declared === folderOrShare && shareOf(location) !== undefined) return;
   const refusal = folderRefusal(location);
   if (refusal !== undefined) throw new Fault('SR_BACKEND_FAILURE', [refusal, '', location]);
 };

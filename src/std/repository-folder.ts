@@ -8,6 +8,23 @@ export interface OwnFolders {
 /** How a storage plugin declares, of its configuration's `location`, that it is a folder of the host. */
 export const folderOfHost = 'absolute path of the folder';
 
+/** The same, where it may be a share of another machine as well. */
+export const folderOrShare = 'absolute path of the folder, //server/share of SMB, or server:/path of NFS';
+
+/** What a `location` that is no folder of the host names. */
+export interface Share {
+  readonly type: 'cifs' | 'nfs';
+  readonly server: string;
+  readonly path: string;
+}
+
+export const shareOf = (location: string): Share | undefined => {
+  const [, server = '', path = ''] = /^(?:\/\/|\\\\)([^/\\]+)[/\\]([^/\\].*)$/.exec(location) ?? [];
+  if (server !== '') return { type: 'cifs', server, path: path.replaceAll('\\', '/') };
+  const [, host = '', exported = ''] = /^(\[[^\]/]+\]|[^/:[\]]+):(\/.*)$/.exec(location) ?? [];
+  return host === '' ? undefined : { type: 'nfs', server: host, path: exported };
+};
+
 const PATH_CHARS_MAX = 2_048;
 
 /** Folders of the system whose files are devices, settings or what boots it. */

@@ -128,7 +128,7 @@ test.each([
   'file/../iso',
   'FILE',
   '__proto__',
-  'nfs',
+  'lvmoiscsi',
   'file\n',
 ])('no plugin is named by %j', async (type) => {
   const answer = ['SR_UNKNOWN_DRIVER', type];

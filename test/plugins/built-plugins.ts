@@ -43,7 +43,9 @@ const compile = (outDir: string): void => {
     ts.sys,
     root,
   );
-  const entries = ['file.ts', 'iso.ts', 'datapath.ts'].map((file) => join(root, 'src/plugins', file));
+  const entries = ['file.ts', 'ext.ts', 'nfs.ts', 'iso.ts', 'datapath.ts'].map((file) =>
+    join(root, 'src/plugins', file),
+  );
   // Types are checked elsewhere; here only the text is wanted, and quickly.
   const program = ts.createProgram(entries, { ...options, outDir, rootDir: root, noCheck: true, types: [] });
   const { emitSkipped, diagnostics } = program.emit();

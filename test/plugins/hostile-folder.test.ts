@@ -195,7 +195,12 @@ describe.skipIf(!hasQemu)('the head of a qcow2 image (skipped where qemu-img is 
 });
 
 it('a folder of ISO images offers regular files alone', async () => {
-  const iso = isoPlugin({ disk: nodeDisk });
+  const iso = isoPlugin({
+    disk: nodeDisk,
+    processes: nodeProcesses,
+    random: nodeRandom,
+    own: { data: '/nowhere', run: '/nowhere/run' },
+  });
   await writeFile(join(base, 'good.iso'), Buffer.alloc(2048));
   await symlink(secret, join(base, 'link.iso'));
   await symlink('good.iso', join(base, 'near.iso'));

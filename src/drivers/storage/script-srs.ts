@@ -55,7 +55,9 @@ export const scriptSrs = (given: {
 
     attachSr: async (type, sr, configuration, call) => {
       const scripts = await plugins.ofType(type);
-      const handle = await scripts.run('SR.attach', { configuration }, call, readText);
+      // One that was introduced is known to its plugin by nothing else.
+      const whole = new Map([...configuration, ['sr_uuid', sr]]);
+      const handle = await scripts.run('SR.attach', { configuration: whole }, call, readText);
       await srs.add(sr, type, handle);
     },
 

@@ -8,6 +8,7 @@ import type { Random } from '../../std/clock.ts';
 import { folderOfHost } from '../../std/repository-folder.ts';
 import { readMark } from '../held.ts';
 import { type FolderGiven, inAllowedFolders, locationOf, srStat } from '../location.ts';
+import type { Place } from '../place.ts';
 import {
   type Args,
   bytesOf,
@@ -47,7 +48,11 @@ const SECTOR_BYTES = 512;
  * SR type `file`: disk images in a folder of this host, qcow2 or raw. A change counts from the moment
  * its note is replaced; what a kill left before that is removed when the SR is attached next.
  */
-export const filePlugin = (given: FilePluginGiven): Methods => {
+export const filePlugin = (given: FilePluginGiven): Methods =>
+  inAllowedFolders(given, imagesPlugin(given, about, folderPlace(given)));
+
+/** Disk images in a folder, whatever brings the folder to this host. */
+export const imagesPlugin = (given: FilePluginGiven, self: object, place: Place): Methods => {
   const tool = toolsBy(given.processes);
   const folderOf = (args: Args): Folder => {
     const path = textOf(args, 'sr');
@@ -58,11 +63,11 @@ export const filePlugin = (given: FilePluginGiven): Methods => {
       turns: turnsIn(given.locks, path),
     };
   };
-  return inAllowedFolders(given, {
-    'Plugin.query': async () => about,
-    ...srMethods(given, folderOf),
+  return {
+    'Plugin.query': async () => self,
+    ...srMethods(given, folderOf, place),
     ...working(folderOf, { ...volumeMethods(given, folderOf), ...noteMethods(folderOf) }),
-  });
+  };
 };
 
 /** The same methods, during which no other host tidies the folder up; looking needs no turn. */
@@ -90,19 +95,40 @@ const about = {
   required_cluster_stack: [],
 };
 
+/** The folder is the administrator's, who says where it is. */
+const folderPlace = ({ disk }: FilePluginGiven): Place => ({
+  make: async (configuration) => {
+    const folder = locationOf(configuration);
+    await disk.makeFolder(folder);
+    return { folder, configuration: { ...configuration, location: folder } };
+  },
+  reach: async (configuration) => locationOf(configuration),
+  remove: async (folder) => {
+    const strangers = await disk.list(folder);
+    if (strangers.length === 0) await disk.remove(folder);
+  },
+  look: async (configuration, at) => {
+    const sr = await at(locationOf(configuration));
+    return sr === undefined ? [] : [{ configuration, complete: true, sr, extra_info: {} }];
+  },
+});
+
 type FolderOf = (args: Args) => Folder;
 
-const srMethods = ({ disk, processes, host }: FilePluginGiven, folderOf: FolderOf): Methods => {
+const srMethods = ({ disk, processes, host }: FilePluginGiven, folderOf: FolderOf, place: Place): Methods => {
+  const { leave } = place;
   const noteOf = async ({ notes, path }: Folder): Promise<SrNote> => {
     const note = await notes.readSr();
     if (note === undefined) throw failure('There is no SR in the folder', path);
     return note;
   };
 
-  /** What SR.stat says of a folder; the note is missing when the folder is. */
+  /** What SR.stat says. A folder without its note is another, such as that below a mount that is gone. */
   const figures = async ({ path, notes }: Folder): Promise<object> => {
-    const { uuid, name, description } = (await notes.readSr()) ?? { uuid: '', name: '', description: '' };
-    return srStat(disk, { sr: path, name, description, ...(uuid !== '' && { uuid }) });
+    const note = await notes.readSr();
+    const { uuid, name, description } = note ?? { uuid: '', name: '', description: '' };
+    const about = { sr: path, name, description, ...(uuid !== '' && { uuid }) };
+    return srStat(disk, about, note === undefined ? 'There is no SR in the folder' : undefined);
   };
 
   const rename = async (args: Args, change: Partial<SrNote>): Promise<void> => {
@@ -113,29 +139,29 @@ const srMethods = ({ disk, processes, host }: FilePluginGiven, folderOf: FolderO
   return {
     'SR.create': async (args) => {
       const configuration = textsOf(args, 'configuration');
-      const path = locationOf(configuration);
       const uuid = textOf(args, 'uuid');
       const imageFormat = await imageFormatOf(configuration, processes);
-      await disk.makeFolder(path);
-      const { notes } = folderOf({ sr: path });
-      const other = (await notes.readSr())?.uuid ?? uuid;
-      if (other !== uuid) throw failure('Another SR is in the folder', `${path} holds ${other}`);
-      await notes.writeSr({
-        uuid,
-        name: textOf(args, 'name'),
-        description: textOf(args, 'description'),
-        imageFormat,
-      });
-      return { ...configuration, location: path };
+      const name = textOf(args, 'name');
+      const description = textOf(args, 'description');
+      const made = await place.make(configuration, uuid);
+      try {
+        const { notes, path } = folderOf({ sr: made.folder });
+        const other = (await notes.readSr())?.uuid ?? uuid;
+        if (other !== uuid) throw failure('Another SR is in the folder', `${path} holds ${other}`);
+        await notes.writeSr({ uuid, name, description, imageFormat });
+      } finally {
+        await place.leave?.(made.folder);
+      }
+      return made.configuration;
     },
     'SR.attach': async (args) => {
-      const folder = folderOf({ sr: locationOf(textsOf(args, 'configuration')) });
+      const folder = folderOf({ sr: await place.reach(textsOf(args, 'configuration')) });
       await noteOf(folder);
       await removeOwnMarks(disk, folder, host);
       await folder.turns.tidying(() => removeLeftovers(disk, folder));
       return folder.path;
     },
-    'SR.detach': nothing,
+    'SR.detach': leave === undefined ? nothing : (args) => leave(textOf(args, 'sr')),
     'SR.destroy': async (args) => {
       const folder = folderOf(args);
       if ((await folder.notes.keys()).length > 0) throw new Refusal('SR_NOT_EMPTY', []);
@@ -144,18 +170,17 @@ const srMethods = ({ disk, processes, host }: FilePluginGiven, folderOf: FolderO
       for (const name of turnFiles) {
         if (await disk.exists(join(folder.path, name))) await disk.remove(join(folder.path, name));
       }
-      const strangers = await disk.list(folder.path);
-      if (strangers.length === 0) await disk.remove(folder.path);
+      await place.remove(folder.path);
     },
     'SR.stat': (args) => figures(folderOf(args)),
     'SR.set_name': (args) => rename(args, { name: textOf(args, 'new_name') }),
     'SR.set_description': (args) => rename(args, { description: textOf(args, 'new_description') }),
-    'SR.probe': async (args) => {
-      const configuration = textsOf(args, 'configuration');
-      const folder = folderOf({ sr: locationOf(configuration) });
-      const found = (await disk.exists(folder.path)) && (await folder.notes.readSr()) !== undefined;
-      return found ? [{ configuration, complete: true, sr: await figures(folder), extra_info: {} }] : [];
-    },
+    'SR.probe': (args) =>
+      place.look(textsOf(args, 'configuration'), async (sr) => {
+        const folder = folderOf({ sr });
+        const found = (await disk.exists(sr)) && (await folder.notes.readSr()) !== undefined;
+        return found ? figures(folder) : undefined;
+      }),
     'SR.ls': async (args) => {
       const folder = folderOf(args);
       const found: (readonly [string, VolumeNote])[] = [];

@@ -47,7 +47,7 @@ test('drivers have rows with the features that their scripts give them', async (
   const { generation } = w.store;
   await smRows(w);
   expect(w.store.generation).toBe(generation);
-  expect([...(await w.call('SR.get_supported_types'))].sort()).toEqual(['file', 'iso']);
+  expect([...(await w.call('SR.get_supported_types'))].sort()).toEqual(['ext', 'file', 'iso', 'nfs']);
 });
 
 test('a repository is made plugged, with its figures, and ends with its storage', async () => {

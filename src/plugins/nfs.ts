@@ -1,0 +1,9 @@
+import { nodeDisk } from '../drivers/node/disk.ts';
+import { nodeFileLocks } from '../drivers/node/file-locks.ts';
+import { nodeProcesses } from '../drivers/node/processes.ts';
+import { nodeRandom } from '../drivers/node/random.ts';
+import { nfsPlugin } from './mounted/nfs.ts';
+import { ownHost, serveScript } from './script.ts';
+
+const given = { disk: nodeDisk, processes: nodeProcesses, random: nodeRandom, locks: nodeFileLocks };
+await serveScript(nfsPlugin({ ...given, ...ownHost() }));
