@@ -49,9 +49,11 @@ export const housekeeping = ({
     await store.commit((tx) => {
       collectTasks(tx, clock.now());
       collectSessions(tx, clock.now());
-      collectReservations(tx);
     });
     await collectRows();
+  };
+  const giveBack = async (): Promise<void> => {
+    if (leads()) await store.commit(collectReservations);
   };
   const watchApart = apartWatcher({ store, services });
   const measure = async (): Promise<void> => {
@@ -89,7 +91,12 @@ export const housekeeping = ({
     services.log.warn({}, 'The disk of the data folder is nearly full: what brings something new is refused');
     await full?.();
   };
-  const ends = [repeated(sweepMs, sweep), repeated(figuresMs, measure), repeated(surroundingsMs, look)];
+  const ends = [
+    repeated(sweepMs, sweep),
+    repeated(reservationsMs, giveBack),
+    repeated(figuresMs, measure),
+    repeated(surroundingsMs, look),
+  ];
   if (room !== undefined) ends.push(repeated(roomMs, watchRoom));
   return {
     close: async () => {
@@ -114,6 +121,8 @@ const watchLinks = async ({
 /** A disk fills within seconds; a look costs some microseconds. */
 const roomMs = 2_000;
 const sweepMs = 30_000;
+/** What was set aside for a start that never began is back after two of these. */
+const reservationsMs = 10_000;
 /** Clients show the figures of hosts this late at most. */
 const figuresMs = 5_000;
 /** What is around a host is looked at this often: storage and cables. */

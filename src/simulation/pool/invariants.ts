@@ -179,7 +179,8 @@ const untrue = (world: World, leader: WorldHost): string | undefined => {
     const said = row.power_state === 'Halted' ? nullRef : row.resident_on;
     if (said !== (at?.ref ?? nullRef))
       return `VM ${ref} runs on ${at?.name ?? 'no host'}, its row says ${row.power_state} on ${said}`;
-    if (row.scheduled_to_be_resident_on !== nullRef) return `VM ${ref} is still on its way to a host`;
+    if (row.scheduled_to_be_resident_on !== nullRef)
+      return `VM ${ref} is still on its way to ${nameOf(world, row.scheduled_to_be_resident_on)}`;
   }
   return undefined;
 };
