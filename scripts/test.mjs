@@ -1,20 +1,59 @@
 // `npm test`: installs, builds, checks types, form and house rules, and runs every test. What follows
 // `--` goes to vitest, such as a file name. Ends with the reasons of tests that were skipped, and one line that counts.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, install, root, run } from './setup.mjs';
 
-/** Programs that some tests drive, and the Debian packages that bring them. */
+/** Programs and files that some tests drive, and the Debian packages that bring them. */
 const programs = [
   ['qemu-system-x86_64', 'qemu-system-x86'],
   ['qemu-img', 'qemu-utils'],
   ['python3', 'python3'],
   ['etcd', 'etcd-server'],
+  ['/usr/share/OVMF/OVMF_CODE.fd', 'ovmf'],
 ];
 
-const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+/** What a guest is put together of by tests: not installed, only unpacked. */
+const guestPackages = [
+  'busybox-static',
+  'qemu-guest-agent',
+  'syslinux',
+  'syslinux-common',
+  'systemd-boot-efi',
+  'mtools',
+];
+const guestFolder = join(root, 'node_modules', '.cache', 'linux-guest');
+
+const has = (program) =>
+  program.startsWith('/')
+    ? existsSync(program)
+    : spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+
+/** Downloads the packages that are not there yet. Without apt the tests that need them are skipped. */
+const fetchGuestPackages = () => {
+  mkdirSync(guestFolder, { recursive: true });
+  const there = readdirSync(guestFolder);
+  const isThere = (name) => there.some((file) => file.startsWith(`${name}_`));
+  const isKernelThere = there.some((file) => file.startsWith('linux-image-'));
+  if (!has('apt-get') || (isKernelThere && guestPackages.every(isThere))) return;
+  console.error('Downloading the packages of a Linux guest (apt-get) ...');
+  const quiet = { cwd: guestFolder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] };
+  // The package of this name stands for the newest kernel, which has its version in its name.
+  const kernel = () =>
+    /linux-image-\S+-cloud-amd64/.exec(
+      spawnSync('apt-cache', ['depends', 'linux-image-cloud-amd64'], quiet).stdout.replace(/^.*\n/, ''),
+    )?.[0];
+  const download = () => {
+    const names = [kernel(), ...guestPackages].filter(Boolean);
+    return kernel() !== undefined && spawnSync('apt-get', ['download', '-q', ...names], quiet).status === 0;
+  };
+  if (download() || process.getuid?.() !== 0) return;
+  // Lists that are missing or old name packages that are gone.
+  spawnSync('apt-get', ['update', '-q'], quiet);
+  download();
+};
 
 const installPrograms = () => {
   const packages = programs.filter(([program]) => !has(program)).map(([, name]) => name);
@@ -60,6 +99,7 @@ const runTests = () => {
 
 install();
 installPrograms();
+fetchGuestPackages();
 build();
 run(process.execPath, [
   join(root, 'node_modules', 'typescript', 'bin', 'tsc'),

@@ -56,7 +56,7 @@ export const newDrive = async (session: Session, vm: string, vdi: string, device
 };
 
 export const diskUrl = (
-  { http }: Xenact,
+  { http }: Pick<Xenact, 'http'>,
   session: Session,
   what: 'import' | 'export',
   vdi: string,

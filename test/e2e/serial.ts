@@ -4,8 +4,11 @@ import { type Row, rowsOf, text } from './lab.ts';
 
 /** A guest's serial line, as a client sees it through `/console`. */
 export interface Serial {
-  /** Resolves once the guest has said this since it was last waited for; rejects when the line ends before. */
-  until(said: string): Promise<void>;
+  /**
+   * Resolves once the guest has said this since it was last waited for, with what it said before;
+   * rejects when the line ends before.
+   */
+  until(said: string): Promise<string>;
   send(keys: string): void;
   close(): void;
 }
@@ -42,8 +45,9 @@ export const openSerial = async (session: Session, vm: string): Promise<Serial> 
         look = () => {
           const at = seen.indexOf(said);
           if (at >= 0) {
+            const before = seen.slice(0, at);
             seen = seen.slice(at + said.length);
-            resolve();
+            resolve(before);
           } else if (ended !== undefined) reject(ended);
         };
         look();

@@ -5,5 +5,5 @@ export const notSupported = (setting: string, value: string | number | bigint, w
   new XenopsError('Not_supported', [setting, String(value), why]);
 
 /** The guest, or where the device sits, does not let it go. */
-export const notReleased = (kind: 'VBD' | 'VIF', key: string, why: string): XenopsError =>
+export const notReleased = (kind: 'VBD' | 'VIF' | 'VCPU', key: string, why: string): XenopsError =>
   new XenopsError('Device_detach_rejected', [kind, key, why]);

@@ -170,6 +170,8 @@ describe('the places of devices', () => {
     const devices = devicesOf(specOf({}, [], cards));
     expect(devices.map(({ id, bus, place }) => [id, bus, place])).toEqual([
       ['bridge', 'pci', 11],
+      ['agent', 'pci', 1],
+      ['balloon', 'pci', 1],
       ['vif6', 'pci', 10],
       ['vif7', 'bridge', 1],
       ['vif15', 'bridge', 9],

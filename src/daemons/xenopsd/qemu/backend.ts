@@ -21,6 +21,7 @@ import { describe, note, type QemuGuest, type QemuHost, release, removeRemains }
 import { MEMORY_MIB_MIN, VCPUS_MAX } from './machine.ts';
 import { arrive, receive, send } from './migrate.ts';
 import { recoverGuests } from './recover.ts';
+import { setMemory, setVcpus } from './resizing.ts';
 import { restore, save } from './suspend.ts';
 
 export interface QemuOptions {
@@ -56,6 +57,7 @@ const guestFeatures: ReadonlyMap<string, string> = new Map([
   ['control/feature-poweroff', '1'],
   ['control/feature-reboot', '1'],
   ['control/feature-suspend', '1'],
+  ['control/feature-vcpu-hotplug', '1'],
 ]);
 
 export const qemuBackend = (options: QemuOptions): Backend => {
@@ -73,6 +75,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
       return findEmulator({ processes, file: emulator, log, processors, users });
     }),
     onEnd: (vm, what) => report(vm, what),
+    onAgent: (vm, guestAgent) => report(vm, { guestAgent }),
   };
 
   const guestOf = (vm: string): QemuGuest => {
@@ -119,10 +122,12 @@ export const qemuBackend = (options: QemuOptions): Backend => {
       await note(host, guest, { wanted: 'paused' });
       await guest.link.qmp().execute('stop');
     },
-    // The machine has a power button and no reset button that asks: a guest that is to reboot is asked
-    // to power off, and starting it again is what makes it a reboot.
-    ask: async (vm) => {
-      await guestOf(vm).link.qmp().execute('system_powerdown');
+    // The machine has a power button and no reset button that asks: a guest without an agent that is
+    // to reboot is asked to power off, and starting it again is what makes it a reboot.
+    ask: async (vm, what) => {
+      const { agent, link } = guestOf(vm);
+      if (await agent?.ask(what)) return;
+      await link.qmp().execute('system_powerdown');
     },
     destroy: end,
     suspend: async (vm, path, work) => {
@@ -158,6 +163,8 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     unplugVif: (vm, id, force) => unplugVif(host, guestOf(vm), id, force),
     moveVif: (vm, vif, bridge) => moveVif(host, guestOf(vm), vif, bridge),
     lockVif: (vm, vif) => lockVif(host, guestOf(vm), vif),
+    setVcpus: (vm, count) => setVcpus(host, guestOf(vm), count),
+    setMemory: (vm, _minimum, maximum) => setMemory(host, guestOf(vm), maximum),
     hostStat: async () => {
       const emulator = await host.emulator().catch((error: unknown) => {
         host.log.warn({ error }, 'guests cannot run here');
@@ -194,7 +201,7 @@ const capabilitiesOf = async (disk: Disk): ReturnType<Backend['capabilities']> =
   ),
   secureBoot: false,
   floppies: false,
-  ballooning: false,
+  ballooning: true,
   sharedPositions: false,
 });
 

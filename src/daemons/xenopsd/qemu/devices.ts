@@ -1,14 +1,16 @@
 // Where each device of a guest sits. A place follows from the position alone, never from the order of
 // plugging, because a saved guest fits only a machine whose devices are where they were.
 //
-//   PCI slot 2 display, 3 USB, 4 to 10 network cards, 11 a bridge with more of them, 12 to 30 disks,
-//   31 a SCSI controller with more of them; IDE: CD drives and emulated disks
+//   PCI slot 1, beside the board's own, the agent's line and the balloon, 2 display, 3 USB, 4 to 10 network
+//   cards, 11 a bridge with more of them, 12 to 30 disks, 31 a SCSI controller with more of them;
+//   IDE: CD drives and emulated disks
 import { imageNode } from '../../../drivers/disk-image.ts';
 import type { Vbd, Vif } from '../../../drivers/hypervisor/hypervisor.ts';
 import { type Allowed, allowed, type Said, said } from '../../../std/allowed.ts';
 import type { GuestDisk } from '../backend.ts';
 import { notReleased, notSupported } from '../refusal.ts';
 
+const BOARD_SLOT = 1;
 export const DISPLAY_SLOT = 2;
 export const USB_SLOT = 3;
 const FIRST_VIF_SLOT = 4;
@@ -25,7 +27,9 @@ const CONTROLLER_SLOT = 31;
 const IDE_MAX = 4;
 
 /** The name of a device inside the emulator. */
-export type DeviceName = `vbd${number}` | `vif${number}` | 'bridge' | 'scsi';
+export type DeviceName = `vbd${number}` | `vif${number}` | FixtureName;
+/** What is no disk and no card: the machine's own, which the guest finds from its start on. */
+export type FixtureName = 'bridge' | 'scsi' | 'agent' | 'balloon';
 /** The name of what a device holds: its own, or one of a medium. */
 export type NodeName = DeviceName | `${DeviceName}-medium${number}`;
 
@@ -40,7 +44,7 @@ export const imageNodeName = (node: NodeName, count: number): Allowed =>
 export interface Device {
   readonly key: string;
   readonly id: DeviceName;
-  readonly kind: 'disk' | 'cd' | 'vif' | 'bridge' | 'controller';
+  readonly kind: 'disk' | 'cd' | 'vif' | 'fixture';
   /** On IDE no device comes or goes while the guest runs. */
   readonly bus: 'pci' | 'bridge' | 'ide' | 'scsi';
   /** PCI slot, number of the IDE drive or SCSI target. */
@@ -71,19 +75,24 @@ export const vbdDevices = (vbds: readonly Vbd[], flavour: Flavour): Device[] => 
 const isOnIde = (vbd: Vbd, flavour: Flavour): boolean =>
   vbd.ty === 'CDROM' || (flavour === 'emulated' && vbd.position < IDE_MAX && vbd.mode === 'ReadWrite');
 
-/** Bridge and controller are devices as well, as a guest that was saved wants them back where they were. */
-export const bridge: Device = { key: '', id: 'bridge', kind: 'bridge', bus: 'pci', place: BRIDGE_SLOT };
-export const controller: Device = {
+/** Fixtures are devices as well, as a guest that was saved wants them back where they were. */
+const fixture = (id: FixtureName, place: number): Device => ({
   key: '',
-  id: 'scsi',
-  kind: 'controller',
+  id,
+  kind: 'fixture',
   bus: 'pci',
-  place: CONTROLLER_SLOT,
-};
+  place,
+});
+export const bridge = fixture('bridge', BRIDGE_SLOT);
+export const controller = fixture('scsi', CONTROLLER_SLOT);
+/** A serial line by which an agent in the guest is spoken with. */
+export const agent = fixture('agent', BOARD_SLOT);
+export const balloon = fixture('balloon', BOARD_SLOT);
+export const fixtures: readonly Device[] = [bridge, controller, agent, balloon];
 
 /** The buses that devices sit on, where the machine does not have them by itself. */
-export const busesFor = (devices: readonly Device[]): readonly Device[] => [
-  bridge,
+export const fixturesFor = (devices: readonly Device[]): readonly Device[] => [
+  ...[bridge, agent, balloon],
   ...(devices.some(({ bus }) => bus === 'scsi') ? [controller] : []),
 ];
 
@@ -98,12 +107,36 @@ export const stillHeld = ({ kind, key }: Device): Error =>
     'it was taken from the guest, which has not let go of it yet',
   );
 
-export const isBus = ({ kind }: Device): boolean => kind === 'bridge' || kind === 'controller';
+export const isFixture = ({ kind }: Device): boolean => kind === 'fixture';
 
-export const busArguments = (device: Device): Said =>
-  device.kind === 'bridge'
-    ? said({ driver: 'pci-bridge', id: device.id, chassis_nr: 1, ...pciPlace(device) })
-    : said({ driver: 'virtio-scsi-pci', id: device.id, ...pciPlace(device) });
+export const has = (devices: readonly Device[], { id }: Device): boolean =>
+  devices.some((device) => device.id === id);
+
+const QUEUES_MAX = 16;
+
+/**
+ * By itself the emulator gives a disk as many queues as there are processors at that moment, and a guest
+ * that is saved with more does not fit. A guest that an earlier version started, which has no line for an
+ * agent, has it so.
+ */
+export const queuesOf = (devices: readonly Device[], vcpusMax: number): number | undefined =>
+  has(devices, agent) ? Math.min(vcpusMax, QUEUES_MAX) : undefined;
+
+export const fixtureArguments = (device: Device, queues: number | undefined): Said => {
+  switch (device.id) {
+    case 'bridge':
+      return said({ driver: 'pci-bridge', id: device.id, chassis_nr: 1, ...pciPlace(device) });
+    case 'agent':
+      return said({ driver: 'virtio-serial-pci', id: 'agent', bus: 'pci.0', addr: '0x1.4' });
+    case 'balloon':
+      return said({ driver: 'virtio-balloon-pci', id: 'balloon', bus: 'pci.0', addr: '0x1.5' });
+    default:
+      return said({
+        ...{ driver: 'virtio-scsi-pci', id: device.id, ...pciPlace(device) },
+        ...(queues !== undefined && { num_queues: queues }),
+      });
+  }
+};
 
 /** The device of a disk; without an IDE place it sits on PCI or, where that has no place for it, on SCSI. */
 export const vbdDevice = (vbd: Vbd, idePlace?: number): Device => {
@@ -132,7 +165,12 @@ const checkPosition = (what: string, position: number, max: number): void => {
 };
 
 /** The disk, or the CD drive with or without a medium, as the guest sees it. */
-export const driveArguments = (device: Device, node: NodeName | undefined, bootIndex?: number): Said => {
+export const driveArguments = (
+  device: Device,
+  node: NodeName | undefined,
+  queues: number | undefined,
+  bootIndex?: number,
+): Said => {
   const common = {
     id: device.id,
     ...(node === undefined ? {} : { drive: node }),
@@ -150,7 +188,8 @@ export const driveArguments = (device: Device, node: NodeName | undefined, bootI
     const place = { bus: 'scsi.0', 'scsi-id': device.place, lun: 0 } as const;
     return said({ driver, ...common, ...errors, ...place });
   }
-  return said({ driver: 'virtio-blk-pci', ...common, ...ON_ERROR, ...pciPlace(device) });
+  const many = queues === undefined ? {} : { 'num-queues': queues };
+  return said({ driver: 'virtio-blk-pci', ...common, ...many, ...ON_ERROR, ...pciPlace(device) });
 };
 
 /** Like a real disk, a failing one tells its guest; QEMU would rather stop the guest when space runs out. */

@@ -21,6 +21,7 @@ export const fileNames = {
   serialLog: 'serial.log',
   console: 'console.sock',
   vnc: 'vnc.sock',
+  agent: 'agent.sock',
   incoming: 'in.sock',
   outgoing: 'out.sock',
   variables: 'uefi.fd',
@@ -52,6 +53,8 @@ export interface GuestRecord {
   readonly flavour: Flavour;
   readonly bootsFromNetwork: boolean;
   readonly memoryMib: number;
+  /** A guest of an earlier version does not say. */
+  readonly vcpusMax?: number;
   /** What the guest was last told to do; a suspend that was cut short must not leave it standing. */
   readonly wanted: 'paused' | 'running';
   /** Media have numbers so that the next is named before the last is gone. */

@@ -9,14 +9,15 @@ import { notReleased, notSupported } from '../refusal.ts';
 import {
   blockNode,
   bridge,
-  busArguments,
   cardArguments,
   controller,
   type Device,
   deadNode,
   driveArguments,
+  fixtureArguments,
   type NodeName,
   netdevOf,
+  queuesOf,
   vbdDevice,
   vifDevice,
 } from './devices.ts';
@@ -50,7 +51,7 @@ export const plugVbd = async (host: QemuHost, guest: QemuGuest, disk: GuestDisk)
     const node = path === undefined ? undefined : device.id;
     if (path !== undefined) await addNode(host, guest, device.id, { ...disk, path });
     try {
-      await qmp.execute('device_add', driveArguments(device, node));
+      await qmp.execute('device_add', driveArguments(device, node, queuesIn(guest)));
     } catch (error) {
       if (node !== undefined) await qmp.execute('blockdev-del', said({ 'node-name': node }));
       throw error;
@@ -60,6 +61,9 @@ export const plugVbd = async (host: QemuHost, guest: QemuGuest, disk: GuestDisk)
     throw error;
   }
 };
+
+const queuesIn = ({ record }: QemuGuest): number | undefined =>
+  queuesOf(record.devices, record.vcpusMax ?? 1);
 
 export const unplugVbd = async (
   host: QemuHost,
@@ -87,7 +91,7 @@ const addController = async (host: QemuHost, guest: QemuGuest): Promise<void> =>
   if (guest.record.devices.some(({ id }) => id === controller.id)) return;
   await register(host, guest, controller);
   try {
-    await guest.link.qmp().execute('device_add', busArguments(controller));
+    await guest.link.qmp().execute('device_add', fixtureArguments(controller, queuesIn(guest)));
   } catch (error) {
     await forget(host, guest, controller);
     throw error;

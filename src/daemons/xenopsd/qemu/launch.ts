@@ -8,7 +8,7 @@ import { sleep } from '../../../std/clock.ts';
 import { featuresText } from '../../../std/cpu-features.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { serveConsole } from './console.ts';
-import { type Device, isBus } from './devices.ts';
+import { type Device, isFixture } from './devices.ts';
 import { type Emulator, type Firmware, findFirmware, processorOf } from './emulator.ts';
 import {
   emulatorPid,
@@ -23,7 +23,7 @@ import {
 } from './folder.ts';
 import { type Handed, handDisks, openFolder, sealFolder, userOf } from './guest-users.ts';
 import { linkTo } from './link.ts';
-import { type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
+import { agentOf, type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
 import {
   bootsFromNetwork,
   commandLine,
@@ -118,7 +118,7 @@ const sameDevices = (spec: GuestSpec, saved: readonly Device[]): readonly Device
     ),
   ].sort();
   const had = saved
-    .filter((device) => !isBus(device))
+    .filter((device) => !isFixture(device))
     .flatMap((device) => names(device.kind === 'vif', [device.key]))
     .sort();
   if (wanted.join() === had.join()) return saved;
@@ -162,7 +162,8 @@ const make = async (
       await link.qmp().execute('set_link', said({ name: device?.id, up: false }));
     }
     const console = await serveConsole(host, folder);
-    const guest = { folder, record, link, console };
+    const agent = agentOf(host, folder, record, link);
+    const guest = { folder, record, link, console, agent };
     await writeRecord(disk, folder, record).catch(async (error) => {
       await release(guest);
       throw error;
@@ -209,6 +210,7 @@ const recordOf = ({
   flavour,
   bootsFromNetwork: bootsFromNetwork(spec.vm),
   memoryMib: Number(memoryMib(spec.vm)),
+  vcpusMax: spec.vm.vcpu_max,
   wanted: 'paused',
   lastMedium: 0,
   devices,

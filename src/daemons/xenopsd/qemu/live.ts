@@ -6,8 +6,10 @@ import type { Processes } from '../../../drivers/processes.ts';
 import type { Clock, Random } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
 import type { Guest } from '../backend.ts';
+import { followAgent, type GuestAgent } from './agent.ts';
+import { cardsOf } from './cards.ts';
 import type { SerialConsole } from './console.ts';
-import { isBus } from './devices.ts';
+import { agent, has, isFixture } from './devices.ts';
 import type { Emulator } from './emulator.ts';
 import {
   emulatorPid,
@@ -39,6 +41,7 @@ export interface QemuHost {
   /** How long a guest may take to give up a device that is unplugged. */
   readonly releaseMsMax: number;
   readonly onEnd: (vm: string, what: Ending) => void;
+  readonly onAgent: (vm: string, words: ReadonlyMap<string, string>) => void;
 }
 
 export interface QemuGuest {
@@ -46,13 +49,15 @@ export interface QemuGuest {
   record: GuestRecord & { readonly pid: number };
   readonly link: QmpLink;
   readonly console: SerialConsole | undefined;
+  /** Absent: it was started without a line for one. */
+  readonly agent: GuestAgent | undefined;
 }
 
 /** Changes what is known of a guest, on disk first. */
 export const note = async (
   host: QemuHost,
   guest: QemuGuest,
-  changes: Partial<Pick<GuestRecord, 'wanted' | 'lastMedium' | 'devices' | 'lent' | 'sets'>>,
+  changes: Partial<Pick<GuestRecord, 'wanted' | 'lastMedium' | 'devices' | 'lent' | 'sets' | 'memoryMib'>>,
 ): Promise<void> => {
   const record = { ...guest.record, ...changes };
   await writeRecord(host.disk, guest.folder, record);
@@ -62,7 +67,7 @@ export const note = async (
 const MIB = 1024n * 1024n;
 
 export const describe = ({ record, folder }: QemuGuest, state: Guest['state']): Guest => {
-  const plugged = record.devices.filter((device) => !device.isDead && !isBus(device));
+  const plugged = record.devices.filter((device) => !device.isDead && !isFixture(device));
   const keys = (isVif: boolean): string[] =>
     plugged.filter((device) => (device.kind === 'vif') === isVif).map((device) => device.key);
   return {
@@ -81,9 +86,26 @@ export const describe = ({ record, folder }: QemuGuest, state: Guest['state']): 
   };
 };
 
+/** Speaks with the agent of a guest from here on, where it was started with a line for one. */
+export const agentOf = (
+  host: QemuHost,
+  folder: Folder,
+  record: GuestRecord,
+  link: QmpLink,
+): GuestAgent | undefined =>
+  has(record.devices, agent)
+    ? followAgent({
+        ...host,
+        folder,
+        cards: () => cardsOf(link.qmp()),
+        onWords: (words) => host.onAgent(record.vm, words),
+      })
+    : undefined;
+
 /** Lets go of a guest without touching it. */
 export const release = async (guest: QemuGuest): Promise<void> => {
   guest.link.close();
+  guest.agent?.close();
   await guest.console?.close();
 };
 

@@ -8,16 +8,19 @@ import type { GuestSpec } from '../backend.ts';
 import { notSupported } from '../refusal.ts';
 import { type Argument, alone, fixed, inList, json, option } from './arguments.ts';
 import {
+  agent,
   blockNode,
-  busArguments,
-  busesFor,
   cardArguments,
   type Device,
   DISPLAY_SLOT,
   driveArguments,
   type Flavour,
-  isBus,
+  fixtureArguments,
+  fixturesFor,
+  has,
+  isFixture,
   pciPlace,
+  queuesOf,
   USB_SLOT,
   vbdDevices,
   vifDevice,
@@ -72,7 +75,7 @@ export const devicesOf = (spec: GuestSpec): Device[] => {
     const setting = twice.kind === 'vif' ? 'VIF.device' : 'VBD.userdevice';
     throw notSupported(setting, twice.key, 'another device of the guest has the same position');
   }
-  return [...busesFor(devices), ...devices];
+  return [...fixturesFor(devices), ...devices];
 };
 
 export const bootsFromNetwork = (vm: Vm): boolean =>
@@ -97,8 +100,12 @@ export const commandLine = (machine: QemuCommandLine): readonly Argument[] => [
   ...kernel(machine.spec.vm),
   ...firmwareFlash(machine),
   ...channels(),
+  ...(has(machine.devices, agent) ? agentLine() : []),
   ...display(machine.spec.vm),
-  ...machine.devices.filter(isBus).flatMap((device) => json('-device', busArguments(device))),
+  ...machine.devices
+    .filter(isFixture)
+    .flatMap((device) => json('-device', fixtureArguments(device, queues(machine)))),
+  ...(has(machine.devices, agent) ? json('-device', AGENT_PORT) : []),
   ...(machine.handed?.arguments ?? []),
   ...drives(machine),
   ...cards(machine),
@@ -228,6 +235,14 @@ const channels = (): readonly Argument[] => {
   ];
 };
 
+/** The line's bus is a fixture, which comes with the others. */
+const agentLine = (): readonly Argument[] =>
+  fixed('-chardev', `socket,id=agent,path=${fileNames.agent},server=on,wait=off`);
+const AGENT_PORT = said({
+  ...{ driver: 'virtserialport', bus: 'agent.0', nr: 1, chardev: 'agent' },
+  name: 'org.qemu.guest_agent.0',
+});
+
 const display = ({ boot, platformdata }: Vm): readonly Argument[] => {
   const isCirrus = boot.type === 'HVM' && boot.video === 'Cirrus';
   const wantedMib = boot.type === 'HVM' ? boot.video_mib : 0;
@@ -254,7 +269,11 @@ const display = ({ boot, platformdata }: Vm): readonly Argument[] => {
   ];
 };
 
-const drives = ({ spec, devices, handed }: QemuCommandLine): readonly Argument[] => {
+const queues = ({ spec, devices }: QemuCommandLine): number | undefined =>
+  queuesOf(devices, spec.vm.vcpu_max);
+
+const drives = (machine: QemuCommandLine): readonly Argument[] => {
+  const { spec, devices, handed } = machine;
   const order = bootIndexes(spec, devices);
   return spec.disks.flatMap((disk) => {
     const device = byKey(devices, 'vbd', disk.vbd.id[1]);
@@ -265,7 +284,7 @@ const drives = ({ spec, devices, handed }: QemuCommandLine): readonly Argument[]
       ...(path === undefined
         ? []
         : json('-blockdev', blockNode(device.id, { ...disk, path }, handed?.named(device.key)))),
-      ...json('-device', driveArguments(device, node, order.get(device.id))),
+      ...json('-device', driveArguments(device, node, queues(machine), order.get(device.id))),
     ];
   });
 };

@@ -1,7 +1,7 @@
 import { type Allowed, isAllowed } from '../../../std/allowed.ts';
 import { type CpuFeatures, parseFeatures } from '../../../std/cpu-features.ts';
 import { membersOf } from '../../../std/reader.ts';
-import { bridge, controller, type Device, type DeviceName } from './devices.ts';
+import { type Device, type DeviceName, fixtures } from './devices.ts';
 import type { GuestRecord } from './folder.ts';
 import type { Accelerator } from './processor.ts';
 
@@ -52,8 +52,8 @@ const PLACES_MAX = 256;
 
 const deviceOf = (value: unknown): Device | undefined => {
   const { key, id, kind, bus: on, place } = membersOf(value);
-  const bus = [bridge, controller].find((one) => one.id === id);
-  if (bus !== undefined) return bus;
+  const fixture = fixtures.find((one) => one.id === id);
+  if (fixture !== undefined) return fixture;
   const name = nameOf(id);
   const isKind = kind === 'disk' || kind === 'cd' || kind === 'vif';
   const isPlaced = Number.isInteger(place) && Number(place) >= 0 && Number(place) < PLACES_MAX;

@@ -218,7 +218,7 @@ const parseMessage = (line: string): Readonly<Record<string, unknown>> | undefin
 const NEWLINE = 0x0a;
 
 /** Takes chunks and hands over whole lines. Splits bytes, because a chunk may end inside a character. */
-const splitLines = (bytesMax: number, onLine: (line: string) => void, onTooLong: () => void) => {
+export const splitLines = (bytesMax: number, onLine: (line: string) => void, onTooLong: () => void) => {
   let parts: Buffer[] = [];
   let sizeBytes = 0;
   return (chunk: Buffer): void => {

@@ -5,7 +5,7 @@ import type { Guest } from '../backend.ts';
 import { serveConsole } from './console.ts';
 import { emulatorPid, type Folder, folderAt, type GuestRecord, readRecord } from './folder.ts';
 import { type Ending, endingInLog, linkTo, statusOf } from './link.ts';
-import { type QemuGuest, type QemuHost, removeRemains } from './live.ts';
+import { agentOf, type QemuGuest, type QemuHost, removeRemains } from './live.ts';
 
 export interface Recovered {
   readonly guest: QemuGuest;
@@ -71,7 +71,8 @@ const takeUp = async (
     return undefined;
   });
   link.speak();
-  return { guest: { folder, record, link, console }, state };
+  const agent = agentOf(host, folder, record, link);
+  return { guest: { folder, record, link, console, agent }, state };
 };
 
 const POLL_MS = 10;
