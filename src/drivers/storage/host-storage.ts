@@ -66,7 +66,7 @@ export const hostStorage = async (given: HostStorageGiven): Promise<HostStorage>
   const scripts: DriverKind = {
     describe: plugins.describe,
     ...scriptSrs({ srs, plugins, datapaths, clock }),
-    ...scriptVolumes({ srs, datapaths, clock }),
+    ...scriptVolumes({ srs, plugins, datapaths, clock }),
     tracking: scriptTracking({ srs, datapaths }),
   };
   const opener = await volumeOpener({

@@ -13,8 +13,18 @@ export interface ScriptPlugins {
   ofType(type: string): Promise<ScriptFolder>;
   has(type: string): Promise<boolean>;
   /** The first of a volume's URIs that a datapath of this host serves. */
-  datapathFor(uris: readonly string[]): Promise<{ readonly scripts: ScriptFolder; readonly uri: string }>;
+  datapathFor(uris: readonly string[]): Promise<FoundDatapath>;
+  /** The same where that datapath keeps or drops itself what a guest writes; undefined where it does not. */
+  epochsFor(uris: readonly string[], call: StorageCall): Promise<FoundDatapath | undefined>;
 }
+
+export interface FoundDatapath {
+  readonly scripts: ScriptFolder;
+  readonly uri: string;
+}
+
+/** The feature of a datapath that is told of disks that are not persistent. */
+const NONPERSISTENT = 'NONPERSISTENT';
 
 /** What the name of a volume plugin's folder begins with; the SR type follows. */
 const QUEUE_PREFIX = 'org.xen.xapi.storage.';
@@ -77,6 +87,15 @@ export const scriptPlugins = (given: {
     return scripts;
   };
 
+  const datapathOf = (uris: readonly string[]): Promise<FoundDatapath | undefined> =>
+    find(({ datapath }) => {
+      for (const uri of uris) {
+        const scripts = datapath.get(uri.slice(0, Math.max(0, uri.indexOf(':'))));
+        if (scripts !== undefined) return { scripts, uri };
+      }
+      return undefined;
+    });
+
   const describe = async (type: string, scripts: ScriptFolder, call: StorageCall): Promise<StoragePlugin> => {
     const { features, ...about } = await scripts.run('Plugin.query', {}, call, readPlugin);
     const driverFilename = scripts.path;
@@ -100,19 +119,21 @@ export const scriptPlugins = (given: {
     ofType,
     has: async (type) => (await plugin(type)) !== undefined,
     datapathFor: async (uris) => {
-      const chosen = await find(({ datapath }) => {
-        for (const uri of uris) {
-          const scripts = datapath.get(uri.slice(0, Math.max(0, uri.indexOf(':'))));
-          if (scripts !== undefined) return { scripts, uri };
-        }
-        return undefined;
-      });
+      const chosen = await datapathOf(uris);
       if (chosen !== undefined) return chosen;
       throw new StorageError('SR_BACKEND_FAILURE', [
         'No datapath plugin serves the volume',
         uris.join(' '),
         '',
       ]);
+    },
+    epochsFor: async (uris, call) => {
+      const found = await datapathOf(uris);
+      if (found?.scripts.has('Datapath.open') !== true || !found.scripts.has('Plugin.query'))
+        return undefined;
+      // Asked each time: the plugin may be another one since.
+      const { features } = await found.scripts.run('Plugin.query', {}, call, readPlugin);
+      return features.includes(NONPERSISTENT) ? found : undefined;
     },
   };
 };

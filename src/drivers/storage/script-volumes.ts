@@ -3,6 +3,7 @@ import type { AttachedSrs } from './attached-srs.ts';
 import type { VolumeName } from './datapath-holdings.ts';
 import type { Datapaths } from './datapaths.ts';
 import type { DriverKind } from './driver-kind.ts';
+import type { ScriptPlugins } from './script-plugins.ts';
 import { readNothing, readVolume, type ScriptVolume } from './script-values.ts';
 import { type StorageCall, StorageError, type Volume, type VolumeMethod } from './storage.ts';
 
@@ -15,10 +16,11 @@ export type ScriptVolumes = Pick<DriverKind, VolumeMethod | 'beginEpoch' | 'endE
 
 export const scriptVolumes = (given: {
   readonly srs: AttachedSrs;
+  readonly plugins: ScriptPlugins;
   readonly datapaths: Datapaths;
   readonly clock: Clock;
 }): ScriptVolumes => {
-  const { srs, datapaths, clock } = given;
+  const { srs, plugins, datapaths, clock } = given;
 
   const stat = (sr: string, key: string, call: StorageCall): Promise<ScriptVolume> =>
     srs.run(sr, 'Volume.stat', { key }, call, readVolume);
@@ -48,8 +50,8 @@ export const scriptVolumes = (given: {
     [VDI_TYPE]: keys.get(VDI_TYPE) ?? 'user',
   });
 
-  const dropClone = async (volume: VolumeName, call: StorageCall): Promise<void> => {
-    const clone = (await stat(volume.sr, volume.key, call)).keys.get(CLONE_ON_BOOT);
+  const dropClone = async (volume: VolumeName, keys: Volume['keys'], call: StorageCall): Promise<void> => {
+    const clone = keys.get(CLONE_ON_BOOT);
     if (clone === undefined) return;
     // The key goes last: a clone that nothing names would be seen as a volume.
     await destroy(volume.sr, clone, call).catch((error) => {
@@ -94,7 +96,7 @@ export const scriptVolumes = (given: {
 
     destroyVolume: (sr, key, call) =>
       datapaths.withFreeVolume({ sr, key }, call, async () => {
-        await dropClone({ sr, key }, call);
+        await dropClone({ sr, key }, (await stat(sr, key, call)).keys, call);
         await destroy(sr, key, call);
       }),
 
@@ -120,13 +122,25 @@ export const scriptVolumes = (given: {
 
     beginEpoch: (volume, persistent, call) =>
       datapaths.withVolume(volume, call, async () => {
-        await dropClone(volume, call);
+        const { uris, keys } = await stat(volume.sr, volume.key, call);
+        const own = await plugins.epochsFor(uris, call);
+        if (own !== undefined) {
+          const args = { uri: own.uri, persistent };
+          return own.scripts.run('Datapath.open', args, call, readNothing);
+        }
+        await dropClone(volume, keys, call);
         if (persistent) return;
         const clone = await srs.run(volume.sr, 'Volume.clone', { key: volume.key }, call, readVolume);
         const args = { key: volume.key, k: CLONE_ON_BOOT, v: clone.key };
         await srs.run(volume.sr, 'Volume.set', args, call, readNothing);
       }),
-    endEpoch: (volume, call) => datapaths.withVolume(volume, call, () => dropClone(volume, call)),
+    endEpoch: (volume, call) =>
+      datapaths.withVolume(volume, call, async () => {
+        const { uris, keys } = await stat(volume.sr, volume.key, call);
+        const own = await plugins.epochsFor(uris, call);
+        if (own === undefined) return dropClone(volume, keys, call);
+        return own.scripts.run('Datapath.close', { uri: own.uri }, call, readNothing);
+      }),
   };
 };
 

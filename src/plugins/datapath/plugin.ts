@@ -18,8 +18,6 @@ export interface ImageDatapathGiven {
  */
 export const imageDatapath = ({ disk, host }: ImageDatapathGiven): Methods => ({
   'Plugin.query': async () => about,
-  'Datapath.open': nothing,
-  'Datapath.close': nothing,
   'Datapath.attach': async (args) => {
     const { path, format } = imageOf(textOf(args, 'uri'));
     const folder = dirname(path);

@@ -230,3 +230,48 @@ describe('a scan', () => {
     });
   });
 });
+
+describe('a disk that is not persistent', () => {
+  let host: Host;
+  afterEach(() => host.remove());
+
+  it.each([
+    ['is left to a datapath that says it can', '["NONPERSISTENT"]', ['Datapath.open', 'Datapath.close']],
+    ['is a throw-away clone where it does not', '[]', ['Volume.clone', 'Volume.set', 'Volume.destroy']],
+  ])('%s', async (_, features, expected) => {
+    const noted = (method: string, answer: string) =>
+      `{ printf '${method} '; cat; echo; } >> "${root}/calls"; ${answer}`;
+    const about = '"name":"n","description":"","read_write":true,"virtual_size":1,"physical_utilisation":1';
+    const volume = (key: string, keys: string) =>
+      `{"key":"${key}",${about},"uri":["none:x","odd:y"],"keys":${keys}}`;
+    await write('SR.attach', `echo '"s"'`);
+    await write(
+      'SR.stat',
+      `echo '{"sr":"s",${about},"free_space":1,"total_space":2,"clustered":false,"health":["Healthy",""]}'`,
+    );
+    await writeFile(join(root, 'keys'), '{}');
+    await write('Volume.stat', `printf '${volume('k', '%s')}' "$(cat "${root}/keys")"`);
+    await write('Volume.clone', noted('Volume.clone', `echo '${volume('c', '{}')}'`));
+    const set = `echo '{"clone-on-boot":"c"}' > "${root}/keys"; echo null`;
+    await write('Volume.set', noted('Volume.set', set));
+    await write('Volume.destroy', noted('Volume.destroy', 'echo null'));
+    await write('Volume.unset', 'echo null');
+    const query = `{"name":"n","description":"","vendor":"","copyright":"","version":"1","required_api_version":"5.0","features":${features},"configuration":{},"required_cluster_stack":[]}`;
+    await write('Plugin.query', `echo '${query}'`, 'datapath/odd');
+    for (const method of ['Datapath.open', 'Datapath.close'])
+      await write(method, noted(method, 'echo null'), 'datapath/odd');
+
+    host = await startHost([root]);
+    await host.storage.attachSr('test', 'sr', new Map(), call);
+    await host.storage.beginEpoch({ sr: 'sr', key: 'k' }, false, call);
+    await host.storage.endEpoch({ sr: 'sr', key: 'k' }, call);
+    const calls = readFileSync(join(root, 'calls'), 'utf8').trim().split('\n');
+    expect(calls.map((line) => line.split(' ')[0])).toEqual(expected);
+    if (features === '[]') return;
+    const told = calls.map((line) => JSON.parse(line.slice(line.indexOf(' '))));
+    expect(told).toEqual([
+      { dbg: 'test', uri: 'odd:y', persistent: false },
+      { dbg: 'test', uri: 'odd:y' },
+    ]);
+  });
+});
