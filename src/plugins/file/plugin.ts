@@ -340,6 +340,9 @@ const unchanged = async ({ notes }: Folder, key: string, { image }: VolumeNote):
     throw failure('Another host changed the disk meanwhile; scan the SR and try again', key);
 };
 
+const CHAIN_FULL =
+  'The disk stands on too many images while a guest has it; VDI.pool_migrate to another SR makes it one';
+
 /** The one key that is as true of a copy; others tell of the volume's own past and its clones. */
 const VDI_TYPE = 'vdi-type';
 
@@ -355,8 +358,7 @@ const split = async (
   const isHeld = !live && (await images.isHeld(image));
   if (formatOf(image) === 'raw' || isHeld) return { copy: await images.copy(image) };
   if ((await images.chainOf(image)).length >= CHAIN_MAX) {
-    if (live)
-      throw failure('The disk stands on too many images; shut its guest down to take a snapshot', image);
+    if (live) throw failure(CHAIN_FULL, image);
     return { copy: await images.flatten(image) };
   }
   const copy = await images.overlay(image);
