@@ -22,10 +22,12 @@ export const destinationOf = (view: View, self: Ref<'VM'>): Ref<'host'> | undefi
 /** Sets memory aside on a host, unless that was done already. Throws what keeps the VM from running there. */
 export const reserve = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>): void => {
   const coming = destinationOf(tx, self);
+  const { resident_on } = tx.require('VM', self);
   // One that only naps has kept what it had.
-  if (coming === host || tx.require('VM', self).resident_on === host) return;
+  if (coming === host || resident_on === host) return;
   // It was given up, and given to somebody else, while nobody was heard of here.
-  if (coming !== undefined) throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', self, 'start', '']);
+  if (coming !== undefined || resident_on !== noHost)
+    throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', self, 'start', '']);
   assertFits(tx, self, host);
   tx.patch('VM', self, { scheduled_to_be_resident_on: host });
 };

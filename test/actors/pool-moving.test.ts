@@ -3,11 +3,13 @@
 // Method: three hosts in process over one store, each with a scripted hypervisor that fails, hangs or is lost at a
 // chosen step.
 import { afterEach, describe, expect, test } from 'vitest';
+import { endPendingTasks } from '../../actors/task/start.ts';
 import { XenopsError } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { manualClock } from '../manual-clock.ts';
 import type { WorldHost, WorldOptions } from '../world.ts';
 import { gib, type PoolBench, poolBench } from './pool-bench.ts';
+import type { FakeHypervisor } from './vm-bench.ts';
 
 let at: PoolBench;
 afterEach(() => at.close());
@@ -260,6 +262,42 @@ describe('A host', () => {
     expect([at.row(vm).power_state, at.row(vm).resident_on]).toEqual(['Running', three.host]);
     expect(at.row(other).power_state).toBe('Halted');
     expect(idle()).toBe(true);
+  });
+
+  test('that is dead leaves who napped there for a checkpoint to be resumed elsewhere, and does not wake it', async () => {
+    const [vm, one, two, three] = await setUp();
+    await migrate(one, vm, two);
+    const { hooks } = at.hypervisors[1] as FakeHypervisor;
+    let goOn = (): void => {};
+    const there = new Promise<void>((resolve) => {
+      hooks.set('barrier', () => {
+        hooks.delete('barrier');
+        resolve();
+        return new Promise<void>((go) => {
+          goOn = go;
+        });
+      });
+    });
+    const checkpoint = at.fault(two.call('VM.checkpoint', vm, 'taken'));
+    await there;
+    await at.until(() => at.row(vm).power_state === 'Suspended');
+    expect(at.row(vm).resident_on).toBe(two.host);
+    await at.lose(two.host);
+    // Whoever leads ends first what such a host had under way.
+    await endPendingTasks(at.store, 0, (host) => host === two.host);
+    await three.call('host.declare_dead', two.host);
+    expect([at.row(vm).power_state, at.row(vm).resident_on]).toEqual(['Suspended', 'OpaqueRef:NULL']);
+    await at.call('VM.resume_on', vm, three.host, false, false);
+    expect(at.runsOn(vm)).toEqual([three.host]);
+    // The old host goes on where it was.
+    await at.regain(two.host);
+    goOn();
+    expect((await checkpoint)[0]).toBe('VM_BAD_POWER_STATE');
+    await at.reports[1]?.reconcile();
+    expect([at.row(vm).power_state, at.row(vm).resident_on, at.runsOn(vm)]).toEqual([
+      ...['Running', three.host],
+      [three.host],
+    ]);
   });
 
   test('that is dead and empty is forgotten', async () => {
