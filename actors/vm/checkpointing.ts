@@ -46,11 +46,15 @@ const ofLive = async (working: Vm, name: string, copy: CopyDisk): Promise<Ref<'V
   const { services, self } = working;
   const powerState = working.record.power_state;
   await noteNap(working);
-  const image = await fallAsleep(working, method);
+  const awake = (): Promise<void> =>
+    wake(working, { method, how: unattendedWork(method), paused: powerState === 'Paused' });
+  const image = await fallAsleep(working, method).catch(async (error: unknown) => {
+    // It may sleep all the same.
+    if (working.record.power_state === 'Suspended') await awake();
+    throw error;
+  });
   const asleep = working.record;
-  const taken = await copyDisks(working, asleep, { copy, withImage: false }).finally(() =>
-    wake(working, { method, how: unattendedWork(method), paused: powerState === 'Paused' }),
-  );
+  const taken = await copyDisks(working, asleep, { copy, withImage: false }).finally(awake);
   const disks = { ...taken, image };
   return settleCopy(working, { services, origin: 'checkpoint', self, name, disks, asleep, powerState });
 };

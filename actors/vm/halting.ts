@@ -1,6 +1,6 @@
-import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Tx, View } from '../../src/store/view.ts';
+import { naps } from './napping.ts';
 
 const noHost = nullRef as Ref<'host'>;
 
@@ -54,10 +54,6 @@ export const becomeHalted = (tx: Tx, self: Ref<'VM'>): void => {
   });
 };
 
-/** For a checkpoint a guest only naps: it is woken where it was, and its place there is kept for it. */
-export const naps = ({ current_operations }: Pick<RecordNamed<'VM'>, 'current_operations'>): boolean =>
-  [...current_operations.values()].includes('checkpoint');
-
 /** Devices stay attached in name: the guest finds them as they were when it is resumed. */
 export const becomeSuspended = (tx: Tx, self: Ref<'VM'>, domains: string): void => {
   const before = tx.require('VM', self);
@@ -65,6 +61,6 @@ export const becomeSuspended = (tx: Tx, self: Ref<'VM'>, domains: string): void 
   tx.patch('VM', self, {
     power_state: 'Suspended',
     last_booted_record: domains,
-    ...(naps(before) ? { resident_on: before.resident_on } : {}),
+    ...(naps(tx, self) ? { resident_on: before.resident_on } : {}),
   });
 };

@@ -9,8 +9,9 @@ import { unattendedWork } from '../../src/rules/hypervisor-work.ts';
 import type { Log } from '../../src/std/log.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Tx } from '../../src/store/view.ts';
-import { becomeHalted, becomeSuspended, naps } from './halting.ts';
+import { becomeHalted, becomeSuspended } from './halting.ts';
 import { handOver } from './migrating.ts';
+import { naps } from './napping.ts';
 import type { Operation } from './operations.ts';
 import { arriving, destinationOf } from './reserving.ts';
 import { becomeLive, type Plugged } from './state.ts';
@@ -143,7 +144,7 @@ const pluggedDevices = async (
 export const lives = async (by: Reporting, vm: Ref<'VM'>, uuid: string, state: VmState): Promise<void> => {
   const { services } = by;
   const row = by.store.latest.get('VM', vm);
-  const expected = live(row) || runs(by, vm, arriving) || (row !== undefined && naps(row));
+  const expected = live(row) || runs(by, vm, arriving) || naps(by.store.latest, vm);
   const arrival = expected ? { services } : { services, plugged: await pluggedDevices(by, vm, uuid) };
   let wanted = true;
   await write(by, vm, uuid, (tx) => {

@@ -4,7 +4,8 @@ import type { ClassName } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { decidesAtOnce } from '../../src/objects/decided.ts';
 import type { Tx } from '../../src/store/view.ts';
-import { detachDevices, naps } from './halting.ts';
+import { detachDevices } from './halting.ts';
+import { naps } from './napping.ts';
 import type { Operation } from './operations.ts';
 import { ended, isHere, live, lives, type Reporting, runs, slept, write } from './reported.ts';
 import { arriving, destinationOf } from './reserving.ts';
@@ -91,7 +92,7 @@ const onDevice = async <C extends 'VBD' | 'VIF'>(
 const hasLooseEnds = (by: Reporting, vm: Ref<'VM'>): boolean => {
   const rows = by.store.latest;
   const row = rows.get('VM', vm);
-  if (row === undefined || live(row) || runs(by, vm, arriving) || naps(row)) return false;
+  if (row === undefined || live(row) || runs(by, vm, arriving) || naps(rows, vm)) return false;
   if (row.scheduled_to_be_resident_on !== nullRef || row.resident_on !== nullRef) return true;
   if (row.power_state !== 'Halted') return false;
   const vbds = row.VBDs.map((ref) => rows.get('VBD', ref));

@@ -366,7 +366,6 @@ describe('VM.checkpoint', () => {
         });
       });
       await vmReports({ invoker, store, services, log: silentLog }).reconcile();
-      await at.until(() => stateOf(at, vm).resident_on === nullRef);
       expect([at.state(vm), stateOf(at, vm).suspend_VDI]).toEqual(['Suspended', image]);
       await wakeNappers(at);
       expect([at.state(vm), stateOf(at, vm).resident_on]).toEqual([power, at.host]);
