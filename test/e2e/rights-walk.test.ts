@@ -87,19 +87,17 @@ const walkWays = async (): Promise<readonly string[]> => {
       })),
     ),
   );
-  return complaints(turns, async ({ way: { door, path, needs }, host, user, query, headers }) => {
+  return complaints(turns, async ({ way: { door, path, needs, unbuilt }, host, user, query, headers }) => {
     const { status, text: said } = await door(new URL(`${path}${query}`, host.http), headers).catch(
       (error: Error) => ({ status: 0, text: error.message }),
     );
-    const lacked = user && needs && lackedBy(user, needs);
-    const isRight =
-      needs === undefined
-        ? [404, 405, 501].includes(status)
-        : user === undefined
-          ? status === 401
-          : lacked === undefined
-            ? ![0, 401, 403, 405, 501].includes(status)
-            : status === 403 && said.includes(`${lacked.permission},`);
+    const lacked = user && lackedBy(user, needs);
+    const isRefused =
+      user === undefined
+        ? status === 401
+        : lacked !== undefined && status === 403 && said.includes(`${lacked.permission},`);
+    const isServed = user !== undefined && lacked === undefined && ![0, 401, 403, 405, 501].includes(status);
+    const isRight = isRefused || (unbuilt ? [404, 405, 501].includes(status) : isServed);
     return isRight
       ? undefined
       : `${user ?? 'nobody'} ${path}${query} at ${host.address}: ${status} ${said.slice(0, 200)}`;

@@ -77,8 +77,9 @@ const served = new Set([
 export interface Way {
   readonly door: Door;
   readonly path: string;
-  /** Undefined: it is not served, to nobody. */
-  readonly needs: readonly Right[] | undefined;
+  readonly needs: readonly Right[];
+  /** It is not built: who may ask for it hears that. */
+  readonly unbuilt?: true;
 }
 
 /** Everything that can be asked for, with nothing that there is, and the consoles of the hosts by their `domain`. */
@@ -87,9 +88,9 @@ export const waysIn = (domain: string): readonly Way[] => [
     const door =
       name === 'connect_console_ws' ? byWebSocket : method === 'CONNECT' ? byConnect : byRequest(method);
     const nothing = `${uri}?uuid=${nullRef}&vdi=${nullRef}&since=20990101T00:00:00Z`;
-    // Any POST that is nothing else is a call.
-    if (!served.has(name)) return method === 'POST' ? [] : [{ door, path: nothing, needs: undefined }];
     const needs = [rightOf(`http/${name}`, permitted)];
+    // Any POST that is nothing else is a call.
+    if (!served.has(name)) return method === 'POST' ? [] : [{ door, path: nothing, needs, unbuilt: true }];
     const parts = Object.entries(sub_actions as Record<string, string>).map(([part, role]) => ({
       door,
       path: `${uri}?uuid=${domain}`,
