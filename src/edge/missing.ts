@@ -14,9 +14,6 @@ export const whyMissing: ReadonlyMap<string, string> = new Map([
     'VM.assert_can_migrate',
     'host.migrate_receive',
   ]),
-  ...because('Disks are copied between repositories; moving one that a guest uses is not built yet.', [
-    'VDI.pool_migrate',
-  ]),
   ...because('Measurements are neither taken nor kept yet, so there are no sources to name.', [
     'VM.get_data_sources',
     'host.get_data_sources',
