@@ -14,7 +14,8 @@ export default defineConfig({
     // Tests start real processes; on two cores they need patience rather than parallelism.
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    // They wait a third of their time, which one more worker uses.
+    maxWorkers: 3,
     minWorkers: 1,
   },
 });

@@ -1,5 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { own } from '../../src/std/own.ts';
 
 // When a schedule is due, and what it may say. Times are those of the clock on the wall of the coordinator.
 
@@ -41,7 +42,7 @@ const checkedAll = (given: Schedule): Schedule =>
 
 /** What a rhythm needs of a schedule; what is not there is filled in, what it has no use for is dropped. */
 export const fitted = (frequency: Frequency, schedule: Schedule): Schedule =>
-  new Map(keysOf[frequency].map((key) => [key, schedule.get(key) ?? defaults[key] ?? ''] as const));
+  new Map(keysOf[frequency].map((key) => [key, schedule.get(key) ?? own(defaults, key) ?? ''] as const));
 
 /** The schedule of a new policy: only what its rhythm uses. */
 export const newSchedule = (frequency: Frequency, given: Schedule): Schedule => {

@@ -1,4 +1,5 @@
 import { bootstrap } from '../../actors/pool/bootstrap.ts';
+import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { autoStart } from '../../actors/vm/auto-start.ts';
 import type { Ref } from '../model/types.ts';
@@ -60,6 +61,10 @@ export const startHost = async <D extends Doors>(
   const full = (): Promise<unknown> => alertOf(host, 'HOST_DATA_FOLDER_NEARLY_FULL', nearlyFull);
   const kept = { ...host, clock: parts.clock, leads, measured: () => [host], full };
   opened.add('housekeeping', housekeeping(kept));
+  // The pool knows the plugins of the host that leads.
+  const look = async (): Promise<void> => (leads() ? smRows(host) : undefined);
+  const plugins = parts.watchPlugins?.(look);
+  if (plugins !== undefined) opened.add('watched plugins', plugins);
   doors.open();
   return { host, doors };
 };

@@ -62,6 +62,8 @@ export interface HostParts<D extends Doors = Doors> {
   readonly storage: Storage;
   /** Where a pool that has no storage yet makes its own. Absent: it makes none. */
   readonly storageFolders?: StorageFolders;
+  /** Looks again whenever a storage plugin came, changed or went. Absent: they stay as they are. */
+  readonly watchPlugins?: (look: () => Promise<unknown>) => { close(): Promise<void> };
   readonly guestKernels?: GuestKernels;
   readonly hostPlugins?: HostPlugins;
   readonly credentials: HostCredentials;

@@ -29,6 +29,7 @@ import type { Paths } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
 import { takeLaterRoles } from './users.ts';
 import { version } from './version.ts';
+import { watchPlugins } from './watched-plugins.ts';
 
 /** What of a host was opened before it is put together. */
 export interface OpenedParts {
@@ -71,6 +72,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
     ...(daemon !== undefined && { revive: daemon.ensure }),
     storageFolders: { disk: machine.disk, disks: paths.defaultSr, images: paths.isoSr },
     guestKernels: guestKernelsIn(machine.disk, options['guest-kernels']),
+    watchPlugins: (look) => watchPlugins({ ...machine, log }, paths.plugins, look),
     hostPlugins: hostPluginsIn(machine, options['host-plugins']),
     facts: hostFacts,
     fingerprint: pinOf(tls),

@@ -1,6 +1,5 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { smRows } from '../../actors/sm/rows.ts';
 import { type Closing, closing } from '../assembly/closing.ts';
 import { type DriverRows, driverRows } from '../assembly/driver-rows.ts';
 import { startGuests, startHost } from '../assembly/host.ts';
@@ -34,7 +33,6 @@ import { defaultDataFolder, type Paths, pathsOf } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
 import { usersPath } from './user-command.ts';
 import { runningUsers, userRequests } from './users.ts';
-import { watchPlugins } from './watched-plugins.ts';
 
 export interface UpContext {
   /** True: a client asked this process to start again, and the machine ran on. */
@@ -131,10 +129,6 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
     print(`This host has joined the pool at ${options.join} and starts again as its member`);
     return running;
   }
-  opened.add(
-    'watched plugins',
-    watchPlugins({ ...machine, log }, paths.plugins, () => smRows(host)),
-  );
   if (!context.again) startGuests(host);
   welcome(print, {
     ...{ door: doors, chosen, paths },

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A folder on a small file system of its own, to be full with. */
 export interface SmallDisk {
   readonly folder: string;
-  /** Leaves no byte free, or as many as are given. */
+  /** Leaves no byte free, or as many as are given; again where some were given back. */
   fill(leftBytes?: number): Promise<void>;
   /** Takes back what `fill` took. */
   free(): Promise<void>;
@@ -29,7 +29,7 @@ export const smallDisk = async (mib: number): Promise<SmallDisk | undefined> => 
       // Ends with ENOSPC, having written all that fitted.
       const { bavail, bsize } = await statfs(folder);
       const bytes = leftBytes === 0 ? mib << 20 : bavail * bsize - leftBytes;
-      await writeFile(ballast, Buffer.alloc(bytes)).catch(() => undefined);
+      await appendFile(ballast, Buffer.alloc(bytes)).catch(() => undefined);
     },
     free: () => rm(ballast),
     remove: async () => {

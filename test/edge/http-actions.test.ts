@@ -117,5 +117,10 @@ test('the edge knows no class but those by which callers and their tasks are kno
   ]);
   const known = new Set(asked.map(([, name = '']) => name).filter((name) => names.includes(name)));
   // The query of one page of our own has a `host`.
-  expect([...known].filter((name) => name !== 'host').toSorted()).toEqual(['session', 'task']);
+  expect([...known].filter((name) => name !== 'host').toSorted()).toEqual([
+    'Caller',
+    'Rate_limit',
+    'session',
+    'task',
+  ]);
 });

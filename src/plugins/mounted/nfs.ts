@@ -1,4 +1,5 @@
 import { basename, dirname, join } from 'node:path';
+import { own } from '../../std/own.ts';
 import { type Found, type Place, UUID, uuidIn } from '../place.ts';
 import { failure, type Methods } from '../script.ts';
 import type { Mountable } from './mounts.ts';
@@ -150,5 +151,5 @@ const isOption = (option: string): boolean => {
   const [, name = '', value] = /^([a-z]+)(?:=(.*))?$/.exec(option) ?? [];
   if (value === undefined) return flags.includes(name);
   if (numbers.includes(name)) return /^\d{1,9}$/.test(value);
-  return Object.hasOwn(words, name) && words[name]?.includes(value) === true;
+  return own(words, name)?.includes(value) === true;
 };
