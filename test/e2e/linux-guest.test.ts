@@ -186,7 +186,9 @@ describe.skipIf(why !== undefined)(`a Linux guest${why ? ` (${why})` : ''}`, { t
 
     await guest.run("(writing /dev/vdb) & waitfor '[ -s /run/synced ]'");
     const before = Number(await guest.run('synced'));
-    const snapshot = await session.call('VM.snapshot', vm, 'while it writes', []);
+    await session.call('VM.pause', vm);
+    const snapshot = await session.call('VM.snapshot', vm, 'in the middle of its writing', []);
+    await session.call('VM.unpause', vm);
     await guest.run(`waitfor '[ $(synced) -gt ${before + 5} ]'`);
     guest.close();
     const checkpoint = await session.call('VM.checkpoint', vm, 'while it writes');
