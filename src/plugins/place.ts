@@ -1,4 +1,5 @@
-type Configuration = Readonly<Record<string, string>>;
+/** The `device_config` of a repository. */
+export type Configuration = Readonly<Record<string, string>>;
 
 /** How the folder of a repository of disk images comes to be on this host, and goes again. */
 export interface Place {

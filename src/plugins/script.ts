@@ -32,6 +32,15 @@ export const failure = (what: string, detail = ''): Refusal =>
 /** A method that has nothing to do. As it is this one value, it can be laid out as something cheaper. */
 export const nothing: Methods[string] = async () => null;
 
+/** What all plugins of ours say of themselves alike. */
+export const ofOurs = {
+  vendor: 'Xenact',
+  copyright: '',
+  version: '1.0',
+  required_api_version: '5.0',
+  required_cluster_stack: [],
+} as const;
+
 const INPUT_CHARS_MAX = 4 * 1024 * 1024;
 
 export interface OwnHost {

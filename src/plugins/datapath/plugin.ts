@@ -4,7 +4,7 @@ import type { Disk } from '../../drivers/disk.ts';
 import { backingText } from '../../drivers/disk-image.ts';
 import { formatOf, foundImages, isImage } from '../file/chain.ts';
 import { heldMark } from '../held.ts';
-import { failure, type Methods, nothing, textOf } from '../script.ts';
+import { failure, type Methods, nothing, ofOurs, textOf } from '../script.ts';
 
 export interface ImageDatapathGiven {
   readonly disk: Disk;
@@ -57,11 +57,7 @@ const about = {
   plugin: 'image',
   name: 'Image files',
   description: 'Hands out image files as they are',
-  vendor: 'Xenact',
-  copyright: '',
-  version: '1.0',
-  required_api_version: '5.0',
+  ...ofOurs,
   features: [],
   configuration: {},
-  required_cluster_stack: [],
 };

@@ -16,6 +16,7 @@ import {
   flagOf,
   type Methods,
   nothing,
+  ofOurs,
   Refusal,
   textOf,
   textsOf,
@@ -79,20 +80,19 @@ const working = (folderOf: FolderOf, methods: Methods): Methods =>
     ]),
   );
 
+/** Of the setting `format`, for people. */
+export const formatChoice = 'qcow2 or raw; without it qcow2 where qemu-img is installed';
+
 const about = {
   plugin: 'file',
   name: 'Folder of disk images',
   description: 'Keeps each disk as an image file, qcow2 or raw, in a folder of the host',
-  vendor: 'Xenact',
-  copyright: '',
-  version: '1.0',
-  required_api_version: '5.0',
+  ...ofOurs,
   features: ['THIN_PROVISIONING', 'VDI_RESIZE_ONLINE', 'VDI_MIRROR', 'VDI_OVERLAY'],
   configuration: {
     location: folderOfHost,
-    format: 'qcow2 or raw; without it qcow2 where qemu-img is installed',
+    format: formatChoice,
   },
-  required_cluster_stack: [],
 };
 
 /** The folder is the administrator's, who says where it is. */

@@ -7,8 +7,8 @@ import { folderOrShare, type OwnFolders, shareOf } from '../../std/repository-fo
 import { type FolderGiven, inAllowedFolders, locationOf, srStat } from '../location.ts';
 import { mountsFolder, mountsOf } from '../mounted/mounts.ts';
 import { sharesOf } from '../mounted/share.ts';
-import { uuidIn } from '../place.ts';
-import { type Args, failure, type Methods, Refusal, textOf, textsOf } from '../script.ts';
+import { type Configuration, uuidIn } from '../place.ts';
+import { type Args, failure, type Methods, ofOurs, Refusal, textOf, textsOf } from '../script.ts';
 import { toolsBy } from '../tools.ts';
 
 const NAME_BYTES_MAX = 255;
@@ -18,8 +18,6 @@ export interface IsoPluginGiven extends FolderGiven {
   readonly processes: Processes;
   readonly random: Random;
 }
-
-type Configuration = Readonly<Record<string, string>>;
 
 /**
  * SR type `iso`: the ISO images of a folder or of a share that is mounted, for reading only. A volume's key
@@ -138,10 +136,7 @@ const about = {
   plugin: 'iso',
   name: 'Folder of ISO images',
   description: 'Offers the ISO images of a folder of the host as CDs',
-  vendor: 'Xenact',
-  copyright: '',
-  version: '1.0',
-  required_api_version: '5.0',
+  ...ofOurs,
   features: [],
   configuration: {
     location: folderOrShare,
@@ -151,5 +146,4 @@ const about = {
     iso_path: 'folder within the share',
     nfsversion: '3, 4, 4.0, 4.1 or 4.2',
   },
-  required_cluster_stack: [],
 };

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
-import { type Found, type Place, uuidIn } from '../place.ts';
-import { failure, type Methods, Refusal } from '../script.ts';
+import { formatChoice } from '../file/plugin.ts';
+import { type Configuration, type Found, type Place, uuidIn } from '../place.ts';
+import { failure, type Methods, ofOurs, Refusal } from '../script.ts';
 import { type BlockDevice, deviceNamed, freeDevices, labelsOf } from './devices.ts';
 import { type MountedGiven, type Mounting, mountedPlugin } from './plugin.ts';
 
@@ -16,20 +17,14 @@ const about = {
   plugin: 'ext',
   name: 'Block device with disk images',
   description: 'Keeps each disk as an image file, qcow2 or raw, in a file system of ext4 on a block device',
-  vendor: 'Xenact',
-  copyright: '',
-  version: '1.0',
-  required_api_version: '5.0',
+  ...ofOurs,
   features: ['THIN_PROVISIONING'],
   configuration: {
     device: 'path of a block device or a partition, such as /dev/sdb',
     erase: 'true: what is on the device may go when the SR is made',
-    format: 'qcow2 or raw; without it qcow2 where qemu-img is installed',
+    format: formatChoice,
   },
-  required_cluster_stack: [],
 };
-
-type Configuration = Readonly<Record<string, string>>;
 
 const extPlace = ({ mounts, disk, tool }: Mounting): Place => {
   const device = async ({ device: path }: Configuration): Promise<BlockDevice> => {

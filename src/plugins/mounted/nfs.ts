@@ -1,11 +1,10 @@
 import { basename, dirname, join } from 'node:path';
 import { own } from '../../std/own.ts';
-import { type Found, type Place, UUID, uuidIn } from '../place.ts';
-import { failure, type Methods } from '../script.ts';
+import { formatChoice } from '../file/plugin.ts';
+import { type Configuration, type Found, type Place, UUID, uuidIn } from '../place.ts';
+import { failure, type Methods, ofOurs } from '../script.ts';
 import type { Mountable } from './mounts.ts';
 import { type MountedGiven, type Mounting, mountedPlugin } from './plugin.ts';
-
-type Configuration = Readonly<Record<string, string>>;
 
 /**
  * SR type `nfs`: disk images on the export of an NFS server. Each repository has a folder of its own on it,
@@ -17,19 +16,15 @@ const about = {
   plugin: 'nfs',
   name: 'NFS export with disk images',
   description: 'Keeps each disk as an image file, qcow2 or raw, on an export of an NFS server',
-  vendor: 'Xenact',
-  copyright: '',
-  version: '1.0',
-  required_api_version: '5.0',
+  ...ofOurs,
   features: ['THIN_PROVISIONING'],
   configuration: {
     server: 'name or address of the server',
     serverpath: 'path of the export',
     nfsversion: '3, 4, 4.0, 4.1 or 4.2; without it the newest that both know',
     options: 'of the mount, such as hard,timeo=600',
-    format: 'qcow2 or raw; without it qcow2 where qemu-img is installed',
+    format: formatChoice,
   },
-  required_cluster_stack: [],
 };
 
 const nfsPlace = ({ mounts, disk, tool, random }: Mounting): Place => {

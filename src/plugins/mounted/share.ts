@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import type { Disk } from '../../drivers/disk.ts';
 import type { OwnFolders, Share } from '../../std/repository-folder.ts';
+import type { Configuration } from '../place.ts';
 import { failure } from '../script.ts';
 import type { Tool } from '../tools.ts';
 import { type Mounts, mountsFolder } from './mounts.ts';
 import { isServer, isSharePath } from './nfs.ts';
-
-type Configuration = Readonly<Record<string, string>>;
 
 /** MountedShares of other machines, mounted for reading. */
 export interface MountedShares {
