@@ -19,6 +19,7 @@ import {
   type DatapathState,
   type DatapathStates,
   type DiskAccess,
+  IllegalTransition,
   transition,
   wayOut,
 } from './datapath-state.ts';
@@ -63,11 +64,18 @@ export interface DatapathBackend {
   ): Promise<void>;
 }
 
-/** An attachment without datapaths is an attach that was cut short. */
 export interface DatapathHolding extends VolumeName {
   readonly attachment: Attachment | undefined;
   readonly states: DatapathStates;
   readonly leaked: ReadonlySet<string>;
+  /** What the backend is being asked for. Nobody knows whether it has happened, if this process ends. */
+  readonly step: DatapathStep | undefined;
+}
+
+export interface DatapathStep {
+  readonly action: BackendAction;
+  /** Once it is done. */
+  readonly states: DatapathStates;
 }
 
 /** The domain that means this host itself. */
@@ -82,7 +90,7 @@ export interface Holdings {
   apply(use: DatapathUse, request: DatapathRequest, call: StorageCall): Promise<void>;
   /** Ends a datapath. Where that fails it is forgotten if `allowLeak`, else kept as leaked, and thrown. */
   end(volume: VolumeName, datapath: string, allowLeak: boolean, call: StorageCall): Promise<void>;
-  /** Ends what earlier calls could not. */
+  /** Brings what was cut short to an end, then ends what earlier calls could not. */
   endLeft(volume: VolumeName, call: StorageCall): Promise<void>;
   endAll(volume: VolumeName, allowLeak: boolean, call: StorageCall): Promise<void>;
 }
@@ -102,114 +110,156 @@ export const openHoldings = async (given: {
       attachment: undefined,
       states: new Map(),
       leaked: new Set(),
+      step: undefined,
     };
 
   const commit = async (holding: DatapathHolding): Promise<void> => {
     const name = volumeNamed(holding);
-    if (holding.states.size > 0 || holding.attachment !== undefined) {
-      await files.put(name, writeHolding(holding));
-      holdings.set(name, holding);
+    const { states, step } = holding;
+    if (states.size > 0 || step !== undefined) {
+      const leaked = new Set([...holding.leaked].filter((datapath) => states.has(datapath)));
+      const kept = { ...holding, leaked };
+      await files.put(name, writeHolding(kept));
+      holdings.set(name, kept);
     } else {
       await files.remove(name);
       holdings.delete(name);
     }
   };
 
-  const attach = async (use: DatapathUse, access: DiskAccess, call: StorageCall): Promise<Attachment> => {
-    const place = await backend.locate(use, call);
-    await commit({ ...holdingOf(use), attachment: { ...place, backend: null } });
+  /**
+   * What leads up is taken back: nobody may ask for it again. What leads down is asked for again, which
+   * backends must allow: they may have done it.
+   */
+  const setRight = async (volume: VolumeName, call: StorageCall): Promise<void> => {
+    const { step, ...holding } = holdingOf(volume);
+    if (step === undefined || holding.attachment === undefined) return;
+    const { action } = step;
+    await backend.drive(volume, holding.attachment, wayBack[action.do], action.access, call);
+    const states = leadsUp(action) ? holding.states : step.states;
+    const attachment = states.size > 0 ? holding.attachment : undefined;
+    await commit({ ...holding, states, attachment, step: undefined });
+  };
+
+  const perform = async (
+    use: DatapathUse,
+    { action, states }: DatapathStep,
+    call: StorageCall,
+  ): Promise<void> => {
+    const before = holdingOf(use);
+    const place = before.attachment ?? { ...(await backend.locate(use, call)), backend: null };
+    await commit({ ...before, attachment: place, step: { action, states } });
+    let attachment: Attachment | undefined = place;
+    if (action.do === 'attach') {
+      attachment = { ...place, backend: await backend.attach(use, place, action.access, call) };
+    } else {
+      await backend.drive(use, place, action.do, action.access, call);
+    }
+    if (states.size === 0) attachment = undefined;
+    await commit({ ...before, states, attachment, step: undefined });
+  };
+
+  const apply = async (use: DatapathUse, request: DatapathRequest, call: StorageCall): Promise<void> => {
+    const holding = holdingOf(use);
+    const { states, action } = transition(holding.states, use.datapath, request);
+    if (action === undefined) return commit({ ...holding, states });
     try {
-      return { ...place, backend: await backend.attach(use, place, access, call) };
+      await perform(use, { action, states }, call);
     } catch (error) {
-      // Whatever ended the attach must not end this.
-      await takeBack(use, { debugInfo: call.debugInfo }).catch((cause) => {
-        log.warn({ ...use, error: cause }, 'a failed attach could not be taken back yet');
+      if (!leadsUp(action)) throw error;
+      // Whatever ended the step must not end this.
+      await setRight(use, { debugInfo: call.debugInfo }).catch((cause) => {
+        log.warn({ ...use, error: cause }, `a failed ${action.do} could not be taken back yet`);
       });
       throw error;
     }
   };
 
-  const takeBack = async (volume: VolumeName, call: StorageCall): Promise<void> => {
-    const holding = holdingOf(volume);
-    if (holding.attachment === undefined || holding.states.size > 0) return;
-    await backend.drive(volume, holding.attachment, 'detach', 'RO', call);
-    await commit({ ...holding, attachment: undefined });
-  };
-
-  const apply = async (use: DatapathUse, request: DatapathRequest, call: StorageCall): Promise<void> => {
-    const holding = holdingOf(use);
-    const { states, actions } = transition(holding.states, use.datapath, request);
-    let { attachment } = holding;
-    for (const { do: action, access } of actions) {
-      if (action === 'attach') attachment = await attach(use, access, call);
-      else if (attachment !== undefined) await backend.drive(use, attachment, action, access, call);
-    }
-    const leaked = new Set([...holding.leaked].filter((datapath) => states.has(datapath)));
-    await commit({ ...holding, states, leaked, attachment: states.size > 0 ? attachment : undefined });
-  };
-
-  const forget = (volume: VolumeName, datapath: string): Promise<void> => {
-    const holding = holdingOf(volume);
-    const states = new Map(holding.states);
-    states.delete(datapath);
-    return commit({ ...holding, states, attachment: states.size > 0 ? holding.attachment : undefined });
-  };
+  const drop = (holding: DatapathHolding): Promise<void> =>
+    commit({ ...holding, states: new Map(), step: undefined });
 
   const end = async (volume: VolumeName, datapath: string, allowLeak: boolean, call: StorageCall) => {
     try {
+      await setRight(volume, call);
       for (const request of wayOut(holdingOf(volume).states.get(datapath) ?? 'Detached')) {
         await apply({ ...volume, datapath, vm: HOST_DOMAIN }, request, call);
       }
     } catch (error) {
       log.warn({ ...volume, datapath, allowLeak, error }, 'a datapath could not be ended');
-      if (allowLeak) return forget(volume, datapath);
       const holding = holdingOf(volume);
+      const isLast = [...holding.states.keys()].every((one) => one === datapath);
+      if (allowLeak && isLast) return drop(holding);
+      // As long as others hold the volume it matters to them where the backend is.
       await commit({ ...holding, leaked: new Set([...holding.leaked, datapath]) });
-      throw error;
+      if (!allowLeak) throw error;
     }
   };
 
   const endLeft = async (volume: VolumeName, call: StorageCall): Promise<void> => {
-    await takeBack(volume, call);
-    for (const datapath of holdingOf(volume).leaked) await end(volume, datapath, false, call);
+    await setRight(volume, call);
+    const { states, leaked } = holdingOf(volume);
+    for (const datapath of readersFirst(states).filter((one) => leaked.has(one))) {
+      await end(volume, datapath, false, call).catch((error) => {
+        // It has to wait for those that read beside it, and they must not wait for it.
+        if (!(error instanceof IllegalTransition)) throw error;
+      });
+    }
   };
 
-  /** Readers first: without its writer the volume would have to change access in place. */
   const endAll = async (volume: VolumeName, allowLeak: boolean, call: StorageCall): Promise<void> => {
-    await takeBack(volume, call).catch((error) => {
+    await setRight(volume, call).catch((error) => {
       if (!allowLeak) throw error;
-      return commit({ ...holdingOf(volume), attachment: undefined });
+      return commit({ ...holdingOf(volume), step: undefined });
     });
-    const all = [...holdingOf(volume).states];
-    const readers = all.filter(([, state]) => accessOf(state) === 'RO');
-    const writers = all.filter(([, state]) => accessOf(state) === 'RW');
-    for (const [datapath] of [...readers, ...writers]) await end(volume, datapath, allowLeak, call);
+    for (const datapath of readersFirst(holdingOf(volume).states)) {
+      await end(volume, datapath, allowLeak, call);
+    }
+    if (allowLeak) await drop(holdingOf(volume));
   };
 
   return { holdings, holdingOf, apply, end, endLeft, endAll };
 };
 
+const leadsUp = ({ do: action }: BackendAction): boolean => action === 'attach' || action === 'activate';
+
+const wayBack = {
+  attach: 'detach',
+  activate: 'deactivate',
+  deactivate: 'deactivate',
+  detach: 'detach',
+} as const satisfies Record<BackendAction['do'], BackendAction['do']>;
+
+/** Without its writer the volume would have to change access in place, under those who read. */
+const readersFirst = (states: DatapathStates): readonly string[] => {
+  const those = (access: DiskAccess): readonly string[] =>
+    [...states].filter(([, state]) => accessOf(state) === access).map(([datapath]) => datapath);
+  return [...those('RO'), ...those('RW')];
+};
+
 export const volumeNamed = ({ sr, key }: VolumeName): string => `${sr}/${key}`;
 
-const writeHolding = ({ attachment, states, leaked }: DatapathHolding): Struct =>
+const writeHolding = ({ attachment, states, leaked, step }: DatapathHolding): Struct =>
   struct({
     attachment: attachment && struct({ ...attachment }),
     states: new Map<string, Value>(states),
     leaked: [...leaked],
+    step: step && struct({ ...step.action, states: new Map<string, Value>(step.states) }),
   });
 
 const readHolding = (name: string, state: Struct): DatapathHolding => {
   try {
     const slash = name.indexOf('/');
     const attachment = optional(state, 'attachment', readAttachment);
-    const states = [...structOf(member(state, 'states'), 'states')];
-    const left = states.map(([datapath]) => datapath).filter((datapath) => datapath.startsWith(HOST_USE));
+    const states = readStates(state);
+    const left = [...states.keys()].filter((datapath) => datapath.startsWith(HOST_USE));
     return {
       sr: name.slice(0, slash),
       key: name.slice(slash + 1),
       attachment,
-      states: new Map(states.map(([datapath, one]) => [datapath, readState(one, datapath)])),
+      states,
       leaked: new Set([...itemsOf(member(state, 'leaked'), stringOf, 'leaked'), ...left]),
+      // Versions before wrote a step only for an attach, as an attachment without datapaths.
+      step: optional(state, 'step', readStep) ?? (states.size === 0 ? cutAttach : undefined),
     };
   } catch (error) {
     if (!(error instanceof DecodeFailure)) throw error;
@@ -218,6 +268,21 @@ const readHolding = (name: string, state: Struct): DatapathHolding => {
     );
   }
 };
+
+const cutAttach: DatapathStep = { action: { do: 'attach', access: 'RO' }, states: new Map() };
+
+const readStep = (value: unknown): DatapathStep => ({
+  action: {
+    do: oneOf(member(value, 'do'), ['attach', 'activate', 'deactivate', 'detach'], 'do'),
+    access: oneOf(member(value, 'access'), ['RO', 'RW'], 'access'),
+  },
+  states: readStates(value),
+});
+
+const readStates = (value: unknown): DatapathStates =>
+  new Map(
+    [...structOf(member(value, 'states'), 'states')].map(([name, state]) => [name, readState(state, name)]),
+  );
 
 const readState = (value: unknown, what: string): DatapathState => {
   if (value === 'Detached') return value;

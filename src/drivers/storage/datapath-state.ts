@@ -30,7 +30,8 @@ export class IllegalTransition extends Error {
   }
 }
 
-const shown = (state: DatapathState): string => (state === 'Detached' ? state : state.join(' '));
+/** For people. */
+export const shown = (state: DatapathState): string => (state === 'Detached' ? state : state.join(' '));
 
 export const accessOf = (state: DatapathState): DiskAccess | undefined =>
   state === 'Detached' ? undefined : state[1];
@@ -68,26 +69,24 @@ export const superstate = (states: Iterable<DatapathState>): DatapathState => {
   return level === undefined ? 'Detached' : [level, access];
 };
 
-/** What brings the backend from one superstate to another. It is never asked to change access in place. */
-export const actionsBetween = (from: DatapathState, to: DatapathState): readonly BackendAction[] => {
-  const act = (names: readonly BackendAction['do'][], access: DiskAccess): readonly BackendAction[] =>
-    names.map((name) => ({ do: name, access }));
-  if (from === 'Detached') {
-    if (to === 'Detached') return [];
-    return act(to[0] === 'Attached' ? ['attach'] : ['attach', 'activate'], to[1]);
-  }
-  if (to === 'Detached') return act(from[0] === 'Attached' ? ['detach'] : ['deactivate', 'detach'], from[1]);
+/**
+ * What brings the backend from one superstate to another, which one request moves by one level. It is never
+ * asked to change access in place.
+ */
+const actionBetween = (from: DatapathState, to: DatapathState): BackendAction | undefined => {
+  if (from === 'Detached') return to === 'Detached' ? undefined : { do: 'attach', access: to[1] };
+  if (to === 'Detached') return { do: 'detach', access: from[1] };
   if (from[1] !== to[1]) throw new IllegalTransition(from, to);
-  if (from[0] === to[0]) return [];
-  return act([to[0] === 'Activated' ? 'activate' : 'deactivate'], to[1]);
+  if (from[0] === to[0]) return undefined;
+  return { do: to[0] === 'Activated' ? 'activate' : 'deactivate', access: to[1] };
 };
 
 export interface Transition {
   readonly states: DatapathStates;
-  readonly actions: readonly BackendAction[];
+  readonly action: BackendAction | undefined;
 }
 
-/** One request of one datapath: all states after it, and what the backend has to do for it. */
+/** One request of one datapath: all states after it, and what the backend has to do for it, if anything. */
 export const transition = (
   states: DatapathStates,
   datapath: string,
@@ -97,7 +96,7 @@ export const transition = (
   const state = stateAfter(states.get(datapath) ?? 'Detached', request);
   if (state === 'Detached') after.delete(datapath);
   else after.set(datapath, state);
-  return { states: after, actions: actionsBetween(superstate(states.values()), superstate(after.values())) };
+  return { states: after, action: actionBetween(superstate(states.values()), superstate(after.values())) };
 };
 
 /** The requests that take a datapath all the way out. */

@@ -2,6 +2,7 @@ import type { Log } from '../../std/log.ts';
 import type { Value } from '../../std/value.ts';
 import {
   type DatapathBackend,
+  type DatapathHolding,
   type DatapathUse,
   openHoldings,
   type VolumeName,
@@ -21,9 +22,8 @@ import type { KeyedTurns } from './turns.ts';
 
 /**
  * Who uses which volume. Drives the backend by the difference between superstates, one operation at
- * a time for each volume. The effect comes first and the note of it second: after a kill in between,
- * the same effect is asked for again, which backends must allow. An attach is noted before as well, so
- * that one cut short, which nobody may ask for again, is taken back.
+ * a time for each volume. A step is noted before it and when it is done: of one that a kill or a failure
+ * cut short, `setRight` makes an end before anything else happens to the volume.
  */
 export interface Datapaths {
   /**
@@ -48,6 +48,8 @@ export interface Datapaths {
   /** Waits for all work of the SR, ends every datapath of it whatever happens, then runs the work. */
   withFreeSr<T>(sr: string, call: StorageCall, work: () => Promise<T>): Promise<T>;
 
+  /** All volumes that are in use. */
+  held(): readonly DatapathHolding[];
   backendOf(volume: VolumeName): Value | undefined;
   statesOf(volume: VolumeName): { readonly states: DatapathStates; readonly superstate: DatapathState };
   /** Those that hold the volume; leaked ones are left out, as they end before anything else happens to it. */
@@ -115,7 +117,11 @@ export const openDatapaths = async (given: {
         call.signal,
       ),
 
-    backendOf: (volume) => holdings.get(volumeNamed(volume))?.attachment?.backend,
+    held: () => [...holdings.values()],
+    backendOf: (volume) => {
+      const { states, attachment } = holdingOf(volume);
+      return states.size > 0 ? attachment?.backend : undefined;
+    },
     statesOf: (volume) => {
       const { states } = holdingOf(volume);
       return { states, superstate: superstate(states.values()) };

@@ -2,7 +2,8 @@ import { variant } from '../../codec/rpclib.ts';
 import { readXmlRpcCall, type XmlRpcCall } from '../../codec/xmlrpc-reader.ts';
 import { xmlFailureValue, xmlSuccess, xmlValue } from '../../codec/xmlrpc-writer.ts';
 import type { Endpoint, Network, Serving } from '../../drivers/network.ts';
-import type { DatapathUse, VolumeName } from '../../drivers/storage/datapath-holdings.ts';
+import { type DatapathUse, HOST_DOMAIN, type VolumeName } from '../../drivers/storage/datapath-holdings.ts';
+import { shown } from '../../drivers/storage/datapath-state.ts';
 import type { HostStorage } from '../../drivers/storage/host-storage.ts';
 import { type StorageCall, StorageError } from '../../drivers/storage/storage.ts';
 import { DecodeFailure } from '../../std/decode-failure.ts';
@@ -76,6 +77,12 @@ const useIn = (args: Value): DatapathUse => ({
   datapath: text(args, 'dp'),
   vm: text(args, 'vm'),
 });
+/** Of calls from before there were other domains than this host's. */
+const hostUseIn = (args: Value): DatapathUse => ({
+  ...volumeIn(args),
+  datapath: text(args, 'dp'),
+  vm: HOST_DOMAIN,
+});
 
 /** The answer of a call that says no more than that it is done. */
 const nothing = async (work: Promise<unknown>): Promise<Value> => {
@@ -94,15 +101,20 @@ const methodsOf = (storage: HostStorage): ReadonlyMap<string, Method> =>
 const datapathMethods = (storage: HostStorage): readonly (readonly [string, Method])[] => {
   const { datapathsOf: datapaths } = storage;
 
-  const attachedUse = (args: Value): DatapathUse => {
-    const use = useIn(args);
+  const attached = (use: DatapathUse): DatapathUse => {
     if (!storage.isSrAttached(use.sr)) throw new StorageError('SR_NOT_ATTACHED', [use.sr]);
     return use;
   };
 
-  const attach: Method = async (args, call) =>
-    datapaths.attach(attachedUse(args), flag(args, 'read_write') ? 'RW' : 'RO', call);
-  const activate: Method = (args, call) => nothing(datapaths.activate(attachedUse(args), call));
+  type ReadUse = (args: Value) => DatapathUse;
+  const attach =
+    (read: ReadUse): Method =>
+    async (args, call) =>
+      datapaths.attach(attached(read(args)), flag(args, 'read_write') ? 'RW' : 'RO', call);
+  const activate =
+    (read: ReadUse): Method =>
+    (args, call) =>
+      nothing(datapaths.activate(attached(read(args)), call));
 
   return [
     // A datapath begins with its first use; its name is all there is to make.
@@ -119,10 +131,12 @@ const datapathMethods = (storage: HostStorage): readonly (readonly [string, Meth
     ['DP.attach_info', async (args) => attachInfo(storage, volumeIn(args))],
     ['DP.stat_vdi', async (args) => statVdi(storage, volumeIn(args))],
     ['DP.diagnostics', async () => diagnostics(storage)],
-    ['VDI.attach3', attach],
-    ['VDI.activate3', activate],
+    ['VDI.attach3', attach(useIn)],
+    ['VDI.activate3', activate(useIn)],
     // Whether it is for reading was said at attach.
-    ['VDI.activate_readonly', activate],
+    ['VDI.activate_readonly', activate(useIn)],
+    ['VDI.attach2', attach(hostUseIn)],
+    ['VDI.activate', activate(hostUseIn)],
     ['VDI.deactivate', (args, call) => nothing(datapaths.deactivate(useIn(args), call))],
     ['VDI.detach', (args, call) => nothing(datapaths.detach(useIn(args), call))],
     [
@@ -158,6 +172,16 @@ const readMethods = (storage: HostStorage): readonly (readonly [string, Method])
       return vdiInfo(await storage.statVolume(sr, key, call));
     },
   ],
+  [
+    'VDI.get_by_name',
+    async (args, call) => {
+      const [sr, name] = [text(args, 'sr'), text(args, 'name')];
+      const { volumes } = await storage.scanSr(sr, call);
+      const found = volumes.find(({ key, uuid, keys }) => [key, uuid, keys.get('content_id')].includes(name));
+      if (found === undefined) throw new StorageError('VDI_MISSING', [sr, name]);
+      return vdiInfo(found);
+    },
+  ],
 ];
 
 const aboutThis: Struct = struct({
@@ -186,7 +210,12 @@ const statVdi = (storage: HostStorage, volume: VolumeName): Struct => {
 };
 
 const diagnostics = (storage: HostStorage): string =>
-  storage
-    .attachedSrs()
-    .map((sr) => `SR ${sr} is attached`)
-    .join('\n');
+  [
+    ...storage.attachedSrs().map((sr) => `SR ${sr} is attached`),
+    ...storage.datapathsOf.held().flatMap(({ sr, key, states, leaked }) =>
+      [...states].map(([datapath, state]) => {
+        const left = leaked.has(datapath) ? ', which could not be ended yet' : '';
+        return `Volume ${key} of SR ${sr} is ${shown(state)} for ${datapath}${left}`;
+      }),
+    ),
+  ].join('\n');

@@ -111,7 +111,18 @@ describe('the storage server of a host', () => {
     );
     expect(member(info, 'health')).toBe('Healthy');
     expect(member(list[0] ?? null, 'virtual_size')).toBe('4096');
+    expect(await ask('VDI.get_by_name', { sr, name: vdi })).toEqual(list[0]);
     expect(member(await ask('Query.query', { unit: null }), 'smapi_version')).toBe('SMAPIv2');
+  });
+
+  it('takes the calls of hosts of before, for itself', async () => {
+    const { vm: _, ...itself } = use('old');
+    await ask('VDI.attach2', { ...itself, read_write: true });
+    expect(await ask('VDI.activate', itself)).toBe(null);
+    const stat = await ask('DP.stat_vdi', { sr, vdi, unit: null });
+    expect(member(stat, 'dps')).toEqual(new Map([['old', ['Activated', 'RW']]]));
+    expect(await ask('DP.diagnostics', {})).toContain(`Volume ${vdi} of SR ${sr} is Activated RW for old`);
+    expect(await ask('DP.destroy', { dp: 'old', allow_leak: false })).toBe(null);
   });
 
   it('brackets a power cycle', async () => {
@@ -123,6 +134,8 @@ describe('the storage server of a host', () => {
     ['VDI.attach3', { ...use(), sr: 'none', vdi: 'x', read_write: true }, ['Sr_not_attached', 'none']],
     ['SR.stat', { sr: 'none' }, ['Sr_not_attached', 'none']],
     ['VDI.stat', { sr, vdi: 'none' }, ['Vdi_does_not_exist', 'none']],
+    ['VDI.get_by_name', { sr, name: 'none' }, ['Vdi_does_not_exist', 'none']],
+    ['VDI.create', { sr, vdi_info: null }, ['Unimplemented', 'VDI.create']],
     [
       'VDI.activate3',
       { sr, vdi: 'x', dp: 'd', vm: '1' },
