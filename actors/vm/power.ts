@@ -1,4 +1,9 @@
-import { type Hypervisor, isMissing, type XenopsWork } from '../../src/drivers/hypervisor/hypervisor.ts';
+import {
+  type Hypervisor,
+  isMissing,
+  type VmState,
+  type XenopsWork,
+} from '../../src/drivers/hypervisor/hypervisor.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { destruct } from '../../src/objects/construct.ts';
 import { decided } from '../../src/objects/decided.ts';
@@ -17,10 +22,14 @@ import { note, strike } from './leftovers.ts';
 import { devicesOf, metadataOf } from './metadata.ts';
 import type { PowerState } from './operations.ts';
 import { anywhere, named, reserve } from './reserving.ts';
+import { becomeLive } from './state.ts';
 
 // How a guest comes to life: rows first, then the daemon. Whatever fails is taken back from the end.
 
 type Vm = Working<'VM'>;
+
+const badState = (self: Ref<'VM'>, states: readonly PowerState[], found: PowerState): Fault =>
+  new Fault('VM_BAD_POWER_STATE', [self, states.join(';').toLowerCase(), found.toLowerCase()]);
 
 /**
  * After the daemon has done something: once its reports are in the rows, the VM is in one of these states.
@@ -32,12 +41,13 @@ export const expectState = async (
 ): Promise<void> => {
   await hypervisor.barrier(working.record.uuid);
   const { power_state } = working.record;
-  if (states.includes(power_state)) return;
-  throw new Fault('VM_BAD_POWER_STATE', [
-    working.self,
-    states.join(';').toLowerCase(),
-    power_state.toLowerCase(),
-  ]);
+  if (!states.includes(power_state)) throw badState(working.self, states, power_state);
+};
+
+/** The guest that the daemon has brought, which may have ended already. */
+const there = ({ self }: Vm, state: VmState | undefined): VmState => {
+  if (state?.power_state === 'Running' || state?.power_state === 'Paused') return state;
+  throw badState(self, ['Running', 'Paused'], state?.power_state ?? 'Halted');
 };
 
 /** Claims the disks: who shares one is looked at and told in one step, so that of two starts one wins. */
@@ -102,8 +112,15 @@ interface Boot {
   readonly bring: (hypervisor: Hypervisor, uuid: string) => Promise<void>;
 }
 
-/** Answers how to make the guest stay whatever fails from then on. */
-const boot = async (working: Vm, { method, how, paused, bring }: Boot): Promise<() => void> => {
+interface Booted {
+  /** Makes the row that of the guest; of the commit with which it is there to stay. */
+  readonly live: (tx: Tx) => void;
+  /** Once that commit is made, the guest stays whatever fails. */
+  readonly keep: () => void;
+}
+
+/** What the daemon tells of the guest meanwhile is for this alone: nothing is written until it is there. */
+const boot = async (working: Vm, { method, how, paused, bring }: Boot): Promise<Booted> => {
   const { self, view, services } = working;
   const { signal } = how;
   const { hypervisor } = services;
@@ -111,6 +128,8 @@ const boot = async (working: Vm, { method, how, paused, bring }: Boot): Promise<
   const metadata = await withGuestKernel(services.guestKernels, self, metadataOf(view, self));
   const before = rowsNow(view, self);
   let stays = false;
+  const attendance = hypervisor.attend(uuid);
+  working.undo(attendance.leave);
   working.undo(async () => {
     if (stays) return;
     await withdraw(hypervisor, uuid, method).finally(() => working.commit((tx) => before.restore(tx)));
@@ -125,10 +144,17 @@ const boot = async (working: Vm, { method, how, paused, bring }: Boot): Promise<
   await asked(method, bring(hypervisor, uuid));
   if (!paused) await asked(method, hypervisor.unpause(uuid, how));
   signal.throwIfAborted();
-  await asked(method, expectState(working, hypervisor, ['Running', 'Paused']));
+  const state = there(working, await asked(method, attendance.state()));
   await durable;
-  return () => {
-    stays = true;
+  return {
+    live: (tx) => {
+      becomeLive(tx, self, state, { services });
+      // What is told from here on is written after this.
+      attendance.leave();
+    },
+    keep: () => {
+      stays = true;
+    },
   };
 };
 
@@ -147,13 +173,14 @@ const start = async (working: Vm, { start_paused, force }: StartArgs, method: st
     throw new Fault('OPERATION_NOT_ALLOWED', ['This operation is not allowed on a control domain']);
   }
   const how = xenopsWork(working, method);
-  await boot(working, {
+  const { live } = await boot(working, {
     method,
     how,
     paused: start_paused,
     bring: (hypervisor, uuid) => hypervisor.start(uuid, force, how),
   });
   working.settle((tx) => {
+    live(tx);
     protect(tx, working.self);
     raiseHardware(tx, working.self);
   });
@@ -177,11 +204,12 @@ export const wake = async (
 ): Promise<void> => {
   const { view, self } = working;
   const disk = xenopsDisk(view, working.record.suspend_VDI);
-  const keep = await boot(working, {
+  const { live, keep } = await boot(working, {
     ...{ method, how, paused },
     bring: (hypervisor, uuid) => hypervisor.resume(uuid, disk, how),
   });
   await working.commit((tx) => {
+    live(tx);
     note(tx, self, working.services.host, [tx.require('VM', self).suspend_VDI]);
     tx.patch('VM', self, { suspend_VDI: nullRef as Ref<'VDI'> });
   });

@@ -35,9 +35,10 @@ const moving: readonly Operation[] = [
 ];
 
 /**
- * What the hypervisor of this host reports of VMs, written to their rows: the only place that writes power
- * states. A report is over once later commits, and with them every answer, are behind its own. Only rows of
- * VMs that are here, or on their way, are written: a guest that runs here and should not is ended.
+ * What the hypervisor of this host reports of VMs, written to their rows: beside work that brings a guest,
+ * and attends it meanwhile, the only place that writes power states. A report is over once later commits,
+ * and with them every answer, are behind its own. Only rows of VMs that are here, or on their way, are
+ * written: a guest that runs here and should not is ended.
  */
 export const vmReports = (sources: ReportSources): VmReports => {
   const by: Reporting = { ...sources, ending: new Set() };

@@ -1,4 +1,5 @@
-import type { DeviceId, Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
+import type { Attendance, DeviceId, Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
+import { attending } from '../rpc/xenops/attending.ts';
 import { lost } from '../rpc/xenops/call.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
@@ -12,6 +13,7 @@ export interface GuestReports {
   announce(update: Update): void;
   /** Resolves once everything announced before has been handled; rejects when a report of this VM failed. */
   barrier(vm: string): Promise<void>;
+  attend(vm: string): Attendance;
   /** The daemon has gone for good: whoever waits is told, and nothing is reported any more. */
   lose(): void;
   close(): Promise<void>;
@@ -46,6 +48,7 @@ export const guestReports = (options: {
   };
   const report = async (reports: Reports, update: Update): Promise<void> => {
     const vm = vmOf(update);
+    if (attended.keeps(vm)) return;
     try {
       await tell(reports, update);
       failed.delete(vm);
@@ -80,6 +83,7 @@ export const guestReports = (options: {
     updates.set(keyOf(update), update);
     wake();
   };
+  const attended = attending(stat, (vm) => announce(['Vm', vm]));
   const lose = (): void => {
     away = true;
     const left = updates;
@@ -104,6 +108,7 @@ export const guestReports = (options: {
         updates.set(`barrier ${barriers}`, { vm, resolve, reject });
         wake();
       }),
+    attend: attended.attend,
     lose,
     close: async () => {
       lose();

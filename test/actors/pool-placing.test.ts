@@ -125,7 +125,7 @@ describe('VM.start', () => {
     expect(idle()).toBe(true);
   });
 
-  for (const step of ['importMetadata', 'start', 'unpause', 'barrier']) {
+  for (const step of ['importMetadata', 'start', 'unpause', 'state']) {
     test(`leaves nothing behind when it fails at ${step} on another host`, async () => {
       const [, two] = await setUp();
       const vm = await at.newVm();

@@ -18,6 +18,7 @@ import {
 import type { Ref } from '../../src/model/types.ts';
 import { nullRef } from '../../src/model/types.ts';
 import { type Behaviour, implement } from '../../src/objects/implement.ts';
+import { attending } from '../../src/rpc/xenops/attending.ts';
 import { silentLog } from '../../src/std/log.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { type World, type WorldOptions, world } from '../world.ts';
@@ -95,8 +96,11 @@ export const fakeHypervisor = (): FakeHypervisor => {
       featureset: machine.metadata.vm.platformdata.get('featureset') ?? '',
     };
   const announce = (id: string): void => {
-    reported = reported.then(() => reports?.onVm(id, stateOf(machines.get(id)))).catch(() => {});
+    const tell = (): Promise<void> | undefined =>
+      attended.keeps(id) ? undefined : reports?.onVm(id, stateOf(machines.get(id)));
+    reported = reported.then(tell).catch(() => {});
   };
+  const attended = attending(async (id) => stateOf(machines.get(id)), announce);
   const step = async (name: string, work?: XenopsWork): Promise<void> => {
     const stopIfCancelled = (): void => {
       if (work?.signal.aborted === true) throw new XenopsError('Cancelled', ['1']);
@@ -263,6 +267,10 @@ export const fakeHypervisor = (): FakeHypervisor => {
     barrier: async () => {
       await step('barrier');
       await reported;
+    },
+    attend: (id) => {
+      const { state, leave } = attended.attend(id);
+      return { state: () => step('state').then(state), leave };
     },
     reportAgain: (id) => announce(id),
     refresh: async (id) => {

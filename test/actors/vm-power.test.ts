@@ -37,7 +37,7 @@ describe('VM.start', () => {
   test('tells the daemon in order, and the rows are what the daemon reports', async () => {
     const [at, vm] = await setUp();
     await at.call('VM.start', vm, false, false);
-    expect(hypervisor.calls).toEqual(['importMetadata', 'start', 'unpause', 'barrier']);
+    expect(hypervisor.calls).toEqual(['importMetadata', 'start', 'unpause', 'state']);
     const row = at.store.committed.require('VM', vm);
     expect([row.power_state, row.resident_on, row.domid]).toEqual(['Running', at.host, 1n]);
     expect(row.VBDs.map((ref) => at.store.committed.require('VBD', ref).device)).toEqual(['xvda', 'xvdd']);
@@ -59,7 +59,7 @@ describe('VM.start', () => {
     expect(at.state(vm)).toBe('Paused');
   });
 
-  for (const step of ['importMetadata', 'start', 'unpause', 'barrier']) {
+  for (const step of ['importMetadata', 'start', 'unpause', 'state']) {
     test(`leaves rows and daemon as before when it fails at ${step}`, async () => {
       const [at, vm] = await setUp();
       const before = rowsOf(at);
@@ -87,7 +87,7 @@ describe('VM.start', () => {
       const done = await at.finished(task);
       // The last steps only look: whoever cancels then is late, and the guest runs.
       if (done.status === 'success') {
-        expect(step).toBe('barrier');
+        expect(step).toBe('state');
         return;
       }
       expect(done.status).toBe('cancelled');

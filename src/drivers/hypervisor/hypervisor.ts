@@ -82,11 +82,21 @@ export interface Hypervisor {
   }): void;
   /** Resolves once every report of this VM that the daemon had made before the call has been handled. */
   barrier(vm: string): Promise<void>;
+  /** Has a VM left out of the reports, for work that settles with what has become of it. */
+  attend(vm: string): Attendance;
   /** Re-announces the VM and its devices. */
   refresh(vm: string): Promise<void>;
   /** Has the VM reported once more, in its turn, also one that the daemon has forgotten. */
   reportAgain(vm: string): void;
   close(): Promise<void>;
+}
+
+/** Of one VM, until it is left. */
+export interface Attendance {
+  /** How the VM is now; undefined: the daemon does not know it. */
+  state(): Promise<VmState | undefined>;
+  /** From now on it is reported again, at once where something was told since `state`. Can be repeated. */
+  leave(): void;
 }
 
 /** What a daemon tells of its host. */

@@ -1,6 +1,13 @@
-import { type Hypervisor, isLost, type VmState, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import {
+  type Attendance,
+  type Hypervisor,
+  isLost,
+  type VmState,
+  XenopsError,
+} from '../../drivers/hypervisor/hypervisor.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
+import { type Attending, attending } from './attending.ts';
 import { lost, type XenopsCall } from './call.ts';
 import { updateKey, type XenopsUpdate, type XenopsUpdates } from './tasks.ts';
 import { instanceOf, pollUpdates } from './updates.ts';
@@ -13,6 +20,7 @@ export interface EventThread {
   barrier(vm: string): Promise<void>;
   /** The VM is reported once more, behind what the daemon has told so far, whether or not it still has it. */
   again(vm: string): void;
+  attend(vm: string): Attendance;
   close(): Promise<void>;
 }
 
@@ -40,6 +48,7 @@ interface Thread extends ThreadOptions {
   readonly barriers: Map<number, BarrierWaiter>;
   /** VMs that are to be reported although the daemon may tell nothing of them. */
   readonly asked: Set<string>;
+  readonly attended: Attending;
 }
 
 const failBarriers = ({ barriers }: Thread, error: unknown): void => {
@@ -81,7 +90,7 @@ const handle = async (
   found: XenopsUpdates,
   unreported: readonly XenopsUpdate[],
 ): Promise<readonly XenopsUpdate[]> => {
-  const { call, log, closing, barriers } = thread;
+  const { call, log, closing, barriers, attended } = thread;
   const failures = new Map<string, { readonly update: XenopsUpdate; readonly error: unknown }>();
   const seen = new Set<string>();
   const lanes = new Map<string, (() => Promise<void>)[]>();
@@ -95,6 +104,7 @@ const handle = async (
     // What is asked for now is at least as new as anything this answer tells of.
     if (seen.has(key)) return;
     seen.add(key);
+    if (attended.keeps(vmOf(update))) return;
     try {
       await report(thread, reports, update);
     } catch (error) {
@@ -172,10 +182,16 @@ const run = async (thread: Thread, reports: Reports): Promise<void> => {
 };
 
 export const eventThread = (options: ThreadOptions): EventThread => {
-  const { call, clock } = options;
+  const { call, clock, stat } = options;
+  const again = (vm: string): void => {
+    thread.asked.add(vm);
+    // Ends the wait for what the daemon tells by itself. One that is away tells everything when it is back.
+    barrier(vm).catch(() => {});
+  };
   const thread: Thread = {
     ...options,
     ...{ closing: new AbortController(), barriers: new Map(), asked: new Set() },
+    attended: attending(stat, again),
   };
   const { closing, barriers } = thread;
   /** Numbers of barriers outlive this process in the daemon, so they do not start over with it. */
@@ -204,11 +220,8 @@ export const eventThread = (options: ThreadOptions): EventThread => {
       running = run(thread, reports);
     },
     barrier,
-    again: (vm) => {
-      thread.asked.add(vm);
-      // Ends the wait for what the daemon tells by itself. One that is away tells everything when it is back.
-      barrier(vm).catch(() => {});
-    },
+    again,
+    attend: thread.attended.attend,
     close: async () => {
       closing.abort();
       failBarriers(thread, lost('this client is closed'));

@@ -104,6 +104,7 @@ export const xenopsdHypervisor = ({
 
     watch: events.watch,
     barrier: events.barrier,
+    attend: events.attend,
     reportAgain: events.again,
     refresh: (id) => tell('UPDATES.refresh_vm', { id }),
     close: async () => {

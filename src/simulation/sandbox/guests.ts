@@ -96,6 +96,7 @@ export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => 
     stat,
     watch: reports.watch,
     barrier: reports.barrier,
+    attend: reports.attend,
     refresh: async (id) => power.announce(find(id)),
     reportAgain: (id) => reports.announce(['Vm', id]),
     close: reports.close,

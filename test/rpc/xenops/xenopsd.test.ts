@@ -235,6 +235,33 @@ describe('events', () => {
     expect(watch.latest.get('a')).toBeUndefined();
   });
 
+  test('a VM that is attended is left out of the reports until it is left', async () => {
+    await startDaemon(bench());
+    await client.importMetadata(metadataOf(vmNamed('a')), 'test');
+    const watch = watchStates(client);
+    await client.barrier('a');
+    watch.seen.length = 0;
+    const attendance = client.attend('a');
+    await client.start('a', false, work());
+    expect((await attendance.state())?.power_state).toBe('Paused');
+    await client.unpause('a', work());
+    await client.barrier('a');
+    expect(watch.seen).toEqual([]);
+    const told = watch.next('a Running');
+    attendance.leave();
+    await told;
+    // What the answer to `state` told already is not told once more.
+    const again = client.attend('a');
+    await client.pause('a', work());
+    await client.barrier('a');
+    expect((await again.state())?.power_state).toBe('Paused');
+    watch.seen.length = 0;
+    again.leave();
+    await client.barrier('a');
+    await client.barrier('a');
+    expect(watch.seen).toEqual([]);
+  });
+
   test('barriers of many VMs at once all come back', async () => {
     await startDaemon(bench());
     const vms = Array.from({ length: 50 }, (_, index) => `vm${index}`);
