@@ -1,7 +1,7 @@
 import { action } from '../../src/model/class.ts';
 import { nullRef, ref, string } from '../../src/model/types.ts';
 
-const format = [string, 'Of the bytes: raw, vhd or qcow2.', 'raw'] as const;
+const format = [string, 'Of the bytes: raw, vhd, qcow2 or tar.', 'raw'] as const;
 
 /** What clients ask for by HTTP. */
 export const actions = {

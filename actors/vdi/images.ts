@@ -138,7 +138,8 @@ const giveDisk = (
     format.give({
       ...{ uuid: record.uuid, disk, progress, signal },
       ...(base && { base }),
-      begin: (sizeBytes) => client.answer({ type: format.type, sizeBytes, name }).write,
+      begin: (sizeBytes) =>
+        client.answer({ type: format.type, ...(sizeBytes !== undefined && { sizeBytes }), name }).write,
     }),
   );
 };

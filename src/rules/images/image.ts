@@ -10,8 +10,8 @@ export interface Given {
   /** From 0 to 1. */
   readonly progress: (done: number) => void;
   readonly signal: AbortSignal;
-  /** Called once, when it is known how much there is. */
-  readonly begin: (lengthBytes: bigint) => (chunk: Uint8Array) => Promise<void>;
+  /** Called once, with how much there is where that is known before. */
+  readonly begin: (lengthBytes?: bigint) => (chunk: Uint8Array) => Promise<void>;
 }
 
 /** A disk that is filled from an image. */

@@ -68,6 +68,8 @@ test('a disk goes from one repository to another by every format, and what chang
     expect((await exported(copy, format, disk)).length).toBeLessThan(MiB);
     await imported(copy, 'raw', first);
   }
+  await imported(copy, 'tar', await exported(disk, 'tar'));
+  expect((await exported(copy, 'raw')).equals(now)).toBe(true);
   expect(idle(w)).toBe(true);
 }, 120_000);
 
@@ -78,6 +80,8 @@ test('what makes no sense is refused before anything is opened, and names what d
   ]);
   expect((await refusal(imported(disk, 'vmdk', first))).slice(0, 2)).toEqual(['INVALID_VALUE', 'format']);
   expect((await refusal(exported(disk, 'raw', disk))).slice(0, 2)).toEqual(['INVALID_VALUE', 'base']);
+  expect((await refusal(exported(disk, 'tar', disk))).slice(0, 2)).toEqual(['INVALID_VALUE', 'base']);
+  expect((await refusal(imported(disk, 'tar', first))).slice(0, 1)).toEqual(['IMPORT_ERROR']);
   expect((await refusal(imported(disk, 'vhd', first, ''))).slice(0, 2)).toEqual(['INVALID_VALUE', 'chunked']);
   const large = await newDisk(raw, (2040n << 30n) + 512n);
   expect(await refusal(exported(large, 'vhd'))).toEqual(['VDI_TOO_LARGE', large, `${2040n << 30n}`]);

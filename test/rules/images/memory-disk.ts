@@ -73,7 +73,7 @@ export const collected = () => {
   const chunks: Buffer[] = [];
   let said: bigint | undefined;
   return {
-    begin: (lengthBytes: bigint) => {
+    begin: (lengthBytes?: bigint) => {
       said = lengthBytes;
       return async (chunk: Uint8Array): Promise<void> => {
         chunks.push(Buffer.from(chunk));

@@ -1,0 +1,173 @@
+import { ImageRefused } from '../../codec/image-refused.ts';
+import { tarHead, tarPadding } from '../../codec/tar.ts';
+import {
+  blockName,
+  blockNumber,
+  blockSum,
+  type SumExtension,
+  sumExtensions,
+  XVA_BLOCK_BYTES,
+  xvaPlaces,
+} from '../../codec/xva.ts';
+import type { OpenVolume } from '../../drivers/storage/storage.ts';
+import { filledOf } from '../images/filled.ts';
+import { readWhole, writeWithin } from '../images/image.ts';
+import type { TarEntries } from './entries.ts';
+
+/** How far it has come on a disk, in bytes. */
+type Tell = (position: bigint) => void;
+
+const zeros = Buffer.alloc(XVA_BLOCK_BYTES);
+const isZero = (bytes: Buffer): boolean => {
+  for (let at = 0; at < bytes.length; at += zeros.length) {
+    const part = bytes.subarray(at, at + zeros.length);
+    if (!part.equals(zeros.subarray(0, part.length))) return false;
+  }
+  return true;
+};
+
+/** One file of the archive, in pieces. */
+export async function* tarFile(name: string, bytes: Buffer, modified?: number): AsyncGenerator<Buffer> {
+  yield tarHead(name, bytes.length, modified);
+  if (bytes.length > 0) yield bytes;
+  const padding = tarPadding(bytes.length);
+  if (padding > 0) yield zeros.subarray(0, padding);
+}
+
+export interface GivenDisk {
+  readonly id: string;
+  readonly disk: OpenVolume;
+  readonly tell: Tell;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Disks as the blocks that have something, and the first and the last. A piece is good until the next one is
+ * asked for. Where the first disk is smaller than a block nothing is left out, as readers take that block for
+ * the measure of what is.
+ */
+export const disksGiven = () => {
+  let unit: number | undefined;
+  return async function* ({ id, disk, tell, signal }: GivenDisk): AsyncGenerator<Buffer> {
+    const { sizeBytes } = disk;
+    if (sizeBytes === 0n) return;
+    const count = Number((sizeBytes + BigInt(XVA_BLOCK_BYTES) - 1n) / BigInt(XVA_BLOCK_BYTES));
+    const lengthOf = (number: number): number =>
+      number < count - 1 ? XVA_BLOCK_BYTES : Number(sizeBytes - BigInt(number) * BigInt(XVA_BLOCK_BYTES));
+    unit ??= lengthOf(0);
+    const isDense = unit < XVA_BLOCK_BYTES;
+    const block = Buffer.allocUnsafe(XVA_BLOCK_BYTES);
+    for await (const number of isDense ? numbersTo(count) : numbersOf(disk, count)) {
+      signal.throwIfAborted();
+      const position = BigInt(number) * BigInt(XVA_BLOCK_BYTES);
+      const bytes = block.subarray(0, lengthOf(number));
+      await readWhole(disk, bytes, position);
+      tell(position);
+      if (!isDense && number > 0 && number < count - 1 && isZero(bytes)) continue;
+      const name = blockName(id, number);
+      yield* tarFile(name, bytes);
+      yield* tarFile(`${name}.xxhash`, Buffer.from(await blockSum('.xxhash', bytes)));
+    }
+    tell(sizeBytes);
+  };
+};
+
+async function* numbersTo(count: number): AsyncGenerator<number> {
+  for (let number = 0; number < count; number += 1) yield number;
+}
+
+/** The blocks that may have something, and those at both ends, ascending. */
+async function* numbersOf(disk: OpenVolume, count: number): AsyncGenerator<number> {
+  let next = 0;
+  const upTo = function* (first: number, last: number): Generator<number> {
+    for (next = Math.max(next, first); next <= last; next += 1) yield next;
+  };
+  yield* upTo(0, 0);
+  for await (const { position, lengthBytes } of filledOf([disk], disk.sizeBytes)) {
+    const [first, last] = [position, position + lengthBytes - 1n].map((at) =>
+      Number(at / BigInt(XVA_BLOCK_BYTES)),
+    );
+    yield* upTo(first ?? 0, last ?? 0);
+  }
+  yield* upTo(count - 1, count - 1);
+}
+
+/** A block of another writer is held in memory as a whole. */
+const BLOCK_BYTES_MAX = 16 * 1024 * 1024;
+/** More than any sum has. */
+const SUM_BYTES_MAX = 100;
+/** Sums that are compared only at the end, 100 bytes of memory each: of disks of 1 TiB. */
+const LATE_SUMS_MAX = 1 << 20;
+
+export interface TakenDisk {
+  readonly id: string;
+  /** As `ova.xml` says it. */
+  readonly sizeBytes: bigint;
+  readonly disk: OpenVolume;
+  readonly tell: Tell;
+  readonly signal: AbortSignal;
+}
+
+export interface Taking {
+  readonly entries: TarEntries;
+  /** Each block has its sum behind it, which counts. Else sums come at the end of the file. */
+  readonly inline: boolean;
+  /** Sums are not looked at. */
+  readonly force: boolean;
+  /** The disks are zeros, and zeros are not written to them. */
+  readonly isBlank: boolean;
+}
+
+export interface DisksTaken {
+  /** Fills a disk. Throws `ImageRefused` and `DiskTooSmall`. */
+  take(taken: TakenDisk): Promise<void>;
+  /** The sums of what was taken, by the names of entries, where they come at the end. */
+  readonly sums: ReadonlyMap<string, string>;
+}
+
+export const disksTaken = ({ entries, inline, force, isBlank }: Taking): DisksTaken => {
+  const sums = new Map<string, string>();
+  let unit: number | undefined;
+  const checkSum = async (name: string, bytes: Buffer): Promise<void> => {
+    const kind = await sumNext(entries, name);
+    if (kind === undefined) {
+      if (inline) throw invalid(`the sum of ${name} is missing, or of a kind that is not known`);
+    } else {
+      const said = (await entries.take(SUM_BYTES_MAX)).toString('latin1');
+      const found = inline && !force ? await blockSum(kind, bytes) : said;
+      if (said !== found) throw invalid(`${name} has the sum ${found} and not ${said}: send it again`);
+    }
+    if (inline || force) return;
+    if (sums.size >= LATE_SUMS_MAX) throw invalid('it has too many blocks whose sums come at its end');
+    sums.set(name, await blockSum('.checksum', bytes));
+  };
+  return {
+    sums,
+    take: async ({ id, sizeBytes, disk, tell, signal }) => {
+      if (sizeBytes === 0n) return;
+      let places: ReturnType<typeof xvaPlaces> | undefined;
+      while (places === undefined || places.position < sizeBytes) {
+        signal.throwIfAborted();
+        const entry = await entries.peek();
+        if (entry === undefined) throw invalid(`it ends before the last block of ${id}`);
+        const number = blockNumber(id, entry.name);
+        if (number === undefined) throw invalid(`${entry.name} stands where a block of ${id} should be`);
+        unit ??= entry.sizeBytes;
+        places ??= xvaPlaces(unit);
+        const position = places.next(number, entry.sizeBytes);
+        if (position === undefined) throw invalid(`${entry.name} is behind a block with a higher number`);
+        const bytes = await entries.take(BLOCK_BYTES_MAX);
+        await checkSum(entry.name, bytes);
+        if (!isBlank || !isZero(bytes)) await writeWithin(disk, bytes, position);
+        tell(places.position);
+      }
+    },
+  };
+};
+
+const sumNext = async (entries: TarEntries, name: string): Promise<SumExtension | undefined> => {
+  const next = (await entries.peek())?.name;
+  return sumExtensions.find((extension) => next === name + extension);
+};
+
+const invalid = (why: string): ImageRefused => new ImageRefused(`Invalid XVA file: ${why}`);
