@@ -133,7 +133,7 @@ export const serveCallStream = (
 
 /** The asking end of a stream, opened when it is first needed and again when it has ended. */
 export interface CallStream {
-  /** Rejects with `NetworkFailure`: `refused` where there is no such stream. */
+  /** Rejects with `NetworkFailure`: `refused` where there is no such stream, and only then. */
   ask(text: string, by: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<string>;
   close(): void;
 }
@@ -202,7 +202,7 @@ const callerOf = ({ stream, nextTurn, clock, textBytesMax, onEnd }: CallerOption
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(new NetworkFailure('aborted', 'The call was aborted'));
         if (waiting.size >= callsOpenMax)
-          return reject(new NetworkFailure('refused', `${callsOpenMax} calls have no answer yet`));
+          return reject(new NetworkFailure('too-large', `${callsOpenMax} calls have no answer yet`));
         lastId = (lastId + 1) % 2 ** 32;
         const id = lastId;
         const over = (): void => {

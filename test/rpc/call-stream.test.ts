@@ -2,9 +2,11 @@
 // Method: both ends in this process, over streams that bring their bytes in pieces of any size.
 import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
+import type { Network } from '../../src/drivers/network.ts';
 import { nodeClock } from '../../src/drivers/node/clock.ts';
 import { nodeTurns } from '../../src/drivers/node/turns.ts';
-import { type CallStream, callStream, serveCallStream } from '../../src/rpc/call-stream.ts';
+import { type CallStream, callStream, callsOpenMax, serveCallStream } from '../../src/rpc/call-stream.ts';
+import { xmlRpcStream } from '../../src/rpc/rpc.ts';
 
 const nextTurn = nodeTurns.next;
 const textBytesMax = 1_000;
@@ -109,4 +111,28 @@ test('A text beyond the limit ends the stream, on either side', async () => {
   expect(await reason(calls.ask('ab', patient))).toBe('too-large');
   expect(await reason(calls.ask('x'.repeat(1_001), patient))).toBe('closed');
   expect(await calls.ask('a', patient)).toHaveLength(600);
+});
+
+test('More calls than may be open are refused, and are not taken for a daemon that has no stream', async () => {
+  const [near, far] = pair(1_000_000);
+  serveCallStream({ stream: far, nextTurn, textBytesMax }, never);
+  let posted = 0;
+  const network = {
+    openStream: async () => near,
+    post: async () => {
+      posted += 1;
+      return { status: 200, body: '' };
+    },
+  };
+  const endpoint = { socketPath: '/nowhere' };
+  const { rpc, close } = xmlRpcStream({
+    ...{ network: network as unknown as Network, clock: nodeClock, nextTurn, endpoint },
+  });
+  const asked = Array.from({ length: callsOpenMax + 1 }, () =>
+    rpc('a', new Map()).catch((error) => error.reason),
+  );
+  expect(await asked.at(-1)).toBe('too-large');
+  close();
+  expect((await Promise.all(asked)).filter((why) => why === 'closed')).toHaveLength(callsOpenMax);
+  expect(posted).toBe(0);
 });
