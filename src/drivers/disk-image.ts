@@ -10,6 +10,8 @@ export interface DiskImage {
   readonly format: 'raw' | 'qcow2';
   /** The images that it stands on, all qcow2, the next first. */
   readonly backing?: readonly string[];
+  /** There is no file: `path` is the Unix socket of a server that has the bytes under this name, over NBD. */
+  readonly exportName?: string;
 }
 
 export const BACKING_MAX = 128;
@@ -19,7 +21,7 @@ export const BACKING_MAX = 128;
  * called where it is opened.
  */
 export const imageNode = (
-  { path, format, backing = [] }: DiskImage,
+  { path, format, backing = [], exportName }: DiskImage,
   named: (path: string) => string = (same) => same,
   /** What the topmost node is called. */
   node?: Allowed,
@@ -33,6 +35,8 @@ export const imageNode = (
       // Said even where there is none: left out, the header would be asked.
       backing: below,
     });
+  if (exportName !== undefined)
+    return said({ driver: 'raw', ...top, file: exportNode(named(path), exportName) });
   if (format === 'raw') return said({ driver: 'raw', ...top, file: fileNode(path) });
   if (backing.length > BACKING_MAX) throw new Error(`${path} stands on more than ${BACKING_MAX} images`);
   const below = backing.reduceRight<Said | null>((under, parent) => qcow2Node(parent, under), null);
@@ -43,12 +47,18 @@ export const imageNode = (
 const fileNodeOf = (path: string, filename: string): Said =>
   said({
     driver: isBlockDevice(path) ? 'host_device' : 'file',
-    filename: allowed(
-      'path',
-      filename,
-      (why) => new Error(`${JSON.stringify(filename)} cannot be opened: ${why}`),
-    ),
+    filename: openable('path', filename),
   });
+
+const exportNode = (socketPath: string, exportName: string): Said =>
+  said({
+    driver: 'nbd',
+    server: { type: 'unix', path: openable('path', socketPath) },
+    export: openable('text', exportName),
+  });
+
+const openable = (form: 'path' | 'text', text: string): Allowed =>
+  allowed(form, text, (why) => new Error(`${JSON.stringify(text)} cannot be opened: ${why}`));
 
 /** As an argument of `qemu-img`, `qemu-nbd` and their like. */
 export const imageArgument = (image: DiskImage): string => `json:${JSON.stringify(imageNode(image))}`;

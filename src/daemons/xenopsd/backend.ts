@@ -87,6 +87,8 @@ export interface GuestDisk {
   readonly format: 'raw' | 'qcow2';
   /** What the image stands on, the next first. */
   readonly backing?: readonly string[];
+  /** Of what the server at the socket `path` has, over NBD. */
+  readonly exportName?: string;
 }
 
 export interface Guest {

@@ -180,11 +180,12 @@ export const withHostDisk = async <T>(
   use: (path: string) => Promise<T>,
 ): Promise<T> => {
   const path = datapathOf(disk, `xenopsd/${entry.id}`, '0');
-  const { path: file, format } = await hold(core, entry, disk, path, readWrite, debugInfo);
+  const { path: file, format, exportName } = await hold(core, entry, disk, path, readWrite, debugInfo);
   try {
-    if (format !== 'raw') {
+    if (format !== 'raw' || exportName !== undefined) {
+      const found = exportName === undefined ? format : 'served over NBD';
       throw new XenopsError('Internal_error', [
-        `memory is kept on raw disks only, and this one is ${format}`,
+        `memory is kept on raw files and devices only, and this disk is ${found}`,
       ]);
     }
     return await use(file);

@@ -1,6 +1,7 @@
 import { variantOf } from '../../codec/rpclib.ts';
 import { backingOf, type DiskImage } from '../../drivers/disk-image.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { nbdExportOf } from '../../drivers/nbd-address.ts';
 import { type Endpoint, type Network, NetworkFailure } from '../../drivers/network.ts';
 import { RpcRefusal, xmlRpc } from '../../rpc/rpc.ts';
 import { DecodeFailure } from '../../std/decode-failure.ts';
@@ -65,8 +66,9 @@ export const diskStorage = (network: Network, endpoint: Endpoint): DiskStorage =
 };
 
 /**
- * Of the ways to reach a disk the one that a guest can be given: a file or a block device. An image
- * format is told beside the way for Xen, whose parameters are then the image's own path.
+ * Of the ways to reach a disk the one that a guest can be given: a file or a block device, or else a server of
+ * NBD on this host. An image format is told beside the way for Xen, whose parameters are then the image's own
+ * path.
  */
 export const placeOf = (backend: Value): DiskPlace => {
   const ways = listOf(member(backend, 'implementations'), 'implementations').map((way) => variantOf(way));
@@ -82,10 +84,13 @@ export const placeOf = (backend: Value): DiskPlace => {
   }
   const image = format === 'raw' ? undefined : textOf('XenDisk', 'params');
   const path = textOf('File', 'path') ?? textOf('BlockDevice', 'path') ?? image;
+  const server = path === undefined ? nbdExportOf(textOf('Nbd', 'uri') ?? '') : undefined;
+  if (server !== undefined) return { path: server.socketPath, format: 'raw', exportName: server.exportName };
   if (path === undefined || !path.startsWith('/')) {
     const tags = ways.map(({ tag }) => tag).join(', ') || 'none';
     throw new DecodeFailure(
-      `Expected the path of a file or a block device among the implementations, got ${tags}`,
+      'Expected the path of a file or a block device, or the Unix socket of a server of NBD, among the ' +
+        `implementations, got ${tags}`,
     );
   }
   const said = extra && optionalMember(extra, 'backing');

@@ -3,7 +3,7 @@ import { variantOf } from '../../codec/rpclib.ts';
 import { listOf, member, optionalMember, stringOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import { backingOf, type DiskImage } from '../disk-image.ts';
-import type { Endpoint } from '../network.ts';
+import { type NbdExport, nbdExportOf } from '../nbd-address.ts';
 import { EXPORT_NAME, endForgottenServers, type ImageServerGiven, startImageServer } from './image-server.ts';
 import { connectNbd } from './nbd.ts';
 import { type OpenVolume, StorageError } from './storage.ts';
@@ -23,7 +23,7 @@ type Place =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'device'; readonly path: string }
   | { readonly kind: 'image'; readonly image: DiskImage }
-  | { readonly kind: 'nbd'; readonly endpoint: Endpoint; readonly exportName: string };
+  | ({ readonly kind: 'nbd' } & NbdExport);
 
 type Opened = OpenVolume & { close(): Promise<void> };
 
@@ -61,7 +61,7 @@ export const volumeOpener = async (given: ImageServerGiven): Promise<VolumeOpene
       if (place.kind !== 'nbd') {
         return guarded(await openPath(place.path, place.kind === 'device', writable), writable);
       }
-      const disk = await connectNbd(given, place.endpoint, place.exportName);
+      const disk = await connectNbd(given, { socketPath: place.socketPath }, place.exportName);
       return guarded(disk, writable && !disk.readOnly);
     },
   };
@@ -98,18 +98,10 @@ const imageOf = (path: string, format: string, backing: Value | undefined): Disk
   return { path, format, backing: below };
 };
 
-/** `nbd:unix:<path>:exportname=<name>`, as datapaths write it, or `nbd+unix:///<name>?socket=<path>`. */
 const nbdPlace = (uri: string): Place => {
-  const [, socketPath, exportName] = /^nbd:unix:(.+?)(?::exportname=(.*))?$/.exec(uri) ?? [];
-  if (socketPath !== undefined)
-    return { kind: 'nbd', endpoint: { socketPath }, exportName: exportName ?? '' };
-  const url = URL.canParse(uri) ? new URL(uri) : undefined;
-  const socket = url?.protocol === 'nbd+unix:' ? url.searchParams.get('socket') : null;
-  if (url === undefined || socket === null) {
-    throw new StorageError('SR_BACKEND_FAILURE', ['Not an NBD address that can be used', uri, '']);
-  }
-  const name = decodeURIComponent(url.pathname.slice(1));
-  return { kind: 'nbd', endpoint: { socketPath: socket }, exportName: name };
+  const server = nbdExportOf(uri);
+  if (server !== undefined) return { kind: 'nbd', ...server };
+  throw new StorageError('SR_BACKEND_FAILURE', ['Not an NBD address that can be used', uri, '']);
 };
 
 /** The promises of an open volume: its bounds, no writing when it is for reading, the end at `close`. */

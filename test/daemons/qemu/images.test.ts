@@ -2,8 +2,10 @@
 //   place, a larger size; every byte that the guest wrote is where it must be, and nowhere else.
 // Method: a boot sector of our own that fills a sector for each key, a real QEMU, images of qemu-img, and a daemon
 //   that is closed and started again on the way.
-import { execFileSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GuestDisk } from '../../../src/daemons/xenopsd/backend.ts';
@@ -109,5 +111,48 @@ describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { t
     await console.until('B');
     await backend.destroy(VM);
     expect([await lettersIn('first.qcow2'), await lettersIn('other.qcow2')]).toEqual(['A', 'AB']);
+  });
+
+  test('a server of NBD stands for a file: a guest starts from it, writes to it, and is plugged another', async () => {
+    await host.bootable(waiting, 'boot.raw');
+    await host.file('more.raw');
+    const served = async (name: string): Promise<{ readonly disk: GuestDisk; end(): Promise<void> }> => {
+      const socket = join(folder, `${name}.sock`);
+      const server = spawn(
+        'qemu-nbd',
+        ['-t', '-f', 'raw', '-x', `the ${name}`, '-k', socket, `${name}.raw`],
+        {
+          cwd: folder,
+          stdio: 'inherit',
+        },
+      );
+      const ended = once(server, 'exit');
+      await expect.poll(() => existsSync(socket), { timeout: 20_000 }).toBe(true);
+      const end = async (): Promise<void> => {
+        server.kill();
+        await ended;
+      };
+      return { disk: { ...diskOf(socket), exportName: `the ${name}` }, end };
+    };
+    const [boot, more] = [await served('boot'), await served('more')];
+    try {
+      const was = await stat(boot.disk.path ?? '');
+      const { backend } = await host.daemon();
+      const guest = await backend.create(host.spec([boot.disk]), work());
+      const console = await consoleAt(consolePath(guest));
+      await backend.unpause(VM);
+      await console.until('Hello');
+      console.send('x');
+      await console.until('A');
+      expect((await readFile(join(folder, 'boot.raw'))).toString('latin1', 512, 516)).toBe('AAAA');
+      const next = (await host.daemon([vmOf()])).backend;
+      const { vbd } = diskOf(undefined, { id: [VM, 'xvdb'], position: 1 });
+      await next.plugVbd(VM, { ...more.disk, vbd });
+      await next.destroy(VM);
+      const { uid, gid, mode } = await stat(boot.disk.path ?? '');
+      expect({ uid, gid, mode }).toEqual({ uid: was.uid, gid: was.gid, mode: was.mode });
+    } finally {
+      await Promise.all([boot.end(), more.end()]);
+    }
   });
 });

@@ -95,8 +95,17 @@ describe('where storage says that a disk is', () => {
     expect(() => placeOf(backend(xen({ format: 'qcow2', backing: '["b"]' })))).toThrow('absolute paths');
   });
 
+  test('a server of NBD on this host will do where there is nothing else', () => {
+    const nbd = (uri: string): Value => backend(['Nbd', struct({ uri })]);
+    const place = { path: '/run/x', format: 'raw', exportName: 'e' };
+    expect(placeOf(nbd('nbd:unix:/run/x:exportname=e'))).toEqual(place);
+    expect(placeOf(nbd('nbd+unix:///e?socket=/run/x'))).toEqual(place);
+  });
+
   test('a format or a place that guests cannot use is refused', () => {
     expect(() => placeOf(backend(xen({ format: 'vhd' }), file))).toThrow('raw or qcow2, got vhd');
+    for (const uri of ['nbd:unix:x', 'nbd:host:1', 'nbd+unix:///a?socket=b', 'http://a/'])
+      expect(() => placeOf(backend(['Nbd', struct({ uri })])), uri).toThrow('got Nbd');
     expect(() => placeOf(backend(xen({})))).toThrow('got XenDisk');
     expect(() => placeOf(backend())).toThrow('got none');
   });

@@ -63,15 +63,20 @@ export interface FileSet {
 
 const filesOf = ({ path, backing = [] }: DiskImage): readonly string[] => [path, ...backing];
 const isWritable = ({ vbd }: GuestDisk): boolean => vbd.mode === 'ReadWrite' && vbd.ty !== 'CDROM';
+/** What is reached by a socket is opened by whoever may write to that. */
+const isOwned = (one: GuestDisk): boolean => isServed(one) || isWritable(one);
+export const isServed = ({ exportName }: GuestDisk): boolean => exportName !== undefined;
 const isDevice = (path: string): boolean => path.startsWith('/dev/');
 
-/** The disks that a guest starts with, for its emulator to inherit. */
+/** The disks that a guest starts with, for its emulator to inherit. Sockets cannot be: it opens them itself. */
 export const handDisks = async (
   disk: Disk,
   disks: readonly GuestDisk[],
   folders: readonly string[],
 ): Promise<Handed> => {
+  const served = disks.flatMap((one) => (isServed(one) && one.path !== undefined ? [one.path] : []));
   const files = disks.flatMap((one) => {
+    if (isServed(one)) return [];
     const paths = one.path === undefined ? [] : filesOf({ ...one, path: one.path });
     return paths.map((path, depth) => ({
       path,
@@ -80,9 +85,11 @@ export const handDisks = async (
     }));
   });
   for (const { path } of files) if (!(await disk.exists(path))) throw missing(path);
-  const near = files.filter(({ path }) => !isDevice(path)).map(({ path }) => dirname(path));
+  const near = [...files.map(({ path }) => path).filter((path) => !isDevice(path)), ...served].map(dirname);
   const reach: string[] = [];
   for (const folder of new Set([...folders, ...near])) if (await disk.exists(folder)) reach.push(folder);
+  // Descriptors are counted with the files, which have no folders.
+  const counted = [...files.map(() => ''), ...reach];
   return {
     inherited: [
       ...files.map(({ path, isWritten }) => ({
@@ -97,11 +104,10 @@ export const handDisks = async (
     ]),
     named: (key) => (path) => {
       const set = files.findIndex((file) => file.key === key && file.path === path);
-      return set < 0 ? path : `/dev/fdset/${set}`;
+      return set < 0 ? reachedBy(counted)(path) : `/dev/fdset/${set}`;
     },
     sets: files.map(({ key }, set) => ({ key, set })),
-    // Descriptors are counted with the files, which have no folders.
-    reach: [...files.map(() => ''), ...reach],
+    reach: counted,
   };
 };
 
@@ -130,7 +136,7 @@ export const lending = async (
   given: GuestDisk & DiskImage,
 ): Promise<readonly LentUser[]> => {
   for (const path of filesOf(given)) if (!(await disk.exists(path))) throw missing(path);
-  return isWritable(given) ? [{ node, path: given.path, ...(await disk.ownerOf(given.path)) }] : [];
+  return isOwned(given) ? [{ node, path: given.path, ...(await disk.ownerOf(given.path)) }] : [];
 };
 
 /**
@@ -148,7 +154,7 @@ export const lendDisk = async (disk: Disk, user: Owner, given: GuestDisk & DiskI
       await disk.give(dirname(path), folder, folder.mode | MODE.enterable);
     }
     const { uid, mode } = await disk.ownerOf(path);
-    if (index === 0 && isWritable(given)) await disk.give(path, user, MODE.own);
+    if (index === 0 && isOwned(given)) await disk.give(path, user, MODE.own);
     else if ((mode & MODE.readable) === 0) await disk.give(path, { uid, gid: user.gid }, MODE.shared);
   }
 };

@@ -8,7 +8,7 @@ import { sleep } from '../../../std/clock.ts';
 import { featuresText } from '../../../std/cpu-features.ts';
 import type { BackendWork, GuestSpec } from '../backend.ts';
 import { serveConsole } from './console.ts';
-import { type Device, isFixture } from './devices.ts';
+import { type Device, isFixture, type NodeName } from './devices.ts';
 import { type Emulator, type Firmware, findFirmware, processorOf } from './emulator.ts';
 import {
   emulatorPid,
@@ -21,11 +21,22 @@ import {
   tailOf,
   writeRecord,
 } from './folder.ts';
-import { type Handed, handDisks, openFolder, sealFolder, userOf } from './guest-users.ts';
+import {
+  type Handed,
+  handDisks,
+  isServed,
+  lendDisk,
+  lending,
+  openFolder,
+  sealFolder,
+  userOf,
+} from './guest-users.ts';
+import type { Stored } from './images.ts';
 import { linkTo } from './link.ts';
 import { agentOf, type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
 import {
   bootsFromNetwork,
+  byKey,
   commandLine,
   devicesOf,
   directBoot,
@@ -134,12 +145,17 @@ const make = async (
 ): Promise<QemuGuest> => {
   const { disk, processes } = host;
   const { spec, emulator } = machine;
-  const unborn = recordOf(machine);
+  const sockets = emulator.users ? servedIn(machine) : [];
+  const lent = await Promise.all(sockets.map(({ node, one }) => lending(disk, node, one)));
+  const unborn = { ...recordOf(machine), ...(sockets.length > 0 && { lent: lent.flat() }) };
   await disk.makeFolder(folder.path, 0o700);
   await writeRecord(disk, folder, unborn);
   await copyBootFiles(host, folder, spec, firmware);
   const { user } = unborn;
-  if (user) await handFolder(host, folder, machine, user);
+  if (user) {
+    for (const { one } of sockets) await lendDisk(disk, user, one);
+    await handFolder(host, folder, machine, user);
+  }
   // The emulator runs in the guest's folder: no path of ours has to fit into its options.
   const place = {
     ...{ cwd: folder.path, logFile: folder.file('log') },
@@ -174,6 +190,14 @@ const make = async (
     throw error;
   }
 };
+
+/** The disks that a server has, and the nodes of their devices. */
+const servedIn = ({ spec, devices }: Planned): readonly { readonly node: NodeName; readonly one: Stored }[] =>
+  spec.disks.flatMap((disk) => {
+    const { path, vbd } = disk;
+    if (path === undefined || !isServed(disk)) return [];
+    return [{ node: byKey(devices, 'vbd', vbd.id[1]).id, one: { ...disk, path } }];
+  });
 
 /** Everything in the folder that the emulator opens becomes its own, and the folder until it is sealed. */
 const handFolder = async (
