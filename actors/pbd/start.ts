@@ -1,6 +1,7 @@
 import type { Ref } from '../../src/model/types.ts';
 import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
+import { featuresOf, foundKey, looksAfter } from '../../src/rules/storage-rows.ts';
 import { note, plugAtStartKey } from './plug.ts';
 
 interface Starting {
@@ -35,7 +36,29 @@ const plugOne = async ({ invoker, services }: Starting, pbd: Ref<'PBD'>, sr: Ref
     });
     return;
   }
-  await invoker.call('SR.scan', sr, {}).catch((error: unknown) => {
+  await lookWhatIsThere({ invoker, services }, sr).catch((error: unknown) => {
     services.log.warn({ error, sr }, 'A repository could not be scanned');
+  });
+};
+
+/**
+ * Disks that no row named are marked: work that was cut off has left them. Where guests' disks are not made,
+ * as in a folder of CDs, whatever is new is what somebody has put there.
+ */
+const lookWhatIsThere = async ({ invoker, services }: Starting, sr: Ref<'SR'>): Promise<void> => {
+  const { latest: rows } = services.store;
+  const known = new Set(rows.get('SR', sr)?.VDIs);
+  await invoker.call('SR.scan', sr, {});
+  const row = rows.get('SR', sr);
+  if (row === undefined || !looksAfter(rows, sr, services.host)) return;
+  if (!featuresOf(rows, row.type).has('VDI_CREATE')) return;
+  const found = row.VDIs.filter((ref) => !known.has(ref));
+  if (found.length === 0) return;
+  await invoker.decide('SR', sr, (tx) => {
+    for (const ref of found) {
+      const vdi = tx.get('VDI', ref);
+      if (vdi === undefined) continue;
+      tx.patch('VDI', ref, { other_config: new Map([...vdi.other_config, [foundKey, 'true']]) });
+    }
   });
 };

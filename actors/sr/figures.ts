@@ -1,16 +1,11 @@
-import type { Ref } from '../../src/model/types.ts';
 import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
-import { figuresOf, hostOfSr, pbdOf } from '../../src/rules/storage-rows.ts';
-import type { View } from '../../src/store/view.ts';
+import { figuresOf, looksAfter } from '../../src/rules/storage-rows.ts';
 
 export interface MeasuringStorage {
   readonly invoker: Pick<Invoker, 'decide'>;
   readonly services: Pick<Services, 'host' | 'log' | 'storage' | 'store'>;
 }
-
-const looksAfter = (view: View, sr: Ref<'SR'>, host: Ref<'host'>): boolean =>
-  (hostOfSr(view, sr) ?? view.only('pool')[1].master) === host && pbdOf(view, sr, host) !== undefined;
 
 /**
  * Tells of each repository that this host looks after how much of it is in use: disks grow as guests write,

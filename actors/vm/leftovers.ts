@@ -38,6 +38,14 @@ export const noteMade = async (
   await working.commit((tx) => note(tx, self, services.host, [vdi]));
 };
 
+/** Disks that work of this host has left, and that could not be destroyed so far. */
+export const leftBy = (view: View, host: Ref<'host'>): readonly Ref<'VDI'>[] =>
+  [...view.all('VM')].flatMap(([, { leftovers, current_operations }]) =>
+    current_operations.size > 0
+      ? []
+      : [...leftovers].flatMap(([vdi, by]) => (by === host && ownerOf(view, vdi) === 'nobody' ? [vdi] : [])),
+  );
+
 type Owner = 'nobody' | 'somebody' | 'unknown';
 
 /**
@@ -76,4 +84,15 @@ export const clearLeftovers = async ({ store, invoker, services }: Clearing): Pr
     }
     if (gone.length > 0) await store.commit((tx) => strike(tx, vm, gone));
   }
+};
+
+/** One that stayed, by order. */
+export const destroyLeftover = async (
+  { store, invoker }: Pick<Clearing, 'store' | 'invoker'>,
+  vdi: Ref<'VDI'>,
+): Promise<void> => {
+  await destruct(invoker, 'VDI', vdi);
+  await store.commit((tx) => {
+    for (const [vm, { leftovers }] of [...tx.all('VM')]) if (leftovers.has(vdi)) strike(tx, vm, [vdi]);
+  });
 };

@@ -2,6 +2,7 @@ import { bootstrap } from '../../actors/pool/bootstrap.ts';
 import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { autoStart } from '../../actors/vm/auto-start.ts';
+import { leakWatch } from '../../actors/vm/leaks.ts';
 import type { Ref } from '../model/types.ts';
 import type { Availability } from '../objects/availability.ts';
 import { deriveInPlace } from '../objects/derive-all.ts';
@@ -132,7 +133,16 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
   const { context, pool, membership, takingIn, announce } = place;
   const inspector = inspectorOf(context, pool, made.objects);
   const { authorityOf } = served;
-  const host = { ...made, context, pool, membership, takingIn, inspector, authorityOf };
+  const host = {
+    ...made,
+    context,
+    pool,
+    membership,
+    takingIn,
+    inspector,
+    authorityOf,
+    leaks: leakWatch(made),
+  };
   return { host, derived, announce, servedOn: served.on, preparation };
 };
 

@@ -3,6 +3,7 @@ import { collectSessions } from '../../actors/session/collect.ts';
 import { measureStorage } from '../../actors/sr/figures.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
 import { reservationCollector } from '../../actors/vm/collect.ts';
+import type { LeakWatch } from '../../actors/vm/leaks.ts';
 import { apartWatcher } from '../../actors/vm_group/apart.ts';
 import { scheduleRunner } from '../../actors/vmss/due.ts';
 import { collectorOf } from '../objects/collector.ts';
@@ -11,7 +12,7 @@ import { linksChanged, refreshCards } from '../rules/network-cards.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Assembled } from './assemble.ts';
 
-type Measured = Pick<Assembled, 'invoker' | 'services'>;
+type Measured = Pick<Assembled, 'invoker' | 'services'> & { readonly leaks: Pick<LeakWatch, 'look'> };
 
 export interface Swept extends Pick<Assembled, 'catalog' | 'store' | 'services' | 'invoker'> {
   readonly clock: Clock;
@@ -81,6 +82,7 @@ export const housekeeping = ({
     for (const one of measured()) {
       await watchLinks(one.services);
       await measureStorage(one);
+      await one.leaks.look();
     }
   };
   const { room } = services;
@@ -112,7 +114,7 @@ const watchLinks = async ({
   store,
   clock,
   random,
-}: Measured['services']): Promise<void> => {
+}: Assembled['services']): Promise<void> => {
   const facts = await read();
   if (!linksChanged(store.latest, host, facts)) return;
   await store.commit((tx) => refreshCards(tx, host, { facts, clock, newRow: newRows(random) }));

@@ -1,3 +1,4 @@
+import type { LeakWatch } from '../../actors/vm/leaks.ts';
 import type { Disk } from '../drivers/disk.ts';
 import type { GuestKernels } from '../drivers/guest-kernels.ts';
 import type { HostPlugins } from '../drivers/host-plugins.ts';
@@ -158,6 +159,7 @@ export interface Host extends Assembled {
   readonly membership: Membership;
   readonly takingIn: TakingIn;
   readonly inspector: Inspector;
+  readonly leaks: LeakWatch;
   /** Where the HTTPS of a host is reached, as in a URL. */
   authorityOf(host: Ref<'host'>): string;
 }

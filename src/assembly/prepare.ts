@@ -3,6 +3,7 @@ import { bootstrap, refreshOwnHost } from '../../actors/pool/bootstrap.ts';
 import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { detachHostDrives } from '../../actors/vbd/start.ts';
+import type { LeakWatch } from '../../actors/vm/leaks.ts';
 import { clearLeftovers } from '../../actors/vm/leftovers.ts';
 import { wakeNappers } from '../../actors/vm/napping.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
@@ -24,6 +25,7 @@ export interface Preparing extends Assembled {
   readonly leads: () => boolean;
   /** Fields that follow from rows were set as the rows were read. */
   readonly derived: boolean;
+  readonly leaks: LeakWatch;
 }
 
 /**
@@ -53,10 +55,11 @@ export const hostRows = async (around: Around, given: Preparing): Promise<Revivi
     await refreshRows(around, services);
     await plugAtStart(given);
   }
-  clearLeftovers(given).catch((error: unknown) => {
+  const cleared = clearLeftovers(given).catch((error: unknown) => {
     services.log.error({ error }, 'Disks that are left from unfinished work could not be destroyed');
   });
   const reviving = await followGuests(around, given);
+  void cleared.then(() => tellOfLeaks(given));
   wakeNappers(given).catch((error: unknown) => {
     services.log.error({ error }, 'Guests that slept for a moment could not be woken');
   });
@@ -72,11 +75,16 @@ const factsOf = async (
   { store, clock, random, facts }: Assembled['services'],
 ) => ({ store, clock, random, name, address, version, facts: await facts() });
 
+const tellOfLeaks = ({ leaks, services }: Preparing): Promise<void> =>
+  leaks.afterwards().catch((error: unknown) => {
+    services.log.warn({ error }, 'What is left of earlier work could not be looked for');
+  });
+
 /** How often a daemon that dies while its host starts is started again, before the start fails. */
 const startsMax = 5;
 
 /** From here on what guests do by themselves reaches their rows, and a daemon that dies is started again. */
-const followGuests = async ({ revive }: Around, given: Assembled): Promise<Reviving> => {
+const followGuests = async ({ revive }: Around, given: Preparing): Promise<Reviving> => {
   const { services } = given;
   const { log, hypervisor } = services;
   const reports = vmReports({ ...given, log });
@@ -90,6 +98,7 @@ const followGuests = async ({ revive }: Around, given: Assembled): Promise<Reviv
     onReconnect: async () => {
       await reports.onReconnect();
       reviving.back();
+      void tellOfLeaks(given);
     },
     onLost: (error) => {
       log.warn({ error: String(error) }, 'The hypervisor daemon is away');

@@ -6,6 +6,11 @@ export interface Processes {
   run(file: string, args: readonly string[], options: RunOptions): Promise<Finished>;
   /** Starts a program that outlives this process, in a session of its own. Answers its process id. */
   detach(file: string, args: readonly string[], options: DetachOptions): Promise<number>;
+  /**
+   * Kills what has one of these in its environment (`NAME=value`), and resolves once it is gone: what `run`
+   * has begun in a process that was killed.
+   */
+  endStartedWith(marks: readonly string[]): Promise<void>;
   isAlive(pid: number): boolean;
   signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void;
 }

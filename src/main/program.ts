@@ -10,6 +10,7 @@ import { UsageError } from './flags.ts';
 import { inspectCommand } from './inspect.ts';
 import { joinTokenCommand } from './join-token.ts';
 import { leadCommand } from './lead-command.ts';
+import { leaksCommand } from './leaks-command.ts';
 import { xenactLog } from './log.ts';
 import { readUpOptions, upHelp } from './options.ts';
 import { StartFailure } from './start-failure.ts';
@@ -24,6 +25,7 @@ const help = `Usage: xenact COMMAND [FLAG ...]
   user        say who may log in, and with which role (xenact user --help)
   lead        make this host the coordinator of its pool (xenact lead --help)
   diverged    changes that this host had answered and its pool lacks (xenact diverged --help)
+  leaks       what this host has that its pool does not know of (xenact leaks --help)
   engine      a cluster of etcd on the pool's hosts, to survive the loss of any one (xenact engine --help)
   inspect     look inside a running host or pool (xenact inspect --help)
   join-token  let another host join this one's pool (xenact join-token --help)
@@ -114,6 +116,8 @@ const main = async (args: readonly string[]): Promise<void> => {
     await leadCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'diverged') {
     await divergedCommand(rest, process.env, (text) => process.stdout.write(text));
+  } else if (command === 'leaks') {
+    await leaksCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'user') {
     await userCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'version' || command === '--version') {

@@ -24,6 +24,7 @@ import { hostParts } from './host-parts.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
 import { keepInventory } from './inventory.ts';
 import { leadPath, leadRequests } from './lead.ts';
+import { leaksPath, leaksRequests } from './leaks.ts';
 import { openDoors } from './listen.ts';
 import { openLocalDoor } from './local-door.ts';
 import { lockFolder } from './lock.ts';
@@ -124,6 +125,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   if (early === 'restart') return { ...running, stop: () => giveUp(started, opened, log) };
   const { host, doors } = await started;
   await keepInventory(machine.disk, paths.inventory, host);
+  lock.serve(leaksPath, leaksRequests(host, doors.audit));
   lock.serve(usersPath, userRequests(runningUsers(host.services, credentials), doors.audit));
   if (await joinAtFirstStart(options, host)) {
     print(`This host has joined the pool at ${options.join} and starts again as its member`);

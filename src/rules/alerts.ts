@@ -116,7 +116,17 @@ export const alerts = {
   SM_GC_NO_SPACE: 3,
 } as const satisfies Readonly<Record<string, Priority>>;
 
-export type AlertName = keyof typeof alerts;
+/** Those that the XenAPI has no name for. */
+export const ownAlerts = {
+  LEAKED_DOMAIN: 2,
+  LEAKED_DISK: 3,
+  LEAKED_DATAPATH: 3,
+} as const satisfies Readonly<Record<string, Priority>>;
+
+/** All that Xenact leaves. */
+export const urgencies = { ...alerts, ...ownAlerts } as const;
+
+export type AlertName = keyof typeof urgencies;
 
 interface AlertFamily {
   readonly prefix: string;
@@ -132,7 +142,7 @@ export const alertFamilies: readonly AlertFamily[] = [
 ];
 
 const priorities: ReadonlyMap<string, Priority> = new Map([
-  ...Object.entries(alerts),
+  ...Object.entries(urgencies),
   ...alertFamilies.flatMap(({ prefix, suffixes, priority }) =>
     suffixes.map((suffix) => [prefix + suffix, priority] as const),
   ),

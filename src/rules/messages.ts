@@ -4,7 +4,7 @@ import { rowsHeld } from '../objects/holdings.ts';
 import type { Services } from '../objects/services.ts';
 import { newRef } from '../objects/tasks.ts';
 import type { Tx } from '../store/view.ts';
-import { type AlertName, alerts } from './alerts.ts';
+import { type AlertName, urgencies } from './alerts.ts';
 
 /** At the limit the oldest message goes as a new one comes. */
 export const messagesMax = 10_000;
@@ -36,7 +36,7 @@ export const leaveAlert = (
   tx: Tx,
   services: Services,
   alert: Omit<Fields, 'name' | 'priority'> & { readonly name: AlertName },
-): Ref<'message'> => leaveMessage(tx, services, { ...alert, priority: BigInt(alerts[alert.name]) });
+): Ref<'message'> => leaveMessage(tx, services, { ...alert, priority: BigInt(urgencies[alert.name]) });
 
 /** Messages that commits on their way may bring, which are not counted yet. */
 const uncountedMax = 64;

@@ -23,6 +23,13 @@ export const hostOfSr = (view: View, sr: Ref<'SR'>): Ref<'host'> | undefined => 
   return (pbds.find(({ currently_attached }) => currently_attached) ?? pbds[0])?.host;
 };
 
+/** Whether this host is the one that looks after a repository, and reaches it. */
+export const looksAfter = (view: View, sr: Ref<'SR'>, host: Ref<'host'>): boolean =>
+  (hostOfSr(view, sr) ?? view.only('pool')[1].master) === host && pbdOf(view, sr, host) !== undefined;
+
+/** In `other_config` of a disk that a host found on its repository as it started, and that no row named. */
+export const foundKey = 'xenact:found-at-start';
+
 /** Drives that hold a disk now, or are about to. */
 export const drivesInUse = (view: View, vdi: RecordNamed<'VDI'>): readonly RecordNamed<'VBD'>[] =>
   vdi.VBDs.flatMap((ref) => view.get('VBD', ref) ?? []).filter(

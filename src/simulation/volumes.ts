@@ -158,6 +158,12 @@ const hostVolumes = (
     },
     closeVolume: async (_sr, _key, datapath) => release(datapath),
     datapaths: heldBy,
+    // Those of guests alone are named so; this host's own end with their work.
+    held: () =>
+      [...own.values()]
+        .filter(({ datapath }) => datapath.startsWith('vbd/'))
+        .map(({ sr, key, datapath }) => ({ sr, key, datapath, leaked: false })),
+    letGo: async ({ datapath }) => release(datapath),
     close: async () => {},
     hold: (disk, datapath, writable) => {
       const name = nameOf(disk);

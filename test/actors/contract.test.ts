@@ -8,7 +8,7 @@ import { classes } from '../../actors/index.ts';
 import type { AnyClass } from '../../src/model/class.ts';
 import { type WireMessage, wireMessages } from '../../src/model/derive.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
-import { alertFamilies, alertPriority, alerts } from '../../src/rules/alerts.ts';
+import { alertFamilies, alertPriority, alerts, ownAlerts } from '../../src/rules/alerts.ts';
 import { undescribed } from '../../src/std/fault-codes/undescribed.ts';
 import { faultCodes } from '../../src/std/fault-codes.ts';
 import { referenceJson } from '../reference.ts';
@@ -86,6 +86,8 @@ test('alerts have the names and priorities of the XenAPI, in its order', () => {
 });
 
 test('the priority of an alert is found by its name, that of a family by the whole name of a member', () => {
+  expect(Object.keys(ownAlerts).filter((name) => Object.hasOwn(alerts, name))).toEqual([]);
+  expect(alertPriority('LEAKED_DOMAIN')).toBe(2);
   expect(alertPriority('VM_CRASHED')).toBe(2);
   expect(alertPriority('HOST_KERNEL_ENCOUNTERED_WARNING_SOFT_LOCKUP')).toBe(3);
   expect(alertPriority('HOST_KERNEL_ENCOUNTERED_WARNING_')).toBeUndefined();

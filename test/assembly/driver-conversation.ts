@@ -144,6 +144,7 @@ export const driverWorld = async (driver: string): Promise<DriverWorld> => {
       }
     },
     detach: async () => 0,
+    endStartedWith: async () => {},
     isAlive: () => false,
     signal: () => {},
   };

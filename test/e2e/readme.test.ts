@@ -12,6 +12,7 @@ import { engineFlags } from '../../src/main/engine-command.ts';
 import { inspectFlags } from '../../src/main/inspect.ts';
 import { joinTokenFlags } from '../../src/main/join-token.ts';
 import { leadFlags } from '../../src/main/lead-command.ts';
+import { leaksFlags } from '../../src/main/leaks-command.ts';
 import { upFlags } from '../../src/main/options.ts';
 import { simFlags } from '../../src/main/sim-options.ts';
 import { clean, has, newDataFolder, password, start, type Xenact } from './xenact.ts';
@@ -113,6 +114,7 @@ describe('the pages', () => {
       ...engineFlags,
       ...leadFlags,
       ...divergedFlags,
+      ...leaksFlags,
     };
     expect(flags.filter((flag) => flag !== 'help' && !Object.hasOwn(known, flag as string))).toEqual([]);
     const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));

@@ -1,7 +1,8 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
-import { constants, readFileSync } from 'node:fs';
+import { constants, readdirSync, readFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Finished, type Processes, ProcessFailure, type RunOptions } from '../processes.ts';
 
 /** How long the output may stay open after a program's end or kill, held by something it left behind. */
@@ -33,6 +34,17 @@ export const nodeProcesses: Processes = {
       return child.pid as number;
     } finally {
       for (const file of [log, ...inherited]) await file.close();
+    }
+  },
+
+  async endStartedWith(marks) {
+    const isMarked = (pid: number): boolean => environmentOf(pid).some((one) => marks.includes(one));
+    const left = pidsNow().filter((pid) => pid !== process.pid && isMarked(pid));
+    for (const pid of left) reaches(pid, 'SIGKILL');
+    for (const pid of left) {
+      for (let waits = 0; waits < KILL_WAITS_MAX && nodeProcesses.isAlive(pid); waits += 1) {
+        await pause(KILL_WAIT_MS);
+      }
     }
   },
 
@@ -136,6 +148,27 @@ const gathered = (stream: Readable, bytesMax: number, overflow: () => void): (()
     else chunks.push(chunk);
   });
   return () => Buffer.concat(chunks).toString('utf8');
+};
+
+/** One that is stuck in the kernel does not end. */
+const KILL_WAITS_MAX = 200;
+const KILL_WAIT_MS = 5;
+
+const pidsNow = (): readonly number[] => {
+  try {
+    return readdirSync('/proc').map(Number).filter(isProcessId);
+  } catch {
+    return [];
+  }
+};
+
+/** As `NAME=value`. Empty for one that has ended, or that is somebody else's. */
+const environmentOf = (pid: number): readonly string[] => {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
 };
 
 const isProcessId = (pid: number): boolean => Number.isSafeInteger(pid) && pid > 1;

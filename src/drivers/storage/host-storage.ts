@@ -15,7 +15,7 @@ import { scriptPlugins } from './script-plugins.ts';
 import { scriptSrs } from './script-srs.ts';
 import { scriptTracking } from './script-tracking.ts';
 import { scriptVolumes } from './script-volumes.ts';
-import { type ScriptLimits, scriptLimits } from './scripts.ts';
+import { callMark, type ScriptLimits, scriptLimits } from './scripts.ts';
 import { runDriver, type SmLimits, smLimits } from './sm-call.ts';
 import { type SmSettings, smDrivers } from './sm-drivers.ts';
 import { smDatapath, smStorage } from './sm-storage.ts';
@@ -54,6 +54,8 @@ const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
 /** Storage by SMAPIv3 plugins and SMAPIv1 drivers: a process for each call. */
 export const hostStorage = async (given: HostStorageGiven): Promise<HostStorage> => {
   const { disk, processes, stateFolder, clock, log } = given;
+  // What a process that was killed had asked of plugins must not be done after this one has looked.
+  await processes.endStartedWith(given.roots.map(callMark));
   const bootId = await disk.readText(BOOT_ID_PATH, 64).catch(() => '');
   const filesOf = (kind: string) => stateFiles(disk, join(stateFolder, kind), bootId);
 
@@ -195,7 +197,7 @@ const kindsOf = (
 const hostUse = (
   datapaths: Datapaths,
   opener: VolumeOpener,
-): Pick<Storage, 'openVolume' | 'closeVolume' | 'datapaths' | 'close'> => {
+): Pick<Storage, 'openVolume' | 'closeVolume' | 'datapaths' | 'held' | 'letGo' | 'close'> => {
   const opened = new Map<string, OpenedVolume>();
   /** Those that are being opened too. */
   const names = new Set<string>();
@@ -238,6 +240,8 @@ const hostUse = (
     },
     closeVolume: (sr, key, datapath, call) => closeVolume({ sr, key }, datapath, call),
     datapaths: (sr, key) => datapaths.holdersOf({ sr, key }),
+    held: () => datapaths.all().filter(({ datapath, leaked }) => leaked || !datapath.startsWith(HOST_USE)),
+    letGo: ({ sr, key, datapath }, call) => datapaths.destroy(datapath, false, call, { sr, key }),
     close: async () => {
       await Promise.allSettled([...opened.values()].map((open) => open.close()));
       opened.clear();

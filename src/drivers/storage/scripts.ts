@@ -52,13 +52,23 @@ export const findScripts = async (
         if (entry === 'file' || found.has(name)) continue;
         const path = join(root, kind, name);
         const scripts = await executablesOf(given.disk, path);
-        if (scripts.size > 0) found.set(name, folderOf(given, name, path, scripts));
+        if (scripts.size > 0)
+          found.set(name, folderOf({ ...given, marks: marksOf(kind, root) }, name, path, scripts));
       }
     }
     return found;
   };
   return { volume: await below('volume'), datapath: await below('datapath') };
 };
+
+const MARK = 'XENACT_CALL';
+
+/** In the environment of a call, by which it is found when who asked for it was killed. */
+export const callMark = (root: string): string => `${MARK}=${root}`;
+
+/** What datapaths leave running on purpose may be what guests have their disks from. */
+const marksOf = (kind: string, root: string): Readonly<Record<string, string>> =>
+  kind === 'volume' ? { [MARK]: root } : {};
 
 const entriesOf = async (disk: Disk, folder: string): ReturnType<Disk['list']> => {
   try {
@@ -83,7 +93,15 @@ const executablesOf = async (disk: Disk, folder: string): Promise<ReadonlyMap<st
 };
 
 const folderOf = (
-  { processes, limits }: { readonly processes: Processes; readonly limits: ScriptLimits },
+  {
+    processes,
+    limits,
+    marks,
+  }: {
+    readonly processes: Processes;
+    readonly limits: ScriptLimits;
+    readonly marks: Readonly<Record<string, string>>;
+  },
   name: string,
   path: string,
   scripts: ReadonlyMap<string, string>,
@@ -103,6 +121,7 @@ const folderOf = (
         timeoutMs: limits.runMsMax,
         outputMax: limits.outputBytesMax,
         cwd: path,
+        env: marks,
         ...(call.signal && { signal: call.signal }),
       })
       .catch((error: unknown) => {

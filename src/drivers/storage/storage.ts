@@ -62,7 +62,19 @@ export interface Storage {
   closeVolume(sr: string, key: string, datapath: string, call: StorageCall): Promise<void>;
   /** Datapaths that now hold a volume, `vbd/<domid>/<device>` of guests among them. */
   datapaths(sr: string, key: string): readonly string[];
+  /** All datapaths but those that this process uses now, leaked ones among them. */
+  held(): readonly HeldVolume[];
+  /** Ends a datapath; one that is not there succeeds. */
+  letGo(held: Omit<HeldVolume, 'leaked'>, call: StorageCall): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface HeldVolume {
+  readonly sr: string;
+  readonly key: string;
+  readonly datapath: string;
+  /** It was to be ended, and could not be. */
+  readonly leaked: boolean;
 }
 
 /** What some drivers can do beside: SR_OPERATION_NOT_SUPPORTED where one cannot. */

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { type LeakWatch, leakWatch } from '../../../actors/vm/leaks.ts';
 import { vmReports } from '../../../actors/vm/reports.ts';
 import { type Assembled, assemble, type Parts } from '../../assembly/assemble.ts';
 import { startGuests } from '../../assembly/host.ts';
@@ -45,6 +46,7 @@ export interface RunningHost extends Assembled {
   readonly life: Life;
   readonly guests: Guests & GuestsPeer;
   readonly storage: HostVolumes;
+  readonly leaks: LeakWatch;
   /** Brings its rows in line with what is there, and follows its guests from then on. */
   begin(again: boolean): Promise<void>;
   /** Ends at once, with all its guests; nobody hears of it from here. */
@@ -85,14 +87,15 @@ export const runningHost = (world: HostWorld, host: SandboxHost): RunningHost =>
   };
   const assembled = assemble({ catalog, places, services: given });
   const { objects, services, invoker } = assembled;
+  const leaks = leakWatch(assembled);
   shared.enter(host.ref, { carry: invoker.carry, cancel: services.cancel });
 
   return {
     ...assembled,
-    ...{ life, guests, storage },
+    ...{ life, guests, storage, leaks },
     begin: async (again) => {
       if (again) {
-        await hostRows(around, { ...assembled, leads: () => false, derived: true });
+        await hostRows(around, { ...assembled, leads: () => false, derived: true, leaks });
         startGuests(assembled);
         return;
       }

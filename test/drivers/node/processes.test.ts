@@ -153,3 +153,21 @@ test('a signal to a process that is gone does nothing', async () => {
   expect(nodeProcesses.isAlive(Number(stdout))).toBe(false);
   nodeProcesses.signal(Number(stdout), 'SIGTERM');
 });
+
+test('what has a mark in its environment is killed with what it became, and nothing else is', async () => {
+  const mark = { MARK: folder };
+  const [marked, other] = [join(folder, 'marked'), join(folder, 'other')];
+  const waits = (file: string): string =>
+    `echo $$ > '${file}.new' && mv '${file}.new' '${file}' && exec sleep 86398`;
+  const killed = sh(waits(marked), { env: mark });
+  const stopped = new AbortController();
+  const lives = sh(waits(other), { env: { MARK: `${folder}/more` }, signal: stopped.signal });
+  const pidIn = (file: string): Promise<number> =>
+    vi.waitFor(async () => Number(await readFile(file, 'utf8')));
+  const pids = [await pidIn(marked), await pidIn(other)] as const;
+  await nodeProcesses.endStartedWith([`MARK=${folder}`]);
+  expect(pids.map(nodeProcesses.isAlive)).toEqual([false, true]);
+  expect(await killed).toMatchObject({ signal: 'SIGKILL' });
+  stopped.abort();
+  await expect(lives).rejects.toThrow('aborted');
+});
