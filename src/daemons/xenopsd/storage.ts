@@ -66,9 +66,9 @@ export const diskStorage = (network: Network, endpoint: Endpoint): DiskStorage =
 };
 
 /**
- * Of the ways to reach a disk the one that a guest can be given: a file or a block device, or else a server of
- * NBD on this host. An image format is told beside the way for Xen, whose parameters are then the image's own
- * path.
+ * Of the ways to reach a disk the one that a guest can be given: a file or a block device, or else a server
+ * of NBD on this host. An image format is told beside the way for Xen, whose parameters are then the image's
+ * own path.
  */
 export const placeOf = (backend: Value): DiskPlace => {
   const ways = listOf(member(backend, 'implementations'), 'implementations').map((way) => variantOf(way));

@@ -68,7 +68,7 @@ const isOwned = (one: GuestDisk): boolean => isServed(one) || isWritable(one);
 export const isServed = ({ exportName }: GuestDisk): boolean => exportName !== undefined;
 const isDevice = (path: string): boolean => path.startsWith('/dev/');
 
-/** The disks that a guest starts with, for its emulator to inherit. Sockets cannot be: it opens them itself. */
+/** The disks that a guest starts with, for its emulator to inherit. Sockets cannot be: it opens those. */
 export const handDisks = async (
   disk: Disk,
   disks: readonly GuestDisk[],
