@@ -32,6 +32,10 @@ const pairOf = (word: string): readonly [string, string] => {
   return at < 0 ? [word, ''] : [word.slice(0, at), word.slice(at + 1)];
 };
 
+/** The words of a command as a client sends them, each on a line of its own. */
+export const wordsOf = (body: string): readonly string[] =>
+  body === '' ? [] : body.split('\n').map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line));
+
 export const parseCommandLine = (argv: readonly string[]): CommandLine => {
   const [command, ...words] = argv;
   if (command === undefined || command.includes('=')) throw new CommandLineError();

@@ -30,6 +30,7 @@ import {
   type Format,
   type Fragments,
   type Row,
+  recordEncoding,
   recordsEncoding,
   typedEncoding,
 } from './encoding.ts';
@@ -65,6 +66,16 @@ export interface CallRequest {
 /** Never rejects: whatever goes wrong is an answer. */
 export type Dispatch = (method: string, params: readonly Value[], request: CallRequest) => Promise<Outcome>;
 
+/**
+ * A call from within, for a client who speaks another language: its result as it is. Rejects with a `Fault`.
+ */
+export type Ask = (method: string, params: readonly Value[], http: CallRequest['http']) => Promise<unknown>;
+
+export interface Dispatcher {
+  readonly dispatch: Dispatch;
+  readonly ask: Ask;
+}
+
 export interface DispatcherOptions {
   readonly catalog: Catalog;
   readonly store: Store;
@@ -97,7 +108,7 @@ const failure = ({ code, params }: Fault): Outcome => ({ kind: 'failure', code, 
  * Checks a call in the order that XenAPI clients know: text, name, number of parameters, their types,
  * session, then whether this session may do this, and only then what the message is about.
  */
-export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
+export const dispatcherOf = (options: DispatcherOptions): Dispatcher => {
   const { catalog, store, services, log } = options;
   const methods = catalog.messages.map(({ method }) => method);
   const forEmergencies = new Set(
@@ -111,10 +122,10 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
     if (!method.startsWith('system.isAlive:')) return undefined;
     const [given] = params;
     if (given === undefined) throw new Fault('MESSAGE_PARAMETER_COUNT_MISMATCH', [method, '1', '0']);
-    return (format) => [format === 'xml' ? xmlValue(given) : jsonValue(given)];
+    return (format: Format) => [format === 'xml' ? xmlValue(given) : jsonValue(given)];
   };
 
-  const dispatch = (method: string, params: readonly Value[], request: CallRequest): Answer => {
+  const answer = (method: string, params: readonly Value[], request: CallRequest): Answer => {
     const { name, asynchronous } = nameOf(method);
     const message = catalog.find(name);
     if (message === undefined) throw unknownMethod(options, name, params);
@@ -145,17 +156,21 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
     return asynchronous ? begin(options, admitted) : recorded(options, admitted, permitted);
   };
 
-  return async (method, params, request) => {
+  const emergencyFor = (method: string): Fault | undefined => {
+    const { emergency } = services.availability();
+    return forEmergencies.has(method) ? undefined : emergency;
+  };
+
+  const dispatch: Dispatch = async (method, params, request) => {
     try {
-      const turn = options.local ? undefined : allowances(sourceOf(request));
+      const turn = options.local ? undefined : allowances(sourceOf(request.http));
       if (turn !== undefined) await turn;
-      const { emergency } = services.availability();
-      if (emergency !== undefined && !forEmergencies.has(method))
-        return { ...failure(emergency), early: true };
+      const emergency = emergencyFor(method);
+      if (emergency !== undefined) return { ...failure(emergency), early: true };
       const unreadable = request.garbled === true ? params.find(isGarbled) : undefined;
       if (unreadable !== undefined) return { ...failure(garbledFault(unreadable)), early: true };
-      const answer = system(method, params) ?? dispatch(method, params, request);
-      const encode = answer instanceof Promise ? await answer : answer;
+      const answered = system(method, params) ?? answer(method, params, request);
+      const encode = answered instanceof Promise ? await answered : answered;
       // Here, so that a result that cannot be written is an answer to its call as well.
       const encoded = encode(request.format);
       const parts = encoded instanceof Promise ? await encoded : encoded;
@@ -167,9 +182,19 @@ export const dispatcherOf = (options: DispatcherOptions): Dispatch => {
       return failure(asFault(error));
     }
   };
+
+  const ask: Ask = async (method, params, http) => {
+    const turn = options.local ? undefined : allowances(sourceOf(http));
+    if (turn !== undefined) await turn;
+    const emergency = emergencyFor(method);
+    if (emergency !== undefined) throw emergency;
+    return (await answer(method, params, { http, format: 'json' })).value?.();
+  };
+
+  return { dispatch, ask };
 };
 
-const sourceOf = ({ http }: CallRequest): CallSource => ({
+const sourceOf = (http: CallRequest['http']): CallSource => ({
   userAgent: http.headers['user-agent'] ?? '',
   address: http.remoteAddress,
 });
@@ -369,7 +394,7 @@ const recordRows = (
   if (message.kind === 'get_record') {
     const version = store.tables.get(cls)?.committed(String(first));
     if (version === undefined) throw new Fault('HANDLE_INVALID', [cls, String(first)]);
-    return (format) => [fragments.record(cls, [String(first), version], format)];
+    return recordEncoding(cls, [String(first), version], fragments);
   }
   if (message.kind !== 'get_all_records') return undefined;
   return recordsEncoding(cls, committedRows(store, cls), fragments, services.clock);

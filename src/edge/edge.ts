@@ -12,6 +12,7 @@ import { actionRoutes, type Others } from './actions.ts';
 import type { Audit } from './audit.ts';
 import { sessionOwner, Unauthorised } from './authenticate.ts';
 import { bodiesOf, bodyStatus } from './bodies.ts';
+import { commandRoute } from './command-route.ts';
 import { contextOf, openContext } from './context.ts';
 import { dispatcherOf } from './dispatch.ts';
 import { fragmentsOf } from './encoding.ts';
@@ -64,15 +65,17 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     fragments,
     ...(options.eventWaitersMax === undefined ? {} : { waitersMax: options.eventWaitersMax }),
   });
-  const dispatch = dispatcherOf({ ...options, events, fragments });
+  const { dispatch, ask } = dispatcherOf({ ...options, events, fragments });
   const bodies = bodiesOf({ isSession: isSessionOf(services), clock: services.clock });
   const built = [
     healthz,
     ...rpcRoutes({ dispatch, clock: services.clock, bodies }),
     ...actionRoutes(options),
+    commandRoute({ catalog, ask, clock: services.clock, log }),
     ...(options.routes ?? []),
   ];
   const routes = longestFirst<Route>([...built, ...unbuiltRoutes(catalog, built)]);
+  const taken = routes.filter((route) => 'connect' in route && route.method !== 'CONNECT');
   const rights = new Map(routes.map((route) => [route, rightTo(catalog, route)]));
   const by = { catalog, services, invoker, mandates };
   const find = <R extends Route>(method: string, path: string): R | undefined =>
@@ -140,13 +143,15 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     connect: (request, socket) => {
       const refused = stranger(request);
       if (refused !== undefined) return said(sayRaw(socket, refused));
-      const route = find<ConnectRoute>('CONNECT', request.path);
+      const route = find<ConnectRoute>(request.method, request.path);
       if (route === undefined) return said(sayRaw(socket, notServed(true, request)));
       return within(request, route, (context) => route.connect(request, socket, context), {
         refuse: (refusal) => sayRaw(socket, refusal),
         cut: () => socket.destroy(),
       });
     },
+    takes: (method, target) =>
+      taken.some((route) => route.method === method && target.startsWith(route.path)),
     upgrade: (request, accept, refuse) => {
       const route = find<UpgradeRoute>('UPGRADE', request.path);
       const turnAway = ({ status, headers, body }: Refusal): void => refuse(status, headers, body);

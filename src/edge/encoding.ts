@@ -14,14 +14,21 @@ export type Format = 'xml' | 'json';
 export type EncodedParts = readonly (string | Buffer)[];
 
 /** A result on its way out. What it costs is paid only for the language that the caller speaks. */
-export type Encoding = (format: Format) => EncodedParts | Promise<EncodedParts>;
+export interface Encoding {
+  (format: Format): EncodedParts | Promise<EncodedParts>;
+  /** The result itself, for who calls from within. Events have none: they are text from the beginning. */
+  readonly value?: () => unknown;
+}
 
 const plain = encodersOf([]);
 
 /** `encoderOf` is the catalog's where the value may hold records. */
-export const typedEncoding =
-  (type: Type<any>, value: unknown, encoderOf: EncoderOf = plain): Encoding =>
-  (format) => [encoderOf(type)[format](value)];
+export const typedEncoding = (type: Type<any>, value: unknown, encoderOf: EncoderOf = plain): Encoding =>
+  Object.assign((format: Format) => [encoderOf(type)[format](value)], { value: () => value });
+
+/** A record, as `get_record` answers. */
+export const recordEncoding = (cls: string, row: Row, fragments: Fragments): Encoding =>
+  Object.assign((format: Format) => [fragments.record(cls, row, format)], { value: () => row[1].record });
 
 /**
  * Rows as they go over the wire: encoded once for each version, whoever asks and however often. Kept as
@@ -72,9 +79,13 @@ export const fragmentsOf = (classes: readonly AnyClass[]): Fragments => {
 };
 
 /** A struct of records by reference, as `get_all_records` answers. */
-export const recordsEncoding =
-  (cls: string, rows: readonly Row[], fragments: Fragments, clock: Clock): Encoding =>
-  async (format) => {
+export const recordsEncoding = (
+  cls: string,
+  rows: readonly Row[],
+  fragments: Fragments,
+  clock: Clock,
+): Encoding => {
+  const encode = async (format: Format): Promise<EncodedParts> => {
     const { open, between, close } = structs[format];
     const separator = Buffer.from(between);
     const parts: (string | Buffer)[] = [open];
@@ -85,3 +96,5 @@ export const recordsEncoding =
     parts.push(close);
     return parts;
   };
+  return Object.assign(encode, { value: () => new Map(rows.map(([ref, { record }]) => [ref, record])) });
+};

@@ -33,9 +33,12 @@ export interface RequestRoute extends AnyRoute {
   handle(request: HttpRequest, answer: HttpAnswer, context: HttpContext): Promise<void>;
 }
 
-/** `CONNECT path`: the socket is the handler's once it has been let in. */
+/**
+ * The socket is the handler's once it has been let in. By `POST` it still brings the body, as nobody has read
+ * more than the head.
+ */
 export interface ConnectRoute extends AnyRoute {
-  readonly method: 'CONNECT';
+  readonly method: 'CONNECT' | 'POST';
   connect(request: HttpHead, socket: Duplex, context: HttpContext): Promise<void>;
 }
 

@@ -94,6 +94,7 @@ const gated = (edge: HttpHandler): HttpHandler & { open(): void } => {
     },
     // Every call passes here, so its promise is handed on as it is.
     request: (request, answer) => (isOpen ? edge.request(request, answer) : refuse(answer)),
+    takes: (method, target) => edge.takes?.(method, target) === true,
     connect: async (request, socket) => {
       if (isOpen) await edge.connect(request, socket);
       else socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n');

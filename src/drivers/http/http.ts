@@ -28,8 +28,16 @@ export interface HttpLimits {
 export interface HttpHandler {
   /** Every request but those below. Must answer exactly once; a rejection is answered 500. */
   request(request: HttpRequest, answer: HttpAnswer): Promise<void>;
-  /** `CONNECT path HTTP/1.x`, as clients of consoles send it: the socket is the handler's from here on. */
+  /**
+   * `CONNECT path HTTP/1.x`, as clients of consoles send it, and whatever `takes` names: the socket is the
+   * handler's from here on.
+   */
   connect(request: HttpHead, socket: Duplex): Promise<void>;
+  /**
+   * Requests of other methods whose connection is handed over as it is after the head, body and all, by
+   * method and target. Absent: there are none.
+   */
+  takes?(method: string, target: string): boolean;
   /**
    * A WebSocket handshake. `accept` answers it with the subprotocol and gives a stream of binary messages.
    */

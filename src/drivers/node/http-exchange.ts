@@ -24,25 +24,36 @@ export interface Exchange {
   leave: () => void;
 }
 
+/** Whether a handler takes the connection of a request as it is once its head is there. */
+export type Takes = (method: string, target: string) => boolean;
+
 /**
  * An HTTP/1.0 PUT may send a body without a length, until it closes its side; Node's parser takes the
  * body for empty and the data for a next request. Calling such a request an upgrade makes the parser
- * stop after the head and hand over the socket. An `Upgrade` to anything but a WebSocket (some Java
- * clients offer h2c with every request) is no upgrade for us, and the request is served as usual.
+ * stop after the head and hand over the socket, as it does for what `takes` names. An `Upgrade` to anything
+ * but a WebSocket (some Java clients offer h2c with every request) is no upgrade for us, and the request is
+ * served as usual.
  */
-export function Incoming(this: IncomingMessage, socket: Socket): void {
-  // As a constructor of Node's older kind does it; Reflect.construct made every request four times as dear.
-  (IncomingMessage as unknown as (this: IncomingMessage, socket: Socket) => void).call(this, socket);
-}
-
-Incoming.prototype = Object.create(IncomingMessage.prototype, {
-  upgrade: {
-    get(this: IncomingMessage) {
-      return this.method === 'CONNECT' || isWebSocket(this) || lastsUntilClosed(this);
+export const incomingOf = (takes: Takes): typeof IncomingMessage => {
+  function Incoming(this: IncomingMessage, socket: Socket): void {
+    // As a constructor of Node's older kind does it; Reflect.construct made every request four times as dear.
+    (IncomingMessage as unknown as (this: IncomingMessage, socket: Socket) => void).call(this, socket);
+  }
+  Incoming.prototype = Object.create(IncomingMessage.prototype, {
+    upgrade: {
+      get(this: IncomingMessage) {
+        return (
+          this.method === 'CONNECT' ||
+          isWebSocket(this) ||
+          lastsUntilClosed(this) ||
+          takes(this.method ?? '', this.url ?? '')
+        );
+      },
+      set() {},
     },
-    set() {},
-  },
-});
+  });
+  return Incoming as unknown as typeof IncomingMessage;
+};
 
 export const isWebSocket = (incoming: IncomingMessage): boolean =>
   incoming.method === 'GET' && incoming.headers.upgrade?.toLowerCase() === 'websocket';

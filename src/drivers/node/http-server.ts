@@ -16,11 +16,12 @@ import { type Connections, connectionsOf, REFUSED_MAX } from './http-connections
 import {
   cut,
   type Exchange,
-  Incoming,
+  incomingOf,
   isWebSocket,
   linger,
   parsedExchange,
   rawExchange,
+  type Takes,
 } from './http-exchange.ts';
 import { httpHead, httpRequest } from './http-request.ts';
 import { KEPT_MS_MAX } from './http-short-answer.ts';
@@ -42,7 +43,8 @@ interface Connection {
 /** HTTP and HTTPS on a TCP port. */
 export const nodeHttpServer: HttpServer = {
   async listen(on, handler) {
-    const server = makeServer(on);
+    const takes: Takes = handler.takes ?? (() => false);
+    const server = makeServer(on, takes);
     const open = connectionsOf(on.limits);
     const refused = new WeakSet<Socket>();
     const connections = new WeakMap<Duplex, Connection>();
@@ -56,7 +58,7 @@ export const nodeHttpServer: HttpServer = {
       connections.set(socket, follow(socket, { refused: refused.has(raw), open, raw }));
     });
     const idleMs = on.limits.bodyIdleMs;
-    const context = { on, handler, connections, idleMs, closing: () => closing };
+    const context = { on, handler, takes, connections, idleMs, closing: () => closing };
     serveRequests(server, context);
     serveStreams(server, context);
     server.on('clientError', (error, socket) => failClient(error, socket, connections.get(socket)));
@@ -82,12 +84,13 @@ export const nodeHttpServer: HttpServer = {
 interface Context extends AnswerRules {
   readonly on: HttpListen;
   readonly handler: HttpHandler;
+  readonly takes: Takes;
   readonly connections: WeakMap<Duplex, Connection>;
 }
 
-const makeServer = ({ tls, limits }: HttpListen): Server => {
+const makeServer = ({ tls, limits }: HttpListen, takes: Takes): Server => {
   const options = {
-    IncomingMessage: Incoming as unknown as typeof IncomingMessage,
+    IncomingMessage: incomingOf(takes),
     keepAliveTimeout: KEPT_MS_MAX,
     headersTimeout: limits.headMs,
     // A disk image may take hours; `bodyIdleMs` is what ends a silent one.
@@ -170,7 +173,7 @@ const respond = async (exchange: Exchange, context: Context, awaited: boolean): 
 };
 
 const serveStreams = (server: Server, context: Context): void => {
-  const { handler, connections, on, idleMs } = context;
+  const { handler, takes, connections, on, idleMs } = context;
   const accept = webSockets();
   const secure = on.tls !== undefined;
   /** From here on it is what its handler makes of it, and never one that does nothing. */
@@ -179,7 +182,7 @@ const serveStreams = (server: Server, context: Context): void => {
     connection?.open.busy(connection.raw);
   };
 
-  server.on('connect', (incoming, stream, head) => {
+  const handOver = (incoming: IncomingMessage, stream: Duplex, head: Buffer): void => {
     const socket = stream as Socket;
     const request = connections.get(socket)?.refused ? undefined : httpHead(incoming, secure);
     if (!request) return void respond(rawExchange(incoming, socket, head), context, false);
@@ -187,9 +190,11 @@ const serveStreams = (server: Server, context: Context): void => {
     hold(socket);
     if (head.length > 0) socket.unshift(head);
     handler.connect(request, socket).catch(() => socket.destroy());
-  });
+  };
 
+  server.on('connect', handOver);
   server.on('upgrade', (incoming, stream, head) => {
+    if (takes(incoming.method ?? '', incoming.url ?? '')) return handOver(incoming, stream, head);
     const socket = stream as Socket;
     const request = connections.get(socket)?.refused ? undefined : httpHead(incoming, secure);
     if (!request || !isWebSocket(incoming)) {
