@@ -30,22 +30,29 @@ export const resize =
     const { SR, virtual_size } = record;
     requireReached(working, SR);
     if (size <= 0n) throw new Fault('INVALID_VALUE', ['size', `${size}`]);
-    const { sr, key, call, ask } = volumeOf(working, operation);
+    const { sr, key, call, later, ask } = volumeOf(working, operation);
+    const settle = (tx: Tx, bytes: bigint): void => {
+      allocate(tx, SR, bytes - virtual_size);
+      tx.patch('VDI', self, { virtual_size: bytes });
+    };
     const drive = operation === 'resize_online' ? guestDrive(working.view, self, services.host) : undefined;
     if (drive !== undefined && size > virtual_size) {
       const sizeBytes = wholeSectors(size);
       const how = xenopsWork(working, 'VDI.resize_online');
-      await asked('VDI.resize_online', services.hypervisor.growVbd(drive, sizeBytes, how));
+      await asked('VDI.resize_online', services.hypervisor.growVbd(drive, sizeBytes, how)).catch(
+        async (error: unknown) => {
+          // A daemon that went away may have grown it all the same.
+          const now = await services.storage.statVolume(sr, key, later);
+          await working.commit((tx) => settle(tx, now.virtualSizeBytes));
+          throw error;
+        },
+      );
     }
     const how = { ...call, ...(drive !== undefined && { live: true }) };
     const got = await ask(() => services.storage.resizeVolume(sr, key, size, how));
-    const settle = (tx: Tx): void => {
-      allocate(tx, SR, got - virtual_size);
-      tx.patch('VDI', self, { virtual_size: got });
-    };
-    if (got >= size) return working.settle(settle);
+    if (got >= size) return working.settle((tx) => settle(tx, got));
     // The row tells what is so, also where that is not what was asked for.
-    await working.commit(settle);
+    await working.commit((tx) => settle(tx, got));
     throw new Fault('SR_BACKEND_FAILURE', ['Disk too small', `${size}`, `${got}`]);
   };
 

@@ -1,3 +1,4 @@
+import { type DeviceId, isLost } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Hold } from '../../src/objects/busy.ts';
@@ -6,9 +7,12 @@ import { writing } from '../../src/rules/disk-use.ts';
 import { xenopsDisk } from '../../src/rules/guest-devices.ts';
 import { changesLive, guestDrive } from '../../src/rules/guest-disk.ts';
 import { asked, unattendedWork, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { noteMade, strike } from '../../src/rules/leftovers.ts';
+import { putInPlace, rowOfDisk } from '../../src/rules/moved-disks.ts';
 import { featuresOf } from '../../src/rules/storage-rows.ts';
+import { sleep } from '../../src/std/clock.ts';
 import { Fault } from '../../src/std/fault.ts';
-import type { Tx, View } from '../../src/store/view.ts';
+import type { View } from '../../src/store/view.ts';
 import { copyBytes, newTarget, withOpen } from './copy.ts';
 import { forgetRow, requireReached, volumeOf } from './volume.ts';
 
@@ -51,32 +55,55 @@ export const migrateRefusal = (view: View, self: Ref<'VDI'>, { sr }: MigrateArgs
   return undefined;
 };
 
+/** Which of the two disks has all that was written; the guest alone can say while a mirror was cut off. */
+type Whole = 'old' | 'new' | 'unknown';
+
+/** How far a move has come. */
+interface Move {
+  readonly working: Working<'VDI'>;
+  readonly vm: Ref<'VM'>;
+  readonly target: Ref<'VDI'>;
+  whole: Whole;
+}
+
 /**
  * The disk is copied into another repository, while its guest runs by a mirror, and takes the place of the
  * old one everywhere. Until then the old one is as it was.
  */
 export const migrate = async (working: Working<'VDI'>, { sr }: MigrateArgs): Promise<Ref<'VDI'>> => {
-  const { self, record, view } = working;
+  const { self, record, view, services } = working;
   requireReached(working, record.SR);
   if (sr === record.SR) return self;
-  let isMoved = false;
-  const target = await newTarget(working, sr, () => isMoved);
+  const [drive] = drivesOf(view, self);
+  if (drive === undefined) throw new Fault('VDI_NEEDS_VM_FOR_MIGRATE', [self]);
+  let isNoted = false;
+  const target = await newTarget(working, sr, () => isNoted);
+  const move: Move = { working, vm: drive.VM, target, whole: 'old' };
+  await noteMade(working, move.vm, target, () => move.whole !== 'old');
+  isNoted = true;
   await working.hold(writing(target));
-  await fill(working, target, () => isMoved);
-  await working.commit((tx) => replace(tx, self, target));
-  // There is no way back from here: nothing that fails may take the new disk away.
-  isMoved = true;
-  const volume = volumeOf(working, 'pool_migrate');
-  const old = { ...volume, sr: view.require('SR', record.SR).uuid };
-  await working.services.storage.destroyVolume(old.sr, old.key, old.later).catch((error: unknown) => {
-    // The disk has moved: what is left of it is found by the next scan.
-    working.services.log.warn({ error, vdi: self }, 'A disk that has moved could not be removed');
+  await fill(move);
+  await working.commit((tx) => {
+    // A guest that ended meanwhile has told so by then.
+    const isOpen = tx.get('VM', move.vm)?.leftovers.has(target) !== false;
+    if (isOpen) putInPlace(tx, move.vm, { old: self, made: target, host: services.host });
   });
-  working.settle((tx) => forgetRow(tx, self));
+  // There is no way back from here: nothing that fails may take the new disk away.
+  move.whole = 'new';
+  const volume = volumeOf(working, 'pool_migrate');
+  await services.storage.destroyVolume(volume.sr, volume.key, volume.later).catch((error: unknown) => {
+    // The disk has moved: what is left of it is found by the next scan.
+    services.log.warn({ error, vdi: self }, 'A disk that has moved could not be removed');
+  });
+  working.settle((tx) => {
+    strike(tx, move.vm, [self]);
+    forgetRow(tx, self);
+  });
   return target;
 };
 
-const fill = async (working: Working<'VDI'>, target: Ref<'VDI'>, isMoved: () => boolean): Promise<void> => {
+const fill = async (move: Move): Promise<void> => {
+  const { working, target } = move;
   const { self, view, services } = working;
   const isUsed = drivesOf(view, self).some((drive) => drive.currently_attached || drive.reserved);
   if (!isUsed) {
@@ -87,21 +114,54 @@ const fill = async (working: Working<'VDI'>, target: Ref<'VDI'>, isMoved: () => 
   }
   const drive = guestDrive(view, self, services.host);
   if (drive === undefined || !(await changesLive(services))) throw new Fault('VDI_IN_USE', [self, 'mirror']);
-  const how = xenopsWork(working, 'VDI.pool_migrate');
-  const { mirrorVbd } = services.hypervisor;
-  await asked('VDI.pool_migrate', mirrorVbd(drive, xenopsDisk(view, target), how));
   const old = xenopsDisk(view, self);
   // Rows that still name the old disk must find in it what the guest has written since.
-  working.undo(() => (isMoved() ? undefined : mirrorVbd(drive, old, unattendedWork('VDI.pool_migrate'))));
+  working.undo(async () => {
+    if (move.whole !== 'new' || drivesOf(view, self).length === 0) return;
+    await services.hypervisor.mirrorVbd(drive, old, unattendedWork('VDI.pool_migrate'));
+    move.whole = 'old';
+  });
+  await mirror(move, drive);
 };
 
-/** Whatever names the old disk names the new one. */
-const replace = (tx: Tx, self: Ref<'VDI'>, target: Ref<'VDI'>): void => {
-  const { VBDs, snapshots, crash_dumps: _, ...old } = tx.require('VDI', self);
-  for (const ref of VBDs) tx.patch('VBD', ref, { VDI: target });
-  for (const ref of snapshots) tx.patch('VDI', ref, { snapshot_of: target });
-  for (const [ref, { suspend_VDI }] of tx.all('VM')) {
-    if (suspend_VDI === self) tx.patch('VM', ref, { suspend_VDI: target });
+/** The guest writes to the target once this resolves, and does not when it rejects unless that is unknown. */
+const mirror = async (move: Move, drive: DeviceId): Promise<void> => {
+  const { working, target } = move;
+  const { hypervisor } = working.services;
+  const how = xenopsWork(working, 'VDI.pool_migrate');
+  move.whole = 'unknown';
+  try {
+    await asked('VDI.pool_migrate', hypervisor.mirrorVbd(drive, xenopsDisk(working.view, target), how));
+    move.whole = 'new';
+  } catch (error) {
+    move.whole = await wholeOf(move, drive);
+    if (move.whole !== 'new') throw error;
   }
-  tx.patch('VDI', target, { name_label: old.name_label, name_description: old.name_description });
+};
+
+/** How long a daemon that went away may take to come back and say which disk its guest has. */
+const awayMsMax = 60_000;
+const askAgainMs = 250;
+
+/** Whatever a daemon was told before has ended once it answers, which may be another one by then. */
+const wholeOf = async ({ working, target }: Move, drive: DeviceId): Promise<Whole> => {
+  const { clock, hypervisor, log } = working.services;
+  const deadline = clock.monotonicMs() + awayMsMax;
+  for (;;) {
+    try {
+      await hypervisor.turn(drive[0], unattendedWork('VDI.pool_migrate')).catch((error: unknown) => {
+        if (isLost(error)) throw error;
+      });
+      const disk = (await hypervisor.statVbd(drive))?.disk;
+      // Of a guest that ended meanwhile the rows have been told.
+      if (disk === undefined) return drivesOf(working.view, target).length > 0 ? 'new' : 'old';
+      return rowOfDisk(working.view, disk) === target ? 'new' : 'old';
+    } catch (error) {
+      if (isLost(error) && clock.monotonicMs() < deadline) await sleep(clock, askAgainMs);
+      else {
+        log.warn({ error, drive }, 'Which disk a guest has is not known; both are kept until it is');
+        return 'unknown';
+      }
+    }
+  }
 };

@@ -1,8 +1,8 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
+import { noteMade } from '../../src/rules/leftovers.ts';
 import type { View } from '../../src/store/view.ts';
-import { noteMade } from './leftovers.ts';
 
 type VmRow = RecordNamed<'VM'>;
 type VbdRow = RecordNamed<'VBD'>;
@@ -49,7 +49,7 @@ export const copyDisks = async (working: Working<'VM'>, vm: VmRow, wish: DiskWis
   const make = async (vdi: Ref<'VDI'>, copy: CopyDisk): Promise<Ref<'VDI'>> => {
     working.signal.throwIfAborted();
     const made = await copy(vdi);
-    await noteMade(working, made, wish.isSettled);
+    await noteMade(working, working.self, made, wish.isSettled);
     return made;
   };
   for (const [ref, { VDI }] of drives) {

@@ -7,6 +7,7 @@ import { newRef } from '../../src/objects/tasks.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { recordText } from '../../src/rules/fates/record-text.ts';
 import { type VmMade, vmFates } from '../../src/rules/fates/vm.ts';
+import { strike } from '../../src/rules/leftovers.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { VM } from './class.ts';
@@ -14,7 +15,6 @@ import { allOf, type CopyDisk, copyDisks, type NewDisks } from './copied-disks.t
 import { copyDevices, copyMetrics } from './copied-rows.ts';
 import { freshGenerationId } from './creating.ts';
 import type { VmHandlers } from './handlers.ts';
-import { strike } from './leftovers.ts';
 
 // Clones, copies and snapshots are one thing: new disks, then new rows in one commit.
 

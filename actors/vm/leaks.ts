@@ -6,11 +6,11 @@ import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
 import type { AlertName } from '../../src/rules/alerts.ts';
 import { unattendedWork } from '../../src/rules/hypervisor-work.ts';
+import { destroyLeftover, leftBy } from '../../src/rules/leftovers.ts';
 import { leaveAlert } from '../../src/rules/messages.ts';
 import { diskAt, foundKey, looksAfter } from '../../src/rules/storage-rows.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Tx, View } from '../../src/store/view.ts';
-import { destroyLeftover, leftBy } from './leftovers.ts';
 import { live } from './reported.ts';
 
 // What this host has and no row names, or no row needs. It is told by alerts and stays until somebody has

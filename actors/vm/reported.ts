@@ -1,4 +1,4 @@
-import type { VmState } from '../../src/drivers/hypervisor/hypervisor.ts';
+import type { VmState, XenopsDisk } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { ClassName } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { decidesAtOnce } from '../../src/objects/decided.ts';
@@ -6,6 +6,8 @@ import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { vbdKey, vifKey } from '../../src/rules/guest-devices.ts';
 import { unattendedWork } from '../../src/rules/hypervisor-work.ts';
+import { clearLeftover } from '../../src/rules/leftovers.ts';
+import { followGuest } from '../../src/rules/moved-disks.ts';
 import type { Log } from '../../src/std/log.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Tx } from '../../src/store/view.ts';
@@ -85,16 +87,40 @@ export const ended = async (by: Reporting, vm: Ref<'VM'>, uuid: string, known: b
   if (!live(by.store.latest.get('VM', vm)) || !isHere(by, vm)) return;
   const to = destinationOf(by.store.latest, vm);
   if (!known && to !== undefined && to !== host) return left(by, vm, uuid, to);
-  if (known) await forget(by, uuid);
+  if (known) {
+    await followDisks(by, vm, uuid);
+    await forget(by, uuid);
+  }
   await write(by, vm, uuid, (tx) => {
     if (tx.get('VM', vm)?.resident_on === host) becomeHalted(tx, vm);
   });
+};
+
+/** Which disks a guest has, one of which may have moved: nobody can say so once it is forgotten. */
+const followDisks = async (by: Reporting, vm: Ref<'VM'>, uuid: string): Promise<void> => {
+  const { hypervisor, host } = by.services;
+  const rows = by.store.latest;
+  const row = rows.require('VM', vm);
+  if (row.leftovers.size === 0) return;
+  const disks = new Map<Ref<'VBD'>, XenopsDisk | undefined>();
+  for (const drive of row.VBDs) {
+    const state = await hypervisor.statVbd([uuid, vbdKey(rows.require('VBD', drive), row)]);
+    disks.set(drive, state?.disk);
+  }
+  const left: Ref<'VDI'>[] = [];
+  await write(by, vm, uuid, (tx) => {
+    if (tx.get('VM', vm)?.resident_on !== host) return;
+    for (const [drive, disk] of disks) left.push(...followGuest(tx, drive, disk, host));
+  });
+  // Work that moves one destroys the old one itself.
+  if (!runs(by, vm, ['migrate_send'])) for (const vdi of left) void clearLeftover(by, vm, vdi);
 };
 
 /** Its row holds all that is needed to resume it anywhere, so that this daemon can forget it. */
 export const slept = async (by: Reporting, vm: Ref<'VM'>, uuid: string): Promise<void> => {
   const { host, hypervisor } = by.services;
   if (!live(by.store.latest.get('VM', vm)) || !isHere(by, vm)) return;
+  await followDisks(by, vm, uuid);
   const { domains } = await hypervisor.exportMetadata(uuid, 'suspended');
   await write(by, vm, uuid, (tx) => {
     if (tx.get('VM', vm)?.resident_on === host) becomeSuspended(tx, vm, domains ?? '');

@@ -1,8 +1,10 @@
 import { capabilityNumbers } from '../../src/drivers/capabilities.ts';
-import type { DeviceId, Hypervisor, VmState } from '../../src/drivers/hypervisor/hypervisor.ts';
+import type { DeviceId, Hypervisor, VbdState, VmState } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { ClassName } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { decidesAtOnce } from '../../src/objects/decided.ts';
+import { clearLeftover } from '../../src/rules/leftovers.ts';
+import { followGuest } from '../../src/rules/moved-disks.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { detachDevices } from './halting.ts';
 import { naps } from './napping.ts';
@@ -72,21 +74,29 @@ const onDevice = async <C extends 'VBD' | 'VIF'>(
   cls: C,
   [uuid, key]: DeviceId,
   find: (view: Tx | Reporting['store']['latest'], vm: Ref<'VM'>, key: string) => Ref<C> | undefined,
-  stat: () => Promise<{ readonly plugged: boolean } | undefined>,
+  stat: () => Promise<VbdState | undefined>,
 ): Promise<void> => {
   const rows = by.store.latest;
   const vm = rows.byUuid('VM', uuid);
-  if (vm === undefined || !live(rows.get('VM', vm)) || !isHere(by, vm) || runs(by, vm, moving)) return;
+  if (vm === undefined || !live(rows.get('VM', vm)) || !isHere(by, vm)) return;
+  const isMoving = runs(by, vm, moving);
+  if (isMoving && rows.require('VM', vm).leftovers.size === 0) return;
   const ref = find(rows, vm, key);
   if (ref === undefined) return;
-  const plugged = (await stat())?.plugged === true;
+  const { plugged = false, disk } = (await stat()) ?? {};
+  const left: Ref<'VDI'>[] = [];
   await write(by, vm, uuid, (tx) => {
     // The guest may have gone while the daemon was asked.
     if (tx.get(cls, ref) === undefined || !live(tx.get('VM', vm))) return;
     const changes =
       cls === 'VBD' && plugged ? { currently_attached: true, device: key } : { currently_attached: plugged };
-    tx.patch(cls, ref, changes as never);
+    if (!isMoving) tx.patch(cls, ref, changes as never);
+    // Work that moves a disk says so itself.
+    const isFollowed = cls === 'VBD' && !runs(by, vm, ['migrate_send']);
+    if (isFollowed) left.push(...followGuest(tx, ref as Ref<'VBD'>, disk, by.services.host));
   });
+  // Not awaited: that takes a storage plugin's time.
+  for (const vdi of left) void clearLeftover(by, vm, vdi);
 };
 
 /** A start that was cut off by a crash has left memory set aside and devices attached to nothing. */

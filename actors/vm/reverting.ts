@@ -6,6 +6,7 @@ import type { Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { type VmMade, vmFates } from '../../src/rules/fates/vm.ts';
+import { note, strike } from '../../src/rules/leftovers.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { allOf, copyDisks, type NewDisks } from './copied-disks.ts';
@@ -13,7 +14,6 @@ import { copyDevices, copyMetrics, deleteDevices } from './copied-rows.ts';
 import { freshGenerationId } from './creating.ts';
 import { becomeHalted, lasting } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
-import { note, strike } from './leftovers.ts';
 import { replaceDisks } from './replaced-disks.ts';
 import { recordAtSnapshot, withoutGone } from './snapshot-record.ts';
 

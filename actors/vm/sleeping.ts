@@ -4,10 +4,10 @@ import { construct, destruct } from '../../src/objects/construct.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { xenopsDisk } from '../../src/rules/guest-devices.ts';
 import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
+import { note, strike } from '../../src/rules/leftovers.ts';
 import { pbdOf } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
-import { note, strike } from './leftovers.ts';
 import { expectState } from './power.ts';
 
 // How a guest falls asleep: its memory goes to a disk of its own, and from then on it takes none.

@@ -4,11 +4,11 @@ import { smRows } from '../../actors/sm/rows.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { detachHostDrives } from '../../actors/vbd/start.ts';
 import type { LeakWatch } from '../../actors/vm/leaks.ts';
-import { clearLeftovers } from '../../actors/vm/leftovers.ts';
 import { wakeNappers } from '../../actors/vm/napping.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
 import { isLost } from '../drivers/hypervisor/hypervisor.ts';
 import { deriveAll } from '../objects/derive-all.ts';
+import { clearLeftovers } from '../rules/leftovers.ts';
 import type { Assembled } from './assemble.ts';
 import { defaultStorage } from './default-storage.ts';
 import type { HostParts } from './parts.ts';
@@ -55,10 +55,11 @@ export const hostRows = async (around: Around, given: Preparing): Promise<Revivi
     await refreshRows(around, services);
     await plugAtStart(given);
   }
+  const reviving = await followGuests(around, given);
+  // After the guests have told which disks they have.
   const cleared = clearLeftovers(given).catch((error: unknown) => {
     services.log.error({ error }, 'Disks that are left from unfinished work could not be destroyed');
   });
-  const reviving = await followGuests(around, given);
   void cleared.then(() => tellOfLeaks(given));
   wakeNappers(given).catch((error: unknown) => {
     services.log.error({ error }, 'Guests that slept for a moment could not be woken');

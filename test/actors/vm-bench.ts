@@ -240,6 +240,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
     setVcpus: async (_id, count, work) => step(`setVcpus ${count}`, work),
     setMemoryDynamicRange: async (_id, minimum, maximum, work) =>
       step(`setMemory ${minimum} ${maximum}`, work),
+    turn: async (_id, work) => step('turn', work),
     setXsdata: async (id, data, work) => {
       await step('setXsdata', work);
       given.set(id, data);

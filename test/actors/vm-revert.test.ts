@@ -3,9 +3,9 @@
 // Method: the real behaviours; disks are rows of a stand-in whose messages fail where a test says so.
 
 import { afterEach, expect, test } from 'vitest';
-import { clearLeftovers } from '../../actors/vm/leftovers.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { nullRef } from '../../src/model/types.ts';
+import { clearLeftovers } from '../../src/rules/leftovers.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Bench, bench, fakeDisks, fakeHypervisor, vbdFields } from './vm-bench.ts';
 

@@ -46,7 +46,12 @@ export interface Backend {
   /** The storage has put an image on top of the one that the guest has, for it to write to from now on. */
   overlayVbd(vm: string, disk: GuestDisk): Promise<void>;
   /** Copies a disk while its guest runs; resolves when the guest has the copy and not the disk any more. */
-  mirrorVbd(vm: string, from: GuestDisk, into: GuestDisk, work: BackendWork): Promise<void>;
+  mirrorVbd(vm: string, from: GuestDisk, into: GuestDisk, work: MirrorWork): Promise<void>;
+  /**
+   * Where the image is that the disk of a guest stands on, as `overlayVbd` or `mirrorVbd` have left it,
+   * however far they came; undefined: what the disk began with.
+   */
+  imageOf(vm: string, id: DeviceId): Promise<string | undefined>;
   /** A disk is to have this size, which the guest is told. */
   growVbd(vm: string, id: DeviceId, sizeBytes: bigint): Promise<void>;
   plugVif(vm: string, vif: Vif): Promise<void>;
@@ -114,4 +119,9 @@ export type Report = (
 export interface BackendWork {
   readonly signal: AbortSignal;
   readonly progress: (fraction: number) => void;
+}
+
+export interface MirrorWork extends BackendWork {
+  /** Called once the copy is whole and the guest stands still, before it gets the copy. */
+  readonly whole: () => Promise<void>;
 }

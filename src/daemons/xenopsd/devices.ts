@@ -1,11 +1,11 @@
 import {
   type DeviceId,
+  type DeviceState,
   type Vbd,
   type Vif,
   type XenopsDisk,
   XenopsError,
 } from '../../drivers/hypervisor/hypervisor.ts';
-import type { DeviceState } from '../../rpc/xenops/devices.ts';
 import { announceVm, badPowerState, type Core, noted } from './core.ts';
 import { closeDisk, openDisk } from './disks.ts';
 import type { Work } from './tasks.ts';

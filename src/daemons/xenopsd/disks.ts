@@ -44,7 +44,7 @@ export const openDisk = async (
   debugInfo: string,
 ): Promise<GuestDisk> => {
   const path = guestPath(vbd, domid);
-  if (vbd.backend === undefined) return { vbd, path: undefined, format: 'raw' };
+  if (vbd.backend === undefined) return emptyDrive(vbd);
   const place = await hold(core, entry, vbd.backend, path, vbd.mode === 'ReadWrite', debugInfo);
   return { vbd, ...place };
 };
@@ -52,15 +52,21 @@ export const openDisk = async (
 /** Like `openDisk`, without activating it: another host may still write to it. */
 export const attachDisk = async (
   core: Core,
-  _machine: VmEntry,
   vbd: Vbd,
   domid: number,
   debugInfo: string,
 ): Promise<GuestDisk> => {
   const path = guestPath(vbd, domid);
-  if (path === undefined) return { vbd, path, format: 'raw' };
-  return { vbd, ...(await core.storage.attach(path, vbd.mode === 'ReadWrite', debugInfo)) };
+  return path === undefined ? emptyDrive(vbd) : attached(core, vbd, path, debugInfo);
 };
+
+const emptyDrive = (vbd: Vbd): GuestDisk => ({ vbd, path: undefined, format: 'raw' });
+
+/** Where the disk is. One that is attached already stays as it is. */
+const attached = async (core: Core, vbd: Vbd, path: Datapath, debugInfo: string): Promise<GuestDisk> => ({
+  vbd,
+  ...(await core.storage.attach(path, vbd.mode === 'ReadWrite', debugInfo)),
+});
 
 /** What the present domain holds. A path of an earlier one may be left, which storage did not take back. */
 const currentPaths = (entry: VmEntry): readonly Datapath[] => {
@@ -103,18 +109,15 @@ export const closeDisk = async (
   await core.entries.save(entry);
 };
 
-/** Where a disk is that its guest has. */
-export const placeOfDisk = async (
-  core: Core,
-  entry: VmEntry,
-  vbd: Vbd,
-  debugInfo: string,
-): Promise<GuestDisk> => {
-  const [path] = pathsOf(entry, vbd.id[1]);
+const pathOf = (entry: VmEntry, device: string): Datapath => {
+  const [path] = pathsOf(entry, device);
   if (path === undefined) throw new XenopsError('Device_not_connected', []);
-  // One that is attached already stays as it is.
-  return { vbd, ...(await core.storage.attach(path, vbd.mode === 'ReadWrite', debugInfo)) };
+  return path;
 };
+
+/** Where a disk is that its guest has. */
+export const placeOfDisk = (core: Core, entry: VmEntry, vbd: Vbd, debugInfo: string): Promise<GuestDisk> =>
+  attached(core, vbd, pathOf(entry, vbd.id[1]), debugInfo);
 
 /** Lets go of a disk and takes it again, while its guest goes on: storage may say another place now. */
 export const reopenDisk = async (
@@ -123,13 +126,53 @@ export const reopenDisk = async (
   vbd: Vbd,
   debugInfo: string,
 ): Promise<GuestDisk> => {
-  const [path] = pathsOf(entry, vbd.id[1]);
-  if (path === undefined) throw new XenopsError('Device_not_connected', []);
+  const path = pathOf(entry, vbd.id[1]);
+  await notePath(core, entry, { ...path, reopening: true });
   await core.storage.deactivate(path, debugInfo);
   await core.storage.detach(path, debugInfo);
-  const place = await core.storage.attach(path, vbd.mode === 'ReadWrite', debugInfo);
+  const disk = await attached(core, vbd, path, debugInfo);
   await core.storage.activate(path, debugInfo);
-  return { vbd, ...place };
+  await notePath(core, entry, { ...path, reopening: false });
+  return disk;
+};
+
+const notePath = async (core: Core, entry: VmEntry, path: Datapath): Promise<void> => {
+  entry.datapaths.set(path.name, path);
+  await core.entries.save(entry);
+};
+
+/** What is open for a device beside its disk, or was let go of for a moment, by work that was cut off. */
+export const isUnsettled = (entry: VmEntry): boolean =>
+  currentPaths(entry).some(
+    (path) => path.reopening === true || pathsOf(entry, deviceOf(entry, path)).length > 1,
+  );
+
+/** Ends that: the guest is the one who knows which disk it has. */
+export const settleDisks = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
+  for (const path of currentPaths(entry).filter(({ reopening }) => reopening === true)) {
+    const mode = entry.vbds.get(deviceOf(entry, path))?.mode;
+    await core.storage.attach(path, mode === 'ReadWrite', debugInfo);
+    await core.storage.activate(path, debugInfo);
+    await notePath(core, entry, { ...path, reopening: false });
+  }
+  for (const vbd of [...entry.vbds.values()]) {
+    const device = vbd.id[1];
+    if (entry.guest?.vbds.has(device) !== true || pathsOf(entry, device).length < 2) continue;
+    const path = await pathInUse(core, entry, vbd, debugInfo);
+    entry.vbds.set(device, { ...vbd, backend: ['VDI', `${path.sr}/${path.vdi}`] });
+    await core.entries.save(entry);
+    await leaveWith(core, entry, device, path, debugInfo).finally(() => core.updates.add(['Vbd', vbd.id]));
+  }
+};
+
+/** The one of several that a guest's disk is behind. */
+const pathInUse = async (core: Core, entry: VmEntry, vbd: Vbd, debugInfo: string): Promise<Datapath> => {
+  const image = await core.backend.imageOf(entry.id, vbd.id);
+  for (const path of image === undefined ? [] : pathsOf(entry, vbd.id[1])) {
+    if ((await attached(core, vbd, path, debugInfo)).path === image) return path;
+  }
+  // It was never given another one, so it has the first.
+  return pathOf(entry, vbd.id[1]);
 };
 
 /** Opens another disk for a device beside the one that it has, to be written. */
@@ -147,16 +190,6 @@ export const openBeside = async (
   return { disk: { vbd, ...place }, path };
 };
 
-export const giveBack = async (
-  core: Core,
-  entry: VmEntry,
-  path: Datapath,
-  debugInfo: string,
-): Promise<void> => {
-  await release(core, entry, path, debugInfo);
-  await core.entries.save(entry);
-};
-
 /** The device has this disk, and lets go of the one that it had. */
 export const leaveWith = async (
   core: Core,
@@ -166,7 +199,7 @@ export const leaveWith = async (
   debugInfo: string,
 ): Promise<void> => {
   for (const other of pathsOf(entry, device))
-    if (other !== path) await release(core, entry, other, debugInfo);
+    if (other.name !== path.name) await release(core, entry, other, debugInfo);
   await core.entries.save(entry);
 };
 

@@ -1,6 +1,6 @@
 import type { Guest, Report } from './backend.ts';
 import { announceAll, announceVm, type Core, ownWork } from './core.ts';
-import { releaseAll } from './disks.ts';
+import { isUnsettled, releaseAll, settleDisks } from './disks.ts';
 import { dealWithExit } from './lifecycle.ts';
 import { recoverArrival } from './migration/arrival.ts';
 import type { Doubts } from './migration/doubts.ts';
@@ -80,6 +80,9 @@ export const followGuests = (core: Core, doubts: Doubts): Guests => {
     // Whatever ended it, nobody was there to see it.
     if (guest === undefined) entry.exited ??= 'poweroff';
     if (entry.exited !== undefined) deal(entry);
+    else if (entry.departing === undefined && isUnsettled(entry)) {
+      inQueue(entry, () => settleDisks(core, entry, 'recovery'));
+    }
     doubts.watch(entry);
   };
 

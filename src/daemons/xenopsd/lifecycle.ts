@@ -1,4 +1,4 @@
-import { type XenopsDisk, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { type Vbd, type XenopsDisk, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { undoStack } from '../../std/undo.ts';
 import type { Guest, GuestDisk, GuestSpec } from './backend.ts';
 import { announceAll, announceVm, badPowerState, type Core, noted } from './core.ts';
@@ -52,7 +52,7 @@ const build = async (
   });
   try {
     await noteDisks(core, entry, domid);
-    const disks = await openDisks(core, entry, domid, work);
+    const disks = await openDisks(entry, work, (vbd) => openDisk(core, entry, vbd, domid, work.debugInfo));
     work.check();
     const vifs = [...entry.vifs.values()];
     const guest = await make({ domid, vm: entry.vm, disks, vifs });
@@ -70,11 +70,9 @@ const build = async (
 
 /** Writable disks first, as a guest's root disk is one; drives last. */
 export const openDisks = async (
-  core: Core,
   entry: VmEntry,
-  domid: number,
   work: Work,
-  open = openDisk,
+  open: (vbd: Vbd) => Promise<GuestDisk>,
 ): Promise<readonly GuestDisk[]> => {
   const vbds = [...entry.vbds.values()].sort(
     (a, b) => Number(a.mode === 'ReadOnly') - Number(b.mode === 'ReadOnly') || a.position - b.position,
@@ -82,7 +80,7 @@ export const openDisks = async (
   const disks: GuestDisk[] = [];
   for (const vbd of vbds) {
     work.check();
-    disks.push(await open(core, entry, vbd, domid, work.debugInfo));
+    disks.push(await open(vbd));
     work.progress((DISKS_SHARE * disks.length) / vbds.length);
   }
   return disks;

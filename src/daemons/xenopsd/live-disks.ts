@@ -4,8 +4,8 @@ import {
   type XenopsDisk,
   XenopsError,
 } from '../../drivers/hypervisor/hypervisor.ts';
-import { badPowerState, type Core, noted } from './core.ts';
-import { giveBack, leaveWith, openBeside, placeOfDisk, reopenDisk } from './disks.ts';
+import { badPowerState, type Core } from './core.ts';
+import { isUnsettled, leaveWith, openBeside, placeOfDisk, reopenDisk, settleDisks } from './disks.ts';
 import type { Work } from './tasks.ts';
 import { type VmEntry, vbdOfEntry } from './vm-entries.ts';
 
@@ -46,17 +46,27 @@ export const mirror = async (
   entry.cut = cut;
   try {
     const signal = AbortSignal.any([work.signal, cut.signal]);
-    await core.backend.mirrorVbd(entry.id, from, disk, { signal, progress: work.progress });
+    // Noted before the guest has it: should the guest end in between, both are the same.
+    const whole = async (): Promise<void> => {
+      entry.vbds.set(id[1], vbd);
+      await core.entries.save(entry);
+    };
+    await core.backend.mirrorVbd(entry.id, from, disk, { signal, progress: work.progress, whole });
   } catch (error) {
-    await giveBack(core, entry, path, work.debugInfo);
-    throw error;
+    await settledLater(core, entry, work.debugInfo);
+    if (entry.vbds.get(id[1])?.backend?.[1] !== into[1] || isUnsettled(entry)) throw error;
+    return;
   } finally {
     if (entry.cut === cut) entry.cut = undefined;
   }
-  entry.vbds.set(id[1], vbd);
-  await noted(core, entry, () => core.updates.add(['Vbd', id]));
-  await leaveWith(core, entry, id[1], path, work.debugInfo);
+  await leaveWith(core, entry, id[1], path, work.debugInfo).finally(() => core.updates.add(['Vbd', id]));
 };
+
+/** A guest that cannot be asked now is asked before the next work on it. */
+const settledLater = (core: Core, entry: VmEntry, debugInfo: string): Promise<void> =>
+  settleDisks(core, entry, debugInfo).catch((error: unknown) =>
+    core.log.warn({ vm: entry.id, error }, 'which disk a guest has is not known yet'),
+  );
 
 export const grow = async (
   core: Core,

@@ -27,7 +27,7 @@ import {
   noted,
 } from './core.ts';
 import * as devices from './devices.ts';
-import { releaseAll } from './disks.ts';
+import { isUnsettled, releaseAll, settleDisks } from './disks.ts';
 import * as lifecycle from './lifecycle.ts';
 import * as liveDisks from './live-disks.ts';
 import { dismiss, expectArrival } from './migration/arrival.ts';
@@ -97,11 +97,12 @@ const asTask =
     });
   };
 
-/** A VM that may have moved away is not worked on before that is known. */
+/** A VM that may have moved away, or of which disks may have, is not worked on before that is known. */
 const certainly = async (core: Core, entry: VmEntry, debugInfo: string): Promise<void> => {
   if ((await resolveDoubt(core, entry, debugInfo)) === 'gone') {
     throw new XenopsError('Does_not_exist', ['VM', entry.id]);
   }
+  if (entry.guest !== undefined && isUnsettled(entry)) await settleDisks(core, entry, debugInfo);
 };
 
 /** Power is cut whatever state the VM is in, on its way to here or from here as well. */

@@ -10,8 +10,10 @@ import {
   member,
   naturalOf,
   oneOf,
+  optional,
   required,
   stringOf,
+  textsOf,
 } from '../../std/reader.ts';
 import type { Guest, GuestDisk } from './backend.ts';
 import { openJournal } from './journal.ts';
@@ -64,6 +66,7 @@ const readGuest = (text: string): SimGuest => {
     state: oneOf(member(guest, 'state'), guestStates, 'state'),
     disks: itemsOf(member(guest, 'disks'), stringOf, 'disks'),
     vifs: itemsOf(member(guest, 'vifs'), stringOf, 'vifs'),
+    writes: Object.fromEntries(optional(guest, 'writes', textsOf) ?? []),
   };
 };
 

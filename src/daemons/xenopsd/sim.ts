@@ -135,6 +135,7 @@ type Devices =
   | 'changeMedium'
   | 'overlayVbd'
   | 'mirrorVbd'
+  | 'imageOf'
   | 'growVbd'
   | 'plugVif'
   | 'unplugVif'
@@ -162,21 +163,13 @@ const simDevices = (
     const others = guests.find(vm)[list].filter((each) => each !== device);
     await guests.change(vm, { [list]: operation === 'plug' ? [...others, device] : others });
   };
-  /** The guest writes to another image from now on. */
-  const moved = async (
-    operation: 'overlay' | 'mirror',
-    vm: string,
-    disk: GuestDisk,
-    signal?: AbortSignal,
-  ): Promise<void> => {
-    guests.find(vm);
-    await happen(operation, vm, signal);
-    await guests.change(vm, { writes: { ...guests.find(vm).writes, ...writable([disk]) } });
-  };
+  /** From now on. */
+  const writesTo = (vm: string, disk: GuestDisk): Promise<void> =>
+    guests.change(vm, { writes: { ...guests.find(vm).writes, ...writable([disk]) } });
   return {
     plugVbd: async (vm, disk) => {
       await replace('plug', vm, 'disks', disk.vbd.id[1]);
-      await guests.change(vm, { writes: { ...guests.find(vm).writes, ...writable([disk]) } });
+      await writesTo(vm, disk);
     },
     unplugVbd: async (vm, [, device]) => {
       await replace('unplug', vm, 'disks', device);
@@ -184,11 +177,18 @@ const simDevices = (
       await guests.change(vm, { writes });
     },
     changeMedium: (vm) => merely('medium', vm),
-    overlayVbd: (vm, disk) => moved('overlay', vm, disk),
-    mirrorVbd: async (vm, from, into, { signal }) => {
-      await copy(from, into, signal);
-      await moved('mirror', vm, into, signal);
+    overlayVbd: async (vm, disk) => {
+      await merely('overlay', vm);
+      await writesTo(vm, disk);
     },
+    mirrorVbd: async (vm, from, into, { signal, whole }) => {
+      await copy(from, into, signal);
+      guests.find(vm);
+      await happen('mirror', vm, signal);
+      await whole();
+      await writesTo(vm, into);
+    },
+    imageOf: async (vm, [, device]) => guests.find(vm).writes?.[device],
     growVbd: (vm) => merely('grow', vm),
     plugVif: (vm, vif) => replace('plug', vm, 'vifs', vif.id[1]),
     unplugVif: (vm, id) => replace('unplug', vm, 'vifs', id[1]),

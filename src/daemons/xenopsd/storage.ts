@@ -18,6 +18,8 @@ export interface Datapath {
   readonly vdi: string;
   /** Domain id, `0` for this host's own use. */
   readonly domain: string;
+  /** It is let go of for a moment, and whoever finds it so takes it again. */
+  readonly reopening?: boolean;
 }
 
 /** The SMAPIv2 calls that give a guest its disks. Refusals are `Storage_backend_error`s. */

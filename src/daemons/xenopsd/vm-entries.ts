@@ -223,6 +223,7 @@ const readDatapath = (value: unknown): Datapath => ({
   sr: required(value, 'sr', stringOf),
   vdi: required(value, 'vdi', stringOf),
   domain: required(value, 'domain', stringOf),
+  reopening: optional(value, 'reopening', boolOf) ?? false,
 });
 
 const readDeparting = (value: unknown): Departing => ({

@@ -44,6 +44,8 @@ export interface Hypervisor {
   migrate(vm: string, to: XenopsDestination, work: XenopsWork): Promise<void>;
   setVcpus(vm: string, count: number, work: XenopsWork): Promise<void>;
   setMemoryDynamicRange(vm: string, minimum: bigint, maximum: bigint, work: XenopsWork): Promise<void>;
+  /** Waits for its turn behind all that the daemon was told about this VM before, and does nothing. */
+  turn(vm: string, work: XenopsWork): Promise<void>;
   setXsdata(vm: string, data: ReadonlyMap<string, string>, work: XenopsWork): Promise<void>;
 
   addVbd(vbd: Vbd): Promise<void>;
@@ -57,7 +59,7 @@ export interface Hypervisor {
   /** Copies a disk into another one while the guest runs, and leaves the guest with that. */
   mirrorVbd(id: DeviceId, into: XenopsDisk, work: XenopsWork): Promise<void>;
   growVbd(id: DeviceId, sizeBytes: bigint, work: XenopsWork): Promise<void>;
-  statVbd(id: DeviceId): Promise<{ active: boolean; plugged: boolean } | undefined>;
+  statVbd(id: DeviceId): Promise<VbdState | undefined>;
   addVif(vif: Vif): Promise<void>;
   removeVif(id: DeviceId): Promise<void>;
   plugVif(id: DeviceId, work: XenopsWork): Promise<void>;
@@ -65,7 +67,7 @@ export interface Hypervisor {
   moveVif(id: DeviceId, network: string, work: XenopsWork): Promise<void>;
   /** Which addresses a card may use, from now on. */
   setVifLocking(id: DeviceId, mode: Vif['locking_mode'], work: XenopsWork): Promise<void>;
-  statVif(id: DeviceId): Promise<{ active: boolean; plugged: boolean } | undefined>;
+  statVif(id: DeviceId): Promise<DeviceState | undefined>;
 
   /**
    * Starts the event thread. Reports are awaited one after another, in the daemon's order. After the
@@ -297,6 +299,16 @@ export interface Vbd {
   readonly ty: 'CDROM' | 'Disk' | 'Floppy';
   readonly unpluggable: boolean;
   readonly persistent: boolean;
+}
+
+export interface DeviceState {
+  readonly active: boolean;
+  readonly plugged: boolean;
+}
+
+export interface VbdState extends DeviceState {
+  /** What the drive has, or would have at the VM's next start. */
+  readonly disk?: XenopsDisk;
 }
 
 export interface Vif {

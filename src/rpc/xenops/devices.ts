@@ -1,7 +1,7 @@
 // Vbd.t and Vif.t as rpclib writes them, both ways; `xenops-types.ts` says what readers take.
 
 import { variant, variantOf } from '../../codec/rpclib.ts';
-import type { Vbd, Vif } from '../../drivers/hypervisor/hypervisor.ts';
+import type { DeviceState, Vbd, VbdState, Vif } from '../../drivers/hypervisor/hypervisor.ts';
 import { boolOf, listOf, member, optional, required, stringOf, tupleOf } from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 import { deviceIdOf, diskOf, diskValue, mapOf, nameOf, numberOf, present } from './values.ts';
@@ -85,15 +85,14 @@ export const vifOf = (value: Value): Vif => ({
   locking_mode: required(value, 'locking_mode', lockingOf),
 });
 
-/** What VBD.stat and VIF.stat have in common. */
-export interface DeviceState {
-  readonly active: boolean;
-  readonly plugged: boolean;
-}
-
 export const deviceStateOf = (value: Value): DeviceState => ({
   active: required(value, 'active', boolOf),
   plugged: required(value, 'plugged', boolOf),
+});
+
+export const vbdStateOf = (value: Value): VbdState => ({
+  ...deviceStateOf(value),
+  ...present({ disk: optional(value, 'backend_present', diskOf) }),
 });
 
 export const vbdStateValue = (state: DeviceState, vbd: Vbd): Struct =>

@@ -17,7 +17,7 @@ import { listOf, member, optional, optionalMember, required, stringOf, tupleOf }
 import type { Value } from '../../std/value.ts';
 import { xmlRpc, xmlRpcStream } from '../rpc.ts';
 import { type XenopsCall, xenopsCall } from './call.ts';
-import { deviceStateOf, lockingValue, vbdValue, vifValue } from './devices.ts';
+import { deviceStateOf, lockingValue, vbdStateOf, vbdValue, vifValue } from './devices.ts';
 import { eventThread } from './event-thread.ts';
 import { taskFollower } from './task-follower.ts';
 import { metadataOf, metadataText, vmOf, vmStateOf } from './types.ts';
@@ -72,8 +72,8 @@ export const xenopsdHypervisor = ({
   };
   const stat = (id: string): Promise<VmState | undefined> =>
     orMissing(call('VM.stat', DEBUG_INFO, { id }, (value) => vmStateOf(tupleOf(value, 2)[1] ?? null)));
-  const statDevice = (method: string, id: DeviceId): ReturnType<Hypervisor['statVbd']> =>
-    orMissing(call(method, DEBUG_INFO, { id }, (value) => deviceStateOf(tupleOf(value, 2)[1] ?? null)));
+  const statDevice = <T>(method: string, id: DeviceId, read: (value: Value) => T): Promise<T | undefined> =>
+    orMissing(call(method, DEBUG_INFO, { id }, (value) => read(tupleOf(value, 2)[1] ?? null)));
   const events = eventThread({ call, stat, clock, log });
 
   return {
@@ -98,6 +98,7 @@ export const xenopsdHypervisor = ({
     setVcpus: (id, count, how) => work('VM.set_vcpus', { id, vcpus: BigInt(count) }, how),
     setMemoryDynamicRange: (id, minimum, maximum, how) =>
       work('VM.set_memory_dynamic_range', { id, minimum, maximum }, how),
+    turn: (id, how) => work('VM.delay', { id, delay: 0 }, how),
     setXsdata: (id, xsdata, how) => work('VM.set_xsdata', { id, xsdata }, how),
 
     ...deviceCalls({ tell, work, statDevice }),
@@ -126,7 +127,7 @@ const deviceCalls = (by: {
     args: Readonly<Record<string, Value | undefined>>,
     how: XenopsWork,
   ) => Promise<void>;
-  readonly statDevice: (method: string, id: DeviceId) => ReturnType<Hypervisor['statVbd']>;
+  readonly statDevice: <T>(method: string, id: DeviceId, read: (value: Value) => T) => Promise<T | undefined>;
 }): DeviceCalls => {
   const { tell, work, statDevice } = by;
   return {
@@ -139,7 +140,7 @@ const deviceCalls = (by: {
     overlayVbd: (id, how) => work('VBD.overlay', { id }, how),
     mirrorVbd: (id, disk, how) => work('VBD.mirror', { id, disk: diskValue(disk) }, how),
     growVbd: (id, size, how) => work('VBD.grow', { id, size }, how),
-    statVbd: (id) => statDevice('VBD.stat', id),
+    statVbd: (id) => statDevice('VBD.stat', id, vbdStateOf),
     addVif: (vif) => tell('VIF.add', { vif: vifValue(vif) }),
     removeVif: (id) => tell('VIF.remove', { id }),
     plugVif: (id, how) => work('VIF.plug', { id }, how),
@@ -147,7 +148,7 @@ const deviceCalls = (by: {
     moveVif: (id, bridge, how) => work('VIF.move', { id, network: ['Local', bridge] }, how),
     setVifLocking: (id, mode, how) =>
       work('VIF.set_locking_mode', { id, locking_mode: lockingValue(mode) }, how),
-    statVif: (id) => statDevice('VIF.stat', id),
+    statVif: (id) => statDevice('VIF.stat', id, deviceStateOf),
   };
 };
 

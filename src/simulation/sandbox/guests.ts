@@ -1,6 +1,7 @@
 import { assumedCapabilities } from '../../drivers/capabilities.ts';
 import {
   type DeviceId,
+  type DeviceState,
   type Hypervisor,
   LIVE_DISKS,
   type OnExit,
@@ -206,6 +207,7 @@ type PowerMethods =
   | 'migrate'
   | 'setVcpus'
   | 'setMemoryDynamicRange'
+  | 'turn'
   | 'setXsdata';
 
 const powerMethods = (
@@ -260,6 +262,7 @@ const powerMethods = (
       change(id, work, (guest) => {
         guest.memory = maximum;
       }),
+    turn: async () => {},
     setXsdata: (id, data, work) =>
       change(id, work, (guest) => {
         guest.xsdata = new Map([...guest.xsdata, ...data]);
@@ -310,7 +313,7 @@ const deviceMethods = (
       throw storageError(error);
     }
   };
-  const stat = async ([vm, device]: DeviceId): Promise<{ active: boolean; plugged: boolean }> => {
+  const stat = async ([vm, device]: DeviceId): Promise<DeviceState> => {
     const guest = find(vm);
     return { active: guest.plugged.has(device), plugged: guest.plugged.has(device) };
   };
@@ -365,7 +368,10 @@ const deviceMethods = (
       reports.announce(['Vbd', id]);
     },
     growVbd: async (id, _sizeBytes, work) => void (await operate(id[0], live, work)),
-    statVbd: stat,
+    statVbd: async (id) => {
+      const { backend } = vbdOf(find(id[0]), id);
+      return { ...(await stat(id)), ...(backend && { disk: backend }) };
+    },
     addVif: async (vif) => void find(vif.id[0]).vifs.set(vif.id[1], vif),
     removeVif: async ([vm, device]) => void find(vm).vifs.delete(device),
     plugVif: async (id, work) => {

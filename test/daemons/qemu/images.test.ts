@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { GuestDisk } from '../../../src/daemons/xenopsd/backend.ts';
+import type { GuestDisk, MirrorWork } from '../../../src/daemons/xenopsd/backend.ts';
 import { consoleAt, consolePath, diskOf, noQemu, type TestHost, testHost, VM, vmOf, work } from './guests.ts';
 
 const waiting = {
@@ -18,6 +18,8 @@ const waiting = {
   answers: 'letters',
   writes: 'sectors',
 } as const;
+
+const mirroring = (signal?: AbortSignal): MirrorWork => ({ ...work(signal), whole: async () => {} });
 
 describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { timeout: 60_000 }, () => {
   let host: TestHost;
@@ -65,10 +67,9 @@ describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { t
     const second = await host.daemon([vmOf()]);
     qemuImg('create', '-q', '-f', 'qcow2', 'other.qcow2', '1M');
     const told: number[] = [];
-    const { signal } = new AbortController();
     const progress = (done: number): void => void told.push(done);
     const from = imageOf('top.qcow2', ['first.qcow2']);
-    await second.backend.mirrorVbd(VM, from, imageOf('other.qcow2'), { signal, progress });
+    await second.backend.mirrorVbd(VM, from, imageOf('other.qcow2'), { ...mirroring(), progress });
     const later = await consoleAt(consolePath(guest));
     later.send('x');
     await later.until('C');
@@ -97,16 +98,16 @@ describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { t
     qemuImg('create', '-q', '-f', 'qcow2', 'small.qcow2', '64K');
     const given = AbortSignal.abort(new Error('given up'));
     const from = imageOf('first.qcow2');
-    await expect(backend.mirrorVbd(VM, from, imageOf('other.qcow2'), work(given))).rejects.toThrow(
+    await expect(backend.mirrorVbd(VM, from, imageOf('other.qcow2'), mirroring(given))).rejects.toThrow(
       'given up',
     );
-    await expect(backend.mirrorVbd(VM, from, imageOf('small.qcow2'), work())).rejects.toThrow();
+    await expect(backend.mirrorVbd(VM, from, imageOf('small.qcow2'), mirroring())).rejects.toThrow();
     await expect(backend.overlayVbd(VM, imageOf('none.qcow2', ['first.qcow2']))).rejects.toThrow();
     console.send('x');
     await console.until('A');
     expect((await host.openFiles()).filter((path) => /other|small/.test(path))).toEqual([]);
     // What could not be done once can be done later.
-    await backend.mirrorVbd(VM, from, imageOf('other.qcow2'), work());
+    await backend.mirrorVbd(VM, from, imageOf('other.qcow2'), mirroring());
     console.send('x');
     await console.until('B');
     await backend.destroy(VM);

@@ -107,8 +107,8 @@ describe('from start to shutdown', () => {
       hvm: true,
       domain_type: 'Domain_HVM',
     });
-    expect(await client.statVbd(['a', 'hda'])).toEqual({ active: true, plugged: true });
-    expect(await client.statVbd(['a', 'hdd'])).toEqual({ active: true, plugged: true });
+    expect(await client.statVbd(['a', 'hda'])).toMatchObject({ active: true, plugged: true });
+    expect(await client.statVbd(['a', 'hdd'])).toMatchObject({ active: true, plugged: true });
     expect(await client.statVif(['a', '0'])).toEqual({ active: true, plugged: true });
   });
 
@@ -124,7 +124,7 @@ describe('from start to shutdown', () => {
       'VDI.detach vbd/1/hda',
     ]);
     expect(await client.stat('a')).toMatchObject({ power_state: 'Halted', domids: [], memory_actual: 0n });
-    expect(await client.statVbd(['a', 'hda'])).toEqual({ active: false, plugged: false });
+    expect(await client.statVbd(['a', 'hda'])).toMatchObject({ active: false, plugged: false });
   });
 
   test('a hard shutdown of a halted VM succeeds', async () => {
@@ -300,7 +300,7 @@ describe('a start that fails', () => {
   });
 
   test('because storage offers no file is refused with what it offered', async () => {
-    storage.places.set('a-hda', struct({ implementations: [['Nbd', struct({ uri: 'nbd:unix:/x' })]] }));
+    storage.places.set('a-hda', struct({ implementations: [['Nbd', struct({ uri: 'nbd://elsewhere/x' })]] }));
     await expect(client.start('a', false, work())).rejects.toMatchObject({
       tag: 'Storage_backend_error',
       args: ['SR_BACKEND_FAILURE', ['', expect.stringContaining('Nbd'), '']],
@@ -437,10 +437,10 @@ describe('devices', () => {
   test('a disk is plugged into a running VM and unplugged again, with storage around it', async () => {
     await begin('a');
     await client.addVbd(diskOf('a', 'xvdb'));
-    expect(await client.statVbd(['a', 'xvdb'])).toEqual({ active: false, plugged: false });
+    expect(await client.statVbd(['a', 'xvdb'])).toMatchObject({ active: false, plugged: false });
     await client.plugVbd(['a', 'xvdb'], work());
     await client.plugVbd(['a', 'xvdb'], work());
-    expect(await client.statVbd(['a', 'xvdb'])).toEqual({ active: true, plugged: true });
+    expect(await client.statVbd(['a', 'xvdb'])).toMatchObject({ active: true, plugged: true });
     await expect(client.removeVbd(['a', 'xvdb'])).rejects.toEqual(refusal('Device_is_connected'));
     await client.unplugVbd(['a', 'xvdb'], false, work());
     expect(storage.calls).toEqual([
@@ -471,7 +471,7 @@ describe('devices', () => {
       tag: 'Device_detach_rejected',
     });
     await client.unplugVbd(['a', 'xvda'], true, work());
-    expect(await client.statVbd(['a', 'xvda'])).toEqual({ active: false, plugged: false });
+    expect(await client.statVbd(['a', 'xvda'])).toMatchObject({ active: false, plugged: false });
   });
 
   test('a medium goes into a drive and out, whether the VM runs or not', async () => {

@@ -81,7 +81,7 @@ describe('a migration', () => {
     await migrate({ progress: (fraction) => progress.push(fraction) });
     expect(progress.length).toBeGreaterThan(1);
     expect(progress).toEqual([...progress].sort((one, other) => one - other));
-    expect(await b.client.statVbd(['v', 'hdd'])).toEqual({ active: true, plugged: true });
+    expect(await b.client.statVbd(['v', 'hdd'])).toMatchObject({ active: true, plugged: true });
     expect(await b.client.statVif(['v', '0'])).toEqual({ active: true, plugged: true });
     expect((await b.client.stat('v'))?.guest_agent.get('data/os_name')).toBe('Simulated Linux');
     const relevant = storage.calls.filter((call) => call.includes('/hda'));

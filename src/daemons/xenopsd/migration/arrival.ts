@@ -123,7 +123,7 @@ const load = async (core: Core, entry: VmEntry, stream: Duplex, work: Work): Pro
   entry.exited = undefined;
   entry.guestAgent = new Map(core.backend.guestFeatures);
   await noteDisks(core, entry, domid);
-  const disks = await openDisks(core, entry, domid, work, attachDisk);
+  const disks = await openDisks(entry, work, (vbd) => attachDisk(core, vbd, domid, work.debugInfo));
   const vifs = [...entry.vifs.values()];
   const pieces = memoryPieces(stream, core.clock);
   const guest = await core.backend.receive({ domid, vm: entry.vm, disks, vifs }, pieces, work);

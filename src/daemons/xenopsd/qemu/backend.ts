@@ -15,7 +15,7 @@ import { type Emulator, findEmulator, findFirmware, processorOf } from './emulat
 import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
 import { groupOfGuests } from './guest-users.ts';
 import { changeMedium, lockVif, moveVif, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
-import { grow, mirror, overlay } from './images.ts';
+import { grow, imageOf, mirror, overlay } from './images.ts';
 import { launch } from './launch.ts';
 import { describe, note, type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
 import { MEMORY_MIB_MIN, VCPUS_MAX } from './machine.ts';
@@ -158,6 +158,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     changeMedium: (vm, id, disk) => changeMedium(host, guestOf(vm), id, disk),
     overlayVbd: (vm, disk) => overlay(host, guestOf(vm), disk),
     mirrorVbd: (vm, _, into, work) => mirror(host, guestOf(vm), into, work),
+    imageOf: (vm, id) => imageOf(host, guestOf(vm), id),
     growVbd: (vm, id, sizeBytes) => grow(guestOf(vm), id, sizeBytes),
     plugVif: (vm, vif) => plugVif(host, guestOf(vm), vif),
     unplugVif: (vm, id, force) => unplugVif(host, guestOf(vm), id, force),

@@ -66,6 +66,8 @@ export interface GuestRecord {
   readonly reach?: readonly string[];
   /** Files that it was started with and holds still. */
   readonly sets?: readonly FileSet[];
+  /** Where images are that it was given while it ran, by their nodes. */
+  readonly images?: readonly { readonly node: string; readonly path: string }[];
   /** Files that were made its user's, and are to be taken back. */
   readonly lent?: readonly LentUser[];
 }

@@ -6,7 +6,7 @@ import type { DeviceId } from '../../../drivers/hypervisor/hypervisor.ts';
 import { type Allowed, allowed, type Said, said } from '../../../std/allowed.ts';
 import { sleep } from '../../../std/clock.ts';
 import { membersOf } from '../../../std/reader.ts';
-import type { BackendWork, GuestDisk } from '../backend.ts';
+import type { BackendWork, GuestDisk, MirrorWork } from '../backend.ts';
 import { notSupported } from '../refusal.ts';
 import { type Device, imageNodeName, type NodeName } from './devices.ts';
 import { lendDisk, lending, reachedBy } from './guest-users.ts';
@@ -70,24 +70,77 @@ const imagesOf = async (qmp: Qmp, { id }: Device): Promise<readonly number[]> =>
     .sort((one, other) => other - one);
 };
 
-/** The number of the image that the guest writes to. A guest of an earlier version has none with a name. */
-const currentOf = async (qmp: Qmp, device: Device): Promise<number> => {
-  const [current] = await imagesOf(qmp, device);
-  if (current !== undefined && device.isDead !== true) return current;
+/** Removes images that nothing stands on any more, the topmost first. Answers the numbers of the rest. */
+export const dropImages = async (qmp: Qmp, device: Device): Promise<readonly number[]> => {
+  const left: number[] = [];
+  for (const number of await imagesOf(qmp, device)) {
+    try {
+      await qmp.execute('blockdev-del', said({ 'node-name': imageNodeName(device.id, number) }));
+    } catch (error) {
+      if (!(error instanceof QmpFailure)) throw error;
+      // What came with another node went with it. Any other refusal says that somebody stands on it.
+      if (error.reason === 'refused' && !/find node/i.test(error.message)) left.push(number);
+      else if (error.reason !== 'absent' && error.reason !== 'refused') throw error;
+    }
+  }
+  return left;
+};
+
+/**
+ * Ends what was begun with the images under a device and not finished, whoever began it. Answers the number
+ * of the image that the guest writes to; undefined for a guest of an earlier version, whose images have no
+ * names.
+ */
+const tidied = async (host: QemuHost, guest: QemuGuest, device: Device): Promise<number | undefined> => {
+  const qmp = guest.link.qmp();
+  await endCopying(host, qmp, device, true);
+  const left = await dropImages(qmp, device);
+  if (left.length > 0 && !left.includes(0)) await closeInherited(host, guest, device);
+  const there = left.map((number) => imageNodeName(device.id, number) as string);
+  const { images = [] } = guest.record;
+  const isGone = ({ node }: { readonly node: string }): boolean =>
+    node.startsWith(`${device.id}-image`) && !there.includes(node);
+  if (images.some(isGone)) await note(host, guest, { images: images.filter((image) => !isGone(image)) });
+  return left[0];
+};
+
+/** The same after a failure, which is what is told: what cannot be ended now is when it is looked at next. */
+const tidiedLater = async (host: QemuHost, guest: QemuGuest, device: Device): Promise<void> => {
+  await tidied(host, guest, device).catch((error: unknown) =>
+    host.log.warn({ error, vm: guest.record.vm, device: device.key }, 'images of a disk are left for later'),
+  );
+};
+
+const currentOf = async (host: QemuHost, guest: QemuGuest, device: Device): Promise<number> => {
+  const current = device.isDead === true ? undefined : await tidied(host, guest, device);
+  if (current !== undefined) return current;
   throw notSupported('VBD', device.key, 'the guest can be given other images only from its next start on');
 };
 
-/** Removes images that no device stands on any more, the topmost first. */
-export const dropImages = async (
-  qmp: Qmp,
+/** Where the image is that a guest was given while it ran; undefined: it has what it began with. */
+export const imageOf = async (
+  host: QemuHost,
+  guest: QemuGuest,
+  id: DeviceId,
+): Promise<string | undefined> => {
+  const device = byKey(guest.record.devices, 'vbd', id[1]);
+  const current = await tidied(host, guest, device);
+  const node: string | undefined = current === undefined ? undefined : imageNodeName(device.id, current);
+  return guest.record.images?.find((image) => image.node === node)?.path;
+};
+
+/** Gives the emulator an image, whose place is noted before. */
+const addImage = async (
+  host: QemuHost,
+  guest: QemuGuest,
   device: Device,
-  below = Number.POSITIVE_INFINITY,
-): Promise<void> => {
-  for (const number of (await imagesOf(qmp, device)).filter((one) => one < below)) {
-    // What came with its device goes with it.
-    const gone = /find node|not owned by the monitor/i;
-    await unlessAbsent(qmp, 'blockdev-del', said({ 'node-name': imageNodeName(device.id, number) }), gone);
-  }
+  number: number,
+  disk: Stored,
+): Promise<Allowed> => {
+  const node = imageNodeName(device.id, number);
+  await note(host, guest, { images: [...(guest.record.images ?? []), { node, path: disk.path }] });
+  await addStorage(host, guest, device.id, disk, (named) => imageNode(disk, named, node));
+  return node;
 };
 
 const stored = (disk: GuestDisk): Stored => {
@@ -99,15 +152,14 @@ const stored = (disk: GuestDisk): Stored => {
 /** From here on the guest writes to an image that the storage has put on top of the one that it has. */
 export const overlay = async (host: QemuHost, guest: QemuGuest, disk: GuestDisk): Promise<void> => {
   const device = byKey(guest.record.devices, 'vbd', disk.vbd.id[1]);
-  const qmp = guest.link.qmp();
-  const current = await currentOf(qmp, device);
-  const [node, top] = [imageNodeName(device.id, current), imageNodeName(device.id, current + 1)];
+  const current = await currentOf(host, guest, device);
   const { backing: _, ...alone } = stored(disk);
-  await addStorage(host, guest, device.id, alone, (named) => imageNode(alone, named, top));
   try {
-    await qmp.execute('blockdev-snapshot', said({ node, overlay: top }));
+    const top = await addImage(host, guest, device, current + 1, alone);
+    const node = imageNodeName(device.id, current);
+    await guest.link.qmp().execute('blockdev-snapshot', said({ node, overlay: top }));
   } catch (error) {
-    await qmp.execute('blockdev-del', said({ 'node-name': top }));
+    await tidiedLater(host, guest, device);
     throw error;
   }
 };
@@ -127,33 +179,45 @@ const jobOf = async (qmp: Qmp, name: Allowed): Promise<Job | undefined> => {
   return { done: Number(job['offset']) / (Number(job['len']) || 1), ready: job['ready'] === true };
 };
 
-/** Copies a disk into another image while the guest runs, and gives the guest that one in its place. */
+/**
+ * Copies a disk into another image while the guest runs, and gives the guest that one in its place. `whole`
+ * is called in between, while the guest stands still and both are the same.
+ */
 export const mirror = async (
   host: QemuHost,
   guest: QemuGuest,
   disk: GuestDisk,
-  work: BackendWork,
+  work: MirrorWork,
 ): Promise<void> => {
   const device = byKey(guest.record.devices, 'vbd', disk.vbd.id[1]);
-  const qmp = guest.link.qmp();
-  const current = await currentOf(qmp, device);
-  const target = imageNodeName(device.id, current + 1);
-  const into = stored(disk);
-  await addStorage(host, guest, device.id, into, (named) => imageNode(into, named, target));
+  const current = await currentOf(host, guest, device);
   try {
-    await copied(host, qmp, { device, target }, work, () => exchange(qmp, device, target));
+    const target = await addImage(host, guest, device, current + 1, stored(disk));
+    await copied(host, guest.link.qmp(), { device, target }, work, async () => {
+      await work.whole();
+      await exchange(guest.link.qmp(), device, target);
+    });
   } catch (error) {
-    await unlessAbsent(qmp, 'blockdev-del', said({ 'node-name': target }), /find node/i);
+    await tidiedLater(host, guest, device);
     throw error;
   }
-  await dropImages(qmp, device, current + 1);
-  await closeInherited(host, guest, device);
+  await tidied(host, guest, device);
 };
 
 interface Mirroring {
   readonly device: Device;
   readonly target: Allowed;
 }
+
+const jobNameOf = ({ id }: Device): Allowed => allowed('text', `${id}-mirror`, (why) => new Error(why));
+
+/** Ends the copying, if there is any; what was copied stays, and is whole if it was ready. */
+const endCopying = async (host: QemuHost, qmp: Qmp, device: Device, force: boolean): Promise<void> => {
+  const job = jobNameOf(device);
+  if ((await jobOf(qmp, job)) === undefined) return;
+  await unlessAbsent(qmp, 'block-job-cancel', said({ device: job, force }), /not found/i);
+  while ((await jobOf(qmp, job)) !== undefined) await sleep(host.clock, ENDING_MS);
+};
 
 /** Runs `then` while the guest stands still and both are the same. */
 const copied = async (
@@ -163,16 +227,11 @@ const copied = async (
   { signal, progress }: BackendWork,
   then: () => Promise<void>,
 ): Promise<void> => {
-  const job = allowed('text', `${device.id}-mirror`, (why) => new Error(why));
+  const job = jobNameOf(device);
   let failed: string | undefined;
   const unlisten = qmp.onEvent(({ name, data }) => {
     if (name === 'BLOCK_JOB_COMPLETED' && data['device'] === job) failed = String(data['error'] ?? '');
   });
-  /** Ends the copying; what was copied stays, and is whole if it was ready. */
-  const end = async (force: boolean): Promise<void> => {
-    await unlessAbsent(qmp, 'block-job-cancel', said({ device: job, force }), /not found/i);
-    while ((await jobOf(qmp, job)) !== undefined) await sleep(host.clock, ENDING_MS);
-  };
   try {
     // Every write of the guest goes to both, so that a guest that writes all the time arrives as well.
     const how = { sync: 'full', 'copy-mode': 'write-blocking' } as const;
@@ -186,11 +245,12 @@ const copied = async (
       await sleep(host.clock, PROGRESS_MS, signal);
     }
     await standingStill(qmp, async () => {
-      await end(false);
+      await endCopying(host, qmp, device, false);
+      // An error that came last leaves the copy behind the disk.
+      if (failed !== undefined && failed !== '') throw new Error(`the disk could not be copied: ${failed}`);
       await then();
     });
   } finally {
-    await end(true);
     unlisten();
   }
 };

@@ -57,7 +57,9 @@ export interface QemuGuest {
 export const note = async (
   host: QemuHost,
   guest: QemuGuest,
-  changes: Partial<Pick<GuestRecord, 'wanted' | 'lastMedium' | 'devices' | 'lent' | 'sets' | 'memoryMib'>>,
+  changes: Partial<
+    Pick<GuestRecord, 'wanted' | 'lastMedium' | 'devices' | 'images' | 'lent' | 'sets' | 'memoryMib'>
+  >,
 ): Promise<void> => {
   const record = { ...guest.record, ...changes };
   await writeRecord(host.disk, guest.folder, record);

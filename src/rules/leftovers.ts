@@ -1,11 +1,11 @@
-import type { RecordNamed } from '../../src/model/class.ts';
-import { nullRef, type Ref } from '../../src/model/types.ts';
-import { destruct } from '../../src/objects/construct.ts';
-import type { Working } from '../../src/objects/implement.ts';
-import type { Invoker } from '../../src/objects/invoke.ts';
-import type { Services } from '../../src/objects/services.ts';
-import type { Store } from '../../src/store/store.ts';
-import type { Tx, View } from '../../src/store/view.ts';
+import type { ClassName, RecordNamed } from '../model/class.ts';
+import { nullRef, type Ref } from '../model/types.ts';
+import { destruct } from '../objects/construct.ts';
+import type { Working } from '../objects/implement.ts';
+import type { Invoker } from '../objects/invoke.ts';
+import type { Services } from '../objects/services.ts';
+import type { Store } from '../store/store.ts';
+import type { Tx, View } from '../store/view.ts';
 
 // Disks that are nobody's yet, or no more: noted in the row of the VM that is worked on, so that the host
 // which ended in the middle of the work destroys them when it starts again.
@@ -13,7 +13,8 @@ import type { Tx, View } from '../../src/store/view.ts';
 type Leftovers = RecordNamed<'VM'>['leftovers'];
 
 export const note = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>, disks: readonly Ref<'VDI'>[]): void => {
-  const noted: Leftovers = tx.require('VM', self).leftovers;
+  const noted: Leftovers | undefined = tx.get('VM', self)?.leftovers;
+  if (noted === undefined) return;
   tx.patch('VM', self, { leftovers: new Map([...noted, ...disks.map((vdi) => [vdi, host] as const)]) });
 };
 
@@ -23,28 +24,31 @@ export const strike = (tx: Tx, self: Ref<'VM'>, disks: readonly Ref<'VDI'>[]): v
   tx.patch('VM', self, { leftovers: new Map([...noted].filter(([vdi]) => !disks.includes(vdi))) });
 };
 
-/** A disk that work has just made, taken back if the work fails, or ends with its host. */
+/** A disk that work on a VM has just made, taken back if the work fails, or ends with its host. */
 export const noteMade = async (
-  working: Working<'VM'>,
+  working: Pick<Working<ClassName>, 'call' | 'commit' | 'services' | 'undo'>,
+  vm: Ref<'VM'>,
   vdi: Ref<'VDI'>,
   isSettled: () => boolean = () => false,
 ): Promise<void> => {
-  const { self, services } = working;
   working.undo(async () => {
     if (isSettled()) return;
     await destruct(working, 'VDI', vdi);
-    await working.commit((tx) => strike(tx, self, [vdi]));
+    await working.commit((tx) => strike(tx, vm, [vdi]));
   });
-  await working.commit((tx) => note(tx, self, services.host, [vdi]));
+  await working.commit((tx) => note(tx, vm, working.services.host, [vdi]));
 };
 
 /** Disks that work of this host has left, and that could not be destroyed so far. */
-export const leftBy = (view: View, host: Ref<'host'>): readonly Ref<'VDI'>[] =>
-  [...view.all('VM')].flatMap(([, { leftovers, current_operations }]) =>
-    current_operations.size > 0
-      ? []
-      : [...leftovers].flatMap(([vdi, by]) => (by === host && ownerOf(view, vdi) === 'nobody' ? [vdi] : [])),
+export const leftBy = (view: View, host: Ref<'host'>): readonly Ref<'VDI'>[] => {
+  const isBusy = (vdi: Ref<'VDI'>): boolean => (view.get('VDI', vdi)?.current_operations.size ?? 0) > 0;
+  return [...view.all('VM')].flatMap(([, { leftovers, current_operations }]) =>
+    [...leftovers].flatMap(([vdi, by]) => {
+      if (by !== host || current_operations.size > 0 || isBusy(vdi)) return [];
+      return ownerOf(view, vdi) === 'nobody' ? [vdi] : [];
+    }),
   );
+};
 
 type Owner = 'nobody' | 'somebody' | 'unknown';
 
@@ -66,23 +70,33 @@ export interface Clearing {
   readonly services: Pick<Services, 'host' | 'log'>;
 }
 
+/** Destroys a disk that a VM's row notes. Answers whether it is nobody's business any more. */
+const clear = async ({ store, invoker, services }: Clearing, vdi: Ref<'VDI'>): Promise<boolean> => {
+  try {
+    const owner = ownerOf(store.latest, vdi);
+    if (owner === 'nobody') await destruct(invoker, 'VDI', vdi);
+    return owner !== 'unknown';
+  } catch (error) {
+    services.log.warn({ error, vdi }, 'A disk that is left from unfinished work could not be destroyed');
+    return false;
+  }
+};
+
+/** One that stays is tried again when this host starts. */
+export const clearLeftover = async (by: Clearing, vm: Ref<'VM'>, vdi: Ref<'VDI'>): Promise<void> => {
+  if (await clear(by, vdi)) await by.store.commit((tx) => strike(tx, vm, [vdi]));
+};
+
 /**
  * Asked when a host starts: whatever work noted as its own was cut off. One that stays is tried next time.
  */
-export const clearLeftovers = async ({ store, invoker, services }: Clearing): Promise<void> => {
-  for (const [vm, { leftovers }] of [...store.latest.all('VM')]) {
+export const clearLeftovers = async (by: Clearing): Promise<void> => {
+  for (const [vm, { leftovers }] of [...by.store.latest.all('VM')]) {
     const gone: Ref<'VDI'>[] = [];
     for (const [vdi, host] of leftovers) {
-      if (host !== services.host) continue;
-      try {
-        const owner = ownerOf(store.latest, vdi);
-        if (owner === 'nobody') await destruct(invoker, 'VDI', vdi);
-        if (owner !== 'unknown') gone.push(vdi);
-      } catch (error) {
-        services.log.warn({ error, vdi }, 'A disk that is left from unfinished work could not be destroyed');
-      }
+      if (host === by.services.host && (await clear(by, vdi))) gone.push(vdi);
     }
-    if (gone.length > 0) await store.commit((tx) => strike(tx, vm, gone));
+    if (gone.length > 0) await by.store.commit((tx) => strike(tx, vm, gone));
   }
 };
 
