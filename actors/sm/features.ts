@@ -19,6 +19,7 @@ const known: ReadonlySet<string> = new Set([
   'VDI_DETACH',
   'VDI_MIRROR',
   'VDI_MIRROR_IN',
+  'VDI_OVERLAY',
   'VDI_RESIZE',
   'VDI_RESIZE_ONLINE',
   'VDI_CLONE',

@@ -61,6 +61,7 @@ const introduce = (
     sharable: volume.sharable,
     read_only: !volume.readWrite,
     managed: true,
+    cbt_enabled: volume.tracked === true,
     sm_config: smConfigOf(volume),
     ...observed(volume),
   });
@@ -79,7 +80,16 @@ const freeUuid = (
   return uuid;
 };
 
-const types: readonly string[] = ['system', 'user', 'ephemeral', 'suspend', 'crashdump', 'metadata', 'rrd'];
+const types: readonly string[] = [
+  'system',
+  'user',
+  'ephemeral',
+  'suspend',
+  'crashdump',
+  'metadata',
+  'rrd',
+  'cbt_metadata',
+];
 
 const typeOf = ({ keys }: Volume): Vdi['type'] => {
   const type = keys.get('vdi-type') ?? '';

@@ -13,7 +13,14 @@ import { create, introduce, type NewVdi } from './create.ts';
 import { dbForget, dbIntroduce, isOwnDriver } from './driver-rows.ts';
 import { images } from './images.ts';
 import { migrate, migrateHolds, migrateRefusal } from './migrate.ts';
-import { destroyData, generateConfig, listChangedBlocks, track } from './tracking.ts';
+import {
+  compareHolds,
+  compareRefusal,
+  destroyData,
+  generateConfig,
+  listChangedBlocks,
+  track,
+} from './tracking.ts';
 import { unmanaged } from './volume.ts';
 
 type Vdi = RecordNamed<'VDI'>;
@@ -112,7 +119,12 @@ export default implement(
     enable_cbt: { operation: 'enable_cbt', unless: unmanaged, work: track(true) },
     disable_cbt: { operation: 'disable_cbt', unless: unmanaged, work: track(false) },
     data_destroy: { operation: 'data_destroy', unless: unmanaged, work: destroyData },
-    list_changed_blocks: { operation: 'list_changed_blocks', unless: unmanaged, work: listChangedBlocks },
+    list_changed_blocks: {
+      operation: 'list_changed_blocks',
+      unless: (view, self, args) => unmanaged(view, self) ?? compareRefusal(view, self, args),
+      holds: compareHolds,
+      work: listChangedBlocks,
+    },
     revert: {
       operation: 'revert_to',
       work: async () => {

@@ -1,9 +1,11 @@
 import type { ChangeTracking } from '../../src/drivers/storage/storage.ts';
 import type { Ref } from '../../src/model/types.ts';
+import type { Hold } from '../../src/objects/busy.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking } from '../../src/rules/storage-faults.ts';
 import { Fault } from '../../src/std/fault.ts';
+import type { View } from '../../src/store/view.ts';
 import { requireReached, sizesOf, volumeOf } from './volume.ts';
 
 // Which blocks of a disk have changed, for backups of those alone. The driver keeps track of it.
@@ -45,16 +47,29 @@ export const destroyData = async (working: Working<'VDI'>): Promise<void> => {
   });
 };
 
-export const listChangedBlocks = async (
-  working: Working<'VDI'>,
-  { vdi_to }: { readonly vdi_to: Ref<'VDI'> },
-): Promise<string> => {
+interface Compared {
+  readonly vdi_to: Ref<'VDI'>;
+}
+
+/** Both must have been tracked, and neither may be written to meanwhile. */
+export const compareRefusal = (view: View, self: Ref<'VDI'>, { vdi_to }: Compared): Fault | undefined => {
+  const [from, to] = [view.require('VDI', self), view.require('VDI', vdi_to)];
+  if (to.SR !== from.SR) {
+    return new Fault('INVALID_VALUE', ['vdi_to', 'It is in another repository: compare disks of one']);
+  }
+  const untracked = [self, vdi_to].find((ref) => !view.require('VDI', ref).cbt_enabled);
+  return untracked === undefined ? undefined : new Fault('VDI_NO_CBT_METADATA', [untracked]);
+};
+
+export const compareHolds = ({ vdi_to }: Compared, view: View, self: Ref<'VDI'>): readonly Hold[] =>
+  vdi_to === self || view.get('VDI', vdi_to) === undefined
+    ? []
+    : [{ cls: 'VDI', ref: vdi_to, operation: 'list_changed_blocks' }];
+
+export const listChangedBlocks = async (working: Working<'VDI'>, { vdi_to }: Compared): Promise<string> => {
   const { record, view } = working;
   const to = view.require('VDI', vdi_to);
   requireReached(working, record.SR);
-  if (to.SR !== record.SR) {
-    throw new Fault('INVALID_VALUE', ['vdi_to', 'It is in another repository: compare disks of one']);
-  }
   const { sr, key, call, ask } = volumeOf(working, 'list_changed_blocks');
   return ask(() => trackingOf(working, record.SR).changedBlocks(sr, key, to.location, call));
 };

@@ -59,6 +59,7 @@ export const storedFields = (view: View, volume: Volume, working: Working<'VDI'>
   uuid: uuidFor(view, volume, working),
   location: volume.key,
   managed: true,
+  cbt_enabled: volume.tracked === true,
 });
 
 /** The row that a disk which was just made has or is to get. */

@@ -220,6 +220,14 @@ const placeIn = (offset: bigint, clusterBytes: number): number => {
   return Number(offset);
 };
 
+/** The entries of a table of an image in use that are not empty, and where they lead. */
+export const tablePlaces = function* (bytes: Buffer): Generator<readonly [index: number, place: number]> {
+  for (let at = 0; at + 8 <= bytes.length; at += 8) {
+    const entry = bytes.readBigUInt64BE(at);
+    if (entry !== 0n) yield [at / 8, Number(entry & OFFSET)];
+  }
+};
+
 /**
  * Calls `use` for each cluster that a table of the second level knows of: 0 as its place says that it is
  * zeros. Throws `ImageRefused`.

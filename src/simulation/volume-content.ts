@@ -13,6 +13,9 @@ export interface Content {
   copy(): Content;
   /** Gives back what was written through it. */
   drop(): void;
+  /** Blocks of 64 KiB in which another may differ. */
+  differing(other: Content): ReadonlySet<number>;
+  readonly blocks: ReadonlyMap<number, Uint8Array>;
 }
 
 /** What is kept for all disks of one pool together. */
@@ -54,6 +57,11 @@ const contentOf = (room: ContentRoom, blocks: Map<number, Uint8Array>): Content 
     }
   };
   return {
+    blocks,
+    differing: (other) => {
+      const all = new Set([...blocks.keys(), ...other.blocks.keys()]);
+      return new Set([...all].filter((block) => blocks.get(block) !== other.blocks.get(block)));
+    },
     read: (into, position) =>
       pieces(into.length, position, (block, at, from, size) => {
         const bytes = blocks.get(block);

@@ -30,6 +30,7 @@ const features = [
   'VDI_ATTACH',
   'VDI_DETACH',
   'VDI_CLONE',
+  'VDI_CONFIG_CBT',
   'VDI_SNAPSHOT',
   'VDI_RESIZE',
   'VDI_RESIZE_ONLINE',

@@ -1,5 +1,6 @@
 import type { XenopsDisk } from '../drivers/hypervisor/hypervisor.ts';
 import {
+  type ChangeTracking,
   type NewVolume,
   type OpenVolume,
   type SrMethod,
@@ -51,6 +52,8 @@ export interface HostVolumes extends Storage, GuestDisks {
 interface Stored {
   volume: Volume;
   content: Content;
+  /** What it had before its data went. */
+  past?: Content;
 }
 
 interface Repository extends NewRepository {
@@ -150,6 +153,7 @@ const hostVolumes = (
   return {
     ...repositoryMethods({ ...world, host, attached, own, repositoryOf, takeTime }),
     ...volumeMethods({ ...world, repositoryOf, find, takeTime }),
+    tracking: trackingOf({ room: world.room, repositoryOf, find, takeTime }),
     openVolume: async (sr, key, datapath, writable, call) => {
       await takeTime(call);
       if (own.has(datapath)) throw new StorageError('VDI_IN_USE', [key, 'attach']);
@@ -302,12 +306,12 @@ const volumeMethods = (given: {
       return put(sr, factsOf(volume), noContent(room));
     },
     snapshotVolume: (sr, key, call) => copy(sr, key, call, {}),
-    cloneVolume: (sr, key, call) => copy(sr, key, call, {}),
+    cloneVolume: (sr, key, call) => copy(sr, key, call, { tracked: false }),
     destroyVolume: async (sr, key, call) => {
       await takeTime(call);
-      const { content, volume } = find(sr, key);
+      const { content, past, volume } = find(sr, key);
       if (holds.has(`${sr}/${key}`)) throw new StorageError('VDI_IN_USE', [key, 'destroy']);
-      content.drop();
+      for (const kept of [content, past]) kept?.drop();
       const repository = repositoryOf(sr);
       repository.volumes.delete(key);
       repository.usedBytes -= volume.physicalUtilisationBytes;
@@ -322,6 +326,51 @@ const volumeMethods = (given: {
     introduceVolume: async (sr, { key }) => find(sr, key).volume,
     setVolumeName: async (sr, key, name) => change(sr, key, { name }),
     setVolumeDescription: async (sr, key, description) => change(sr, key, { description }),
+  };
+};
+
+const changedBlockBytes = 65_536n;
+
+/** What has changed is read off what two disks have. */
+const trackingOf = (given: {
+  readonly room: ContentRoom;
+  readonly repositoryOf: (sr: string) => Repository;
+  readonly find: (sr: string, key: string) => Stored;
+  readonly takeTime: TakeTime;
+}): ChangeTracking => {
+  const { room, repositoryOf, find, takeTime } = given;
+  return {
+    set: async (sr, key, on, call) => {
+      await takeTime(call);
+      const stored = find(sr, key);
+      stored.volume = { ...stored.volume, tracked: on };
+    },
+    dropData: async (sr, key, call) => {
+      await takeTime(call);
+      const stored = find(sr, key);
+      const { keys, physicalUtilisationBytes } = stored.volume;
+      repositoryOf(sr).usedBytes -= physicalUtilisationBytes;
+      stored.past ??= stored.content;
+      stored.content = noContent(room);
+      const typed = new Map([...keys, ['vdi-type', 'cbt_metadata']]);
+      stored.volume = { ...stored.volume, keys: typed, physicalUtilisationBytes: 0n };
+    },
+    changedBlocks: async (sr, from, to, call) => {
+      await takeTime(call);
+      const [before, after] = [find(sr, from), find(sr, to)];
+      const [old, size] = [before.volume.virtualSizeBytes, after.volume.virtualSizeBytes];
+      const changed = new Set((after.past ?? after.content).differing(before.past ?? before.content));
+      for (let at = old; at < size; at += changedBlockBytes) changed.add(Number(at / changedBlockBytes));
+      const count = Number((size + changedBlockBytes - 1n) / changedBlockBytes);
+      const bits = Buffer.alloc(Math.ceil(count / 8));
+      for (const block of changed) {
+        if (block < count) bits[block >> 3] = (bits[block >> 3] ?? 0) | (0x80 >> (block & 7));
+      }
+      return bits.toString('base64');
+    },
+    configurationOf: async (sr) => {
+      throw new StorageError('SR_OPERATION_NOT_SUPPORTED', [sr]);
+    },
   };
 };
 

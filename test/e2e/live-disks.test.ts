@@ -64,6 +64,34 @@ describe.each([
   /** What a snapshot must have; a simulated guest writes nothing. */
   const seen = (expected: string): string => (isReal ? expected : '');
 
+  const refusal = (call: Promise<unknown>): Promise<string> =>
+    call.then(
+      () => 'none',
+      (error: Error) => error.message,
+    );
+  /** Between two snapshots of a disk that its guest goes on writing to; the data of the first go. */
+  const tracked = async (disk: string, from: string, to: string): Promise<void> => {
+    const changed = (one: string, other: string) => session.call('VDI.list_changed_blocks', one, other);
+    const sameRow = await session.call('VDI.get_cbt_enabled', to);
+    const whole = Buffer.from(String(await changed(from, to)), 'base64');
+    expect([sameRow, whole[0], whole.subarray(1).every((bits) => bits === 0)]).toEqual([
+      true,
+      isReal ? 0x80 : 0,
+      true,
+    ]);
+    expect(await refusal(changed(from, disk))).toContain('VDI_IN_USE');
+    const kept = (await session.call('VDI.snapshot', from, new Map<string, Value>())) as string;
+    await session.call('VDI.data_destroy', kept);
+    expect(await session.call('VDI.get_type', kept)).toBe('cbt_metadata');
+    expect(await changed(kept, to)).toBe(whole.toString('base64'));
+    expect(await refusal(session.call('VDI.pool_migrate', disk, disk, new Map()))).toContain(
+      'VDI_CBT_ENABLED',
+    );
+    await session.call('VDI.disable_cbt', disk);
+    expect(await refusal(changed(from, disk))).toContain('VDI_NO_CBT_METADATA');
+    await session.call('VDI.destroy', kept);
+  };
+
   test.skipIf(!isThere)(
     'is snapshot, grown and moved, and every byte is where it must be',
     async () => {
@@ -80,6 +108,7 @@ describe.each([
       const snapshot = async (disk: string): Promise<string> =>
         (await session.call('VDI.snapshot', disk, new Map<string, Value>())) as string;
 
+      await session.call('VDI.enable_cbt', vdi);
       await writeTill('A');
       const first = await snapshot(vdi);
       await writeTill('B');
@@ -91,6 +120,7 @@ describe.each([
       ]);
       const delta = await exported(second, `&format=qcow2&base=${first}`);
       expect(delta.length).toBeLessThan(image.length);
+      await tracked(vdi, first, second);
 
       await session.call('VDI.resize_online', vdi, 4n << 20n);
       const [drive = ''] = (await session.call('VM.get_VBDs', vm)) as string[];

@@ -98,6 +98,7 @@ export const readVolume = (value: Value): ScriptVolume => {
     virtualSizeBytes: required(value, 'virtual_size', naturalOf),
     physicalUtilisationBytes: required(value, 'physical_utilisation', naturalOf),
     keys: textMapOr(value, 'keys'),
+    tracked: boolOf(absent(value, 'cbt_enabled') ?? false, 'cbt_enabled'),
     uris: textListOr(value, 'uri'),
   };
 };

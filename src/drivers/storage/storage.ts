@@ -216,6 +216,8 @@ export interface Volume {
   readonly sharable: boolean;
   readonly virtualSizeBytes: bigint;
   readonly physicalUtilisationBytes: bigint;
+  /** Whether its driver keeps track of changed blocks; without it not. */
+  readonly tracked?: boolean;
   /** `image-format` (`raw`, `qcow2`), `vdi-type` and the plugin's own. */
   readonly keys: ReadonlyMap<string, string>;
 }

@@ -23,9 +23,11 @@ import {
 } from '../script.ts';
 import { toolsBy } from '../tools.ts';
 import { CHAIN_MAX, formatOf, isImage } from './chain.ts';
+import { type OpenFolder, releaseImage } from './folder.ts';
 import { type Images, imagesIn } from './images.ts';
-import { type FolderTurns, turnFiles, turnsIn } from './turns.ts';
-import { type Notes, notesIn, type SrNote, type VolumeNote } from './volumes.ts';
+import { trackingMethods } from './tracking.ts';
+import { turnFiles, turnsIn } from './turns.ts';
+import { notesIn, type SrNote, VDI_TYPE, type VolumeNote } from './volumes.ts';
 
 export interface FilePluginGiven extends FolderGiven {
   readonly processes: Processes;
@@ -33,14 +35,6 @@ export interface FilePluginGiven extends FolderGiven {
   readonly locks: FileLocks;
   /** Which host this is, among those that may have the folder. */
   readonly host: string;
-}
-
-/** An SR that is a folder of this host, opened for one call. */
-interface Folder {
-  readonly path: string;
-  readonly notes: Notes;
-  readonly images: Images;
-  readonly turns: FolderTurns;
 }
 
 const SECTOR_BYTES = 512;
@@ -55,9 +49,10 @@ export const filePlugin = (given: FilePluginGiven): Methods =>
 /** Disk images in a folder, whatever brings the folder to this host. */
 export const imagesPlugin = (given: FilePluginGiven, self: object, place: Place): Methods => {
   const tool = toolsBy(given.processes);
-  const folderOf = (args: Args): Folder => {
+  const folderOf = (args: Args): OpenFolder => {
     const path = textOf(args, 'sr');
     return {
+      disk: given.disk,
       path,
       notes: notesIn(given.disk, path),
       images: imagesIn({ ...given, tool }, path),
@@ -67,7 +62,11 @@ export const imagesPlugin = (given: FilePluginGiven, self: object, place: Place)
   return {
     'Plugin.query': async () => self,
     ...srMethods(given, folderOf, place),
-    ...working(folderOf, { ...volumeMethods(given, folderOf), ...noteMethods(folderOf) }),
+    ...working(folderOf, {
+      ...volumeMethods(given, folderOf),
+      ...noteMethods(folderOf),
+      ...trackingMethods(folderOf),
+    }),
   };
 };
 
@@ -88,7 +87,7 @@ const about = {
   name: 'Folder of disk images',
   description: 'Keeps each disk as an image file, qcow2 or raw, in a folder of the host',
   ...ofOurs,
-  features: ['THIN_PROVISIONING', 'VDI_RESIZE_ONLINE', 'VDI_MIRROR', 'VDI_OVERLAY'],
+  features: ['THIN_PROVISIONING', 'VDI_CONFIG_CBT', 'VDI_RESIZE_ONLINE', 'VDI_MIRROR', 'VDI_OVERLAY'],
   configuration: {
     location: folderOfHost,
     format: formatChoice,
@@ -113,18 +112,18 @@ const folderPlace = ({ disk }: FilePluginGiven): Place => ({
   },
 });
 
-type FolderOf = (args: Args) => Folder;
+type FolderOf = (args: Args) => OpenFolder;
 
 const srMethods = ({ disk, processes, host }: FilePluginGiven, folderOf: FolderOf, place: Place): Methods => {
   const { leave } = place;
-  const noteOf = async ({ notes, path }: Folder): Promise<SrNote> => {
+  const noteOf = async ({ notes, path }: OpenFolder): Promise<SrNote> => {
     const note = await notes.readSr();
     if (note === undefined) throw failure('There is no SR in the folder', path);
     return note;
   };
 
   /** What SR.stat says. A folder without its note is another, such as that below a mount that is gone. */
-  const figures = async ({ path, notes }: Folder): Promise<object> => {
+  const figures = async ({ path, notes }: OpenFolder): Promise<object> => {
     const note = await notes.readSr();
     const { uuid, name, description } = note ?? { uuid: '', name: '', description: '' };
     const about = { sr: path, name, description, ...(uuid !== '' && { uuid }) };
@@ -212,7 +211,7 @@ const imageFormatOf = async (
  * Removes images that no volume needs and files that an interrupted change left. Nobody is at work. Where a
  * volume does not say what it needs, every image stays.
  */
-const removeLeftovers = async (disk: Disk, { path, notes, images }: Folder): Promise<void> => {
+const removeLeftovers = async (disk: Disk, { path, notes, images }: OpenFolder): Promise<void> => {
   const needed = new Set<string>();
   let allKnown = true;
   for (const key of await notes.keys()) {
@@ -232,7 +231,7 @@ const removeLeftovers = async (disk: Disk, { path, notes, images }: Folder): Pro
 };
 
 /** Nothing of this host is in use yet. A mark that names no host is of a version that knew of one alone. */
-const removeOwnMarks = async (disk: Disk, { path }: Folder, host: string): Promise<void> => {
+const removeOwnMarks = async (disk: Disk, { path }: OpenFolder, host: string): Promise<void> => {
   for (const { name } of await disk.list(path)) {
     const mark = readMark(name);
     const isOwn = mark !== undefined && isImage(mark.image) && (mark.host ?? host) === host;
@@ -241,14 +240,14 @@ const removeOwnMarks = async (disk: Disk, { path }: Folder, host: string): Promi
 };
 
 const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods => {
-  const stat = async (folder: Folder, key: string): Promise<object> => {
+  const stat = async (folder: OpenFolder, key: string): Promise<object> => {
     const note = await folder.notes.read(key);
     const used = await folder.images.usedBytes([note.image]);
     return described(folder, key, note, used.get(note.image) ?? 0);
   };
 
   /** Adds a volume around a new image; if it cannot be noted, the image goes again. */
-  const add = async (folder: Folder, note: VolumeNote): Promise<string> => {
+  const add = async (folder: OpenFolder, note: VolumeNote): Promise<string> => {
     const key = random.uuid();
     try {
       await folder.notes.write(key, note);
@@ -259,7 +258,7 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
     }
   };
 
-  const duplicate = async (args: Args): Promise<object> => {
+  const duplicate = async (args: Args, isSnapshot: boolean): Promise<object> => {
     const folder = folderOf(args);
     const source = textOf(args, 'key');
     const note = await folder.notes.read(source);
@@ -275,7 +274,7 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
       });
       // The source first: once there are two who stand on its image, it must not be written again.
       if (below !== undefined) await folder.notes.write(source, { ...note, image: below });
-      return add(folder, { ...note, keys, image: copy });
+      return add(folder, { ...note, keys, image: copy, tracked: note.tracked && isSnapshot });
     });
     return stat(folder, key);
   };
@@ -291,14 +290,15 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
         description: textOf(args, 'description'),
         sharable: flagOf(args, 'sharable'),
         keys: type === undefined ? {} : { [VDI_TYPE]: type },
+        tracked: false,
       };
       // A guest's memory is written by who knows no image formats.
       const format = type === 'suspend' ? 'raw' : sr.imageFormat;
       const image = await folder.images.create(format, sizeOf(args, 'size'));
       return stat(folder, await add(folder, { ...note, image }));
     },
-    'Volume.snapshot': duplicate,
-    'Volume.clone': duplicate,
+    'Volume.snapshot': (args) => duplicate(args, true),
+    'Volume.clone': (args) => duplicate(args, false),
     'Volume.stat': (args) => stat(folderOf(args), textOf(args, 'key')),
     'Volume.resize': async (args) => {
       const { notes, images } = folderOf(args);
@@ -314,37 +314,25 @@ const volumeMethods = ({ random }: FilePluginGiven, folderOf: FolderOf): Methods
       await images.grow(image, sizeBytes);
     },
     'Volume.destroy': async (args) => {
-      const { notes, images } = folderOf(args);
+      const folder = folderOf(args);
+      const { notes, images } = folder;
       const key = textOf(args, 'key');
       const { image } = await notes.read(key);
       if (await images.isHeld(image)) throw new Refusal('VDI_IN_USE', [key, 'destroy']);
       await notes.remove(key);
-      const needed = new Set<string>();
-      for (const other of await notes.keys()) {
-        // One that is destroyed meanwhile needs nothing.
-        await notes.read(other).then(
-          (note) => needed.add(note.image),
-          (error) => {
-            if (!(error instanceof Refusal && error.code === 'VDI_MISSING')) throw error;
-          },
-        );
-      }
-      await images.release(image, (other) => needed.has(other));
+      await releaseImage(folder, image);
     },
   };
 };
 
 /** Who works on one volume is one host; that another did meanwhile is seen before anything is lost. */
-const unchanged = async ({ notes }: Folder, key: string, { image }: VolumeNote): Promise<void> => {
+const unchanged = async ({ notes }: OpenFolder, key: string, { image }: VolumeNote): Promise<void> => {
   if ((await notes.read(key)).image !== image)
     throw failure('Another host changed the disk meanwhile; scan the SR and try again', key);
 };
 
 const CHAIN_FULL =
   'The disk stands on too many images while a guest has it; VDI.pool_migrate to another SR makes it one';
-
-/** The one key that is as true of a copy; others tell of the volume's own past and its clones. */
-const VDI_TYPE = 'vdi-type';
 
 /**
  * Makes an image for a copy of a volume. Where nothing is using it, nothing is copied: its image
@@ -409,7 +397,7 @@ const sizeOf = (args: Args, name: string): number => {
 };
 
 const described = async (
-  folder: Folder,
+  folder: OpenFolder,
   key: string,
   note: VolumeNote,
   usedBytes: number,
@@ -427,5 +415,6 @@ const described = async (
     physical_utilisation: usedBytes,
     uri: [`${format}+file://${path}`],
     keys: withKey(note.keys, 'image-format', format),
+    cbt_enabled: note.tracked,
   };
 };

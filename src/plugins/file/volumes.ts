@@ -3,6 +3,7 @@ import type { Disk } from '../../drivers/disk.ts';
 import { jsonIn } from '../../std/reader.ts';
 import { failure, isObject, Refusal } from '../script.ts';
 import { isImage } from './chain.ts';
+import type { Contents } from './changed.ts';
 
 /** What is kept of a volume beside its image: `<key>.json` in the SR's folder. */
 export interface VolumeNote {
@@ -12,7 +13,14 @@ export interface VolumeNote {
   readonly description: string;
   readonly sharable: boolean;
   readonly keys: Readonly<Record<string, string>>;
+  /** Whether clients may ask which of its blocks have changed. */
+  readonly tracked: boolean;
+  /** Its data are gone: what they were, as far as it is told which blocks have changed since. */
+  readonly past?: Contents;
 }
+
+/** The one key that is as true of a copy; others tell of the volume's own past and its clones. */
+export const VDI_TYPE = 'vdi-type';
 
 /** What is kept of the SR itself: `sr.json`. */
 export interface SrNote {
@@ -103,14 +111,28 @@ type Note = Readonly<Record<string, unknown>> | undefined;
 /** Member by member, as whoever can write to the folder can write notes: an image is one of this folder. */
 const volumeNoteOf = (note: Note, path: string): VolumeNote | undefined => {
   if (note === undefined) return undefined;
-  const { image, name, description, sharable, keys } = note;
+  const { image, name, description, sharable, keys, tracked = false, past } = note;
   const isNamed = typeof name === 'string' && typeof description === 'string';
   if (typeof image !== 'string' || !isImage(image) || !isNamed || typeof sharable !== 'boolean') {
     throw damaged(path);
   }
   if (!isObject(keys) || Object.values(keys).some((value) => typeof value !== 'string')) throw damaged(path);
-  return { image, name, description, sharable, keys: keys as VolumeNote['keys'] };
+  if (typeof tracked !== 'boolean' || (past !== undefined && !isContents(past))) throw damaged(path);
+  const was = past !== undefined && { past };
+  return { image, name, description, sharable, keys: keys as VolumeNote['keys'], tracked, ...was };
 };
+
+const isContents = (past: unknown): past is Contents => {
+  if (!isObject(past)) return false;
+  const { image, except } = past;
+  const isPlace = image === undefined || (typeof image === 'string' && isImage(image));
+  return isPlace && Array.isArray(except) && except.every(isRun);
+};
+
+const isRun = (run: unknown): boolean =>
+  Array.isArray(run) &&
+  run.length === 2 &&
+  run.every((number) => Number.isSafeInteger(number) && number >= 0);
 
 const srNoteOf = (note: Note, path: string): SrNote | undefined => {
   if (note === undefined) return undefined;

@@ -18,7 +18,7 @@ const about = {
   name: 'Block device with disk images',
   description: 'Keeps each disk as an image file, qcow2 or raw, in a file system of ext4 on a block device',
   ...ofOurs,
-  features: ['THIN_PROVISIONING'],
+  features: ['THIN_PROVISIONING', 'VDI_CONFIG_CBT'],
   configuration: {
     device: 'path of a block device or a partition, such as /dev/sdb',
     erase: 'true: what is on the device may go when the SR is made',

@@ -17,7 +17,7 @@ const about = {
   name: 'NFS export with disk images',
   description: 'Keeps each disk as an image file, qcow2 or raw, on an export of an NFS server',
   ...ofOurs,
-  features: ['THIN_PROVISIONING'],
+  features: ['THIN_PROVISIONING', 'VDI_CONFIG_CBT'],
   configuration: {
     server: 'name or address of the server',
     serverpath: 'path of the export',

@@ -61,7 +61,12 @@ export const vdiFates = {
   metadata_latest: own('Likewise.'),
   is_tools_iso: own('There is one image of the tools.'),
   cbt_enabled: but(
-    row('default', 'default', 'default', 'A snapshot ends the log that its disk goes on with.'),
+    row(
+      'default',
+      'made',
+      'default',
+      'A snapshot ends the log that its disk goes on with. The storage says it.',
+    ),
     {
       snapshot: 'copied',
     },
