@@ -1,3 +1,4 @@
+import { own } from '../std/own.ts';
 import { ImageRefused } from './image-refused.ts';
 
 // Heads of tar archives. Written in the oldest form, which every reader takes; read in every form of today.
@@ -60,7 +61,7 @@ export const readTarHead = (head: Buffer): TarHead | undefined => {
   const prefix = head.toString('latin1', 257, 262) === 'ustar' ? textIn(head, 345, 155) : '';
   const name = textIn(head, 0, 100);
   return {
-    kind: kinds[head.toString('latin1', 156, 157)] ?? 'other',
+    kind: own(kinds, head.toString('latin1', 156, 157)) ?? 'other',
     name: prefix === '' ? name : `${prefix}/${name}`,
     sizeBytes: numberIn(head, 124, 12),
   };
