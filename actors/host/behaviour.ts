@@ -3,13 +3,13 @@ import { keepDisabled } from '../../src/objects/host-facts.ts';
 import { implement } from '../../src/objects/implement.ts';
 import { faultFrom } from '../../src/objects/refusal.ts';
 import { newBlob } from '../../src/rules/blobs.ts';
+import { freeBytes } from '../../src/rules/placement/memory.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { hostRefusal, operations } from './admission.ts';
 import { host } from './class.ts';
 import { declareDead, destroy } from './dying.ts';
 import { assertCanEvacuate, evacuate, guestsOn, stuckGuests } from './evacuating.ts';
-import { freeMemory } from './memory.ts';
 import { mirrored, setMirrored } from './mirrored.ts';
 import { callPlugin } from './plugins.ts';
 import { setPowerOn } from './power-on.ts';
@@ -54,7 +54,7 @@ export default implement(
     get_servertime: { at: 'home', read: ({ services }) => dateTimeOf(services.clock.now()) },
     get_server_localtime: { at: 'home', read: ({ services }) => localTime(services.clock.now()) },
     is_in_emergency_mode: { read: ({ services }) => services.availability().emergency !== undefined },
-    compute_free_memory: { read: ({ view, self: ref }) => freeMemory(view, ref as Ref<'host'>) },
+    compute_free_memory: { read: ({ view, self: ref }) => freeBytes(view, ref as Ref<'host'>) },
     compute_memory_overhead: {
       read: ({ view, self: ref }) => view.require('host', ref as Ref<'host'>).memory_overhead,
     },

@@ -5,7 +5,7 @@ import type { HostFacts } from '../../src/objects/host-facts.ts';
 import { type NewRow, newRows } from '../../src/objects/new-rows.ts';
 import { listedRoles, permissionsOf, roleRef, roleUuid } from '../../src/objects/roles.ts';
 import { refreshCards } from '../../src/rules/network-cards.ts';
-import { freeBytes, memoryOfHost } from '../../src/rules/placement/memory.ts';
+import { freeBytes } from '../../src/rules/placement/memory.ts';
 import type { Clock, Random } from '../../src/std/clock.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Tx } from '../../src/store/view.ts';
@@ -54,7 +54,7 @@ export const bootstrap = (options: BootstrapOptions): Promise<Bootstrapped> =>
     createTemplates(tx, newRow);
     const { metrics } = tx.require('host', host);
     if (tx.get('host_metrics', metrics) !== undefined)
-      tx.patch('host_metrics', metrics, { memory_free: freeBytes(memoryOfHost(tx, host)) });
+      tx.patch('host_metrics', metrics, { memory_free: freeBytes(tx, host) });
     return { pool, host, created: known === undefined };
   });
 

@@ -42,18 +42,19 @@ const release = (tx: Tx, self: Ref): void => {
   tx.patch('VM', vm, { scheduled_to_be_resident_on: noHost });
 };
 
-/** In a pool of one there is nothing to choose, and the start itself will reserve. */
-const isAlone = (view: View): boolean => [...view.all('host')].length === 1;
-
 /** The host that suits best. */
 export const anywhere: Placement<object> = {
+  only: (view) => {
+    const [first, second] = view.all('host');
+    return second === undefined ? first?.[0] : undefined;
+  },
   choose: ({ tx, self }) => {
     const vm = self as Ref<'VM'>;
     // Another start is under way: this one waits for its end there.
     const coming = destinationOf(tx, vm);
     if (coming !== undefined) return coming;
     const host = chooseHost(tx, vm);
-    if (!isAlone(tx)) tx.patch('VM', vm, { scheduled_to_be_resident_on: host });
+    tx.patch('VM', vm, { scheduled_to_be_resident_on: host });
     return host;
   },
   release,

@@ -50,6 +50,8 @@ export interface Placing extends Deciding {}
 
 /** How work comes to the host that does it, where this is not simply where its object lives. */
 export interface Placement<A> {
+  /** The host where rows leave no choice: what keeps the work from running there it will find itself. */
+  readonly only?: (view: View) => Ref<'host'> | undefined;
   /** Answers the host, having noted it in the rows so that the object's home is there. */
   readonly choose: (placing: Placing, args: A) => Ref<'host'>;
   /** Takes the note back after work that could not begin, or failed. Asked when it may be gone already. */

@@ -112,6 +112,8 @@ const chosen = async (options: RoutedOptions, invocation: Invocation): Promise<R
   const handler = catalog.handler(message);
   if (handler === undefined || !('work' in handler) || handler.at === undefined) return services.host;
   const { operation, unless, at } = handler;
+  const only = at.only?.(store.latest);
+  if (only !== undefined) return only;
   const { cls, ref } = rowOf(options, invocation);
   const self = selfOf(message, args);
   const given = handlerArgs(message, args);

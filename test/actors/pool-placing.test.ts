@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { reservationCollector } from '../../actors/vm/collect.ts';
 import { XenopsError } from '../../src/drivers/hypervisor/hypervisor.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { freeBytes, memoryOfHosts } from '../../src/rules/placement/memory.ts';
+import { freeOf, memoryOfHosts } from '../../src/rules/placement/memory.ts';
 import type { WorldHost, WorldOptions } from '../world.ts';
 import { gib, type PoolBench, poolBench } from './pool-bench.ts';
 
@@ -181,7 +181,7 @@ describe('VM.start', () => {
           codes.delete('HOST_NOT_ENOUGH_FREE_MEMORY');
           expect([...codes]).toEqual([]);
           // Who was refused would not fit now either.
-          const free = [...memoryOfHosts(at.store.latest).values()].map(freeBytes);
+          const free = [...memoryOfHosts(at.store.latest).values()].map(freeOf);
           vms.forEach((vm, i) => {
             const { memory_dynamic_max, memory_overhead } = at.row(vm);
             const needed = memory_dynamic_max + memory_overhead;

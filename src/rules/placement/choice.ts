@@ -5,7 +5,7 @@ import { Fault } from '../../std/fault.ts';
 import type { View } from '../../store/view.ts';
 import { rankApart } from './anti-affinity.ts';
 import { hostRefusals, memoryRefusal } from './fitness.ts';
-import { memoryOfGuest, memoryOfHost } from './memory.ts';
+import { freeBytes, freeOf, memoryOfGuest, memoryOfHost } from './memory.ts';
 import { type HostMemory, selectHost, summary } from './selection.ts';
 
 type Memory = ReadonlyMap<Ref<'host'>, HostMemory>;
@@ -13,7 +13,7 @@ type Memory = ReadonlyMap<Ref<'host'>, HostMemory>;
 /** Fails with what keeps a VM from running on a host, too little memory included. */
 export const assertFits = (view: View, self: Ref<'VM'>, host: Ref<'host'>): void => {
   demand(hostRefusals(view, self)(host));
-  demand(memoryRefusal(view.require('VM', self), memoryOfHost(view, host, self)));
+  demand(memoryRefusal(view.require('VM', self), freeBytes(view, host, self)));
 };
 
 /** Hosts that suit alike, in the order in which they are to be tried. */
@@ -42,7 +42,7 @@ export const chooseHost = (view: View, self: Ref<'VM'>, memory?: Memory): Ref<'h
     const refused = refusalOf(host);
     // Guests are counted only where nothing else is in the way.
     const room = refused === undefined ? (memory?.get(host) ?? memoryOfHost(view, host, self)) : undefined;
-    const refusal = refused ?? memoryRefusal(vm, room);
+    const refusal = refused ?? (room && memoryRefusal(vm, freeOf(room)));
     if (refusal !== undefined) refusals.push(refusal);
     else if (room !== undefined) fit.set(host, room);
   }

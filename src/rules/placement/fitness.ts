@@ -7,8 +7,7 @@ import type { View } from '../../store/view.ts';
 import { capabilitiesOn, guestRefusal } from '../guest-capabilities.ts';
 import { isAtLeast } from '../versions.ts';
 import { bootRefusal } from './boot-parameters.ts';
-import { freeBytes, neededBytes } from './memory.ts';
-import type { HostMemory } from './selection.ts';
+import { neededBytes } from './memory.ts';
 
 /** Something that a VM cannot run without, and the hosts that have it. */
 type Need<C extends 'SR' | 'network'> = readonly [what: Ref<C>, hosts: ReadonlySet<Ref<'host'>>];
@@ -147,7 +146,7 @@ export const hostRefusals = (view: View, self: Ref<'VM'>): ((host: Ref<'host'>) 
   };
 };
 
-export const memoryRefusal = (vm: RecordNamed<'VM'>, memory: HostMemory | undefined): Refusal | undefined => {
-  const [needed, free] = [neededBytes(vm), memory === undefined ? 0n : freeBytes(memory)];
+export const memoryRefusal = (vm: RecordNamed<'VM'>, free: bigint): Refusal | undefined => {
+  const needed = neededBytes(vm);
   return needed > free ? ['HOST_NOT_ENOUGH_FREE_MEMORY', String(needed), String(free)] : undefined;
 };

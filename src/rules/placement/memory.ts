@@ -4,6 +4,8 @@ import type { View } from '../../store/view.ts';
 import { memoryRange } from './boot-parameters.ts';
 import type { GuestMemory, HostMemory } from './selection.ts';
 
+type Guest = RecordNamed<'VM'>;
+
 const dynamicMaxOf = (vm: RecordNamed<'VM'>): bigint => memoryRange(vm)?.dynamicMax ?? vm.memory_static_max;
 
 export const memoryOfGuest = (vm: RecordNamed<'VM'>): GuestMemory => ({
@@ -21,30 +23,45 @@ export const neededBytes = (vm: RecordNamed<'VM'>): bigint => dynamicMaxOf(vm) +
 const unknownBytes = 1n << 60n;
 
 /** VMs that run on a host or are on their way to it; a migrating one counts for both of its hosts. */
-const guestsOf = (view: View, host: Ref<'host'>, without: Ref<'VM'> | undefined): readonly GuestMemory[] => {
-  const guests: GuestMemory[] = [];
+const guestsOf = (view: View, host: Ref<'host'>, without: Ref<'VM'> | undefined): readonly Guest[] => {
+  const guests: Guest[] = [];
   for (const ref of view.require('host', host).resident_VMs) {
     const vm = ref === without ? undefined : view.get('VM', ref);
-    if (vm !== undefined) guests.push(memoryOfGuest(vm));
+    if (vm !== undefined) guests.push(vm);
   }
   for (const [ref, vm] of view.referring('VM', 'scheduled_to_be_resident_on', host)) {
-    if (ref !== without && vm.resident_on !== host) guests.push(memoryOfGuest(vm));
+    if (ref !== without && vm.resident_on !== host) guests.push(vm);
   }
   return guests;
+};
+
+const totalBytes = (view: View, { metrics }: RecordNamed<'host'>): bigint =>
+  view.get('host_metrics', metrics)?.memory_total ?? unknownBytes;
+
+/**
+ * Bytes that are left on a host: every guest keeps what it may have now, as nobody takes memory back from
+ * guests. `without`: a VM left out.
+ */
+export const freeBytes = (view: View, host: Ref<'host'>, without?: Ref<'VM'>): bigint => {
+  const row = view.require('host', host);
+  let used = row.memory_overhead;
+  for (const vm of guestsOf(view, host, without)) used += neededBytes(vm);
+  const total = totalBytes(view, row);
+  return used > total ? 0n : total - used;
 };
 
 /**
  * The memory of a host and of its guests, whose number alone decides what it costs. `without`: a VM left out.
  */
 export const memoryOfHost = (view: View, host: Ref<'host'>, without?: Ref<'VM'>): HostMemory => {
-  const { metrics, memory_overhead: overhead } = view.require('host', host);
+  const row = view.require('host', host);
   const [pool] = view.all('pool');
   return {
     host,
     isCoordinator: pool?.[1].master === host,
-    overhead,
-    total: view.get('host_metrics', metrics)?.memory_total ?? unknownBytes,
-    guests: guestsOf(view, host, without),
+    overhead: row.memory_overhead,
+    total: totalBytes(view, row),
+    guests: guestsOf(view, host, without).map(memoryOfGuest),
   };
 };
 
@@ -52,8 +69,8 @@ export const memoryOfHost = (view: View, host: Ref<'host'>, without?: Ref<'VM'>)
 export const memoryOfHosts = (view: View): ReadonlyMap<Ref<'host'>, HostMemory> =>
   new Map([...view.all('host')].map(([host]) => [host, memoryOfHost(view, host)]));
 
-/** Bytes that are left: every guest keeps what it may have now, as nobody takes memory back from guests. */
-export const freeBytes = ({ total, overhead, guests }: HostMemory): bigint => {
+/** The same of a host whose guests are known already. */
+export const freeOf = ({ total, overhead, guests }: HostMemory): bigint => {
   const used = guests.reduce((sum, guest) => sum + guest.dynamicMax + guest.overhead, overhead);
   return used > total ? 0n : total - used;
 };
