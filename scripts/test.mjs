@@ -11,6 +11,7 @@ const programs = [
   ['qemu-system-x86_64', 'qemu-system-x86'],
   ['qemu-img', 'qemu-utils'],
   ['python3', 'python3'],
+  ['zstd', 'zstd'],
   ['etcd', 'etcd-server'],
   ['/usr/share/OVMF/OVMF_CODE.fd', 'ovmf'],
 ];

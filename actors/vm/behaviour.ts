@@ -10,6 +10,7 @@ import { checkpointing } from './checkpointing.ts';
 import { VM } from './class.ts';
 import { copying } from './copying.ts';
 import { create, destroy } from './creating.ts';
+import { exporting } from './exporting.ts';
 import { memory, overheadBytes } from './memory.ts';
 import { migrating } from './migrating.ts';
 import type { Operation } from './operations.ts';
@@ -62,4 +63,5 @@ export default implement(
     ...queries,
     create_new_blob: newBlob('VM'),
   },
+  exporting,
 );

@@ -216,7 +216,7 @@ const openObjects = (
   on: Pick<Database, 'store' | 'host'> &
     HostPool & { readonly authority: () => string; readonly preparation: Pick<Preparation, 'over'> },
 ): Assembled => {
-  const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins } = parts;
+  const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins, processes } = parts;
   const { hypervisor, storage, network, credentials, facts, restart, space } = parts;
   const { store, host, pool, membership, migrationTo, authority, context } = on;
   return (makers?.objects ?? assemble)({
@@ -228,6 +228,7 @@ const openObjects = (
       ...(space !== undefined && { room: roomOf(space) }),
       ...(guestKernels !== undefined && { guestKernels }),
       ...(hostPlugins !== undefined && { hostPlugins }),
+      ...(processes !== undefined && { processes }),
       availability: () => (on.preparation.over ? pool.availability() : unprepared(pool.availability())),
       onAvailability: pool.onAvailability,
       diskOn: (to, wanted, signal) => openDiskOn(context, to, wanted, signal),

@@ -6,6 +6,7 @@ import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import type { MeshAddress, MeshCertificate, MeshNetwork } from '../drivers/mesh-wire.ts';
 import type { Network } from '../drivers/network.ts';
 import type { PoolDoor } from '../drivers/pool-door.ts';
+import type { Processes } from '../drivers/processes.ts';
 import type { Storage } from '../drivers/storage/storage.ts';
 import type { DivergedFiles } from '../log/diverged.ts';
 import type { Mesh, MeshOptions } from '../mesh/mesh.ts';
@@ -65,6 +66,7 @@ export interface HostParts<D extends Doors = Doors> {
   readonly storageFolders?: StorageFolders;
   /** Looks again whenever a storage plugin came, changed or went. Absent: they stay as they are. */
   readonly watchPlugins?: (look: () => Promise<unknown>) => { close(): Promise<void> };
+  readonly processes?: Pick<Processes, 'pipe'>;
   readonly guestKernels?: GuestKernels;
   readonly hostPlugins?: HostPlugins;
   readonly credentials: HostCredentials;

@@ -11,6 +11,16 @@ export interface Processes {
    * has begun in a process that was killed.
    */
   endStartedWith(marks: readonly string[]): Promise<void>;
+  /**
+   * Gives a program these bytes and answers what it makes of them, no more ahead than it takes. Throws
+   * `ProcessFailure` where it cannot be started or fails, and what the bytes threw.
+   */
+  pipe(
+    file: string,
+    args: readonly string[],
+    bytes: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
   isAlive(pid: number): boolean;
   signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void;
 }
@@ -52,7 +62,7 @@ export interface Finished {
 }
 
 export class ProcessFailure extends Error {
-  readonly reason: 'not-started' | 'timeout' | 'output-limit' | 'aborted';
+  readonly reason: 'not-started' | 'timeout' | 'output-limit' | 'aborted' | 'failed';
 
   constructor(reason: ProcessFailure['reason'], message: string) {
     super(message);

@@ -2,6 +2,7 @@ import type { GuestKernels } from '../drivers/guest-kernels.ts';
 import type { HostPlugins } from '../drivers/host-plugins.ts';
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../drivers/network.ts';
+import type { Processes } from '../drivers/processes.ts';
 import type { Storage } from '../drivers/storage/storage.ts';
 import type { Ref } from '../model/types.ts';
 import type { Clock, Random } from '../std/clock.ts';
@@ -30,6 +31,8 @@ export interface Services {
   readonly storage: Storage;
   /** Sockets of this machine. */
   readonly network: Pick<Network, 'connect'>;
+  /** Programs of this host that bytes go through. Absent: there are none. */
+  readonly processes?: Pick<Processes, 'pipe'>;
   /** What guests may boot directly. Absent: nothing. */
   readonly guestKernels?: GuestKernels;
   /** Executables of the host that clients call by name. Absent: there are none. */

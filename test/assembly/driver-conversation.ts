@@ -145,6 +145,9 @@ export const driverWorld = async (driver: string): Promise<DriverWorld> => {
     },
     detach: async () => 0,
     endStartedWith: async () => {},
+    pipe: () => {
+      throw new Error('Nothing is piped');
+    },
     isAlive: () => false,
     signal: () => {},
   };

@@ -41,7 +41,7 @@ import {
   platformdata,
 } from './vm-values.ts';
 import { eventClasses, expressions, tokensAndSubscriptions } from './watching.ts';
-import { xvaLayout } from './xva.ts';
+import { ovaXml, xvaLayout } from './xva.ts';
 
 /** How the cases of each subject are put to the code, by the name of the subject's file. */
 export const adapters: ReadonlyMap<string, Adapter> = new Map(
@@ -106,5 +106,6 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     wlb_url: wlbUrls,
     xe_cli_parsing: commandLines,
     xva_layout: xvaLayout,
+    xva_ova_xml: ovaXml,
   }),
 );

@@ -1,13 +1,21 @@
 import { createHash } from 'node:crypto';
+import { classes } from '../../actors/index.ts';
 import { tarEnd, tarHead } from '../../src/codec/tar.ts';
+import { xmlValue } from '../../src/codec/xmlrpc-writer.ts';
 import { blockSum, packingOf } from '../../src/codec/xva.ts';
+import type { Type } from '../../src/model/types.ts';
 import { imageBytes } from '../../src/rules/images/image-bytes.ts';
 import { disksGiven, disksTaken, tarFile } from '../../src/rules/xva/disks.ts';
 import { tarEntries } from '../../src/rules/xva/entries.ts';
 import { refusingXva } from '../../src/rules/xva/faults.ts';
+import { type FieldsOf, ovaObjects } from '../../src/rules/xva/ova.ts';
+import { deviceKinds, exportedVms, type XvaWanted } from '../../src/rules/xva/reached.ts';
+import type { Value } from '../../src/std/value.ts';
+import { schemasOf } from '../../src/store/schema.ts';
 import { arriving, type MemoryDisk, memoryDisk } from '../rules/images/memory-disk.ts';
 import type { Case } from './cases.ts';
-import { against, byCall, outcome, skip } from './subject.ts';
+import { against, byCall, mapOf, outcome, skip } from './subject.ts';
+import { type Rows, viewOfRows } from './vm-rows.ts';
 
 const signal = new AbortController().signal;
 const tell = (): void => {};
@@ -123,6 +131,104 @@ const sums = async ({ given: { data } }: Case): Promise<unknown> => {
   const bytes = data.text === undefined ? Buffer.alloc(data.length, data.byte) : Buffer.from(data.text);
   return { '.xxhash': await blockSum('.xxhash', bytes), '.checksum': await blockSum('.checksum', bytes) };
 };
+
+const schemas = schemasOf(classes);
+const fieldsOf: FieldsOf = (cls) => schemas.get(cls)?.cls.fields ?? {};
+
+/** A value of a case as rows have it. */
+const asRow = (type: Type<unknown> | undefined, value: any): unknown => {
+  if (type?.kind === 'map') return mapOf(value);
+  return type?.kind === 'int' ? BigInt(value) : value;
+};
+
+/** Rows of a pool that a case describes, each called by its key. */
+const rowsOf = (pool: Readonly<Record<string, Record<string, any>>>): Rows => {
+  const rows: Rows = {};
+  for (const [ref, { class: cls = '', ...given }] of Object.entries(pool)) {
+    const fields = Object.entries(given).map(([name, value]) => [
+      name,
+      asRow(fieldsOf(cls as never)[name]?.type, value),
+    ]);
+    const secret = cls === 'VTPM' ? { contents: `${ref} contents` } : {};
+    rows[cls] = { ...rows[cls], [ref]: { ...Object.fromEntries(fields), ...secret } };
+    if (cls === 'VTPM') {
+      rows['secret'] = { ...rows['secret'], [secret.contents as string]: { value: given['content'] } };
+    }
+  }
+  return rows;
+};
+
+const isTrue = (word: string | undefined, otherwise: boolean): boolean =>
+  word === undefined ? otherwise : word === 'true';
+
+/** An id of the file, or one that no object of it has, as the object that it is: null where there is none. */
+const named = (value: any, objects: readonly (readonly [string, string, string])[]): unknown => {
+  if (Array.isArray(value)) return value.map((one) => named(one, objects));
+  if (value instanceof Map) return named(Object.fromEntries(value), objects);
+  // Cases write an empty map as an empty set.
+  if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return [];
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, named(one, objects)]));
+  if (typeof value !== 'string' || !value.startsWith('Ref:')) return value;
+  return objects.find(([, id]) => id === value)?.[2] ?? 'OpaqueRef:NULL';
+};
+
+/** Numbers of ids are a writer's own: what is compared is which object is where. */
+const description = ({ given: { pool }, when: { path, query }, then }: Case): unknown => {
+  const isMetadata = path === '/export_metadata';
+  const wanted: XvaWanted = {
+    vms: [query.ref],
+    preserve: isMetadata || isTrue(query.preserve_power_state, false),
+    snapshots: isMetadata && isTrue(query.export_snapshots, true),
+    without: deviceKinds.filter((kind) => query.excluded_device_types?.toUpperCase().includes(kind)),
+    parents: isTrue(query.include_vhd_parents, false),
+  };
+  const objects = ovaObjects(viewOfRows(rowsOf(pool)), fieldsOf, wanted);
+  const ids = objects.map(({ cls, id, ref }) => [cls, id, ref as string] as const);
+  const theirs = then['objects [class, id, object]'] as readonly (readonly [string, string, string])[];
+  const expected = Object.entries(then['fields'] as Record<string, Record<string, unknown>>);
+  const shown = (list: typeof theirs) => ({
+    classes: list.map(([cls]) => cls),
+    objects: list.map(([cls, , key]) => `${cls} ${key}`).toSorted(),
+  });
+  const recordOf = (key: string) => objects.find(({ ref }) => ref === key)?.record ?? {};
+  const nameIn = (name: string): string => name.replace("vTPM'_", '');
+  const fields = expected.map(([key, record]) =>
+    named(Object.fromEntries(Object.keys(record).map((name) => [name, recordOf(key)[nameIn(name)]])), ids),
+  );
+  return against(
+    { ...shown(ids), fields },
+    { ...shown(theirs), fields: expected.map(([, record]) => named(record, theirs)) },
+  );
+};
+
+const exportedOnes = ({ given: { VMs }, when: { query } }: Case): unknown => {
+  const rows = rowsOf(VMs);
+  const zero = Object.keys(VMs).find((key) => VMs[key]['is dom0']);
+  rows['host'] = { host: { control_domain: zero } };
+  return { VMs: exportedVms(viewOfRows(rows), isTrue(query.include_dom0, true)) };
+};
+
+const encode = ({ given: { value } }: Case): unknown => {
+  const [[kind, plain] = []] = Object.entries(value);
+  const values: Readonly<Record<string, (plain: any) => Value>> = {
+    string: String,
+    int64: BigInt,
+    int: BigInt,
+    dateTime: (dateTime) => ({ dateTime }),
+    double: Number,
+    set: (items) => items,
+    map: (members) => new Map(Object.entries(members)),
+  };
+  const made = values[kind ?? ''] ?? skip(`nothing here has the type ${kind}`);
+  return { xml: xmlValue(made(plain)) };
+};
+
+export const ovaXml = byCall({
+  ova_xml: description,
+  exported_vms: exportedOnes,
+  encode,
+});
 
 export const xvaLayout = byCall({
   write_xva: write,

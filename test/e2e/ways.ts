@@ -69,6 +69,8 @@ const actions: readonly any[] = referenceJson<any>('datamodel.json').http_action
 const served = new Set([
   'put_import_raw_vdi',
   'get_export_raw_vdi',
+  'get_export',
+  'get_export_metadata',
   'connect_console',
   'connect_console_ws',
   'get_audit_log',

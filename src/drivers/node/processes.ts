@@ -3,10 +3,14 @@ import { constants, readdirSync, readFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
+import { through } from '../../codec/through.ts';
 import { type Finished, type Processes, ProcessFailure, type RunOptions } from '../processes.ts';
 
 /** How long the output may stay open after a program's end or kill, held by something it left behind. */
 const OUTPUT_OPEN_MS_MAX = 1_000;
+
+/** What is kept of what a program says beside the bytes that it makes. */
+const PIPE_WORDS_MAX = 4_096;
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
@@ -45,6 +49,25 @@ export const nodeProcesses: Processes = {
       for (let waits = 0; waits < KILL_WAITS_MAX && nodeProcesses.isAlive(pid); waits += 1) {
         await pause(KILL_WAIT_MS);
       }
+    }
+  },
+
+  async *pipe(file, args, bytes, signal) {
+    const child = await started(file, undefined, () =>
+      spawn(file, [...args], { ...place({}), stdio: ['pipe', 'pipe', 'pipe'] }),
+    );
+    const said = gathered(child.stderr, PIPE_WORDS_MAX, () => {});
+    const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    const kill = (): void => void child.kill('SIGKILL');
+    signal.addEventListener('abort', kill, { once: true });
+    if (signal.aborted) kill();
+    try {
+      yield* through(bytes, child.stdin, child.stdout);
+      await closed;
+      if (child.exitCode !== 0) throw new ProcessFailure('failed', `${file} failed: ${said().trim()}`);
+    } finally {
+      kill();
+      signal.removeEventListener('abort', kill);
     }
   },
 

@@ -34,6 +34,26 @@ export async function* tarFile(name: string, bytes: Buffer, modified?: number): 
   if (padding > 0) yield zeros.subarray(0, padding);
 }
 
+/** A file of pieces that are made twice: once to know how large it is. */
+export async function* tarText(
+  name: string,
+  pieces: () => Iterable<string>,
+  modified: number,
+  rest: () => Promise<void>,
+): AsyncGenerator<Buffer> {
+  let sizeBytes = 0;
+  let rested = 0;
+  for (const piece of pieces()) {
+    sizeBytes += Buffer.byteLength(piece);
+    if (sizeBytes - rested < XVA_BLOCK_BYTES) continue;
+    rested = sizeBytes;
+    await rest();
+  }
+  yield tarHead(name, sizeBytes, modified);
+  for (const piece of pieces()) yield Buffer.from(piece);
+  yield zeros.subarray(0, tarPadding(sizeBytes));
+}
+
 export interface GivenDisk {
   readonly id: string;
   readonly disk: OpenVolume;

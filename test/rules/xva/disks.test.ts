@@ -1,6 +1,6 @@
-// Goal: disks go into an archive and come out of it byte for byte, GNU tar reads what is written and is read itself,
-//   and an archive that is wrong, cut or made to do harm is refused and writes nothing past a disk.
-// Method: disks in memory with anything in them, GNU tar as peer, and archives of ours that are spoiled anywhere.
+// Goal: disks go into an archive and come out of it byte for byte, GNU tar reads what is written and is read
+//   itself, and an archive that is wrong, cut or made to do harm is refused and writes nothing past a disk.
+// Method: disks in memory with anything in them, GNU tar as peer, and archives that are spoiled anywhere.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
