@@ -48,7 +48,7 @@ const planOf = async ({ view, call, self }: Pick<Host, 'view' | 'call' | 'self'>
     try {
       if (memory.size === 0) throw new Fault('NO_HOSTS_AVAILABLE');
       await call('VM.assert_operation_valid', vm, { op: 'pool_migrate' });
-      const host = chooseHost(view, vm, memory);
+      const host = chooseHost(view, vm, { memory });
       moves.set(vm, host);
       const room = memory.get(host);
       if (room !== undefined) memory.set(host, withGuest(room, view.require('VM', vm)));

@@ -42,11 +42,10 @@ const create = async (working: Working<'PBD'>, fields: Fields): Promise<Ref<'PBD
   return ref;
 };
 
-const destroy = ({ tx, self }: Deciding): void => {
-  const { currently_attached } = tx.require('PBD', self as Ref<'PBD'>);
-  if (currently_attached) throw new Fault('OPERATION_NOT_ALLOWED', ['The PBD is plugged; unplug it first']);
-  forgetConnection(tx, self as Ref<'PBD'>);
-};
+const plugged = (view: View, self: Ref<'PBD'>): Fault | undefined =>
+  view.require('PBD', self).currently_attached
+    ? new Fault('OPERATION_NOT_ALLOWED', ['The PBD is plugged; unplug it first'])
+    : undefined;
 
 const setDeviceConfig = ({ tx, self, services }: Deciding, value: DeviceConfig): void => {
   const pbd = self as Ref<'PBD'>;
@@ -74,7 +73,12 @@ export default implement(
       },
       work: create,
     },
-    destroy: { decide: destroy },
+    destroy: {
+      holds: onRepository('pbd_destroy'),
+      offline: true,
+      unless: plugged,
+      work: async ({ self, settle }) => settle((tx) => forgetConnection(tx, self)),
+    },
     plug: { holds: onRepository('plug'), work: plug },
     unplug: { holds: onRepository('unplug'), work: unplug },
     set_device_config: {

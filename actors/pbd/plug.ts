@@ -85,7 +85,7 @@ const disksInUse = ({ view, services }: Working<'PBD'>, sr: RecordNamed<'SR'>): 
  * it keeps scans and changes of disks waiting. Several hosts may connect side by side.
  */
 export const onRepository =
-  (operation: 'plug' | 'unplug') =>
+  (operation: 'plug' | 'unplug' | 'pbd_destroy') =>
   (_: object, view: View, self: Ref<'PBD'>): readonly Hold[] => [
     { cls: 'SR', ref: view.require('PBD', self).SR, operation },
   ];

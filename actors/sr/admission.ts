@@ -1,6 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Infer, Ref } from '../../src/model/types.ts';
-import { diskInTheWay, featuresOf } from '../../src/rules/storage-rows.ts';
+import { diskInTheWay, featuresOf, srBusy } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { own } from '../../src/std/own.ts';
 import type { View } from '../../src/store/view.ts';
@@ -124,12 +124,8 @@ const busy = (self: Ref<'SR'>, sr: RecordNamed<'SR'>, operation: string): Fault 
     : running[0];
   if (inTheWay === undefined) return undefined;
   const [task, other] = inTheWay;
-  return new Fault('OTHER_OPERATION_IN_PROGRESS', ['SR', self, spelled(other), task]);
+  return srBusy(self, other, task);
 };
-
-/** As faults spell them: `VDI.create`, `PBD.create`, `scan`. */
-const spelled = (operation: string): string =>
-  operation.replace(/^(vdi|pbd)_/, (_, cls: string) => `${cls.toUpperCase()}.`);
 
 /**
  * What changes which disks there are, or takes them away, and so must not meet a change of one of them

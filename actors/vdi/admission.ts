@@ -1,6 +1,6 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Infer, Ref } from '../../src/model/types.ts';
-import { drivesInUse, featuresOf } from '../../src/rules/storage-rows.ts';
+import { drivesInUse, featuresOf, srBusy } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { own } from '../../src/std/own.ts';
 import type { View } from '../../src/store/view.ts';
@@ -247,8 +247,7 @@ const checks: readonly Check[] = [
 export const repositoryBusy = (view: View, self: Ref<'VDI'>): Fault | undefined => {
   const { SR } = view.require('VDI', self);
   for (const [task, running] of view.get('SR', SR)?.current_operations ?? []) {
-    if (!running.startsWith('vdi_'))
-      return new Fault('OTHER_OPERATION_IN_PROGRESS', ['SR', SR, running, task]);
+    if (!running.startsWith('vdi_')) return srBusy(SR, running, task);
   }
   return undefined;
 };

@@ -35,11 +35,11 @@ export default implement(
   VM,
   {
     home: (_view, _self, record) => seatOf(record),
-    admit: (view, self, operation) =>
+    admit: (view, self, operation, insists) =>
       // What runs on a host that is out of reach never ends, and this is how somebody says so.
       operation === 'power_state_reset' && isOutOfReach(view, self)
         ? undefined
-        : faultFrom(vmRefusal(view, self, operation as Operation)),
+        : faultFrom(vmRefusal(view, self, operation as Operation, !insists)),
     derive: (view, self, record) => ({
       allowed_operations: vmAllowedOperations(view, self, record),
       memory_overhead: overheadBytes(record.memory_static_max, record.VCPUs_max),

@@ -47,7 +47,7 @@ const ofLive = async (working: Vm, name: string, copy: CopyDisk): Promise<Ref<'V
   const powerState = working.record.power_state;
   await noteNap(working);
   const awake = (): Promise<void> =>
-    wake(working, { method, how: unattendedWork(method), paused: powerState === 'Paused' });
+    wake(working, { method, how: unattendedWork(method), paused: powerState === 'Paused', force: false });
   const image = await fallAsleep(working, method).catch(async (error: unknown) => {
     // It may sleep all the same.
     if (working.record.power_state === 'Suspended') await awake();

@@ -27,6 +27,14 @@ const askMs = 2_000;
 
 const isTrue = (value: string | undefined): boolean => value === 'true';
 
+interface Move {
+  readonly host: Ref<'host'>;
+  readonly options: ReadonlyMap<string, string>;
+}
+
+/** Also a guest that may not stand it, or a processor that lacks what it has seen. */
+const insists = ({ options }: Pick<Move, 'options'>): boolean => isTrue(options.get('force'));
+
 /** The guest belongs to the host that it was scheduled for; it may have said so itself already. */
 export const handOver = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>): void => {
   if (destinationOf(tx, self) !== host) return;
@@ -110,10 +118,7 @@ class OpenEnd extends Fault {
   }
 }
 
-const migrate = async (
-  working: Vm,
-  { host, options }: { readonly host: Ref<'host'>; readonly options: ReadonlyMap<string, string> },
-): Promise<void> => {
+const migrate = async (working: Vm, { host, options }: Move): Promise<void> => {
   const { self, services } = working;
   // It is there already.
   if (host === services.host) return;
@@ -130,7 +135,7 @@ const migrate = async (
     if (working.record.resident_on === host) await working.call('VM.pool_migrate_complete', self, { host });
   });
   await working.commit((tx) => {
-    assertFits(tx, self, host);
+    assertFits(tx, self, host, insists({ options }));
     tx.patch('VM', self, { scheduled_to_be_resident_on: host });
     step.begin(tx);
   });
@@ -163,14 +168,10 @@ const complete = async (working: Vm): Promise<void> => {
 };
 
 /** Refusals that can be told before anything is done. */
-const refusal = (
-  view: View,
-  self: Ref<'VM'>,
-  { host }: { readonly host: Ref<'host'> },
-): Fault | undefined => {
+const refusal = (view: View, self: Ref<'VM'>, { host, options }: Move): Fault | undefined => {
   if (view.get('VM', self)?.resident_on === host) return undefined;
   try {
-    assertFits(view, self, host);
+    assertFits(view, self, host, insists({ options }));
     return undefined;
   } catch (error) {
     if (error instanceof Fault) return error;
@@ -179,6 +180,6 @@ const refusal = (
 };
 
 export const migrating = {
-  pool_migrate: { operation: 'pool_migrate', unless: refusal, work: migrate },
+  pool_migrate: { operation: 'pool_migrate', insists, unless: refusal, work: migrate },
   pool_migrate_complete: { on: ({ host }) => host, work: complete },
 } satisfies VmHandlers;

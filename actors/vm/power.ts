@@ -108,6 +108,7 @@ interface Boot {
   readonly method: string;
   readonly how: XenopsWork;
   readonly paused: boolean;
+  readonly force: boolean;
   /** Starts the guest or restores it; either leaves it paused. */
   readonly bring: (hypervisor: Hypervisor, uuid: string) => Promise<void>;
 }
@@ -120,7 +121,7 @@ interface Booted {
 }
 
 /** What the daemon tells of the guest meanwhile is for this alone: nothing is written until it is there. */
-const boot = async (working: Vm, { method, how, paused, bring }: Boot): Promise<Booted> => {
+const boot = async (working: Vm, { method, how, paused, force, bring }: Boot): Promise<Booted> => {
   const { self, view, services } = working;
   const { signal } = how;
   const { hypervisor } = services;
@@ -136,7 +137,7 @@ const boot = async (working: Vm, { method, how, paused, bring }: Boot): Promise<
   });
   // A crash before the end of this is put right by reconciling.
   const { durable } = await decided(services, (tx) => {
-    reserve(tx, self, services.host);
+    reserve(tx, self, services.host, force);
     attachDevices(tx, self);
   });
   await asked(method, hypervisor.importMetadata(metadata, how.debugInfo));
@@ -177,6 +178,7 @@ const start = async (working: Vm, { start_paused, force }: StartArgs, method: st
     method,
     how,
     paused: start_paused,
+    force,
     bring: (hypervisor, uuid) => hypervisor.start(uuid, force, how),
   });
   working.settle((tx) => {
@@ -200,12 +202,12 @@ const dropImage = async (working: Vm, image: Ref<'VDI'>): Promise<void> => {
 /** Brings a guest that sleeps back to life. From then on its VM has no memory image to go back to. */
 export const wake = async (
   working: Vm,
-  { paused, method, how }: Pick<Boot, 'paused' | 'method' | 'how'>,
+  { paused, force, method, how }: Omit<Boot, 'bring'>,
 ): Promise<void> => {
   const { view, self } = working;
   const disk = xenopsDisk(view, working.record.suspend_VDI);
   const { live, keep } = await boot(working, {
-    ...{ method, how, paused },
+    ...{ method, how, paused, force },
     bring: (hypervisor, uuid) => hypervisor.resume(uuid, disk, how),
   });
   await working.commit((tx) => {
@@ -216,10 +218,10 @@ export const wake = async (
   keep();
 };
 
-const resume = async (working: Vm, { start_paused }: StartArgs, method: string): Promise<void> => {
+const resume = async (working: Vm, { start_paused, force }: StartArgs, method: string): Promise<void> => {
   const { self } = working;
   const image = working.record.suspend_VDI;
-  await wake(working, { paused: start_paused, method, how: xenopsWork(working, method) });
+  await wake(working, { paused: start_paused, force, method, how: xenopsWork(working, method) });
   working.settle((tx) => protect(tx, self));
   await dropImage(working, image);
 };

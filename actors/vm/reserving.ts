@@ -20,7 +20,7 @@ export const destinationOf = (view: View, self: Ref<'VM'>): Ref<'host'> | undefi
 };
 
 /** Sets memory aside on a host, unless that was done already. Throws what keeps the VM from running there. */
-export const reserve = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>): void => {
+export const reserve = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>, insists: boolean): void => {
   const coming = destinationOf(tx, self);
   const { resident_on } = tx.require('VM', self);
   // One that only naps has kept what it had.
@@ -28,7 +28,7 @@ export const reserve = (tx: Tx, self: Ref<'VM'>, host: Ref<'host'>): void => {
   // It was given up, and given to somebody else, while nobody was heard of here.
   if (coming !== undefined || resident_on !== noHost)
     throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', self, 'start', '']);
-  assertFits(tx, self, host);
+  assertFits(tx, self, host, insists);
   tx.patch('VM', self, { scheduled_to_be_resident_on: host });
 };
 
@@ -42,18 +42,23 @@ const release = (tx: Tx, self: Ref): void => {
   tx.patch('VM', vm, { scheduled_to_be_resident_on: noHost });
 };
 
+interface Forcible {
+  /** A guest that has seen another processor is to go on all the same. */
+  readonly force: boolean;
+}
+
 /** The host that suits best. */
-export const anywhere: Placement<object> = {
+export const anywhere: Placement<Forcible> = {
   only: (view) => {
     const [first, second] = view.all('host');
     return second === undefined ? first?.[0] : undefined;
   },
-  choose: ({ tx, self }) => {
+  choose: ({ tx, self }, { force }) => {
     const vm = self as Ref<'VM'>;
     // Another start is under way: this one waits for its end there.
     const coming = destinationOf(tx, vm);
     if (coming !== undefined) return coming;
-    const host = chooseHost(tx, vm);
+    const host = chooseHost(tx, vm, { insists: force });
     tx.patch('VM', vm, { scheduled_to_be_resident_on: host });
     return host;
   },
@@ -61,12 +66,12 @@ export const anywhere: Placement<object> = {
 };
 
 /** The host that the client names. */
-export const named: Placement<{ readonly host: Ref<'host'> }> = {
-  choose: ({ tx, self }, { host }) => {
+export const named: Placement<Forcible & { readonly host: Ref<'host'> }> = {
+  choose: ({ tx, self }, { host, force }) => {
     tx.require('host', host);
     const coming = destinationOf(tx, self as Ref<'VM'>);
     if (coming !== undefined) return coming;
-    reserve(tx, self as Ref<'VM'>, host);
+    reserve(tx, self as Ref<'VM'>, host, force);
     return host;
   },
   release,

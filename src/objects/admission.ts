@@ -8,6 +8,8 @@ export interface Asked {
   readonly ref: string;
   /** Name in `current_operations`; undefined: never in conflict with anything. */
   readonly operation: string | undefined;
+  /** Wanted whatever becomes of a guest. */
+  readonly insists?: boolean;
   /** Running operations that this one ends, as it begins or because it must wait for them. */
   readonly cuts: readonly string[];
 }

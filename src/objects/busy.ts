@@ -15,6 +15,8 @@ export interface Hold {
   readonly cls: ClassName;
   readonly ref: Ref;
   readonly operation: string;
+  /** Who asks for it wants it whatever becomes of a guest. */
+  readonly insists?: boolean;
   /** Refusals beside those of the row's class. Pure. */
   readonly unless?: (view: View) => Fault | undefined;
 }
@@ -30,16 +32,16 @@ export interface Worker {
 interface Rules {
   behaviour(cls: string): { readonly admit?: Admit } | undefined;
 }
-type Admit = (view: View, ref: Ref<any>, operation: string) => Fault | undefined;
+type Admit = (view: View, ref: Ref<any>, operation: string, insists: boolean) => Fault | undefined;
 
 /** Why a row cannot be held now. */
 export const holdRefusal = (
   { behaviour }: Rules,
   view: View,
-  { cls, ref, operation, unless }: Hold,
+  { cls, ref, operation, insists = false, unless }: Hold,
 ): Fault | undefined => {
   if (view.get(cls, ref as Ref<any>) === undefined) return new Fault('HANDLE_INVALID', [cls, ref]);
-  return behaviour(cls)?.admit?.(view, ref as Ref<any>, operation) ?? unless?.(view);
+  return behaviour(cls)?.admit?.(view, ref as Ref<any>, operation, insists) ?? unless?.(view);
 };
 
 /** What work that has no task is known by, in form a reference to none. */

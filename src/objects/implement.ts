@@ -119,6 +119,8 @@ interface Worked<C extends ClassName, A, R> extends Admitted<C, A> {
 interface Admitted<C extends ClassName, A> {
   /** Name in `current_operations`; without it the work conflicts with nothing. */
   readonly operation?: string;
+  /** True where the caller wants it also of a guest that cannot answer or that may not stand it. */
+  readonly insists?: (args: A) => boolean;
   readonly cuts?: readonly string[];
   /** The row that does the work, where the message has no `self`. */
   readonly on?: (args: A, view: View) => Ref;
@@ -180,9 +182,9 @@ export interface Behaviour<N extends ClassName = ClassName> {
   readonly home?: (view: View, self: Ref<N>, record: RecordNamed<N>) => Ref<'host'> | undefined;
   /**
    * Why an operation of `current_operations` may not begin, from rows alone. OTHER_OPERATION_IN_PROGRESS
-   * makes the caller wait, everything else is the answer.
+   * makes the caller wait, everything else is the answer. Who `insists` is spared what only protects guests.
    */
-  readonly admit?: (view: View, self: Ref<N>, operation: string) => Fault | undefined;
+  readonly admit?: (view: View, self: Ref<N>, operation: string, insists: boolean) => Fault | undefined;
   /**
    * Fields that follow from rows, such as `allowed_operations`. Runs inside each commit that touches them.
    */

@@ -111,7 +111,7 @@ const chosen = async (options: RoutedOptions, invocation: Invocation): Promise<R
   const { message, args, caller } = invocation;
   const handler = catalog.handler(message);
   if (handler === undefined || !('work' in handler) || handler.at === undefined) return services.host;
-  const { operation, unless, at } = handler;
+  const { operation, insists, unless, at } = handler;
   const only = at.only?.(store.latest);
   if (only !== undefined) return only;
   const { cls, ref } = rowOf(options, invocation);
@@ -120,7 +120,8 @@ const chosen = async (options: RoutedOptions, invocation: Invocation): Promise<R
   const choose = (tx: Tx): Ref<'host'> => {
     if (message.hasSelf) tx.require(message.cls.name as ClassName, self as Ref<any>);
     const refusal =
-      (operation && catalog.behaviour(cls)?.admit?.(tx, ref as Ref<any>, operation)) ||
+      (operation &&
+        catalog.behaviour(cls)?.admit?.(tx, ref as Ref<any>, operation, insists?.(given) === true)) ||
       unless?.(tx, self, given);
     if (refusal !== undefined && refusal.code !== 'OTHER_OPERATION_IN_PROGRESS') throw refusal;
     return at.choose({ tx, self, caller, services }, given);

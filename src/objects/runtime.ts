@@ -250,7 +250,7 @@ const refusalOf = ({ view, catalog, elsewhere }: Runtime, asked: Asked, job: Job
   const moved = asked.ref === nullRef ? undefined : elsewhere?.(job.cls, ref);
   if (moved !== undefined) return moved;
   const admit = asked.operation === undefined ? undefined : catalog.behaviour(job.cls)?.admit;
-  return admit?.(view, ref, asked.operation as string) ?? job.unless?.(view);
+  return admit?.(view, ref, asked.operation as string, asked.insists === true) ?? job.unless?.(view);
 };
 
 const ownerOf = (runtime: Runtime, cls: ClassName, ref: Ref): Live => {

@@ -81,7 +81,10 @@ const jobOf = (
   const end = (): void => objects.abort(job, asFault(until?.reason));
   const over = (): void => until?.removeEventListener('abort', end);
   const job: Job = {
-    asked: { id: objects.newJobId(), ref: on, operation: handler.operation, cuts: handler.cuts ?? [] },
+    asked: {
+      ...{ id: objects.newJobId(), ref: on, operation: handler.operation, cuts: handler.cuts ?? [] },
+      insists: handler.insists?.(given) === true,
+    },
     cls: classOf(catalog, store.latest, invocation.message, on),
     task,
     unless: (view) => handler.unless?.(view, self as Ref<any>, given) ?? othersRefusal(run, view),
@@ -199,8 +202,8 @@ const release = (tx: Tx, run: Run, job: Job): void => {
  */
 const claim = (run: Run, job: Job): Promise<void> | undefined => {
   const { store, services, places } = run.options;
-  const { operation, ref } = job.asked;
-  const own = operation === undefined ? [] : [{ cls: job.cls, ref: ref as Ref, operation }];
+  const { operation, ref, insists = false } = job.asked;
+  const own = operation === undefined ? [] : [{ cls: job.cls, ref: ref as Ref, operation, insists }];
   if (own.length === 0 && run.handler.holds === undefined) return undefined;
   const leads = places.coordinator() === services.host;
   const claimed = store.commit((tx) => {

@@ -30,6 +30,12 @@ export const looksAfter = (view: View, sr: Ref<'SR'>, host: Ref<'host'>): boolea
 /** In `other_config` of a disk that a host found on its repository as it started, and that no row named. */
 export const foundKey = 'xenact:found-at-start';
 
+/** A repository has something under way, which faults spell `VDI.create`, `PBD.create` or `scan`. */
+export const srBusy = (sr: Ref<'SR'>, operation: string, task: string): Fault => {
+  const spelled = operation.replace(/^(vdi|pbd)_/, (_, cls: string) => `${cls.toUpperCase()}.`);
+  return new Fault('OTHER_OPERATION_IN_PROGRESS', ['SR', sr, spelled, task]);
+};
+
 /** Drives that hold a disk now, or are about to. */
 export const drivesInUse = (view: View, vdi: RecordNamed<'VDI'>): readonly RecordNamed<'VBD'>[] =>
   vdi.VBDs.flatMap((ref) => view.get('VBD', ref) ?? []).filter(

@@ -61,7 +61,13 @@ test('A guest starts with the processor of the pool and moves where all of it is
   expect((await bench.fault(bench.call('VM.resume_on', vm, two, false, false)))[0]).toBe(
     'VM_INCOMPATIBLE_WITH_THIS_HOST',
   );
-  await bench.call('VM.resume_on', vm, three, false, false);
+  // Who insists takes the risk.
+  await bench.call('VM.resume_on', vm, two, false, true);
+  const insisting = new Map([['force', 'true']]);
+  await bench.store.commit((tx) => tx.patch('host', two, { cpu_info: told('0000000f') }));
+  await bench.store.commit((tx) => tx.patch('host', three, { cpu_info: told('00000001') }));
+  expect((await move(three))[0]).toBe('VM_INCOMPATIBLE_WITH_THIS_HOST');
+  expect(await bench.fault(bench.call('VM.pool_migrate', vm, three, insisting))).toEqual(['no fault']);
   await bench.call('VM.hard_shutdown', vm);
   await bench.call('VM.start_on', vm, two, false, false);
   expect(bench.row(vm).resident_on).toBe(two);

@@ -20,7 +20,11 @@ export const judgeSubject = async (
   adapter: Adapter = unknownSubject,
 ): Promise<Judged> => {
   const verdicts: Verdict[] = [];
-  for (const one of cases) verdicts.push(await judge(adapter, one));
+  try {
+    for (const one of cases) verdicts.push(await judge(adapter, one));
+  } finally {
+    await adapter.close?.();
+  }
   const count = (kind: Verdict['kind']): number => verdicts.filter((one) => one.kind === kind).length;
   return { subject, verdicts, passed: count('passed'), failed: count('failed'), skipped: count('skipped') };
 };

@@ -1,18 +1,11 @@
-import { classes } from '../../actors/index.ts';
-import type { Ref } from '../../src/model/types.ts';
-import { silentLog } from '../../src/std/log.ts';
-import { openStore } from '../../src/store/store.ts';
-import type { View } from '../../src/store/view.ts';
-import { memoryDisk } from '../world.ts';
+import type { Rows } from './vm-rows.ts';
 
 // Rows as the cases of repositories and disks describe them.
 
 type Fields = Readonly<Record<string, any>>;
 
-export const sr = '<sr>' as Ref<'SR'>;
-export const vdi = '<vdi>' as Ref<'VDI'>;
-
-const mapOf = (of: Fields = {}): Map<any, any> => new Map(Object.entries(of));
+export const sr = '<sr>';
+export const vdi = '<vdi>';
 
 const row = (given: Fields, cls: string): Fields =>
   Object.fromEntries(
@@ -21,48 +14,52 @@ const row = (given: Fields, cls: string): Fields =>
       .map(([key, value]) => [key.slice(cls.length + 1), value]),
   );
 
-const typed = (fields: Fields): any =>
+const typed = (fields: Fields): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [
       name,
-      value !== null && typeof value === 'object' && !Array.isArray(value) ? mapOf(value) : value,
+      value !== null && typeof value === 'object' && !Array.isArray(value)
+        ? new Map(Object.entries(value))
+        : value,
     ]),
   );
 
+const numbered = (name: string, all: readonly Record<string, unknown>[]): Rows[string] =>
+  Object.fromEntries(all.map((one, i) => [`OpaqueRef:${name}${i}`, one]));
+
 /** A shared repository with one attached PBD and one disk, but for what a case says. */
-export const viewOf = async (given: Fields, withDisk: boolean): Promise<View> => {
-  const { store } = openStore({ classes, durable: memoryDisk(), log: silentLog });
-  await store.commit((tx) => {
-    tx.create('pool', 'OpaqueRef:pool' as Ref<'pool'>, typed(row(given, 'pool')));
-    tx.create('host', 'OpaqueRef:host' as Ref<'host'>, {});
-    if (given['SM'] !== null) {
-      const features = (given['SM.features'] as string[]).map((name) => [name, 1n] as const);
-      tx.create('SM', 'OpaqueRef:sm' as Ref<'SM'>, {
-        type: given['SR.type'] ?? 'sm',
-        features: new Map(features),
-      });
-    }
-    const { VDIs: disks, ...repository } = row(given, 'SR');
-    tx.create('SR', sr, { type: 'sm', shared: true, ...typed(repository) });
-    if (given['PBDs'] === undefined) {
-      const attached = given['PBD.currently_attached'] ?? true;
-      tx.create('PBD', 'OpaqueRef:pbd' as Ref<'PBD'>, {
-        SR: sr,
-        host: 'OpaqueRef:host' as Ref<'host'>,
-        currently_attached: attached,
-      });
-    }
-    for (const [i, disk] of ((disks ?? []) as Fields[]).entries()) {
-      tx.create('VDI', `OpaqueRef:vdi${i}` as Ref<'VDI'>, { SR: sr, ...typed(disk) });
-    }
-    if (withDisk) tx.create('VDI', vdi, { SR: sr, type: 'user', managed: true, ...typed(row(given, 'VDI')) });
-    for (const [i, { 'VM.is_a_snapshot': snapshot, ...vbd }] of (
-      (given['VBDs'] ?? []) as Fields[]
-    ).entries()) {
-      const vm = `OpaqueRef:vm${i}` as Ref<'VM'>;
-      tx.create('VM', vm, { is_a_snapshot: snapshot ?? false });
-      tx.create('VBD', `OpaqueRef:vbd${i}` as Ref<'VBD'>, { VDI: vdi, VM: vm, mode: 'RW', ...typed(vbd) });
-    }
-  });
-  return store.committed;
+export const storageRows = (given: Fields, withDisk: boolean): Rows => {
+  const { VDIs: disks = [], ...repository } = row(given, 'SR');
+  const drives: readonly Fields[] = given['VBDs'] ?? [];
+  const features: readonly string[] = given['SM.features'] ?? [];
+  const pbd = { SR: sr, host: 'OpaqueRef:host', currently_attached: given['PBD.currently_attached'] ?? true };
+  const driver = {
+    type: given['SR.type'] ?? 'sm',
+    features: new Map(features.map((name) => [name, 1n])),
+  };
+  const disk = { SR: sr, type: 'user', managed: true, ...typed(row(given, 'VDI')) };
+  return {
+    pool: { 'OpaqueRef:pool': typed(row(given, 'pool')) },
+    SM: given['SM'] === null ? {} : { 'OpaqueRef:sm': driver },
+    SR: { [sr]: { type: 'sm', shared: true, ...typed(repository) } },
+    PBD: given['PBDs'] === undefined ? { 'OpaqueRef:pbd': pbd } : {},
+    VDI: {
+      ...(withDisk ? { [vdi]: disk } : {}),
+      ...numbered(
+        'vdi',
+        (disks as Fields[]).map((one) => ({ SR: sr, ...typed(one) })),
+      ),
+    },
+    VM: numbered(
+      'vm',
+      drives.map((one) => ({ is_a_snapshot: one['VM.is_a_snapshot'] ?? false })),
+    ),
+    VBD: numbered(
+      'vbd',
+      drives.map(({ 'VM.is_a_snapshot': _, ...drive }, i) => ({
+        ...{ VDI: vdi, VM: `OpaqueRef:vm${i}`, mode: 'RW' },
+        ...typed(drive),
+      })),
+    ),
+  };
 };

@@ -6,7 +6,11 @@ import type { Case } from './cases.ts';
  * Puts a case to the real code and tells what came of it in the form of the case's `then`; `against` says
  * what to compare it with where `then` leaves room, such as an order that does not matter.
  */
-export type Adapter = (one: Case) => unknown;
+export interface Adapter {
+  (one: Case): unknown;
+  /** Ends what its cases share. */
+  readonly close?: () => Promise<void>;
+}
 
 const comparison = Symbol('comparison');
 

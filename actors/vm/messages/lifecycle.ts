@@ -259,7 +259,8 @@ export const lifecycle = {
       host: [ref('host'), 'Host to move to.'],
       options: [
         stringMap,
-        '`live` set to `true` keeps the guest running meanwhile; `compress` shrinks the transfer.',
+        '`live` set to `true` keeps the guest running meanwhile; `compress` shrinks the transfer; `force` ' +
+          'moves also a guest that may not stand it, or to a processor that lacks what it has seen.',
       ],
     },
     errors: ['VM_BAD_POWER_STATE', 'OTHER_OPERATION_IN_PROGRESS', 'VM_IS_TEMPLATE', 'OPERATION_NOT_ALLOWED'],

@@ -11,8 +11,8 @@ import { type HostMemory, selectHost, summary } from './selection.ts';
 type Memory = ReadonlyMap<Ref<'host'>, HostMemory>;
 
 /** Fails with what keeps a VM from running on a host, too little memory included. */
-export const assertFits = (view: View, self: Ref<'VM'>, host: Ref<'host'>): void => {
-  demand(hostRefusals(view, self)(host));
+export const assertFits = (view: View, self: Ref<'VM'>, host: Ref<'host'>, insists = false): void => {
+  demand(hostRefusals(view, self, insists)(host));
   demand(memoryRefusal(view.require('VM', self), freeBytes(view, host, self)));
 };
 
@@ -33,9 +33,13 @@ const noneOf = (refusals: readonly Refusal[]): Fault => {
  * The host that suits a VM best, of those that it can run on; throws why there is none. `memory` is what
  * hosts have without this VM, where the caller knows it, and then no other hosts come into question.
  */
-export const chooseHost = (view: View, self: Ref<'VM'>, memory?: Memory): Ref<'host'> => {
+export const chooseHost = (
+  view: View,
+  self: Ref<'VM'>,
+  { memory, insists }: { readonly memory?: Memory; readonly insists?: boolean } = {},
+): Ref<'host'> => {
   const vm = view.require('VM', self);
-  const refusalOf = hostRefusals(view, self);
+  const refusalOf = hostRefusals(view, self, insists);
   const fit = new Map<Ref<'host'>, HostMemory>();
   const refusals: Refusal[] = [];
   for (const host of memory?.keys() ?? [...view.all('host')].map(([ref]) => ref)) {

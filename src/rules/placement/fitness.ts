@@ -128,9 +128,14 @@ const once = <T>(make: () => T): (() => T) => {
 
 /**
  * What keeps a VM from running on each host that is asked about, as far as rows tell, other than how much
- * memory is free there. What the VM needs is looked up once, however many hosts there are.
+ * memory is free there. What the VM needs is looked up once, however many hosts there are. For who `insists`
+ * a guest goes on with any processor.
  */
-export const hostRefusals = (view: View, self: Ref<'VM'>): ((host: Ref<'host'>) => Refusal | undefined) => {
+export const hostRefusals = (
+  view: View,
+  self: Ref<'VM'>,
+  insists = false,
+): ((host: Ref<'host'>) => Refusal | undefined) => {
   const vm = view.require('VM', self);
   const needs = {
     repositories: once(() => repositoriesOf(view, vm)),
@@ -139,7 +144,7 @@ export const hostRefusals = (view: View, self: Ref<'VM'>): ((host: Ref<'host'>) 
   return (host) => {
     const pair = { view, self, vm, ...needs, host, machine: view.require('host', host) };
     for (const check of checks) {
-      const refusal = check(pair);
+      const refusal = insists && check === processor ? undefined : check(pair);
       if (refusal !== undefined) return refusal;
     }
     return undefined;

@@ -16,29 +16,48 @@ export interface Live {
   tried(method: string, ...params: readonly Value[]): Promise<unknown>;
 }
 
+type Script = (at: Live, one: Case) => Promise<unknown>;
+
+const open = async (options: ServedOptions): Promise<Live> => {
+  const host = await served({ behaviours, ...options });
+  const root = await host.session();
+  return {
+    host,
+    root,
+    rows: async (write) => void (await host.world.store.commit(write)),
+    tried: async (method, ...params) => {
+      const reply = await host.json(method, root, ...params);
+      return 'error' in reply ? reply : reply.value;
+    },
+  };
+};
+
 /** A script with a host of its own, which ends with it. */
 export const live =
-  (script: (at: Live, one: Case) => Promise<unknown>, options: ServedOptions = {}): Adapter =>
+  (script: Script, options: ServedOptions = {}): Adapter =>
   async (one) => {
-    const host = await served({ behaviours, ...options });
+    const here = await open(options);
     try {
-      const root = await host.session();
-      return await script(
-        {
-          host,
-          root,
-          rows: async (write) => void (await host.world.store.commit(write)),
-          tried: async (method, ...params) => {
-            const reply = await host.json(method, root, ...params);
-            return 'error' in reply ? reply : reply.value;
-          },
-        },
-        one,
-      );
+      return await script(here, one);
     } finally {
-      await host.close();
+      await here.host.close();
     }
   };
+
+/** A script whose cases share one host, which ends with the last of them. */
+export const together = (script: Script, options: ServedOptions = {}): Adapter => {
+  let opened: Promise<Live> | undefined;
+  const put = async (one: Case): Promise<unknown> => {
+    opened ??= open(options);
+    return script(await opened, one);
+  };
+  const close = async (): Promise<void> => {
+    const here = await opened;
+    opened = undefined;
+    await here?.host.close();
+  };
+  return Object.assign(put, { close });
+};
 
 /** Resolves once so many calls wait for events. */
 export const waiting = async ({ host }: Live, count: number): Promise<void> => {
