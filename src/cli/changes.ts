@@ -3,9 +3,8 @@ import { nullRef } from '../model/types.ts';
 import type { Api } from './command.ts';
 import { CommandFailure } from './failures.ts';
 import type { Listed, ShownField } from './fields.ts';
-import { boolOf, floatOf, intOf } from './given.ts';
 import type { ApiRow } from './lookup.ts';
-import { unspelled } from './spellings.ts';
+import { apiValue } from './values.ts';
 
 // What param-set, param-add, param-remove and param-clear make of a field: calls of the API.
 
@@ -21,36 +20,6 @@ const lastOf = ({ path }: ShownField): string => path.at(-1) as string;
 const messageOf = ({ of }: Changing, verb: string, field: ShownField): string =>
   `${of.cls}.${verb}_${lastOf(field)}`;
 
-/** A value as the API takes it. Objects are named by their uuids; no text is no object. */
-const apiValue = async (
-  { api }: Changing,
-  name: string,
-  text: string,
-  type: Type<unknown> | undefined,
-): Promise<unknown> => {
-  switch (type?.kind) {
-    case 'bool':
-      return boolOf(name, text);
-    case 'int':
-      return intOf(name, text);
-    case 'float':
-      return floatOf(name, text);
-    case 'enum':
-      return unspelled(type.name, text);
-    case 'ref':
-      return text === '' ? nullRef : api.send(`${type.of}.get_by_uuid`, text);
-    case 'set':
-      return Promise.all(
-        text
-          .split(',')
-          .filter((one) => one !== '')
-          .map((one) => apiValue({ api } as Changing, name, one.trim(), type.item)),
-      );
-    default:
-      return text;
-  }
-};
-
 /** `name=value` of param-set: the whole field, or `map:key`. */
 export const setField = async (at: Changing, name: string, value: string): Promise<void> => {
   const { of, api, ref } = at;
@@ -64,7 +33,7 @@ export const setField = async (at: Changing, name: string, value: string): Promi
     throw new CommandFailure(`Field '${name}' is a map or set. use the 'name:key=value' syntax.`);
   if (!field.writable && field.kind !== 'set') throw new CommandFailure(`Field '${name}' is read-only.`);
   const type = field.type ?? setterType(of, field);
-  await api.send(messageOf(at, 'set', field), ref, await apiValue(at, name, value, type));
+  await api.send(messageOf(at, 'set', field), ref, await apiValue(at.api, name, value, type));
 };
 
 /** Of what is computed only the setter knows the type. */
@@ -106,7 +75,7 @@ export const addTo = async (
     return;
   }
   if (given.key === undefined) throw new CommandFailure('Name the member of the set: param-key=...');
-  const member = await apiValue(at, field.name, given.key, field.type?.item);
+  const member = await apiValue(at.api, field.name, given.key, field.type?.item);
   if (isWhole(field)) return setWhole(at, field, [...(held as readonly unknown[]), member]);
   await api.send(messageOf(at, 'add', field), ref, member);
 };
@@ -127,7 +96,7 @@ export const removeFrom = async (
     return api.send(messageOf(at, 'remove_from', field), ref, key);
   }
   const members = held as readonly unknown[];
-  const member = await apiValue(at, field.name, key, field.type?.item);
+  const member = await apiValue(at.api, field.name, key, field.type?.item);
   if (!members.includes(member)) throw new CommandFailure(`Key ${key} is not in the set`);
   if (isWhole(field))
     return setWhole(

@@ -1,9 +1,24 @@
 import type { AnyClass } from '../model/class.ts';
 import type { Command } from './command.ts';
+import { oneCalls } from './commands/calls.ts';
+import { diskCommands } from './commands/disks.ts';
+import { hostCommands } from './commands/hosts.ts';
+import { snapshotCommands } from './commands/snapshots.ts';
+import { vmCommands } from './commands/vms.ts';
 import { listedClasses } from './fields.ts';
 import { genericCommands } from './generic.ts';
 import { help } from './help.ts';
+import { commandOfCall, messagesOf } from './one-call.ts';
 
 /** Every command, in the order of their names. */
-export const commandsOf = (classes: readonly AnyClass[]): readonly Command[] =>
-  [help, ...listedClasses(classes).flatMap(genericCommands)].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+export const commandsOf = (classes: readonly AnyClass[]): readonly Command[] => {
+  const listed = listedClasses(classes);
+  const messages = messagesOf(classes);
+  return [
+    help,
+    ...listed.flatMap(genericCommands),
+    ...[...vmCommands(listed), ...snapshotCommands(listed), ...diskCommands(listed)],
+    ...hostCommands(listed),
+    ...oneCalls.map((spec) => commandOfCall(spec, messages, listed)),
+  ].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+};

@@ -35,8 +35,16 @@ const refuseDatabase = ({ params }: CommandRun): void => {
 
 const slow = '<expensive field>';
 
+/** The fields of a class that can be shown, and are asked for by name. */
+export const shownFields = (of: Listed, wanted: string | undefined): readonly ShownField[] =>
+  chosen(
+    of,
+    of.fields.filter(({ marks }) => !marks.has('hidden')),
+    wanted,
+  );
+
 /** What is shown of rows: slow fields only where one object is asked for. */
-const recordsOf = async (
+export const recordsOf = async (
   rows: readonly ApiRow[],
   fields: readonly ShownField[],
   { show, clock, all }: { readonly show: Show; readonly all: boolean } & Pick<CommandRun, 'clock'>,

@@ -48,24 +48,17 @@ export const boolOf = (name: string, text: string): boolean => {
 
 const units = ['b', 'k', 'm', 'g', 't'];
 
-/** Bytes: a whole number with or without a unit, which is a power of 1024. */
+/** A whole number, of bytes with or without a unit, which is a power of 1024. */
 export const sizeOf = (name: string, text: string): bigint => {
-  const parts = /^(\d{1,18})\s*(?:([kmgt])(?:i?b)?|b(?:ytes)?)?$/i.exec(text.trim());
+  const parts = /^(-?\d{1,19})\s*(?:([kmgt])(?:i?b)?|b(?:ytes)?)?$/i.exec(text.trim());
   const size =
     parts === null
-      ? -1n
+      ? undefined
       : BigInt(parts[1] ?? 0) << BigInt(10 * units.indexOf(parts[2]?.toLowerCase() ?? 'b'));
-  if (size < 0n || size >= 1n << 63n)
-    throw new CommandFailure(
-      `Failed to parse size '${name}': expecting an integer with KiB, MiB, GiB or TiB`,
-    );
-  return size;
-};
-
-export const intOf = (name: string, text: string): bigint => {
-  if (!/^-?\d{1,19}$/.test(text.trim()))
-    throw new CommandFailure(`Failed to parse parameter '${name}': expecting an integer`);
-  return BigInt(text.trim());
+  if (size !== undefined && size >= -(1n << 63n) && size < 1n << 63n) return size;
+  throw new CommandFailure(
+    `Failed to parse parameter '${name}': expecting an integer, with KiB, MiB, GiB or TiB where it is a size`,
+  );
 };
 
 export const floatOf = (name: string, text: string): number => {

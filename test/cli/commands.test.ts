@@ -1,6 +1,7 @@
 // Goal: the command line has the commands, parameters and fields that scripts know, and says so in its help.
 // Method: what the declarations and tables make is compared with the recorded commands of the XenAPI's own
 // command line; where ours differ, the difference is named here with its reason.
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { classes } from '../../actors/index.ts';
 import { commandsOf } from '../../src/cli/commands.ts';
@@ -40,4 +41,43 @@ describe('the commands that every class has', () => {
     });
     expect(differ.filter((field) => !(field in otherwise))).toEqual([]);
   });
+});
+
+describe('the other commands', () => {
+  const others = new Map((reference.others as unknown as readonly Recorded[]).map((one) => [one[0], one]));
+  const generic = new Set(recorded.map(([name]) => name));
+  const ours = [...commands.values()].filter(({ name }) => !generic.has(name) && name !== 'help');
+
+  test('take the parameters of the XenAPI', () => {
+    const differ = ours.flatMap(({ name, required = [], optional = [] }) => {
+      const [, needs, takes] = others.get(name) ?? ['', 'there is no such command', ''];
+      const mine = [sorted(required.join(' ')), sorted(optional.join(' '))];
+      const theirs = [sorted(needs), sorted(takes)];
+      return name in otherwise || JSON.stringify(mine) === JSON.stringify(theirs)
+        ? []
+        : [[name, theirs, mine]];
+    });
+    expect(differ).toEqual([]);
+  });
+
+  test('are standard, hidden and choose objects as those of the XenAPI', () => {
+    const differ = ours.flatMap(({ name, selects, standard, hidden }) => {
+      const flags = (others.get(name)?.[3] ?? '').split(' ');
+      const theirs = ['vm', 'host', 'sr'].find((one) => flags.includes(`${one}_selectors`));
+      const isHidden = flags.includes('hidden') || flags.includes('deprecated');
+      const mine = [selects, standard === true, hidden === true];
+      return JSON.stringify(mine) === JSON.stringify([theirs, flags.includes('standard'), isHidden])
+        ? []
+        : [[name, flags, mine]];
+    });
+    expect(differ).toEqual([]);
+  });
+});
+
+test('docs/xe.md names the commands that are not there yet, and no others', () => {
+  const page = readFileSync('docs/xe.md', 'utf8');
+  const [, listed = ''] = /```\n([^`]*)```\s*$/.exec(page) ?? [];
+  const all = [...recorded, ...(reference.others as unknown as readonly Recorded[])].map(([name]) => name);
+  const missing = all.filter((name) => !commands.has(name)).toSorted();
+  expect(listed.split(/\s+/).filter((name) => name !== '')).toEqual(missing);
 });
