@@ -217,7 +217,6 @@ const longestOfAll = 130;
 const largeObjects = [
   'src/daemons/xenopsd/qemu/backend.ts',
   'src/drivers/storage/datapath-holdings.ts',
-  'src/drivers/storage/script-volumes.ts',
   'src/edge/edge.ts',
   'src/edge/events.ts',
   'src/mesh/answers.ts',

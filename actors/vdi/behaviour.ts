@@ -13,6 +13,7 @@ import { create, introduce, type NewVdi } from './create.ts';
 import { dbForget, dbIntroduce, isOwnDriver } from './driver-rows.ts';
 import { images } from './images.ts';
 import { migrate, migrateHolds, migrateRefusal } from './migrate.ts';
+import { revert, revertHolds, revertRefusal } from './reverting.ts';
 import {
   compareHolds,
   compareRefusal,
@@ -125,12 +126,7 @@ export default implement(
       holds: compareHolds,
       work: listChangedBlocks,
     },
-    revert: {
-      operation: 'revert_to',
-      work: async () => {
-        throw new Fault('UNIMPLEMENTED_IN_SM_BACKEND', ['VDI.revert']);
-      },
-    },
+    revert: { operation: 'revert_to', unless: revertRefusal, holds: revertHolds, work: revert },
     get_nbd_info: { read: () => [] },
   },
   images,

@@ -394,7 +394,13 @@ export const messages = {
     doc: 'Puts the disk that the snapshot was taken of back to the contents of the snapshot.',
     role: 'vm-power-admin',
     self: 'snapshot',
-    errors: ['UNIMPLEMENTED_IN_SM_BACKEND'],
+    errors: [
+      'UNIMPLEMENTED_IN_SM_BACKEND',
+      'REVERT_ONLY_ALLOWED_ON_SNAPSHOT',
+      'OPERATION_NOT_ALLOWED',
+      'VDI_IN_USE',
+      'SR_HAS_NO_PBDS',
+    ],
     async: true,
   },
 } as const satisfies Messages;

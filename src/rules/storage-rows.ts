@@ -1,4 +1,4 @@
-import type { SrStat, Volume } from '../drivers/storage/storage.ts';
+import { type SrStat, smConfigIn, type Volume } from '../drivers/storage/storage.ts';
 import type { RecordNamed } from '../model/class.ts';
 import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
@@ -64,7 +64,10 @@ export const diskAt = (view: View, sr: Ref<'SR'>, key: string): Ref<'VDI'> | und
 /** What the driver tells of one disk alone. */
 export const smConfigOf = ({ keys }: Volume): ReadonlyMap<string, string> => {
   const format = keys.get('image-format');
-  return new Map(format === undefined ? [] : [['image-format', format]]);
+  return new Map([
+    ...smConfigIn(keys),
+    ...(format === undefined ? [] : ([['image-format', format]] as const)),
+  ]);
 };
 
 /** Changes of a disk during which its repository must neither be scanned nor go away. */

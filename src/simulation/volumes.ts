@@ -307,6 +307,9 @@ const volumeMethods = (given: {
     },
     snapshotVolume: (sr, key, call) => copy(sr, key, call, {}),
     cloneVolume: (sr, key, call) => copy(sr, key, call, { tracked: false }),
+    revertVolume: async (sr) => {
+      throw new StorageError('SR_OPERATION_NOT_SUPPORTED', [sr]);
+    },
     destroyVolume: async (sr, key, call) => {
       await takeTime(call);
       const { content, past, volume } = find(sr, key);

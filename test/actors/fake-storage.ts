@@ -130,6 +130,11 @@ export const fakeStorage = (): FakeStorage => {
       const { key: _, ...facts } = find(sr, key);
       return add(sr, { ...facts, uuid: undefined, name: '' });
     },
+    revertVolume: async (sr, key, snapshot) => {
+      const was = { ...find(sr, snapshot), key };
+      inSr(sr).set(key, was);
+      return was;
+    },
     destroyVolume: async (sr, key) => {
       find(sr, key);
       inSr(sr).delete(key);

@@ -50,6 +50,8 @@ export interface DriverWorld extends World {
   readonly rows: DriverRows;
   /** Calls of the driver so far. */
   readonly played: readonly Played[];
+  /** Everything that it was asked, also what was never recorded. */
+  readonly asked: readonly Struct[];
   /** Answers to calls back that were not as recorded. */
   readonly differences: readonly string[];
   /** A call to the socket, as any program of the host makes it. */
@@ -73,6 +75,7 @@ export const driverWorld = async (driver: string): Promise<DriverWorld> => {
   const socketPath = join(folder, 'xapi');
   const steps: readonly Step[] = JSON.parse(await readFile(`test/reference/smapiv1/${driver}.json`, 'utf8'));
   const played: Played[] = [];
+  const asked: Struct[] = [];
   const differences: string[] = [];
   const disturbed = new Map<string, (session: string) => Promise<void>>();
   const most = new Map<string, number>();
@@ -112,6 +115,7 @@ export const driverWorld = async (driver: string): Promise<DriverWorld> => {
 
   const play = async (argument: string): Promise<string> => {
     const request = structOf(argument);
+    asked.push(request);
     const command = String(request.get('command'));
     const found = steps.findIndex((one, i) => i >= at && structOf(one.argument).get('command') === command);
     const step = steps[found];
@@ -173,6 +177,7 @@ export const driverWorld = async (driver: string): Promise<DriverWorld> => {
     storage,
     rows,
     played,
+    asked,
     differences,
     goTo: (step) => {
       at = steps.findIndex((one) => one.step === step);

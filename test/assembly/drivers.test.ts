@@ -132,6 +132,23 @@ describe('a driver of a kind of its own', () => {
   });
 });
 
+test('A driver that can revert is asked with the snapshot, and told which disk becomes what it is', async () => {
+  w = await driverWorld('FileSR');
+  const repository = await createSr('file', { location: '/srv/sr/file' });
+  const disk = await createVdi(repository);
+  const snapshot: Ref<'VDI'> = await w.call('VDI.snapshot', disk);
+  const [[sm, row] = []] = w.store.committed.all('SM');
+  await w.store.commit((tx) =>
+    tx.patch('SM', sm as Ref<'SM'>, { features: new Map([...(row?.features ?? []), ['VDI_REVERT', 1n]]) }),
+  );
+  // It said then that it knows no such thing.
+  expect((await refusal(w.call('VDI.revert', snapshot)))[0]).toBe('SR_BACKEND_FAILURE_143');
+  const told = w.asked.at(-1);
+  expect(told?.get('command')).toBe('vdi_revert');
+  expect(told?.get('vdi_ref')).toBe(snapshot);
+  expect(told?.get('args')).toEqual([disk]);
+});
+
 describe('what a driver may do', () => {
   const introduction = (repository: string, location: string) =>
     [

@@ -11,6 +11,7 @@ import { type DatapathBackend, HOST_DOMAIN, HOST_USE, type VolumeName } from './
 import { type Datapaths, openDatapaths } from './datapaths.ts';
 import type { DriverKind } from './driver-kind.ts';
 import { scriptDatapath } from './script-datapath.ts';
+import { scriptEpochs } from './script-epochs.ts';
 import { scriptPlugins } from './script-plugins.ts';
 import { scriptSrs } from './script-srs.ts';
 import { scriptTracking } from './script-tracking.ts';
@@ -68,7 +69,8 @@ export const hostStorage = async (given: HostStorageGiven): Promise<HostStorage>
   const scripts: DriverKind = {
     describe: plugins.describe,
     ...scriptSrs({ srs, plugins, datapaths, clock }),
-    ...scriptVolumes({ srs, plugins, datapaths, clock }),
+    ...scriptVolumes({ srs, datapaths, clock }),
+    ...scriptEpochs({ srs, plugins, datapaths }),
     tracking: scriptTracking({ srs, datapaths }),
   };
   const opener = await volumeOpener({
@@ -177,6 +179,7 @@ const kindsOf = (
     introduceVolume: async (sr, ...rest) => by(sr).introduceVolume(sr, ...rest),
     snapshotVolume: async (sr, ...rest) => by(sr).snapshotVolume(sr, ...rest),
     cloneVolume: async (sr, ...rest) => by(sr).cloneVolume(sr, ...rest),
+    revertVolume: async (sr, ...rest) => by(sr).revertVolume(sr, ...rest),
     destroyVolume: async (sr, ...rest) => by(sr).destroyVolume(sr, ...rest),
     resizeVolume: async (sr, ...rest) => by(sr).resizeVolume(sr, ...rest),
     statVolume: async (sr, ...rest) => by(sr).statVolume(sr, ...rest),

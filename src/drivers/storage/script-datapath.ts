@@ -1,8 +1,8 @@
 import type { AttachedSrs } from './attached-srs.ts';
 import { type DatapathBackend, type DatapathUse, HOST_DOMAIN } from './datapath-holdings.ts';
+import { CLONE_ON_BOOT } from './script-epochs.ts';
 import type { ScriptPlugins } from './script-plugins.ts';
 import { readBackend, readNothing, readVolume } from './script-values.ts';
-import { CLONE_ON_BOOT } from './script-volumes.ts';
 
 /** Datapaths by SMAPIv3 scripts: the volume tells its URIs, a URI's scheme tells the plugin. */
 export const scriptDatapath = (srs: AttachedSrs, plugins: ScriptPlugins): DatapathBackend => ({

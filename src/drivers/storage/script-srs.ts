@@ -2,9 +2,10 @@ import { type Clock, sleep } from '../../std/clock.ts';
 import type { AttachedSrs } from './attached-srs.ts';
 import type { Datapaths } from './datapaths.ts';
 import type { DriverKind, DriverSrMethod } from './driver-kind.ts';
+import { CLONE_ON_BOOT } from './script-epochs.ts';
 import type { ScriptPlugins } from './script-plugins.ts';
 import { readNothing, readProbed, readSrStat, readText, readTextMap, readVolumes } from './script-values.ts';
-import { CLONE_ON_BOOT, plain } from './script-volumes.ts';
+import { plain } from './script-volumes.ts';
 import { type SrStat, type StorageCall, StorageError } from './storage.ts';
 
 // Repositories by SMAPIv3 plugins.

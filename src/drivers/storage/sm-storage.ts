@@ -229,6 +229,12 @@ const volumeMethods = ({ rows, datapaths }: SmGiven & { readonly datapaths: Data
       }),
     snapshotVolume: branch('vdi_snapshot'),
     cloneVolume: branch('vdi_clone'),
+    revertVolume: (sr, key, snapshot, call) =>
+      datapaths.withVolume({ sr, key }, call, async () => {
+        const args = [ask.requireVdi(sr, key).ref];
+        await ask.onVdi({ sr, key: snapshot }, { command: 'vdi_revert', args }, call);
+        return updateVolume(sr, key, call);
+      }),
     destroyVolume: (sr, key, call) =>
       datapaths.withFreeVolume({ sr, key }, call, async () => {
         await ask.onVdi({ sr, key }, { command: 'vdi_delete' }, call);

@@ -35,6 +35,8 @@ export interface Storage {
   introduceVolume(sr: string, volume: KnownVolume, call: StorageCall): Promise<Volume>;
   snapshotVolume(sr: string, key: string, call: StorageCall): Promise<Volume>;
   cloneVolume(sr: string, key: string, call: StorageCall): Promise<Volume>;
+  /** The volume gets the contents of its snapshot in place; of drivers with the feature `VDI_REVERT`. */
+  revertVolume(sr: string, key: string, snapshot: string, call: StorageCall): Promise<Volume>;
   destroyVolume(sr: string, key: string, call: StorageCall): Promise<void>;
   /** Answers the new virtual size. */
   resizeVolume(sr: string, key: string, sizeBytes: bigint, call: StorageCall): Promise<bigint>;
@@ -105,6 +107,7 @@ export type VolumeMethod =
   | 'introduceVolume'
   | 'snapshotVolume'
   | 'cloneVolume'
+  | 'revertVolume'
   | 'destroyVolume'
   | 'resizeVolume'
   | 'statVolume'
@@ -218,9 +221,29 @@ export interface Volume {
   readonly physicalUtilisationBytes: bigint;
   /** Whether its driver keeps track of changed blocks; without it not. */
   readonly tracked?: boolean;
-  /** `image-format` (`raw`, `qcow2`), `vdi-type` and the plugin's own. */
+  /** `image-format` (`raw`, `qcow2`), `vdi-type`, `_sm_config_*` and the plugin's own. */
   readonly keys: ReadonlyMap<string, string>;
 }
+
+const SM_CONFIG = '_sm_config_';
+/** Each is told a plugin by a call of its own. */
+const SM_CONFIG_MAX = 32;
+
+/** The settings of one disk for its driver, as keys of its volume. */
+export const smConfigKeys = (config: ReadonlyMap<string, string> = new Map()): Record<string, string> => {
+  if (config.size > SM_CONFIG_MAX) {
+    const why = `A disk has at most ${SM_CONFIG_MAX} settings for its driver, and these are ${config.size}`;
+    throw new StorageError('SR_BACKEND_FAILURE', [why, '', '']);
+  }
+  return Object.fromEntries([...config].map(([key, value]) => [`${SM_CONFIG}${key}`, value]));
+};
+
+export const smConfigIn = (keys: Volume['keys']): ReadonlyMap<string, string> =>
+  new Map(
+    [...keys]
+      .filter(([key]) => key.startsWith(SM_CONFIG))
+      .map(([key, value]) => [key.slice(SM_CONFIG.length), value]),
+  );
 
 /** What this process may read and write through: positions and lengths in bytes, past the end is an error. */
 export interface OpenVolume {

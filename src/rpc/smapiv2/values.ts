@@ -1,6 +1,6 @@
 import { variant } from '../../codec/rpclib.ts';
 import { IllegalTransition } from '../../drivers/storage/datapath-state.ts';
-import { type SrStat, StorageError, type Volume } from '../../drivers/storage/storage.ts';
+import { type SrStat, StorageError, smConfigIn, type Volume } from '../../drivers/storage/storage.ts';
 import { DecodeFailure } from '../../std/decode-failure.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
 
@@ -24,18 +24,9 @@ export const vdiInfo = (volume: Volume): Struct =>
     physical_utilisation: volume.physicalUtilisationBytes,
     persistent: true,
     sharable: volume.sharable,
-    sm_config: smConfig(volume.keys),
+    sm_config: smConfigIn(volume.keys),
     tags: [],
   });
-
-const SM_CONFIG_PREFIX = '_sm_config_';
-
-const smConfig = (keys: ReadonlyMap<string, string>): Struct =>
-  new Map(
-    [...keys]
-      .filter(([key]) => key.startsWith(SM_CONFIG_PREFIX))
-      .map(([key, value]) => [key.slice(SM_CONFIG_PREFIX.length), value]),
-  );
 
 export const srInfo = (sr: string, stat: SrStat): Struct =>
   struct({

@@ -203,3 +203,45 @@ test('a repository of 1,000 volumes is scanned in one commit, and again without 
   await w.call('SR.scan', sr);
   expect(srOf(w, sr).VDIs.every((ref, i) => vdiOf(w, ref) === before[i])).toBe(true);
 });
+
+/** As with a driver that can do it in place. */
+const canRevert = async (): Promise<void> => {
+  await w.store.commit((tx) => {
+    for (const [sm, { type, features }] of [...tx.all('SM')])
+      if (type === 'fake') tx.patch('SM', sm, { features: new Map([...features, ['VDI_REVERT', 1n]]) });
+  });
+};
+
+test('a disk becomes what its snapshot is, and stays the disk that it is', async () => {
+  const snapshot: Ref<'VDI'> = await w.call('VDI.snapshot', vdi);
+  expect(await refusal(w.call('VDI.revert', snapshot))).toEqual([
+    'UNIMPLEMENTED_IN_SM_BACKEND',
+    'VDI.revert',
+  ]);
+  await canRevert();
+  const before = vdiOf(w, vdi);
+  await w.call('VDI.resize', vdi, 8n << 20n);
+  await w.call('VDI.revert', snapshot);
+  expect(vdiOf(w, vdi)).toEqual(before);
+  expect(srOf(w, sr).virtual_allocation).toBe(2n * before.virtual_size);
+  expect(await refusal(w.call('VDI.revert', vdi))).toEqual(['REVERT_ONLY_ALLOWED_ON_SNAPSHOT']);
+  expect(idle(w)).toBe(true);
+});
+
+test('a disk is not reverted under a guest, nor once it is gone or elsewhere, nor when its driver fails', async () => {
+  await canRevert();
+  const snapshot: Ref<'VDI'> = await w.call('VDI.snapshot', vdi);
+  const drive = 'OpaqueRef:drive' as Ref<'VBD'>;
+  await w.store.commit((tx) => tx.create('VBD', drive, { VDI: vdi, currently_attached: true, mode: 'RO' }));
+  expect(await refusal(w.call('VDI.revert', snapshot))).toEqual(['VDI_IN_USE', vdi, 'revert_from']);
+  await w.store.commit((tx) => tx.delete('VBD', drive));
+  fake.disturb('revertVolume', failing);
+  expect((await refusal(w.call('VDI.revert', snapshot)))[0]).toBe('SR_BACKEND_FAILURE');
+  await w.store.commit((tx) => tx.patch('VDI', snapshot, { snapshot_of: 'OpaqueRef:gone' as Ref<'VDI'> }));
+  expect((await refusal(w.call('VDI.revert', snapshot)))[0]).toBe('HANDLE_INVALID');
+  const other = await createSr(w, '/other', 'fake');
+  const elsewhere = await createVdi(w, other);
+  await w.store.commit((tx) => tx.patch('VDI', snapshot, { snapshot_of: elsewhere }));
+  expect((await refusal(w.call('VDI.revert', snapshot)))[0]).toBe('OPERATION_NOT_ALLOWED');
+  expect(idle(w)).toBe(true);
+});

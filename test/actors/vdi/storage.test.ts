@@ -189,7 +189,7 @@ test('a name is changed on the storage too, so that a scan finds the new one', a
 });
 
 test('a forgotten disk comes back with a scan or by its location, and only once', async () => {
-  const vdi = await createVdi(w, sr, { name_label: 'lost' });
+  const vdi = await createVdi(w, sr, { name_label: 'lost', sm_config: new Map([['type', 'thin']]) });
   const { location, uuid } = vdiOf(w, vdi);
   await w.call('VDI.forget', vdi);
   expect(srOf(w, sr).VDIs).toEqual([]);
@@ -204,6 +204,9 @@ test('a forgotten disk comes back with a scan or by its location, and only once'
   await w.call('SR.scan', sr);
   const [again] = srOf(w, sr).VDIs as [Ref<'VDI'>];
   expect(vdiOf(w, again)).toMatchObject({ name_label: 'lost', uuid, location });
+  expect(vdiOf(w, again).sm_config.get('type')).toBe('thin');
+  const many = new Map(Array.from({ length: 100 }, (_, n) => [`${n}`, '']));
+  expect((await refusal(createVdi(w, sr, { sm_config: many })))[1]).toContain('at most 32 settings');
   await w.call('VDI.destroy', again);
 });
 

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type OpenVolume, StorageError } from '../../../src/drivers/storage/storage.ts';
+import { type OpenVolume, StorageError, smConfigIn } from '../../../src/drivers/storage/storage.ts';
 import { type BuiltPlugins, buildPlugins } from '../../plugins/built-plugins.ts';
 import { call, type Host, startHost } from './host.ts';
 
@@ -91,7 +91,9 @@ describe.each(['raw', 'qcow2'])('an SR of %s files', (format) => {
   });
 
   test('keeps what is said of a volume', async () => {
-    const made = await host.storage.createVolume(sr, { ...newVolume, type: 'suspend' }, call);
+    const smConfig = new Map([['type', 'thin']]);
+    const made = await host.storage.createVolume(sr, { ...newVolume, type: 'suspend', smConfig }, call);
+    expect(smConfigIn(made.keys)).toEqual(smConfig);
     expect(made.keys.get('vdi-type')).toBe('suspend');
     // A guest's memory is kept raw, whatever the SR keeps disks in.
     expect(made.keys.get('image-format')).toBe('raw');
