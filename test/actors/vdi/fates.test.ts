@@ -143,6 +143,7 @@ test('one that is introduced takes from the client only what is for the client t
     name_label: is('disk'),
     name_description: is('told'),
     read_only: is(false),
+    cbt_enabled: is(false),
   });
   expect(srOf(w, sr).VDIs.length).toBe(VDIs.length);
 });
