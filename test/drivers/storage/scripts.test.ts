@@ -275,3 +275,141 @@ describe('a disk that is not persistent', () => {
     ]);
   });
 });
+
+/** A plugin that notes how it is asked and answers as one did that was recorded. */
+const replayed = async (name: string, kind: 'volume' | 'datapath'): Promise<Map<string, unknown>> => {
+  const asked = new Map<string, unknown>();
+  for (const file of readdirSync(join(samples, name))) {
+    const { argv, stdin, stdout, exit } = JSON.parse(readFileSync(join(samples, name, file), 'utf8'));
+    const method = argv[0].split('/').pop() as string;
+    // Of several calls of a method the first is the one that succeeds.
+    if (asked.has(method)) continue;
+    asked.set(method, stdin);
+    await writeFile(join(root, `${name} ${method}`), stdout);
+    const note = `{ printf '${method} '; cat; echo; } >> "${root}/calls"`;
+    await write(method, `${note}\ncat "${root}/${name} ${method}"; exit ${exit}`, `${kind}/${name}`);
+  }
+  return asked;
+};
+
+describe('a plugin of others', () => {
+  let host: Host;
+  afterEach(() => host.remove());
+
+  it('is asked from its first call to its last as it was recorded', async () => {
+    const recorded = new Map([
+      ...(await replayed('org.xen.xapi.storage.simple-file', 'volume')),
+      ...(await replayed('blkback', 'datapath')),
+    ]);
+    host = await startHost([root]);
+    const { storage } = host;
+    const by = { debugInfo: 'OpaqueRef:dbg' };
+    const uuid = '5d1c7a34-0000-4000-8000-00000000000a';
+    const about = { name: 'sr name', description: 'sr description', sizeBytes: 0n };
+    const given = new Map([['path', '/srv/smv3']]);
+    const configuration = await storage.createSr('simple-file', { uuid, configuration: given, ...about }, by);
+    await storage.attachSr('simple-file', uuid, configuration, by);
+    const disk = {
+      name: 'vol',
+      description: 'a volume',
+      sizeBytes: 16_777_216n,
+      sharable: false,
+      type: 'user',
+    };
+    const { key } = await storage.createVolume(uuid, disk, by);
+    await storage.setVolumeName(uuid, key, 'new', by);
+    await storage.setVolumeDescription(uuid, key, 'newd', by);
+    await storage.resizeVolume(uuid, key, 33_554_432n, by);
+    const use = { sr: uuid, key, datapath: 'dp1', vm: '0' };
+    await storage.datapathsOf.attach(use, 'RW', by);
+    await storage.datapathsOf.activate(use, by);
+    await storage.datapathsOf.destroy('dp1', false, by);
+    await storage.destroyVolume(uuid, key, by);
+    await storage.scanSr(uuid, by);
+    await storage.detachSr(uuid, by);
+    const calls = readFileSync(join(root, 'calls'), 'utf8').trim().split('\n');
+    const told = calls.map((line) => [line.split(' ')[0] ?? '', line.slice(line.indexOf(' '))] as const);
+    const methods = new Set(told.map(([method]) => method));
+    expect(methods.size).toBeGreaterThan(12);
+    for (const [method, text] of told) {
+      const then = recorded.get(method) as Record<string, unknown>;
+      // Only which volume it was is said by what the plugin has made, and where it is by what it has told.
+      const same = {
+        ...then,
+        ...('key' in then && { key }),
+        ...('uri' in then && { uri: expect.any(String) }),
+      };
+      expect(JSON.parse(text), method).toMatchObject(same);
+    }
+  });
+
+  it('may be exchanged for a newer one while it serves, which lets go of what the older one attached', async () => {
+    const noted = (version: string, answer: string) =>
+      `echo "${version} $(basename "$0")" >> "${root}/calls"; ${answer}`;
+    const volume =
+      '{"key":"k","name":"n","description":"","read_write":true,"virtual_size":1,"physical_utilisation":1,"uri":["odd:y"],"keys":{}}';
+    const stat =
+      '{"sr":"s","name":"n","description":"","free_space":1,"total_space":2,"clustered":false,"health":["Healthy",""]}';
+    const install = async (version: string): Promise<void> => {
+      for (const kind of ['volume', 'datapath']) await rm(join(root, kind), { recursive: true, force: true });
+      // The newer one spells its scripts in another way.
+      const spelt = (method: string): string => (version === 'old' ? method : method.toLowerCase());
+      await write(spelt('SR.attach'), noted(version, `echo '"s"'`));
+      await write(spelt('SR.stat'), noted(version, `echo '${stat}'`));
+      await write(spelt('SR.detach'), noted(version, 'echo null'));
+      await write(spelt('Volume.stat'), noted(version, `echo '${volume}'`));
+      for (const method of ['activate', 'deactivate', 'detach'])
+        await write(spelt(`Datapath.${method}`), noted(version, 'echo null'), 'datapath/odd');
+      const place = `echo '{"implementations":[["File",{"path":"/x"}]]}'`;
+      await write(spelt('Datapath.attach'), noted(version, place), 'datapath/odd');
+    };
+    await install('old');
+    host = await startHost([root]);
+    const { storage } = host;
+    await storage.attachSr('test', 'sr', new Map(), call);
+    const use = { sr: 'sr', key: 'k', datapath: 'vbd/1/xvda', vm: '1' };
+    const place = await storage.datapathsOf.attach(use, 'RW', call);
+    await storage.datapathsOf.activate(use, call);
+    await install('new');
+    // As when the folder is seen to have changed.
+    await storage.plugins();
+    expect(await storage.datapathsOf.attach({ ...use, datapath: 'another' }, 'RW', call)).toEqual(place);
+    await storage.detachSr('sr', call);
+    const calls = readFileSync(join(root, 'calls'), 'utf8').trim().split('\n');
+    const after = calls.slice(calls.findIndex((line) => line.startsWith('new')));
+    expect(after).toEqual(['new datapath.deactivate', 'new datapath.detach', 'new sr.detach']);
+  });
+
+  it('that is stuck holds up neither its other repositories nor other plugins', async () => {
+    const stat =
+      '{"sr":"s","name":"n","description":"","free_space":1,"total_space":2,"clustered":false,"health":["Healthy",""]}';
+    for (const type of ['quick', 'stuck']) {
+      const plugin = `volume/org.xen.xapi.storage.${type}`;
+      // The name that it goes by from then on is that of its configuration.
+      await write('SR.attach', `sed 's/.*"name":\\("[a-z0-9]*"\\).*/\\1/'`, plugin);
+      await write('SR.stat', `echo '${stat}'`, plugin);
+      await write('SR.detach', 'echo null', plugin);
+      await write('SR.ls', `grep -q '"sr":"stuck' && exec sleep 600; echo '[]'`, plugin);
+    }
+    host = await startHost([root]);
+    const { storage } = host;
+    const attach = (type: string, sr: string) => storage.attachSr(type, sr, new Map([['name', sr]]), call);
+    const stuck = Array.from({ length: 8 }, (_, n) => `stuck${n}`);
+    await Promise.all([
+      ...stuck.map((sr) => attach('stuck', sr)),
+      attach('stuck', 'free'),
+      attach('quick', 'other'),
+    ]);
+    const givenUp = new AbortController();
+    const scans = stuck.map((sr) =>
+      storage.scanSr(sr, { ...call, signal: givenUp.signal }).then(
+        () => 'scanned',
+        () => 'given up',
+      ),
+    );
+    for (const sr of ['free', 'other']) expect((await storage.scanSr(sr, call)).volumes).toEqual([]);
+    await Promise.all(['free', 'other'].map((sr) => storage.detachSr(sr, call)));
+    givenUp.abort();
+    expect(new Set(await Promise.all(scans))).toEqual(new Set(['given up']));
+  });
+});
