@@ -76,18 +76,32 @@ const inQueue = <T>(
   run: (entry: VmEntry) => Promise<T>,
 ): Promise<T> => takeTurn(core.queues, vm, signal, () => run(core.entries.find(vm)));
 
-/** Answers a task's id; its work runs in the queue of the VM. One for an unknown VM is refused at once. */
+/** Answers a caller who has named the task with its end, and any other with its number at once. */
+const task = async (
+  { tasks }: MethodsOptions,
+  args: Struct,
+  debugInfo: string,
+  run: Parameters<Tasks['create']>[1],
+): Promise<Value> => {
+  const name = optionalMember(args, 'task');
+  return name === undefined
+    ? tasks.create(debugInfo, run)
+    : taskValue(await tasks.perform(stringOf(name, 'task'), debugInfo, run));
+};
+
+/** The work of a task runs in the queue of the VM. One for an unknown VM is refused at once. */
 const asTask =
   (
-    { core, tasks }: MethodsOptions,
+    options: MethodsOptions,
     vmOfArgs: (args: Struct) => string,
     prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>,
   ): DaemonMethod =>
   (args, debugInfo) => {
+    const { core } = options;
     const vm = vmOfArgs(args);
     const run = prepare(args);
     core.entries.find(vm);
-    return tasks.create(debugInfo, async (work) => {
+    return task(options, args, debugInfo, async (work) => {
       await inQueue(core, vm, work.signal, async (entry) => {
         core.epochs.check(debugInfo);
         await certainly(core, entry, debugInfo);
@@ -106,10 +120,12 @@ const certainly = async (core: Core, entry: VmEntry, debugInfo: string): Promise
 };
 
 /** Power is cut whatever state the VM is in, on its way to here or from here as well. */
-const cutPower = ({ core, tasks }: MethodsOptions, vm: string, debugInfo: string): string => {
+const cutPower = (options: MethodsOptions, args: Struct, debugInfo: string): Promise<Value> => {
+  const { core } = options;
+  const vm = idOf(args);
   const entry = core.entries.getAny(vm) ?? core.entries.find(vm);
   const cancelled = new XenopsError('Cancelled', [`the migration of ${vm}, which was shut down`]);
-  return tasks.create(debugInfo, async (work) => {
+  return task(options, args, debugInfo, async (work) => {
     entry.cut?.abort(cancelled);
     await takeTurn(core.queues, vm, work.signal, async () => {
       core.epochs.check(debugInfo);
@@ -210,7 +226,7 @@ const updateMethods = ({ core }: MethodsOptions): Methods => ({
 const statValue = (entry: VmEntry): Value => [vmValue(entry.vm), vmStateValue(stateOf(entry))];
 
 const vmMethods = (options: MethodsOptions): Methods => {
-  const { core, tasks } = options;
+  const { core } = options;
   const { entries } = core;
   const importMetadata = async (text: string, debugInfo: string, signal: AbortSignal): Promise<string> => {
     const metadata = metadataOf(text);
@@ -241,7 +257,7 @@ const vmMethods = (options: MethodsOptions): Methods => {
     'VM.import_metadata': (args, debugInfo, signal) =>
       importMetadata(stringOf(member(args, 'metadata')), debugInfo, signal),
     'VM.import_metadata_async': (args, debugInfo) =>
-      tasks.create(debugInfo, (work) =>
+      task(options, args, debugInfo, (work) =>
         importMetadata(stringOf(member(args, 'metadata')), debugInfo, work.signal),
       ),
     'VM.export_metadata': (args) => metadataText(metadataOfEntry(entries.find(idOf(args)))),
@@ -279,7 +295,7 @@ const vmWork = (options: MethodsOptions): Methods => {
     'VM.pause': work(() => (entry, how) => lifecycle.pause(core, entry, how)),
     'VM.shutdown': (args, debugInfo, signal) =>
       delayOf(args) === undefined
-        ? cutPower(options, idOf(args), debugInfo)
+        ? cutPower(options, args, debugInfo)
         : askToShutDown(args, debugInfo, signal),
     'VM.reboot': work((args) => {
       const delayS = delayOf(args);
@@ -296,7 +312,7 @@ const vmWork = (options: MethodsOptions): Methods => {
     'VM.migrate': (args, debugInfo) => {
       const journey = journeyOf(args);
       const { id } = core.entries.find(idOf(args));
-      return options.tasks.create(debugInfo, async (how) => {
+      return task(options, args, debugInfo, async (how) => {
         await inQueue(core, id, how.signal, async (entry) => {
           core.epochs.check(debugInfo);
           await migrate(core, entry, journey, how).finally(() => options.doubts.watch(entry));

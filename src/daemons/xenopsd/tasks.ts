@@ -20,6 +20,12 @@ export interface Work {
 export interface Tasks {
   /** Answers the id at once; `run` starts in the same turn. Finished tasks stay until they are destroyed. */
   create(debugInfo: string, run: (work: Work) => Promise<Value | undefined>): string;
+  /** The same under a name of the caller's, who is answered at its end: then it is gone. */
+  perform(
+    name: string,
+    debugInfo: string,
+    run: (work: Work) => Promise<Value | undefined>,
+  ): Promise<XenopsTask>;
   stat(id: string): XenopsTask;
   list(): readonly XenopsTask[];
   cancel(id: string): void;
@@ -37,6 +43,7 @@ export interface TasksLimits {
   readonly triggersMax: number;
 }
 
+const nameCharsMax = 100;
 const limitsOf: TasksLimits = { tasksMax: 10_000, triggersMax: 100 };
 /** Smaller steps of progress are not announced. */
 const PROGRESS_STEP = 0.01;
@@ -50,6 +57,7 @@ interface Entry {
   cancellable: boolean;
   pointsSeen: number;
   destroyOnFinish: boolean;
+  done: Promise<void>;
 }
 
 interface TableOptions {
@@ -78,7 +86,14 @@ export const taskTable = (options: TableOptions): Tasks => {
   };
   const { entries, triggers, limits } = table;
   return {
-    create: (debugInfo, run) => create(table, debugInfo, run),
+    create: (debugInfo, run) => create(table, newEntry(table, String(table.count++), debugInfo), run).id,
+    perform: async (name, debugInfo, run) => {
+      if (name.length > nameCharsMax) throw new XenopsError('Internal_error', ['that name is too long']);
+      if (entries.has(name)) throw new XenopsError('Already_exists', ['task', name]);
+      const entry = create(table, { ...newEntry(table, name, debugInfo), destroyOnFinish: true }, run);
+      await entry.done;
+      return recordOf(entry);
+    },
     stat: (id) => recordOf(find(table, id)),
     list: () => [...entries.values()].map(recordOf),
     cancel: (id) => cancel(find(table, id)),
@@ -127,24 +142,27 @@ const makeRoom = (table: Table): void => {
 
 type Run = (work: Work) => Promise<Value | undefined>;
 
-const create = (table: Table, debugInfo: string, run: Run): string => {
-  const { entries, running, clock } = table;
+const newEntry = ({ clock }: Table, id: string, debugInfo: string): Entry => ({
+  id,
+  debugInfo,
+  ctime: clock.now() / 1000,
+  controller: new AbortController(),
+  state: { kind: 'Pending', progress: 0 },
+  cancellable: true,
+  pointsSeen: 0,
+  destroyOnFinish: false,
+  done: Promise.resolve(),
+});
+
+const create = (table: Table, entry: Entry, run: Run): Entry => {
+  const { entries, running } = table;
   makeRoom(table);
-  const entry: Entry = {
-    id: String(table.count++),
-    debugInfo,
-    ctime: clock.now() / 1000,
-    controller: new AbortController(),
-    state: { kind: 'Pending', progress: 0 },
-    cancellable: true,
-    pointsSeen: 0,
-    destroyOnFinish: false,
-  };
   entries.set(entry.id, entry);
   const done = follow(table, entry, run);
+  entry.done = done;
   running.add(done);
   void done.then(() => running.delete(done));
-  return entry.id;
+  return entry;
 };
 
 const finish = (table: Table, entry: Entry, state: XenopsTaskState): void => {

@@ -1,14 +1,18 @@
 import { isLost, isMissing, XenopsError, type XenopsWork } from '../../drivers/hypervisor/hypervisor.ts';
+import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import { stringOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import { lost, type XenopsCall } from './call.ts';
-import { taskOf } from './tasks.ts';
+import { namedOrders } from './named-orders.ts';
+import { taskOf, type XenopsTaskState } from './tasks.ts';
 import { instanceOf, lastIdOf, pollUpdates } from './updates.ts';
 
 /**
- * Waits for tasks of the daemon. One question for updates is open for all of them together; the place
- * to ask from is taken before a task is looked at, so that its end falls on one side or the other.
+ * Waits for tasks of the daemon. One of ours answers an order at its end, and its task is looked at only
+ * where that takes long enough for people to care; of others each task is followed. One question for
+ * updates is open for all of them together; the place to ask from is taken before a task is looked at, so
+ * that its end falls on one side or the other.
  */
 export interface TaskFollower {
   /** Calls `method`, which answers a task's id, and resolves with the task's result. */
@@ -31,13 +35,8 @@ const DEBUG_INFO = 'task follower';
 /** Tasks that one client follows at once; more are refused. */
 const FOLLOWED_MAX = 10_000;
 
-/**
- * `order` makes the calls that are followed, `call` all others: an order that was taken is always seen to its
- * end.
- */
-export const taskFollower = (call: XenopsCall, order: XenopsCall, log: Log): TaskFollower => {
-  const waiters = new Map<string, Waiter>();
-  const closing = new AbortController();
+/** One question for updates, open while somebody waits. */
+const listenerFor = (call: XenopsCall, waiters: ReadonlyMap<string, Waiter>, signal: AbortSignal) => {
   let loop: { readonly ready: Promise<void>; readonly done: Promise<void> } | undefined;
 
   const failAll = (error: unknown): void => {
@@ -47,7 +46,7 @@ export const taskFollower = (call: XenopsCall, order: XenopsCall, log: Log): Tas
     try {
       let [instanceId, lastId] = await start;
       while (waiters.size > 0) {
-        const found = await pollUpdates(call, DEBUG_INFO, { instanceId, lastId }, closing.signal);
+        const found = await pollUpdates(call, DEBUG_INFO, { instanceId, lastId }, signal);
         for (const [kind, id] of found.updates) if (kind === 'Task') waiters.get(id)?.notice();
         lastId = found.next;
       }
@@ -59,17 +58,39 @@ export const taskFollower = (call: XenopsCall, order: XenopsCall, log: Log): Tas
     }
   };
   /** Resolves once updates are asked for from a place that is not later than now. */
-  const listening = (): Promise<void> => {
+  const listen = (): Promise<void> => {
     if (loop === undefined) {
       const start = Promise.all([
-        instanceOf(call, DEBUG_INFO, closing.signal),
-        lastIdOf(call, DEBUG_INFO, closing.signal),
+        instanceOf(call, DEBUG_INFO, signal),
+        lastIdOf(call, DEBUG_INFO, signal),
       ] as const);
       loop = { ready: start.then(() => {}), done: poll(start) };
     }
     return loop.ready;
   };
+  return { listen, failAll, ended: async () => loop?.done };
+};
 
+export interface FollowerOptions {
+  readonly call: XenopsCall;
+  /** Makes the calls that are followed, `call` all others: an order that was taken is seen to its end. */
+  readonly order: XenopsCall;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The daemon is one of ours. */
+  readonly isOurs: boolean;
+}
+
+export const taskFollower = ({ call, order, clock, log, isOurs }: FollowerOptions): TaskFollower => {
+  const waiters = new Map<string, Waiter>();
+  const closing = new AbortController();
+  const listener = listenerFor(call, waiters, closing.signal);
+
+  const cancelTask = (id: string, { debugInfo }: XenopsWork): void => {
+    call('Task.cancel', debugInfo, { id }, () => {}).catch((error: unknown) =>
+      log.warn({ task: id, error }, 'a task could not be cancelled'),
+    );
+  };
   const finished = (id: string, work: XenopsWork): Promise<Outcome> =>
     new Promise((resolve) => {
       const finish = (outcome: Outcome): void => {
@@ -78,41 +99,59 @@ export const taskFollower = (call: XenopsCall, order: XenopsCall, log: Log): Tas
         resolve(outcome);
       };
       const fail = (error: unknown): void => finish({ kind: 'lost', error });
-      const cancel = (): void => {
-        call('Task.cancel', work.debugInfo, { id }, () => {}).catch((error: unknown) =>
-          log.warn({ task: id, error }, 'a task could not be cancelled'),
-        );
-      };
+      const cancel = (): void => cancelTask(id, work);
       const notice = taskWatch(call, id, work, finish);
       waiters.set(id, { notice, fail });
       work.signal.addEventListener('abort', cancel, { once: true });
       if (work.signal.aborted) cancel();
-      listening().then(notice, fail);
+      listener.listen().then(notice, fail);
     });
+
+  const watch = (id: string, work: XenopsWork, fail: (error: unknown) => void): (() => void) => {
+    const notice = taskWatch(call, id, work, () => {});
+    waiters.set(id, { notice, fail });
+    listener.listen().then(notice, fail);
+    return () => waiters.delete(id);
+  };
+  const named = namedOrders({ order, clock, watch, cancel: cancelTask });
+  let running = 0;
+
+  const followed = async (id: string, work: XenopsWork): Promise<Outcome> => {
+    const outcome = await finished(id, work);
+    // A daemon that came back may have another task of this number by now: that one is left alone.
+    if (!(outcome.kind === 'lost' && isLost(outcome.error))) {
+      // Nobody has to wait for that.
+      call('Task.destroy', work.debugInfo, { id }, () => {}).catch((error: unknown) =>
+        log.debug({ task: id, error }, 'a task could not be destroyed'),
+      );
+    }
+    return outcome;
+  };
 
   return {
     run: async (method, args, work) => {
       if (work.signal.aborted) throw new XenopsError('Cancelled', [work.debugInfo]);
       if (closing.signal.aborted) throw lost('this client is closed');
-      if (waiters.size >= FOLLOWED_MAX) {
+      if (running >= FOLLOWED_MAX) {
         throw new XenopsError('Internal_error', [`${FOLLOWED_MAX} tasks are followed already; try later`]);
       }
-      const id = await order(method, work.debugInfo, args, stringOf);
-      const outcome = await finished(id, work);
-      // A daemon that came back may have another task of this number by now: that one is left alone.
-      if (!(outcome.kind === 'lost' && isLost(outcome.error))) {
-        // Nobody has to wait for that.
-        call('Task.destroy', work.debugInfo, { id }, () => {}).catch((error: unknown) =>
-          log.debug({ task: id, error }, 'a task could not be destroyed'),
-        );
+      running += 1;
+      try {
+        const told = isOurs
+          ? await named.perform(method, args, work)
+          : await order(method, work.debugInfo, args, stringOf);
+        const outcome = typeof told === 'string' ? await followed(told, work) : endOf(told.state);
+        if (outcome.kind === 'completed') return outcome.result;
+        throw outcome.error;
+      } finally {
+        running -= 1;
       }
-      if (outcome.kind === 'completed') return outcome.result;
-      throw outcome.error;
     },
     close: async () => {
       closing.abort();
-      failAll(lost('this client is closed'));
-      await loop?.done;
+      named.close();
+      listener.failAll(lost('this client is closed'));
+      await listener.ended();
     },
   };
 };
@@ -122,6 +161,17 @@ type Outcome =
   | { readonly kind: 'failed'; readonly error: XenopsError }
   /** What became of the task cannot be told. */
   | { readonly kind: 'lost'; readonly error: unknown };
+
+const endOf = (state: XenopsTaskState): Outcome => {
+  switch (state.kind) {
+    case 'Completed':
+      return { kind: 'completed', result: state.result };
+    case 'Failed':
+      return { kind: 'failed', error: state.error };
+    case 'Pending':
+      return { kind: 'lost', error: new XenopsError('Internal_error', ['an order was answered half done']) };
+  }
+};
 
 /**
  * The returned function looks at the task, or once more after the look that is under way. A number means
@@ -146,10 +196,8 @@ const taskWatch = (
         work.progress(task.state.progress);
         work.cancellable?.(task.cancellable);
         return;
-      case 'Completed':
-        return finish({ kind: 'completed', result: task.state.result });
-      case 'Failed':
-        return finish({ kind: 'failed', error: task.state.error });
+      default:
+        return finish(endOf(task.state));
     }
   };
   const lookUntilSeen = async (): Promise<void> => {

@@ -55,7 +55,7 @@ export const xenopsdHypervisor = ({
       : xmlRpcStream({ network, clock, endpoint, nextTurn });
   const call = xenopsCall(ways.rpc);
   const order = epoch === undefined ? call : fenced(call, epoch);
-  const tasks = taskFollower(call, order, log);
+  const tasks = taskFollower({ call, order, clock, log, isOurs: nextTurn !== undefined });
 
   const tell = (method: string, args: Readonly<Record<string, Value | undefined>>): Promise<void> =>
     order(method, DEBUG_INFO, args, () => {});

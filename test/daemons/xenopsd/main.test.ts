@@ -18,6 +18,7 @@ import {
   metadataOf,
   promised,
   serveStorage,
+  trigger,
   useBench,
   vmNamed,
   work,
@@ -96,15 +97,14 @@ const simArguments = (bench: Bench): readonly string[] => [
 ];
 
 test('it serves, is killed in the middle of a start, starts again and knows what it had', async () => {
-  const config = bench().path('sim.json');
-  await writeFile(config, '{"delaysMs": {"start": 300}}');
-  const first = run(bench(), [...simArguments(bench()), '--config', config]);
+  const first = run(bench(), simArguments(bench()));
   await first.says('"ready"');
   const client = connectClient(bench());
   for (const vm of ['a', 'b'])
     await client.importMetadata(metadataOf(vmNamed(vm), [diskOf(vm, 'hda')]), 'test');
   await client.start('a', false, work());
   await client.unpause('a', work());
+  await trigger(bench(), 'set-delay', 'start', '60000');
   const building = promised<void>();
   const started = client.start(
     'b',

@@ -37,6 +37,11 @@ test('ids count from 0 and a task tells how it ended', async () => {
   result.resolve('made');
   await end;
   expect(tasks.stat('0').state).toMatchObject({ kind: 'Completed', result: 'made' });
+  // One with a name answers its caller at its end, and is gone then.
+  const named = tasks.perform('mine', 'named', async () => 'made too');
+  await expect(tasks.perform('mine', 'named', async () => undefined)).rejects.toThrow('Already_exists');
+  expect((await named).state).toMatchObject({ kind: 'Completed', result: 'made too' });
+  expect(() => tasks.stat('mine')).toThrow('Does_not_exist');
   const bad = tasks.create('bad', async () => {
     throw new XenopsError('IO_error', []);
   });
