@@ -1,7 +1,7 @@
 import type { Ref } from '../../src/model/types.ts';
 import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
-import { featuresOf, foundKey, looksAfter } from '../../src/rules/storage-rows.ts';
+import { featuresOf, foundKey, looksAfter, pbdOf } from '../../src/rules/storage-rows.ts';
 import { note, plugAtStartKey } from './plug.ts';
 
 interface Starting {
@@ -11,7 +11,8 @@ interface Starting {
 
 /**
  * Connects this host to the repositories that it was connected to, and looks what became of their
- * disks. One that cannot be reached is shown as unplugged, and tried again at the next start.
+ * disks. One that cannot be reached is shown as unplugged, and tried again at the next start; one that is
+ * attached all the same, by work that was cut off, is detached unless somebody has a disk of it.
  */
 export const plugAtStart = async (starting: Starting): Promise<void> => {
   const { store, host } = starting.services;
@@ -19,6 +20,19 @@ export const plugAtStart = async (starting: Starting): Promise<void> => {
     ([, pbd]) => pbd.host === host && (pbd.currently_attached || pbd.other_config.has(plugAtStartKey)),
   );
   await Promise.all(wanted.map(([ref, { SR }]) => plugOne(starting, ref, SR)));
+  await detachOthers(starting.services);
+};
+
+const detachOthers = async ({ store, host, storage, log }: Services): Promise<void> => {
+  const { latest: rows } = store;
+  const used = new Set(storage.held().map(({ sr }) => sr));
+  for (const uuid of storage.attachedSrs()) {
+    const sr = rows.byUuid('SR', uuid);
+    if (used.has(uuid) || (sr !== undefined && pbdOf(rows, sr, host) !== undefined)) continue;
+    await storage.detachSr(uuid, { debugInfo: 'PBD.unplug' }).catch((error: unknown) => {
+      log.warn({ error, sr: uuid }, 'A repository that no row says is attached could not be detached');
+    });
+  }
 };
 
 const plugOne = async ({ invoker, services }: Starting, pbd: Ref<'PBD'>, sr: Ref<'SR'>): Promise<void> => {

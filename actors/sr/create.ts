@@ -3,12 +3,17 @@ import type { ArgsOf } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Deciding, Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
-import { type DeviceConfig, hidePasswords, withPasswords } from '../../src/rules/device-config.ts';
+import {
+  type DeviceConfig,
+  dropPasswords,
+  hidePasswords,
+  withPasswords,
+} from '../../src/rules/device-config.ts';
 import { storageCall } from '../../src/rules/storage-call.ts';
-import { writesRows } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import type { SR } from './class.ts';
+import { beginCreate } from './cut-off.ts';
 import { forgetRows } from './end.ts';
 import { reconcile } from './reconcile.ts';
 
@@ -20,8 +25,8 @@ export const requireDriver = (view: View, type: string): void => {
 };
 
 /**
- * Makes the storage, attaches it here and looks what is on it; the rows appear all at once at the end. A
- * driver that writes rows finds its own from the beginning.
+ * Its rows are there from the beginning, so that a host which ends in the middle knows what it has begun.
+ * Then the storage is made, attached here and looked at.
  */
 export const create = async (working: Working<'SR'>, args: CreateArgs): Promise<Ref<'SR'>> => {
   const { view, services } = working;
@@ -29,23 +34,22 @@ export const create = async (working: Working<'SR'>, args: CreateArgs): Promise<
   requireDriver(view, args.type);
   const ref = newRef<'SR'>(services);
   const uuid = services.random.uuid();
-  const add = (attached: boolean, configuration: DeviceConfig) => (tx: Tx) => {
+  const begun = beginCreate(working, ref);
+  undoRows(working, ref);
+  await working.commit((tx) => {
     tx.create('SR', ref, { ...rowOf(args), uuid });
-    connect(tx, working, ref, { ...args, attached }, configuration);
-  };
-  const early = writesRows(view, args.type);
-  if (early) {
-    undoRows(working, ref);
-    await working.commit(add(false, args.device_config));
-  }
+    connect(tx, working, { sr: ref, host: args.host, configuration: args.device_config });
+    begun.note(tx);
+  });
   const { configuration, scanned } = await make(working, args, uuid);
   const rows = (tx: Tx): void => {
-    if (early) tx.patch('PBD', ownPbd(tx, ref, services.host), { currently_attached: true });
-    else add(true, configuration)(tx);
+    reconnect(tx, working, ref, configuration);
+    if (args.shared) connectOthers(tx, working, ref, configuration);
     if (scanned.written !== true) reconcile(tx, ref, scanned, services);
+    begun.end(tx);
   };
-  if (!args.shared) working.settle(rows);
-  else await share(working, ref, rows, early);
+  if (args.shared) await share(working, ref, rows);
+  else working.settle(rows);
   return ref;
 };
 
@@ -89,14 +93,8 @@ const ownPbd = (view: View, sr: Ref<'SR'>, host: Ref<'host'>): Ref<'PBD'> => {
 };
 
 /** Has the other hosts connect as well. One that cannot is not in the way: its PBD can be plugged later. */
-const share = async (
-  working: Working<'SR'>,
-  sr: Ref<'SR'>,
-  rows: (tx: Tx) => void,
-  early: boolean,
-): Promise<void> => {
+const share = async (working: Working<'SR'>, sr: Ref<'SR'>, rows: (tx: Tx) => void): Promise<void> => {
   const { view, services, call } = working;
-  if (!early) undoRows(working, sr);
   await working.commit(rows);
   const others = view.require('SR', sr).PBDs.filter((ref) => view.get('PBD', ref)?.host !== services.host);
   await Promise.all(
@@ -123,23 +121,34 @@ const rowOf = (
   default_vdi_visibility: true,
 });
 
-/** Every host of the pool gets a PBD to shared storage; only this one has it attached yet. */
-const connect = (
-  tx: Tx,
-  { services }: Working<'SR'>,
-  sr: Ref<'SR'>,
-  args: CreateArgs & { readonly attached: boolean },
-  configuration: DeviceConfig,
-): void => {
-  for (const [host] of args.shared ? [...tx.all('host')] : ([[args.host]] as const)) {
-    tx.create('PBD', newRef<'PBD'>(services), {
-      uuid: services.random.uuid(),
-      host,
-      SR: sr,
-      // Secrets of its own: they go with it.
-      device_config: hidePasswords(tx, configuration, services),
-      currently_attached: args.attached && host === services.host,
-    });
+interface Connection {
+  readonly sr: Ref<'SR'>;
+  readonly host: Ref<'host'>;
+  readonly configuration: DeviceConfig;
+}
+
+const connect = (tx: Tx, { services }: Working<'SR'>, { sr, host, configuration }: Connection): void => {
+  tx.create('PBD', newRef<'PBD'>(services), {
+    uuid: services.random.uuid(),
+    host,
+    SR: sr,
+    // Secrets of its own: they go with it.
+    device_config: hidePasswords(tx, configuration, services),
+  });
+};
+
+/** As the storage that was made is to be attached, which may be told otherwise than it was made. */
+const reconnect = (tx: Tx, { services }: Working<'SR'>, sr: Ref<'SR'>, configuration: DeviceConfig): void => {
+  const own = ownPbd(tx, sr, services.host);
+  dropPasswords(tx, tx.require('PBD', own).device_config);
+  const device_config = hidePasswords(tx, configuration, services);
+  tx.patch('PBD', own, { device_config, currently_attached: true });
+};
+
+/** Every host of the pool gets a PBD to shared storage. */
+const connectOthers = (tx: Tx, working: Working<'SR'>, sr: Ref<'SR'>, configuration: DeviceConfig): void => {
+  for (const [host] of [...tx.all('host')]) {
+    if (host !== working.services.host) connect(tx, working, { sr, host, configuration });
   }
 };
 

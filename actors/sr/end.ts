@@ -1,11 +1,12 @@
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { forgetConnection, withPasswords } from '../../src/rules/device-config.ts';
+import { type DeviceConfig, forgetConnection, withPasswords } from '../../src/rules/device-config.ts';
 import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking } from '../../src/rules/storage-faults.ts';
 import { writesRows } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
+import { findRepository } from './find.ts';
 
 /** Repositories that nobody may take away, and those that hosts cache in. */
 export const indestructible = (view: View, self: Ref<'SR'>): Fault | undefined => {
@@ -29,14 +30,32 @@ export const destroy = async (working: Working<'SR'>): Promise<void> => {
   const call = storageCall(working, 'SR.destroy');
   await asking({ sr: self, operation: 'destroy' }, async () => {
     working.undo(() => storage.detachSr(record.uuid, { debugInfo: 'SR.destroy' }));
-    await withPasswords(view, pbd.device_config, (config) =>
-      storage.attachSr(record.type, record.uuid, config, call),
+    const attached = await withPasswords(view, pbd.device_config, (config) =>
+      storage.attachSr(record.type, record.uuid, config, call).then(
+        () => true,
+        async (error: unknown) => {
+          if (!(await isDestroyed(working, config))) throw error;
+          return false;
+        },
+      ),
     );
+    if (!attached) return;
     if (writesRows(view, record.type)) await showAttached(working, ref);
     await storage.destroySr(record.uuid, call);
   });
   working.settle((tx) => forgetRows(tx, self));
 };
+
+/**
+ * One that was cut off may have cleared the storage, and asked again it ends the same way. Where there are
+ * rows of disks, storage that is not there may have gone otherwise.
+ */
+const isDestroyed = async ({ record, services }: Working<'SR'>, config: DeviceConfig): Promise<boolean> =>
+  record.VDIs.length === 0 &&
+  (await findRepository(services.storage, record, config).then(
+    (found) => found === undefined,
+    () => false,
+  ));
 
 /** Drivers that write rows clear their storage only where it is said to be attached. */
 const showAttached = async (working: Working<'SR'>, pbd: Ref<'PBD'>): Promise<void> => {

@@ -12,6 +12,7 @@ import { lesser } from '../../src/std/bigints.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
 import type { View } from '../../src/store/view.ts';
+import { beginUnfinished } from './unfinished.ts';
 import { requireReached } from './volume.ts';
 
 export interface CopyArgs {
@@ -43,7 +44,11 @@ export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref
   // Disks that are gone are as good as none: the whole is copied, into a new one.
   const base = view.get('VDI', args.base_vdi) === undefined ? undefined : args.base_vdi;
   const fresh = view.get('VDI', args.into_vdi) === undefined;
-  const target = fresh ? await newTarget(working, args.sr) : existingTarget(working, args.into_vdi);
+  const unfinished = fresh ? await beginUnfinished(working) : undefined;
+  const target =
+    unfinished === undefined
+      ? existingTarget(working, args.into_vdi)
+      : await newTarget(working, args.sr, () => false, [unfinished.mark]);
   if (fresh) await working.hold(writing(target));
 
   await withOpen(working, self, 'read', async (source) => {
@@ -52,7 +57,10 @@ export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref
         ? copyBytes(working, source, into, fresh ? undefined : into)
         : withOpen(working, base, 'read', (from) => copyBytes(working, source, into, from)),
     );
-    working.settle((tx) => tx.patch('VDI', target, { physical_utilisation: takenBytes }));
+    working.settle((tx) => {
+      tx.patch('VDI', target, { physical_utilisation: takenBytes });
+      unfinished?.end(tx, target);
+    });
   });
   return target;
 };
@@ -62,6 +70,7 @@ export const newTarget = async (
   working: Working<'VDI'>,
   sr: Ref<'SR'>,
   isKept: () => boolean = () => false,
+  marks: readonly (readonly [string, string])[] = [],
 ): Promise<Ref<'VDI'>> => {
   const { record, view, services } = working;
   hostReaching(view, sr, services.host);
@@ -79,7 +88,8 @@ export const newTarget = async (
     location,
   });
   const { create, destroy } = implicit(working);
-  const target = await create(struct({ read_only: false, ...fields }));
+  const other_config = new Map([...(fields.other_config ?? []), ...marks]);
+  const target = await create(struct({ read_only: false, ...fields, other_config }));
   working.undo(() => (isKept() ? undefined : destroy(target)));
   const { on_boot = 'persist', allow_caching = false } = fields;
   working.settle((tx) => tx.patch('VDI', target, { on_boot, allow_caching }));

@@ -1,8 +1,10 @@
 import { plugAtStart } from '../../actors/pbd/start.ts';
 import { bootstrap, refreshOwnHost } from '../../actors/pool/bootstrap.ts';
 import { smRows } from '../../actors/sm/rows.ts';
+import { undoCreates } from '../../actors/sr/cut-off.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { detachHostDrives } from '../../actors/vbd/start.ts';
+import { destroyUnfinished } from '../../actors/vdi/unfinished.ts';
 import type { LeakWatch } from '../../actors/vm/leaks.ts';
 import { wakeNappers } from '../../actors/vm/napping.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
@@ -49,15 +51,17 @@ export const hostRows = async (around: Around, given: Preparing): Promise<Revivi
   await detachHostDrives(store, services.host);
   if (given.leads()) {
     if (!given.derived) await deriveAll(given);
+    await undoCreates(services);
     await plugAtStart(given);
     await defaultStorage(given, around.storageFolders);
   } else {
     await refreshRows(around, services);
+    await undoCreates(services);
     await plugAtStart(given);
   }
   const reviving = await followGuests(around, given);
   // After the guests have told which disks they have.
-  const cleared = clearLeftovers(given).catch((error: unknown) => {
+  const cleared = Promise.all([clearLeftovers(given), destroyUnfinished(given)]).catch((error: unknown) => {
     services.log.error({ error }, 'Disks that are left from unfinished work could not be destroyed');
   });
   void cleared.then(() => tellOfLeaks(given));

@@ -162,6 +162,7 @@ const hostVolumes = (
     },
     closeVolume: async (_sr, _key, datapath) => release(datapath),
     datapaths: heldBy,
+    attachedSrs: () => [...attached],
     // Those of guests alone are named so; this host's own end with their work.
     held: () =>
       [...own.values()]

@@ -182,6 +182,7 @@ export const fakeStorage = (): FakeStorage => {
     storage: {
       ...watched,
       isSrAttached: (sr) => attached.has(sr),
+      attachedSrs: () => [...attached],
       datapaths: (sr, key) => [...open].filter((one) => one.startsWith(`${sr}/${key} `)),
     },
     volumes,

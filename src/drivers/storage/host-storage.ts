@@ -45,7 +45,6 @@ export interface HostStorage extends Storage {
   readonly datapathsOf: Datapaths;
   readonly beginEpoch: DriverKind['beginEpoch'];
   readonly endEpoch: DriverKind['endEpoch'];
-  attachedSrs(): readonly string[];
 }
 
 /** Requests that wait for one volume, and for one SR. */
@@ -94,7 +93,6 @@ export const hostStorage = async (given: HostStorageGiven): Promise<HostStorage>
     ),
     ...hostUse(datapaths, opener),
     datapathsOf: datapaths,
-    attachedSrs: srs.all,
   };
 };
 
@@ -175,6 +173,7 @@ const kindsOf = (
     scanSr: async (sr, call) => by(sr).scanSr(sr, call),
     probeSr: async (type, ...rest) => (await byType(type)).probeSr(type, ...rest),
     isSrAttached: srs.has,
+    attachedSrs: srs.all,
     createVolume: async (sr, ...rest) => by(sr).createVolume(sr, ...rest),
     introduceVolume: async (sr, ...rest) => by(sr).introduceVolume(sr, ...rest),
     snapshotVolume: async (sr, ...rest) => by(sr).snapshotVolume(sr, ...rest),

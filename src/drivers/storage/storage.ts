@@ -29,6 +29,7 @@ export interface Storage {
     call: StorageCall,
   ): Promise<readonly Probed[] | string>;
   isSrAttached(sr: string): boolean;
+  attachedSrs(): readonly string[];
 
   createVolume(sr: string, volume: NewVolume, call: StorageCall): Promise<Volume>;
   /** Finds one that is there already, for its row to be made. */

@@ -182,6 +182,8 @@ const srMethods = ({ disk, processes, host }: FilePluginGiven, folderOf: FolderO
       }),
     'SR.ls': async (args) => {
       const folder = folderOf(args);
+      // What cannot be removed now is in nobody's way.
+      await folder.turns.tidying(() => removeUnneeded(disk, folder)).catch(() => undefined);
       const found: (readonly [string, VolumeNote])[] = [];
       for (const key of await folder.notes.keys()) found.push([key, await folder.notes.read(key)]);
       const used = await folder.images.usedBytes(found.map(([, { image }]) => image));
@@ -207,11 +209,19 @@ const imageFormatOf = async (
   return there ? 'qcow2' : 'raw';
 };
 
+/** Also files that an interrupted change left. Nobody is at work, and nothing of this host is attached. */
+const removeLeftovers = async (disk: Disk, folder: OpenFolder): Promise<void> => {
+  await removeUnneeded(disk, folder);
+  for (const { name } of await disk.list(folder.path)) {
+    if (/^\..+\.(json|held)\.[0-9a-f]{24}$/.test(name)) await disk.remove(join(folder.path, name));
+  }
+};
+
 /**
- * Removes images that no volume needs and files that an interrupted change left. Nobody is at work. Where a
- * volume does not say what it needs, every image stays.
+ * Removes images that no volume needs. Nobody is at work. Where a volume does not say what it needs, every
+ * image stays.
  */
-const removeLeftovers = async (disk: Disk, { path, notes, images }: OpenFolder): Promise<void> => {
+const removeUnneeded = async (disk: Disk, { path, notes, images }: OpenFolder): Promise<void> => {
   const needed = new Set<string>();
   let allKnown = true;
   for (const key of await notes.keys()) {
@@ -225,9 +235,6 @@ const removeLeftovers = async (disk: Disk, { path, notes, images }: OpenFolder):
   // Also what another host has, whatever the notes say.
   for (const { name } of await disk.list(path)) needed.add(readMark(name)?.image ?? '');
   for (const image of allKnown ? await images.all() : []) if (!needed.has(image)) await images.remove(image);
-  for (const { name } of await disk.list(path)) {
-    if (/^\..+\.(json|held)\.[0-9a-f]{24}$/.test(name)) await disk.remove(join(path, name));
-  }
 };
 
 /** Nothing of this host is in use yet. A mark that names no host is of a version that knew of one alone. */
