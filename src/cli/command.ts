@@ -6,6 +6,8 @@ import type { Printer } from './printer.ts';
 
 /** The XenAPI as whoever runs the command may use it. Every call is checked as one of any other client. */
 export interface Api {
+  /** Of whoever runs the command, for what is asked for by HTTP. */
+  readonly session: string;
   /** Declared messages, as objects call one another. Rejects with a `Fault`, as `send` does. */
   readonly call: Call;
   /** Any message by its name, its arguments in the order of the wire, without the session. */

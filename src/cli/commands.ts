@@ -2,8 +2,10 @@ import type { AnyClass } from '../model/class.ts';
 import type { Command } from './command.ts';
 import { oneCalls } from './commands/calls.ts';
 import { diskCommands } from './commands/disks.ts';
+import { eventCommands } from './commands/events.ts';
 import { hostCommands } from './commands/hosts.ts';
 import { snapshotCommands } from './commands/snapshots.ts';
+import { transferCommands } from './commands/transfers.ts';
 import { vmCommands } from './commands/vms.ts';
 import { listedClasses } from './fields.ts';
 import { genericCommands } from './generic.ts';
@@ -18,7 +20,7 @@ export const commandsOf = (classes: readonly AnyClass[]): readonly Command[] => 
     help,
     ...listed.flatMap(genericCommands),
     ...[...vmCommands(listed), ...snapshotCommands(listed), ...diskCommands(listed)],
-    ...hostCommands(listed),
+    ...[...hostCommands(listed), ...transferCommands(listed), ...eventCommands(listed)],
     ...oneCalls.map((spec) => commandOfCall(spec, messages, listed)),
   ].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 };

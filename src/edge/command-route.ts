@@ -124,5 +124,5 @@ const apiWith = ({ catalog }: CommandRouteOptions, ask: Api['send'], session: st
     const absent = given.findLastIndex((value) => value !== undefined) + 1;
     return send(method, ...given.slice(0, absent));
   };
-  return { send, call: call as unknown as Call };
+  return { session, send, call: call as unknown as Call };
 };

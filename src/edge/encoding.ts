@@ -16,7 +16,7 @@ export type EncodedParts = readonly (string | Buffer)[];
 /** A result on its way out. What it costs is paid only for the language that the caller speaks. */
 export interface Encoding {
   (format: Format): EncodedParts | Promise<EncodedParts>;
-  /** The result itself, for who calls from within. Events have none: they are text from the beginning. */
+  /** The result itself, for who calls from within. `event.next` has none. */
   readonly value?: () => unknown;
 }
 

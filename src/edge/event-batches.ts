@@ -77,7 +77,8 @@ export const batchesOf = ({ catalog, store, clock, fragments }: BatchesOptions):
       if (known?.messages === messages) return known.encoding;
       const counts = classes.map(([cls, name]) => [cls, store.tables.get(name)?.count ?? 0] as const);
       const token = tokenText({ generation: BigInt(generation), messages });
-      known = { messages, encoding: once(batchEncoding(list, counts, token)) };
+      const value = () => ({ token, events: events.map(valueOfEvent) });
+      known = { messages, encoding: Object.assign(once(batchEncoding(list, counts, token)), { value }) };
       return known.encoding;
     };
     return { events, generation, list, answer };
@@ -98,6 +99,11 @@ export const batchesOf = ({ catalog, store, clock, fragments }: BatchesOptions):
     toldAs: (cls) => names.get(cls),
   };
 };
+
+/** An event for who calls from within. */
+const valueOfEvent = ({ cls, ref, operation, version }: RowEvent) => ({
+  ...{ class: cls.toLowerCase(), operation, ref, snapshot: version?.record },
+});
 
 /** Messages for people have a place of their own in tokens, as other servers keep them apart. */
 const isMessage = (cls: string): boolean => cls === 'message';

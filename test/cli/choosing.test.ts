@@ -106,3 +106,14 @@ test('a VM is made of a template that is named, and nothing is left where that f
   expect(vms()).not.toContain('half');
   expect(at.takeErrors()).toEqual([]);
 });
+
+test('a command can wait for an object to be as it is said', async () => {
+  const by = ['event-wait', 'class=vm', 'name-label=web'];
+  expect(await run([...by, 'power-state=/=running'])).toMatchObject({ out: '', err: '', status: 0 });
+  const waiting = run([...by, 'name-description=there']);
+  await at.world.store.commit((tx) =>
+    tx.patch('VM', 'OpaqueRef:web' as Ref<'VM'>, { name_description: 'there' }),
+  );
+  expect(await waiting).toMatchObject({ out: '', err: '', status: 0 });
+  expect((await run(['event-wait', 'class=nothing'])).err).toBe("Error: There is no class 'nothing'\n");
+});

@@ -169,6 +169,7 @@ const networks: readonly OneCall[] = [
     'PIF.set_primary_address_type',
     'primary_address_type=primary_address_type',
   ),
+  oneCall('vlan-destroy', 'VLAN.destroy'),
   oneCall('vlan-create', 'VLAN.create', 'tagged_PIF=pif-uuid tag=vlan network=network-uuid'),
   oneCall('pool-vlan-create', 'pool.create_VLAN_from_PIF', 'pif=pif-uuid VLAN=vlan network=network-uuid'),
   oneCall(

@@ -5,6 +5,7 @@ import { CommandFailure, ParameterFailure } from '../failures.ts';
 import type { Listed } from '../fields.ts';
 import type { ApiRecord } from '../lookup.ts';
 import { chosenRows } from '../selectors.ts';
+import { printDrives } from './disks.ts';
 import { cloneOf, copied, copyOf } from './vms.ts';
 
 // Snapshots and templates, and VMs that go with all of their disks.
@@ -106,6 +107,13 @@ const resetPowerState = onSnapshot(
 export const snapshotCommands = (classes: readonly Listed[]): readonly Command[] => [
   vmUninstall(classes),
   resetPowerState,
+  onSnapshot(
+    'snapshot-disk-list',
+    'Shows the disks of a snapshot.',
+    async (run, vm) =>
+      printDrives(run, classes, { ref: vm, record: await run.api.send('VM.get_record', vm) }, 'Disk'),
+    { optional: [...names, 'vbd-params', 'vdi-params'], selects: 'vm', standard: true },
+  ),
   copying('snapshot-clone', 'Makes a VM or a template of a snapshot, with disks that share data.', cloneOf),
   copying('snapshot-copy', 'Makes a VM or a template of a snapshot, with disks of its own.', copyOf, [
     ...naming.optional,

@@ -201,9 +201,20 @@ const install: Command = {
   },
 };
 
+const appliance: Command = {
+  ...{ name: 'appliance-shutdown', doc: 'Shuts the VMs of an appliance down, one after the other.' },
+  ...{ required: ['uuid'], optional: ['force'] },
+  run: async (run) => {
+    const { api, params } = run;
+    const self: Ref<'VM_appliance'> = await api.send('VM_appliance.get_by_uuid', params.need('uuid'));
+    await api.call(isForced(run) ? 'VM_appliance.hard_shutdown' : 'VM_appliance.clean_shutdown', self, {});
+  },
+};
+
 export const vmCommands = (classes: readonly Listed[]): readonly Command[] => [
   ...power(classes),
   migrate(classes),
   ...copies(classes),
   install,
+  appliance,
 ];

@@ -1,0 +1,126 @@
+import type { Ref } from '../../model/types.ts';
+import type { Command, CommandRun } from '../command.ts';
+import { CommandFailure } from '../failures.ts';
+import type { Listed } from '../fields.ts';
+import { chosenRows } from '../selectors.ts';
+import { fetched, transferred } from '../transfers.ts';
+
+// Commands that move files between the client and a door of the server.
+
+const vdiQuery = async ({ api, params }: CommandRun): Promise<Record<string, string>> => ({
+  vdi: await api.send('VDI.get_by_uuid', params.need('uuid')),
+  format: params.get('format') ?? 'raw',
+});
+
+const disks: readonly Command[] = [
+  {
+    ...{ name: 'vdi-export', doc: 'Writes a disk to a file, as raw, vhd, qcow2 or tar.' },
+    ...{ required: ['uuid', 'filename'], optional: ['format', 'base', 'progress'] },
+    run: async (run) => {
+      const base = run.params.get('base');
+      const query = await vdiQuery(run);
+      if (base !== undefined) query['base'] = await run.api.send('VDI.get_by_uuid', base);
+      const file = run.params.need('filename');
+      await transferred(run, 'Exporting a disk', { kind: 'get', file, path: '/export_raw_vdi', query });
+    },
+  },
+  {
+    ...{ name: 'vdi-import', doc: 'Writes a file to a disk.' },
+    ...{ required: ['uuid', 'filename'], optional: ['format', 'progress'] },
+    run: async (run) => {
+      const query = await vdiQuery(run);
+      const file = run.params.need('filename');
+      await transferred(run, 'Importing a disk', { kind: 'put', file, path: '/import_raw_vdi', query });
+    },
+  },
+];
+
+/** Of `compress`: the older spelling is a truth, the newer a name. */
+const compressionOf = (text: string | undefined): string =>
+  text === undefined || text === 'false' ? '' : text;
+
+const exportVm = async (run: CommandRun, vm: Ref<'VM'>): Promise<void> => {
+  const { api, params, client } = run;
+  const uuid: string = await api.send('VM.get_uuid', vm);
+  const isMetadata = params.flag('metadata');
+  const snapshots = params.get('include-snapshots');
+  const query = {
+    uuid,
+    ...(isMetadata
+      ? {
+          ...(snapshots !== undefined && { export_snapshots: String(params.flag('include-snapshots')) }),
+          excluded_device_types: params.get('excluded-device-types') ?? '',
+        }
+      : {
+          use_compression: compressionOf(params.get('compress')),
+          preserve_power_state: String(params.flag('preserve-power-state')),
+        }),
+  };
+  const path = isMetadata ? '/export_metadata' : '/export';
+  await transferred(run, `Export of ${uuid}`, { kind: 'get', file: params.need('filename'), path, query });
+  await client.tell({ kind: 'print', text: 'Export succeeded' });
+};
+
+const exportOptions = ['compress', 'metadata', 'excluded-device-types'];
+
+const exportNamed = (
+  name: string,
+  doc: string,
+  param: string,
+  field: 'is_a_snapshot' | 'is_a_template',
+  optional: readonly string[],
+): Command => ({
+  ...{ name, doc, required: ['filename', param], optional, standard: true },
+  run: async (run) => {
+    const vm: Ref<'VM'> = await run.api.send('VM.get_by_uuid', run.params.need(param));
+    if (!(await run.api.send(`VM.get_${field}`, vm)))
+      throw new CommandFailure(`VM ${run.params.need(param)} is not a ${field.slice('is_a_'.length)}`);
+    await exportVm(run, vm);
+  },
+});
+
+const vmExport = (classes: readonly Listed[]): Command => {
+  const command = {
+    ...{ name: 'vm-export', doc: 'Writes a VM with its disks to a file.', required: ['filename'] },
+    optional: ['preserve-power-state', 'include-snapshots', ...exportOptions],
+    selects: 'vm' as const,
+    standard: true as const,
+  };
+  return {
+    ...command,
+    run: async (run) => {
+      const [row] = await chosenRows(run, { classes, command, single: true });
+      await exportVm(run, row?.ref as Ref<'VM'>);
+    },
+  };
+};
+
+const auditLog: Command = {
+  ...{ name: 'audit-log-get', doc: 'Writes to a file who changed what.' },
+  ...{ required: ['filename'], optional: ['since'] },
+  run: async (run) => {
+    const since = run.params.get('since');
+    const query = since === undefined ? {} : { since };
+    await fetched(run, { kind: 'get', file: run.params.need('filename'), path: '/audit_log', query });
+  },
+};
+
+export const transferCommands = (classes: readonly Listed[]): readonly Command[] => [
+  ...disks,
+  vmExport(classes),
+  exportNamed(
+    'snapshot-export-to-template',
+    'Writes a snapshot with its disks to a file.',
+    'snapshot-uuid',
+    'is_a_snapshot',
+    ['preserve-power-state', ...exportOptions],
+  ),
+  exportNamed(
+    'template-export',
+    'Writes a template with its disks to a file.',
+    'template-uuid',
+    'is_a_template',
+    exportOptions,
+  ),
+  auditLog,
+];
