@@ -26,6 +26,7 @@ import vm_group from './vm_group/behaviour.ts';
 import vm_guest_metrics from './vm_guest_metrics/behaviour.ts';
 import vm_metrics from './vm_metrics/behaviour.ts';
 import vmss from './vmss/behaviour.ts';
+import vtpm from './vtpm/behaviour.ts';
 
 /** What each class does, beside what its declaration says it is. */
 export const behaviours: readonly Behaviour<any>[] = [
@@ -56,4 +57,5 @@ export const behaviours: readonly Behaviour<any>[] = [
   vm_guest_metrics,
   vm_metrics,
   vmss,
+  vtpm,
 ];

@@ -44,10 +44,11 @@ export default implement(
       allowed_operations: vmAllowedOperations(view, self, record),
       memory_overhead: overheadBytes(record.memory_static_max, record.VCPUs_max),
     }),
-    affects: ({ VBDs, VIFs, appliance }) => [
+    affects: ({ VBDs, VIFs, VTPMs, appliance }) => [
       ['VM_appliance', appliance] as const,
       ...VBDs.map((ref) => ['VBD', ref] as const),
       ...VIFs.map((ref) => ['VIF', ref] as const),
+      ...VTPMs.map((ref) => ['VTPM', ref] as const),
     ],
   },
   {

@@ -88,5 +88,9 @@ export const guestRefusal = (view: View, vm: VmRow, able: Capabilities): Refusal
   if (vm.memory_static_max < BigInt(able.memoryBytesMin)) {
     return ['MEMORY_CONSTRAINT_VIOLATION', `memory_static_max >= ${able.memoryBytesMin}`];
   }
+  // Without what it keeps in its module a guest does not find its way into its own disks.
+  if (vm.VTPMs.length > 0) {
+    return ['VALUE_NOT_SUPPORTED', 'VTPMs', String(vm.VTPMs.length), 'the hypervisor serves no TPM'];
+  }
   return firmwareRefusal(vm, able) ?? devicesRefusal(view, vm, able);
 };

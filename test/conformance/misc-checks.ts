@@ -37,7 +37,7 @@ const subjectKey = /^([A-Za-z_]+)(?: (\w+)|\.(\w+))?$/;
 /** `VM`, `VM v` and `VM.platform` are rows; whatever else a case takes for given is about things not looked at. */
 const givenRows = ({ given }: Case): readonly Given[] =>
   Object.entries(given).flatMap(([key, value]): readonly Given[] => {
-    if (key === 'secrets') {
+    if (key === 'secrets' && Array.isArray(value)) {
       return (value as string[]).map((uuid) => ({ cls: 'secret', name: uuid, fields: { uuid } }));
     }
     const [, cls = '', name, field] = subjectKey.exec(key) ?? [];
@@ -51,20 +51,36 @@ const isDomainZero = 'is domain 0';
 const placeOf = (at: World, { cls, name }: Given): string =>
   cls === 'host' ? at.host : cls === 'pool' ? at.pool : refOf(name);
 
+interface AnyTx {
+  get(...of: unknown[]): unknown;
+  patch(...of: unknown[]): void;
+  create(...of: unknown[]): void;
+}
+
+/** Who is at the other end of a field that follows from others says it. */
+const relate = (
+  tx: AnyTx,
+  cls: AnyClass | undefined,
+  field: string,
+  names: readonly string[],
+  ref: string,
+): void => {
+  const [otherClass = '', otherField = ''] = cls?.fields[field]?.inverse?.split('.') ?? [];
+  for (const name of names) tx.create(otherClass, refOf(name), { uuid: name, [otherField]: ref });
+};
+
 const put = (at: World, tx: Tx, row: Given): void => {
   const cls = catalog.classes.find((one) => one.name === row.cls);
   const { [isDomainZero]: domainZero, ...given } = row.fields;
-  const fields = Object.fromEntries(
-    Object.entries(given).map(([field, value]) => [field, asHeld(cls, field, value)]),
-  );
+  const held = Object.entries(given).map(([field, value]) => [field, asHeld(cls, field, value)] as const);
+  const isComputed = ([field]: readonly [string, unknown]): boolean => cls?.fields[field]?.computed === true;
+  const computed = held.filter(isComputed);
+  const fields = Object.fromEntries(held.filter((one) => !isComputed(one)));
   const ref = placeOf(at, row) as Ref<any>;
-  const any = tx as unknown as {
-    get(...of: unknown[]): unknown;
-    patch(...of: unknown[]): void;
-    create(...of: unknown[]): void;
-  };
+  const any = tx as unknown as AnyTx;
   if (any.get(row.cls, ref) === undefined) any.create(row.cls, ref, { uuid: row.name, ...fields });
   else any.patch(row.cls, ref, fields);
+  for (const [field, names] of computed) relate(any, cls, field, [names].flat() as string[], ref);
   if (domainZero === true) {
     tx.patch('VM', ref, { is_control_domain: true, resident_on: at.host, power_state: 'Running' });
     tx.patch('host', at.host, { control_domain: ref });
@@ -74,7 +90,8 @@ const put = (at: World, tx: Tx, row: Given): void => {
 const argumentsOf = (message: WireMessage, { when }: Case, self: string): readonly unknown[] =>
   message.params.map(({ name, type, defaultValue }, index) => {
     if (index === 0 && message.hasSelf) return self;
-    const value = when[name] ?? defaultValue;
+    // Declared names begin with small letters, also those of classes.
+    const value = when[name] ?? when[name[0]?.toUpperCase() + name.slice(1)] ?? defaultValue;
     if (value === undefined) return skip(`the case does not give ${name}`);
     if (type.kind === 'map') return new Map(Object.entries(value as object));
     if (type.kind === 'int') return BigInt(value as number);
@@ -113,11 +130,12 @@ export const miscChecks: Adapter = async (one) => {
   try {
     const rows = givenRows(one);
     const cls = message.cls.name;
-    const about = rows.find((row) => row.cls === cls) ?? { cls, name: cls, fields: {} };
+    const name = /^<(.+)>$/.exec(String(one.when['self']))?.[1] ?? cls;
+    const about = rows.find((row) => row.cls === cls) ?? { cls, name, fields: {} };
     const self = placeOf(at, about);
     const args = argumentsOf(message, one, self);
     await at.store.commit((tx) => {
-      for (const row of [...rows, about]) put(at, tx, row);
+      for (const row of message.hasSelf ? [...rows, about] : rows) put(at, tx, row);
     });
     const result = await outcome(async () => {
       await at.call(message.method, ...args);

@@ -50,9 +50,13 @@ const others = [
 
 export const edition = 'xenact';
 
-/** Licences of other editions withhold features; here nothing is withheld. */
+/**
+ * Licences of other editions withhold features; here nothing is withheld but what no hypervisor has: one that
+ * serves a TPM.
+ */
 export const restrictions: ReadonlyMap<string, string> = new Map([
   ...unrestricted,
+  ['restrict_vtpm', 'true'],
   ...others.map((key) => [key, 'false'] as const),
 ]);
 
