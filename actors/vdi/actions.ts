@@ -1,5 +1,5 @@
 import { action } from '../../src/model/class.ts';
-import { nullRef, ref, string } from '../../src/model/types.ts';
+import { bool, int, nullRef, ref, string } from '../../src/model/types.ts';
 
 const format = [string, 'Of the bytes: raw, vhd, qcow2 or tar.', 'raw'] as const;
 
@@ -19,6 +19,16 @@ export const actions = {
     params: {
       format,
       base: [ref('VDI'), 'A snapshot that the client has: only what differs from it is given.', nullRef],
+    },
+  }),
+  connect_nbd: action('GET', '/nbd', 'vm-admin', 'Serves a disk over NBD, in a WebSocket or on a port.', {
+    self: 'vdi',
+    duplex: true,
+    params: {
+      option: [int, 'Of NBD, by which the client named the disk: the answer to it comes first.', 7n],
+      structured: [bool, 'Replies come in chunks.', false],
+      allocation: [bool, 'The client asks where there is nothing.', false],
+      noZeros: [bool, 'The client wants no padding.', false],
     },
   }),
 } as const;

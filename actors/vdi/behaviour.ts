@@ -13,6 +13,7 @@ import { create, introduce, type NewVdi } from './create.ts';
 import { dbForget, dbIntroduce, isOwnDriver } from './driver-rows.ts';
 import { images } from './images.ts';
 import { migrate, migrateHolds, migrateRefusal } from './migrate.ts';
+import { connectNbd, nbdInfo } from './nbd.ts';
 import { revert, revertHolds, revertRefusal } from './reverting.ts';
 import {
   compareHolds,
@@ -127,7 +128,7 @@ export default implement(
       work: listChangedBlocks,
     },
     revert: { operation: 'revert_to', unless: revertRefusal, holds: revertHolds, work: revert },
-    get_nbd_info: { read: () => [] },
+    get_nbd_info: { read: nbdInfo },
   },
-  images,
+  { ...images, connect_nbd: connectNbd },
 );

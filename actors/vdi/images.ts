@@ -26,7 +26,12 @@ interface Giving {
 }
 type Disk = Working<'VDI'>;
 
-const refusal = (view: View, vdi: Ref<'VDI'>, operation: 'copy' | 'blocked'): Fault | undefined => {
+/** Why the bytes of a disk cannot be read, or written, beside what its class says. */
+export const bytesRefusal = (
+  view: View,
+  vdi: Ref<'VDI'>,
+  operation: 'copy' | 'blocked',
+): Fault | undefined => {
   const record = view.require('VDI', vdi);
   const writes = operation === 'blocked';
   if (drivesInUse(view, record).some(({ mode }) => writes || mode === 'RW'))
@@ -54,7 +59,7 @@ const checkTaking = (view: View, self: Ref<'VDI'>, taking: Taking): Fault | unde
   if (isChunked(taking) && format !== imageFormats.get('raw')) {
     return new Fault('INVALID_VALUE', ['chunked', 'Only raw bytes can come in pieces; leave it out']);
   }
-  return refusal(view, self, 'blocked');
+  return bytesRefusal(view, self, 'blocked');
 };
 
 const take = async (working: Disk, taking: Taking, client: Client): Promise<void> => {
@@ -97,7 +102,7 @@ const checkGiving = (view: View, self: Ref<'VDI'>, { format: name, base }: Givin
   if (base !== nullRef && !format.differs) {
     return new Fault('INVALID_VALUE', ['base', 'Changes alone can be had as vhd or qcow2; name one of them']);
   }
-  return refusal(view, self, 'copy');
+  return bytesRefusal(view, self, 'copy');
 };
 
 const give = async (working: Disk, giving: Giving, client: Client): Promise<void> => {

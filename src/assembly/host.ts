@@ -51,7 +51,7 @@ export const startHost = async <D extends Doors>(
   const { host, derived, announce, servedOn, preparation } = await openHost(parts, opened);
   const doors = await parts.doors(host);
   opened.add('doors', doors);
-  servedOn(doors.httpsPort);
+  servedOn(doors);
   const stopped = new AbortController();
   opened.add('start', { close: async () => stopped.abort(new Error('The host is stopped while it starts')) });
   await takePlace(parts, { host, announce, doors, preparing: preparation.ended, signal: stopped.signal });
@@ -73,7 +73,7 @@ export const startHost = async <D extends Doors>(
 interface Opened extends Pick<HostPool, 'announce'> {
   readonly host: Host;
   readonly derived: boolean;
-  readonly servedOn: (httpsPort: number) => void;
+  readonly servedOn: (doors: Pick<Doors, 'httpsPort' | 'nbd'>) => void;
   readonly preparation: Preparation;
 }
 
@@ -126,7 +126,13 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
     opened,
   );
   const preparation = preparationOf();
-  const made = openObjects(parts, { ...database, ...place, preparation, authority: served.authority });
+  const made = openObjects(parts, {
+    ...database,
+    ...place,
+    preparation,
+    authority: served.authority,
+    nbd: served.nbd,
+  });
   assembled = made;
   database.serve(made);
   opened.add('objects', { close: async () => made.objects.stop() });
@@ -214,17 +220,21 @@ const openDatabase = async (parts: HostParts, opened: Closing): Promise<Database
 const openObjects = (
   parts: HostParts,
   on: Pick<Database, 'store' | 'host'> &
-    HostPool & { readonly authority: () => string; readonly preparation: Pick<Preparation, 'over'> },
+    HostPool & {
+      readonly authority: () => string;
+      readonly nbd: () => Doors['nbd'];
+      readonly preparation: Pick<Preparation, 'over'>;
+    },
 ): Assembled => {
   const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins, processes } = parts;
   const { hypervisor, storage, network, credentials, facts, restart, space } = parts;
-  const { store, host, pool, membership, migrationTo, authority, context } = on;
+  const { store, host, pool, membership, migrationTo, authority, nbd, context } = on;
   return (makers?.objects ?? assemble)({
     catalog,
     places: pool.places,
     services: {
       ...{ clock, random, log, hypervisor, storage, network, credentials, facts, restart },
-      ...{ store, host, membership, migrationTo, authority },
+      ...{ store, host, membership, migrationTo, authority, nbd },
       ...(space !== undefined && { room: roomOf(space) }),
       ...(guestKernels !== undefined && { guestKernels }),
       ...(hostPlugins !== undefined && { hostPlugins }),
@@ -303,14 +313,16 @@ const endingSessions = (
 /** Where hosts are reached by clients. */
 const servedAt = ({ httpsPort: given, address }: HostParts, { store, host }: Database) => {
   let httpsPort = given;
+  let nbd: Doors['nbd'];
   const portOf = (other: Ref<'host'>): number =>
     Number(store.committed.get('xenact_peer', peerRef(other))?.apiPort ?? httpsPort);
   const addressOf = (other: Ref<'host'>): string => store.committed.get('host', other)?.address ?? '';
   return {
     /** Told once it is known: the port may have been any free one. */
-    on: (port: number): void => {
-      httpsPort = port;
+    on: (doors: Pick<Doors, 'httpsPort' | 'nbd'>): void => {
+      ({ httpsPort, nbd } = doors);
     },
+    nbd: () => nbd,
     authority: (): string => authorityOf(store.latest.get('host', host)?.address ?? address, httpsPort),
     authorityOf: (other: Ref<'host'>): string => authorityOf(addressOf(other), portOf(other)),
     /**

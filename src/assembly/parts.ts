@@ -16,6 +16,7 @@ import type { Credentials } from '../objects/credentials.ts';
 import type { HostFacts } from '../objects/host-facts.ts';
 import type { Membership, TakingIn } from '../objects/membership.ts';
 import type { Space } from '../objects/room.ts';
+import type { NbdServer } from '../objects/services.ts';
 import type { PoolContext, PoolLimits } from '../pool/context.ts';
 import type { Inspector } from '../pool/inspection.ts';
 import type { SharedCredentials } from '../pool/membership.ts';
@@ -134,6 +135,8 @@ export interface HostCredentials extends Credentials, Omit<SharedCredentials, 'a
 /** Where clients come in. */
 export interface Doors {
   readonly httpsPort: number;
+  /** Absent: disks are not served so. */
+  readonly nbd?: NbdServer;
   /** Lets clients in. Until then they are told that the host is starting. */
   open(): void;
   close(): Promise<void>;

@@ -1,6 +1,11 @@
+import { X509Certificate } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import type { HttpAnswer, HttpHandler } from '../drivers/http/http.ts';
 import { NetworkFailure, type Serving } from '../drivers/network.ts';
+import { tlsServer } from '../drivers/node/tls.ts';
 import type { Edge } from '../edge/edge.ts';
+import { admitNbd, type NbdDoor } from '../edge/nbd.ts';
+import type { NbdServer } from '../objects/services.ts';
 import type { HostCertificate } from './certificate.ts';
 import type { Machine } from './machine.ts';
 import { openFiles } from './open-files.ts';
@@ -13,12 +18,15 @@ export interface Door extends Serving {
   readonly http: string;
   readonly https: string;
   readonly httpsPort: number;
+  readonly nbd: NbdServer;
   /** Lets clients in. Until then they are told that the host is starting. */
   open(): void;
 }
 
 /** The flags that say where to listen. */
-export type DoorFlags = Readonly<Record<'listen' | 'http-port' | 'https-port', string | undefined>>;
+export type DoorFlags = Readonly<
+  Record<'listen' | 'http-port' | 'https-port' | 'nbd-port', string | undefined>
+>;
 
 /** Files that are kept for disks, guests and the database where few may be open. */
 const otherFilesMin = 256;
@@ -35,11 +43,39 @@ export const doorLimits = {
   headBytesMax: 32_768,
 } as const;
 
-export const doorsTo = async (
+interface DoorGiven {
+  readonly machine: Pick<Machine, 'http' | 'network' | 'clock'>;
+  readonly tls: HostCertificate;
+}
+
+/** Clients of NBD at once: each holds a disk open. */
+const nbdClientsMax = 256;
+
+/** Disks over NBD, by the certificate and the rules of HTTPS. */
+const nbdTo = (
   edge: Edge,
   flags: DoorFlags,
-  { machine, tls }: { readonly machine: Pick<Machine, 'http'>; readonly tls: HostCertificate },
-): Promise<Door> => {
+  { machine, tls }: DoorGiven,
+  isOpen: () => boolean,
+): Promise<Serving> => {
+  const door: NbdDoor = { edge, clock: machine.clock, secure: (stream) => tlsServer(stream, tls) };
+  const on = { host: flags.listen ?? '127.0.0.1', port: Number(flags['nbd-port'] ?? 0) };
+  return machine.network.listen(
+    on,
+    (stream) => (isOpen() ? void admitNbd(door, stream, remoteAddressOf(stream)) : void stream.destroy()),
+    { connectionsMax: nbdClientsMax },
+  );
+};
+
+const remoteAddressOf = (stream: Duplex): string =>
+  'remoteAddress' in stream ? `${stream.remoteAddress}` : '';
+
+/** The name that the certificate is for, as clients compare it. */
+const subjectOf = ({ cert }: HostCertificate): string =>
+  /(?:^|\n)CN=(.*)/.exec(new X509Certificate(cert).subject)?.[1] ?? '';
+
+export const doorsTo = async (edge: Edge, flags: DoorFlags, given: DoorGiven): Promise<Door> => {
+  const { machine, tls } = given;
   const gate = gated(edge);
   const host = flags.listen ?? '127.0.0.1';
   const listen = (flag: 'http-port' | 'https-port', secure: boolean): Promise<Serving> =>
@@ -53,8 +89,13 @@ export const doorsTo = async (
     await http.close();
     throw error;
   });
+  const nbd = await nbdTo(edge, flags, given, gate.isOpen).catch(async (error: unknown) => {
+    await Promise.all([http.close(), https.close()]);
+    throw busy(error, 'nbd-port', host, flags['nbd-port']);
+  });
   const port = portOf(https);
   return {
+    nbd: { port: portOf(nbd), cert: tls.cert, subject: subjectOf(tls) },
     endpoint: https.endpoint,
     http: `http://${inUrl(host)}:${portOf(http)}`,
     https: `https://${inUrl(host)}:${port}`,
@@ -62,7 +103,7 @@ export const doorsTo = async (
     open: gate.open,
     close: async () => {
       edge.stop();
-      await Promise.all([http.close(), https.close()]);
+      await Promise.all([http.close(), https.close(), nbd.close()]);
     },
   };
 };
@@ -83,7 +124,7 @@ const busy = (error: unknown, flag: string, host: string, port: string | undefin
 };
 
 /** Says that the host is starting until it is open. */
-const gated = (edge: HttpHandler): HttpHandler & { open(): void } => {
+const gated = (edge: HttpHandler): HttpHandler & { open(): void; isOpen(): boolean } => {
   let isOpen = false;
   const headers = { 'Content-Type': 'text/plain', 'Retry-After': '1' };
   const starting = 'The host is starting; try again in a moment.\n';
@@ -92,6 +133,7 @@ const gated = (edge: HttpHandler): HttpHandler & { open(): void } => {
     open: () => {
       isOpen = true;
     },
+    isOpen: () => isOpen,
     // Every call passes here, so its promise is handed on as it is.
     request: (request, answer) => (isOpen ? edge.request(request, answer) : refuse(answer)),
     takes: (method, target) => edge.takes?.(method, target) === true,

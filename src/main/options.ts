@@ -23,6 +23,11 @@ export const upFlags = {
   listen: { value: 'ADDRESS', doc: 'address to listen on', fallback: '127.0.0.1' },
   'http-port': { value: 'PORT', doc: 'port for HTTP; 0: any free one', fallback: '8080' },
   'https-port': { value: 'PORT', doc: 'port for HTTPS; 0: any free one', fallback: '8443' },
+  'nbd-port': {
+    value: 'PORT',
+    doc: 'port for disks over NBD; 0: any free one, as VDI.get_nbd_info tells it',
+    fallback: '0',
+  },
   'mesh-port': {
     value: 'PORT',
     doc: 'port for the other hosts of the pool; 0: any free one',
@@ -207,7 +212,7 @@ const check = (options: UpOptions): void => {
   // An empty folder would be the current one, and an empty address would be all of them.
   const empty = Object.entries(options).find(([, value]) => value === '');
   if (empty !== undefined) throw new UsageError(`--${empty[0]} must not be empty`);
-  for (const name of ['http-port', 'https-port', 'mesh-port'] as const) {
+  for (const name of ['http-port', 'https-port', 'nbd-port', 'mesh-port'] as const) {
     const port = Number(options[name]);
     if (!Number.isInteger(port) || port < 0 || port > 65535) {
       throw new UsageError(`--${name} must be a port from 0 to 65535, not "${options[name]}"`);

@@ -24,6 +24,11 @@ export const simFlags = {
   listen: { value: 'ADDRESS', doc: 'address to listen on', fallback: '127.0.0.1' },
   'http-port': { value: 'PORT', doc: 'port for HTTP; 0: any free one', fallback: '8080' },
   'https-port': { value: 'PORT', doc: 'port for HTTPS; 0: any free one', fallback: '8443' },
+  'nbd-port': {
+    value: 'PORT',
+    doc: 'port for disks over NBD; 0: any free one, as VDI.get_nbd_info tells it',
+    fallback: '0',
+  },
   'root-password': { value: 'PW', doc: 'password of root (default: a new one, printed)' },
   'log-level': { value: 'LEVEL', doc: 'debug, info, warn or error', fallback: 'warn' },
 } as const satisfies Record<string, Flag>;
@@ -38,6 +43,7 @@ export interface SimCommandOptions {
   readonly listen: string;
   readonly 'http-port': string;
   readonly 'https-port': string;
+  readonly 'nbd-port': string;
   readonly rootPassword: string | undefined;
   readonly logLevel: string;
 }
@@ -97,6 +103,7 @@ export const readSimOptions = (args: readonly string[], environment: Environment
     listen: value('listen'),
     'http-port': String(numberOf('http-port', value('http-port'), 0, 65_535)),
     'https-port': String(numberOf('https-port', value('https-port'), 0, 65_535)),
+    'nbd-port': String(numberOf('nbd-port', value('nbd-port'), 0, 65_535)),
     // Other users of the machine see command lines.
     rootPassword: given['root-password'] ?? environment['XENACT_ROOT_PASSWORD'],
     logLevel: level,

@@ -5,6 +5,7 @@ import { makeCertificate } from '../drivers/node/certificate.ts';
 import { edgeOf } from '../edge/edge.ts';
 import { inspectRoute } from '../edge/inspect.ts';
 import type { Credentials } from '../objects/credentials.ts';
+import type { NbdServer } from '../objects/services.ts';
 import { controlRoutes } from '../simulation/sandbox/control.ts';
 import { type Sandbox, sandboxOf } from '../simulation/sandbox/sandbox.ts';
 import { readTrouble, TroubleUnusable } from '../simulation/sandbox/trouble-file.ts';
@@ -37,18 +38,20 @@ export const sim = async (
     const password = options.rootPassword ?? randomBytes(generatedBytes).toString('base64url');
     const credentials = memoryCredentials(password);
     let httpsPort = 0;
+    let nbd: NbdServer | undefined;
     const pool = await sandboxOf({
       ...options,
       ...{ clock: machine.clock, log, credentials, version, name: poolName },
       address: options.listen === '0.0.0.0' || options.listen === '::' ? '127.0.0.1' : options.listen,
       authority: () =>
         `${options.listen.includes(':') ? `[${options.listen}]` : options.listen}:${httpsPort}`,
+      nbd: () => nbd,
     });
     opened.add('pool', pool);
     const outages = await troubleOf(options.faults, pool, readFile);
     const door = await openDoor(options, pool, log);
     opened.add('door', door);
-    httpsPort = door.httpsPort;
+    ({ httpsPort, nbd } = door);
     const { services, invoker } = pool.coordinator;
     const measured = () =>
       pool.hosts.filter(({ name }) => pool.isUp(name)).map(({ ref }) => pool.runningAt(ref));

@@ -22,6 +22,14 @@ export interface WayToDaemon {
   close(): Promise<void>;
 }
 
+/** Where disks are served over NBD. */
+export interface NbdServer {
+  readonly port: number;
+  /** PEM: the certificate that is shown there, and the name that it is for. */
+  readonly cert: string;
+  readonly subject: string;
+}
+
 /** What the domain may use of the outside world, on this host. */
 export interface Services {
   readonly clock: Clock;
@@ -52,6 +60,8 @@ export interface Services {
    * Where this host's HTTPS is reached, as in a URL: `10.0.0.5`, or `127.0.0.1:8443` with a port of its own.
    */
   readonly authority: () => string;
+  /** Undefined until it listens. Absent: this host serves no disks so. */
+  readonly nbd?: () => NbdServer | undefined;
   /** Whether this host can serve clients at this moment. */
   readonly availability: () => Availability;
   /** Told of each change of that, until the returned function is called. Absent: it never changes. */

@@ -2,7 +2,10 @@
 //   each snapshot has what was written before it, and nothing that was written is lost.
 // Method: the built program, a real guest under QEMU that fills a sector for each key, and the same calls on a
 //   simulated one; disks are read back through the API.
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Value } from '../../src/std/value.ts';
 import { bootSector } from '../daemons/qemu/boot-sector.ts';
@@ -92,6 +95,30 @@ describe.each([
     await session.call('VDI.destroy', kept);
   };
 
+  const imageOf = (name: string): Promise<Record<string, Value>> =>
+    session
+      .call('VDI.get_nbd_info', name)
+      .then((all) => Object.fromEntries((all as Map<string, Value>[])[0] ?? []));
+  /** As a backup reads it: over TLS, as whom the name of the export says. */
+  const overNbd = async (disk: string): Promise<Buffer> => {
+    for (const [ref, row] of await rowsOf(session, 'network')) {
+      if (row.get('bridge') !== 'xenapi' && (row.get('purpose') as Value[]).length === 0)
+        await session.call('network.add_purpose', ref, 'nbd');
+    }
+    const { address, port, exportname, cert, subject } = await imageOf(disk);
+    await writeFile(join(data, 'ca-cert.pem'), String(cert));
+    const trust = `tls-creds-x509,id=tls,dir=${data},endpoint=client,verify-peer=on,sanity-check=off`;
+    const read = (name: Value | undefined) => {
+      const server = `server.type=inet,server.host=${address},server.port=${port},tls-creds=tls`;
+      const from = `driver=nbd,${server},tls-hostname=${subject},export=${name}`;
+      const out = join(data, 'read.raw');
+      const args = ['convert', '--object', trust, '--image-opts', '-O', 'raw', from, out];
+      return promisify(execFile)('qemu-img', args).then(() => readFile(out));
+    };
+    await expect(read(String(exportname).replace('OpaqueRef:', 'OpaqueRef:0'))).rejects.toThrow(/session/);
+    return read(exportname);
+  };
+
   test.skipIf(!isThere)(
     'is snapshot, grown and moved, and every byte is where it must be',
     async () => {
@@ -120,6 +147,7 @@ describe.each([
       ]);
       const delta = await exported(second, `&format=qcow2&base=${first}`);
       expect(delta.length).toBeLessThan(image.length);
+      if (hasQemu) expect(letters(await overNbd(second))).toBe(seen('AB'));
       await tracked(vdi, first, second);
 
       await session.call('VDI.resize_online', vdi, 4n << 20n);

@@ -30,6 +30,7 @@ export interface HostWorld {
   readonly credentials: Services['credentials'];
   /** Where clients reach the pool, as in a URL. */
   readonly authority: () => string;
+  readonly nbd?: NonNullable<Services['nbd']>;
   readonly version: string;
   /** Takes as long as an operation of a hypervisor or of storage takes. */
   readonly takeTime: (
@@ -74,6 +75,7 @@ export const runningHost = (world: HostWorld, host: SandboxHost): RunningHost =>
     host: host.ref,
     facts: async () => facts,
     authority: world.authority,
+    ...(world.nbd && { nbd: world.nbd }),
     availability: () => (places.coordinator() === host.ref ? {} : { member: true }),
     diskOn: world.diskOn,
     network: { connect: guestConsole },

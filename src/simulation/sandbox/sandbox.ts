@@ -37,6 +37,8 @@ export interface SandboxOptions {
   /** Where clients reach the pool: an address, and the same as in a URL. */
   readonly address: string;
   readonly authority: () => string;
+  /** Where it serves disks over NBD, once it does. */
+  readonly nbd?: NonNullable<Services['nbd']>;
   readonly version: string;
   /** How long a host is silent before the pool says that it does not live. */
   readonly silentMs?: number;
