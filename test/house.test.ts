@@ -88,7 +88,6 @@ const ahead: Readonly<Record<string, string | { readonly action: string }>> = {
   'src/rules/addresses.ts': 'PIF.reconfigure_ip',
   'src/rules/map-keys.ts': 'Bond.set_property',
   'src/rules/service-url.ts': { action: 'post_services' },
-  'src/rules/xva/faults.ts': { action: 'put_import' },
   'src/std/ids.ts': 'VM.import',
 };
 

@@ -1,5 +1,5 @@
 import { action } from '../../src/model/class.ts';
-import { bool, string } from '../../src/model/types.ts';
+import { bool, ref, set, string } from '../../src/model/types.ts';
 
 const named = {
   ref: [string, 'Reference of the VM.', ''],
@@ -8,7 +8,16 @@ const named = {
 
 /** What clients ask for by HTTP. */
 export const actions = {
-  put_import: action('PUT', '/import', 'vm-admin', 'Takes VMs with their disks as an XVA file.'),
+  put_import: action('PUT', '/import', 'vm-admin', 'Takes VMs with their disks as an XVA file.', {
+    task: 'VM.import',
+    result: set(ref('VM')),
+    params: {
+      sr_id: [string, 'Reference of the repository for the disks; without one the default of the pool.', ''],
+      sr_uuid: [string, 'Its uuid, where there is no `sr_id`.', ''],
+      restore: [bool, 'True: VMs come back with their uuids and addresses, in place of those there.', false],
+      force: [bool, 'True: sums that are wrong, and VMs that are older than those there, are taken.', false],
+    },
+  }),
   put_import_metadata: action('PUT', '/import_metadata', 'vm-admin', 'Takes VMs without their disks.'),
   get_export: action('GET', '/export', 'vm-admin', 'Gives a VM with its disks as an XVA file.', {
     task: 'VM.export',

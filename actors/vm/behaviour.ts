@@ -4,6 +4,7 @@ import { implement } from '../../src/objects/implement.ts';
 import { isLive } from '../../src/objects/places.ts';
 import { faultFrom } from '../../src/objects/refusal.ts';
 import { newBlob } from '../../src/rules/blobs.ts';
+import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { vmAllowedOperations, vmRefusal } from './admission.ts';
 import { checkpointing } from './checkpointing.ts';
@@ -11,6 +12,7 @@ import { VM } from './class.ts';
 import { copying } from './copying.ts';
 import { create, destroy } from './creating.ts';
 import { exporting } from './exporting.ts';
+import { importing } from './importing.ts';
 import { memory, overheadBytes } from './memory.ts';
 import { migrating } from './migrating.ts';
 import type { Operation } from './operations.ts';
@@ -31,6 +33,13 @@ const seatOf = (vm: RecordNamed<'VM'> | undefined): Ref<'host'> =>
 
 const isOutOfReach = (view: View, self: Ref<'VM'>): boolean => !isLive(view, seatOf(view.get('VM', self)));
 
+const isArriving = (view: View, self: Ref<'VM'>): boolean =>
+  (view.get('VM', self)?.imported_by ?? nullRef) !== nullRef;
+
+/** Until its disks are filled nothing can be done with it, but what fills them. */
+const arrivingRefusal = (self: Ref<'VM'>, operation: string): Fault | undefined =>
+  operation === 'import' ? undefined : new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', self, 'import', '']);
+
 export default implement(
   VM,
   {
@@ -39,7 +48,9 @@ export default implement(
       // What runs on a host that is out of reach never ends, and this is how somebody says so.
       operation === 'power_state_reset' && isOutOfReach(view, self)
         ? undefined
-        : faultFrom(vmRefusal(view, self, operation as Operation, !insists)),
+        : isArriving(view, self)
+          ? arrivingRefusal(self, operation)
+          : faultFrom(vmRefusal(view, self, operation as Operation, !insists)),
     derive: (view, self, record) => ({
       allowed_operations: vmAllowedOperations(view, self, record),
       memory_overhead: overheadBytes(record.memory_static_max, record.VCPUs_max),
@@ -64,5 +75,5 @@ export default implement(
     ...queries,
     create_new_blob: newBlob('VM'),
   },
-  exporting,
+  { ...exporting, ...importing },
 );

@@ -59,27 +59,29 @@ const newMetrics = (tx: Tx, { random }: Outside, vm: Pick<VmRow, 'power_state' |
 };
 
 /** Memory, virtual CPUs and the like are looked at when it starts, as clients set them in any order. */
+export const makeVm = (tx: Tx, services: Outside, fields: Partial<VmRow>): Ref<'VM'> => {
+  const self = newRef<'VM'>(services);
+  const state = { ...bootKind(fields), ...startingState(tx, self, fields) };
+  const made = fieldsFor('VM', vmFates, 'create', fields, {
+    ...state,
+    uuid: services.random.uuid(),
+    other_config: withSeed(fields.other_config ?? new Map(), services.random.uuid()),
+    memory_target: fields.memory_target ?? fields.memory_dynamic_max ?? 0n,
+    hardware_platform_version: fields.hardware_platform_version ?? 0n,
+    domid: -1n,
+    metrics: newMetrics(tx, services, state),
+  });
+  tx.create('VM', self, made);
+  raiseHardware(tx, self);
+  return self;
+};
+
 export const create: Handler<any, any, any> = {
-  decide: ({ tx, services }, fields: Partial<VmRow>) => {
-    const self = newRef<'VM'>(services);
-    const state = { ...bootKind(fields), ...startingState(tx, self, fields) };
-    const made = fieldsFor('VM', vmFates, 'create', fields, {
-      ...state,
-      uuid: services.random.uuid(),
-      other_config: withSeed(fields.other_config ?? new Map(), services.random.uuid()),
-      memory_target: fields.memory_target ?? fields.memory_dynamic_max ?? 0n,
-      hardware_platform_version: fields.hardware_platform_version ?? 0n,
-      domid: -1n,
-      metrics: newMetrics(tx, services, state),
-    });
-    tx.create('VM', self, made);
-    raiseHardware(tx, self);
-    return self;
-  },
+  decide: ({ tx, services }, fields: Partial<VmRow>) => makeVm(tx, services, fields),
 };
 
 /** What continued from a VM that is deleted continues from what that one came from. */
-const deleteVm = (tx: Tx, self: Ref<'VM'>): void => {
+export const deleteVm = (tx: Tx, self: Ref<'VM'>): void => {
   const vm = tx.require('VM', self);
   for (const child of vm.children) tx.patch('VM', child, { parent: vm.parent });
   deleteDevices(tx, vm);

@@ -5,7 +5,7 @@ import type { ActionHandler, Working } from '../../src/objects/implement.ts';
 import { isLive } from '../../src/objects/places.ts';
 import { reading } from '../../src/rules/disk-use.ts';
 import { openDisk } from '../../src/rules/open-disk.ts';
-import { pbdOf } from '../../src/rules/storage-rows.ts';
+import { drivesInUse, pbdOf } from '../../src/rules/storage-rows.ts';
 import { xvaFile } from '../../src/rules/xva/file.ts';
 import {
   type FieldsOf,
@@ -160,10 +160,13 @@ export const exporting = {
     on: (args: Whole, view: View): Ref => hostFor(view, vmNamed(view, args)),
     holds: (args: Whole, view: View): readonly Hold[] => {
       const vm = vmNamed(view, args);
-      return [
-        { cls: 'VM', ref: vm, operation: 'export' },
-        ...disksOf(view, vm, args.preserve_power_state).map(reading),
-      ];
+      const disks = disksOf(view, vm, args.preserve_power_state);
+      // The drives of one that sleeps hold its disks, and it cannot wake meanwhile.
+      const isHeld = (vdi: Ref<'VDI'>): boolean =>
+        view.require('VM', vm).power_state === 'Suspended' &&
+        drivesInUse(view, view.require('VDI', vdi)).every(({ VM }) => VM === vm);
+      const free = disks.filter((vdi) => !isHeld(vdi));
+      return [{ cls: 'VM', ref: vm, operation: 'export' }, ...free.map(reading)];
     },
     stream: async (working: Exporting, args: Whole, client: Client) => {
       const { services, signal, view } = working;

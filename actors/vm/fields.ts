@@ -383,6 +383,9 @@ export const fields = {
     'Disks to be destroyed unless somebody has them, by the host whose work on the VM made or replaced them.',
     { default: new Map(), internal: true, ours: true, gone: 'stays' },
   ),
+  imported_by: dyn(ref('host'), 'Host that fills the disks of the VM as it arrives, until it is there.', {
+    ...{ default: nullRef, internal: true, ours: true, gone: 'cleared' },
+  }),
   secureboot_certificates_state: dyn(
     vmSecurebootCertificatesState,
     'Whether newer Secure Boot certificates exist for the guest and when they will be put in.',

@@ -5,12 +5,12 @@ import { undoCreates } from '../../actors/sr/cut-off.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { detachHostDrives } from '../../actors/vbd/start.ts';
 import { destroyUnfinished } from '../../actors/vdi/unfinished.ts';
+import { clearArrivals } from '../../actors/vm/arrivals.ts';
 import type { LeakWatch } from '../../actors/vm/leaks.ts';
 import { wakeNappers } from '../../actors/vm/napping.ts';
 import { vmReports } from '../../actors/vm/reports.ts';
 import { isLost } from '../drivers/hypervisor/hypervisor.ts';
 import { deriveAll } from '../objects/derive-all.ts';
-import { clearLeftovers } from '../rules/leftovers.ts';
 import type { Assembled } from './assemble.ts';
 import { defaultStorage } from './default-storage.ts';
 import type { HostParts } from './parts.ts';
@@ -61,7 +61,7 @@ export const hostRows = async (around: Around, given: Preparing): Promise<Revivi
   }
   const reviving = await followGuests(around, given);
   // After the guests have told which disks they have.
-  const cleared = Promise.all([clearLeftovers(given), destroyUnfinished(given)]).catch((error: unknown) => {
+  const cleared = Promise.all([clearArrivals(given), destroyUnfinished(given)]).catch((error: unknown) => {
     services.log.error({ error }, 'Disks that are left from unfinished work could not be destroyed');
   });
   void cleared.then(() => tellOfLeaks(given));

@@ -31,7 +31,7 @@ export const readXmlRpcResponse = (text: string, limits: DecodeLimits = decodeLi
 
 /** One `<value>` element alone, as task results are kept. */
 export const readXmlRpcValue = (text: string, limits: DecodeLimits = decodeLimits): Value =>
-  readAtOnce(readingAlone(text, limits));
+  readAtOnce(readingXmlRpcValue(text, limits));
 
 /** As `readXmlRpcCall`, with pauses. */
 export const readingXmlRpcCall = function* (text: string, limits: DecodeLimits): PausingRead<XmlRpcCall> {
@@ -57,7 +57,8 @@ const readingResponse = function* (text: string, limits: DecodeLimits): PausingR
   return response;
 };
 
-const readingAlone = function* (text: string, limits: DecodeLimits): PausingRead<Value> {
+/** The same, with pauses. */
+export const readingXmlRpcValue = function* (text: string, limits: DecodeLimits): PausingRead<Value> {
   const c = yield* xmlCursor(text, limits);
   expectTag(c, 'value');
   const value = yield* readValue(c, 0);

@@ -140,6 +140,8 @@ export interface Action {
   readonly self?: string;
   /** What else the query may say, each with a default where it may be left out. */
   readonly params?: Params;
+  /** Of its task. Absent: none. */
+  readonly result?: Type<unknown>;
   /** Label of the task that it has where the client names none. Absent: it has none of its own. */
   readonly task?: string;
   /** Bytes go both ways as long as it lasts: by CONNECT, or by a WebSocket where it is a GET. */

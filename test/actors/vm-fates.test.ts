@@ -47,6 +47,7 @@ const notFree = {
   power_state: 'Halted',
   current_operations: new Map(),
   is_control_domain: false,
+  imported_by: nullRef,
   resident_on: 'OpaqueRef:host',
   scheduled_to_be_resident_on: 'OpaqueRef:host',
 } as const;

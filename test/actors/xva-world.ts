@@ -1,6 +1,7 @@
 import { behaviours } from '../../actors/behaviours.ts';
 import { smRows } from '../../actors/sm/rows.ts';
 import { nodeProcesses } from '../../src/drivers/node/processes.ts';
+import type { Storage } from '../../src/drivers/storage/storage.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { seededRandom } from '../../src/simulation/random.ts';
 import { simulatedVolumes } from '../../src/simulation/volumes.ts';
@@ -20,6 +21,8 @@ const networkFields = new Map<string, unknown>([
 
 export interface XvaWorld extends World {
   readonly sr: Ref<'SR'>;
+  /** Its methods can be replaced. */
+  readonly storage: { -readonly [K in keyof Storage]: Storage[K] };
   /** A VM with two disks, an empty drive for discs and a network card. */
   newVm(more?: Record<string, unknown>): Promise<Ref<'VM'>>;
   /** All bytes of a disk. */
@@ -73,5 +76,5 @@ export const xvaWorld = async (options: WorldOptions = {}): Promise<XvaWorld> =>
     await made.call('VIF.create', vifFields({ VM: vm, network, device: '0' }));
     return vm;
   };
-  return { ...made, sr, newVm, bytesOf: raw, fill, exported, imported };
+  return { ...made, storage, sr, newVm, bytesOf: raw, fill, exported, imported };
 };

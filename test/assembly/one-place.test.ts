@@ -31,7 +31,7 @@ test.each(['poolOf', 'takingInOf', 'linkPeers', 'serveTunnels', 'serveDisks'])(
 
 test.each([
   'plugAtStart',
-  'clearLeftovers',
+  'clearArrivals',
   'bootstrap',
   'refreshOwnHost',
   'autoStart',

@@ -42,6 +42,7 @@ import {
 } from './vm-values.ts';
 import { eventClasses, expressions, tokensAndSubscriptions } from './watching.ts';
 import { ovaXml, xvaLayout } from './xva.ts';
+import { xvaRules } from './xva-rules.ts';
 
 /** How the cases of each subject are put to the code, by the name of the subject's file. */
 export const adapters: ReadonlyMap<string, Adapter> = new Map(
@@ -105,6 +106,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     vmss_schedule: vmssSchedule,
     wlb_url: wlbUrls,
     xe_cli_parsing: commandLines,
+    xva_import_rules: xvaRules,
     xva_layout: xvaLayout,
     xva_ova_xml: ovaXml,
   }),

@@ -16,6 +16,7 @@ import { arriving, type MemoryDisk, memoryDisk } from '../rules/images/memory-di
 import type { Case } from './cases.ts';
 import { against, byCall, mapOf, outcome, skip } from './subject.ts';
 import { type Rows, viewOfRows } from './vm-rows.ts';
+import { checksumPolicy, expectedDisks } from './xva-rules.ts';
 
 const signal = new AbortController().signal;
 const tell = (): void => {};
@@ -228,6 +229,9 @@ export const ovaXml = byCall({
   ova_xml: description,
   exported_vms: exportedOnes,
   encode,
+  expected_disks: expectedDisks,
+  checksum_policy: checksumPolicy,
+  check_version: () => skip('files of every release are taken'),
 });
 
 export const xvaLayout = byCall({

@@ -71,6 +71,7 @@ const served = new Set([
   'get_export_raw_vdi',
   'get_export',
   'get_export_metadata',
+  'put_import',
   'connect_console',
   'connect_console_ws',
   'get_audit_log',

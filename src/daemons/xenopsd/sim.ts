@@ -2,6 +2,7 @@ import { assumedCapabilities } from '../../drivers/capabilities.ts';
 import type { Disk } from '../../drivers/disk.ts';
 import { LIVE_DISKS, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
+import { own } from '../../std/own.ts';
 import type { Backend, Guest, GuestDisk, GuestSpec, Report } from './backend.ts';
 import { guestAgent } from './sim-agent.ts';
 import {
@@ -188,7 +189,7 @@ const simDevices = (
       await whole();
       await writesTo(vm, into);
     },
-    imageOf: async (vm, [, device]) => guests.find(vm).writes?.[device],
+    imageOf: async (vm, [, device]) => own(guests.find(vm).writes ?? {}, device),
     growVbd: (vm) => merely('grow', vm),
     plugVif: (vm, vif) => replace('plug', vm, 'vifs', vif.id[1]),
     unplugVif: (vm, id) => replace('unplug', vm, 'vifs', id[1]),

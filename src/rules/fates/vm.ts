@@ -171,6 +171,7 @@ export const vmFates = {
   pending_guidances_full: guidance,
   groups: row('default', 'default', 'default', 'kept', 'Placement is a matter of the present.'),
   leftovers: row('default', 'default', 'default', 'kept', 'Of work on this VM that is not over.'),
+  imported_by: row('default', 'default', 'default', 'kept', 'Of a VM that is arriving.'),
   secureboot_certificates_state: row('default', 'copied', 'copied', 'copied', 'Goes with `NVRAM`.'),
 } as const satisfies Fates<'VM', VmOrigin>;
 

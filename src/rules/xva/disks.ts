@@ -1,5 +1,6 @@
 import { ImageRefused } from '../../codec/image-refused.ts';
 import { tarHead, tarPadding } from '../../codec/tar.ts';
+import { readXmlRpcValue } from '../../codec/xmlrpc-reader.ts';
 import {
   blockName,
   blockNumber,
@@ -10,6 +11,8 @@ import {
   xvaPlaces,
 } from '../../codec/xva.ts';
 import type { OpenVolume } from '../../drivers/storage/storage.ts';
+import { Fault } from '../../std/fault.ts';
+import { structOf } from '../../std/reader.ts';
 import { filledOf } from '../images/filled.ts';
 import { readWhole, writeWithin } from '../images/image.ts';
 import type { TarEntries } from './entries.ts';
@@ -116,8 +119,10 @@ async function* numbersOf(disk: OpenVolume, count: number): AsyncGenerator<numbe
 const BLOCK_BYTES_MAX = 16 * 1024 * 1024;
 /** More than any sum has. */
 const SUM_BYTES_MAX = 100;
-/** Sums that are compared only at the end, 100 bytes of memory each: of disks of 1 TiB. */
-const LATE_SUMS_MAX = 1 << 20;
+/** Sums that are compared only at the end, 100 bytes of memory each: of disks of 256 GiB. */
+const LATE_SUMS_MAX = 1 << 18;
+/** Of the table of them. */
+const TABLE_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface TakenDisk {
   readonly id: string;
@@ -141,8 +146,8 @@ export interface Taking {
 export interface DisksTaken {
   /** Fills a disk. Throws `ImageRefused` and `DiskTooSmall`. */
   take(taken: TakenDisk): Promise<void>;
-  /** The sums of what was taken, by the names of entries, where they come at the end. */
-  readonly sums: ReadonlyMap<string, string>;
+  /** After the last disk: the sums that come at the end, where they do. Throws SOME_CHECKSUMS_FAILED. */
+  compareSums(): Promise<void>;
 }
 
 export const disksTaken = ({ entries, inline, force, isBlank }: Taking): DisksTaken => {
@@ -162,7 +167,16 @@ export const disksTaken = ({ entries, inline, force, isBlank }: Taking): DisksTa
     sums.set(name, await blockSum('.checksum', bytes));
   };
   return {
-    sums,
+    compareSums: async () => {
+      if (inline || force) return;
+      const table = structOf(
+        readXmlRpcValue((await entries.take(TABLE_BYTES_MAX)).toString('utf8')),
+        'the sums',
+      );
+      for (const [name, sum] of sums) {
+        if (table.get(name) !== sum) throw new Fault('IMPORT_ERROR_SOME_CHECKSUMS_FAILED');
+      }
+    },
     take: async ({ id, sizeBytes, disk, tell, signal }) => {
       if (sizeBytes === 0n) return;
       let places: ReturnType<typeof xvaPlaces> | undefined;

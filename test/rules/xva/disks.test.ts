@@ -10,6 +10,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ImageRefused } from '../../../src/codec/image-refused.ts';
 import { readTarHead, tarEnd, tarHead } from '../../../src/codec/tar.ts';
+import { xmlValue } from '../../../src/codec/xmlrpc-writer.ts';
 import { blockName, blockSum } from '../../../src/codec/xva.ts';
 import { DiskTooSmall } from '../../../src/rules/images/image.ts';
 import { imageBytes } from '../../../src/rules/images/image-bytes.ts';
@@ -153,14 +154,24 @@ test.each(['v7', 'ustar', 'gnu', 'pax'])(
   },
 );
 
-test('sums that come at the end are collected for whoever compares them then', async () => {
+test('sums that come at the end are compared then', async () => {
   const disk = await diskWith(MiB, [{ at: 0, bytes: Buffer.from('old') }]);
-  const file = Buffer.concat([await joined(tarFile(blockName('Ref:0', 0), await contents(disk))), tarEnd()]);
-  const entries = tarEntries(imageBytes(arriving(file)));
-  const old = disksTaken({ entries, inline: false, force: false, isBlank: true });
-  const into = memoryDisk(disk.sizeBytes);
-  await old.take({ id: 'Ref:0', sizeBytes: into.sizeBytes, disk: into, tell, signal });
-  expect([...old.sums]).toEqual([[blockName('Ref:0', 0), await blockSum('.checksum', await contents(disk))]]);
+  const name = blockName('Ref:0', 0);
+  const sum = await blockSum('.checksum', await contents(disk));
+  const taken = async (said: string): Promise<void> => {
+    const file = Buffer.concat([
+      await joined(tarFile(name, await contents(disk))),
+      await joined(tarFile('checksum.xml', Buffer.from(xmlValue(new Map([[name, said]]))))),
+      tarEnd(),
+    ]);
+    const entries = tarEntries(imageBytes(arriving(file)));
+    const old = disksTaken({ entries, inline: false, force: false, isBlank: true });
+    const into = memoryDisk(disk.sizeBytes);
+    await old.take({ id: 'Ref:0', sizeBytes: into.sizeBytes, disk: into, tell, signal });
+    await old.compareSums();
+  };
+  await taken(sum);
+  expect(await refusal(taken('another'))).toMatchObject({ code: 'IMPORT_ERROR_SOME_CHECKSUMS_FAILED' });
 });
 
 test('a sum that is wrong is passed over by force alone', async () => {

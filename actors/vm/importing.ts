@@ -1,0 +1,113 @@
+import type { Ref } from '../../src/model/types.ts';
+import type { Client } from '../../src/objects/client.ts';
+import type { ActionHandler, Working } from '../../src/objects/implement.ts';
+import { imageBytes } from '../../src/rules/images/image-bytes.ts';
+import { hostReaching, openDisk } from '../../src/rules/open-disk.ts';
+import { disksInFile, type ImportWish, seedRefusal } from '../../src/rules/xva/arriving.ts';
+import { disksTaken, type Taking } from '../../src/rules/xva/disks.ts';
+import { tarEntries } from '../../src/rules/xva/entries.ts';
+import { refusingXva } from '../../src/rules/xva/faults.ts';
+import { type ReadOva, readOva } from '../../src/rules/xva/ova-read.ts';
+import { unpacked } from '../../src/rules/xva/packing.ts';
+import { sleep } from '../../src/std/clock.ts';
+import { Fault } from '../../src/std/fault.ts';
+import type { View } from '../../src/store/view.ts';
+import { type Arrived, arrive, settleArrived } from './arrived.ts';
+import { fieldsIn } from './exporting.ts';
+
+// VMs from files: their rows are made first, so that clients can look at them, then the disks are filled, and
+// in the commit that settles they are whole. Whatever goes wrong before takes all of it back.
+
+interface Asked {
+  readonly sr_id: string;
+  readonly sr_uuid: string;
+  readonly restore: boolean;
+  readonly force: boolean;
+}
+type Importing = Working<'VM'>;
+
+/** What says what is in a file; 4 KiB or so for each object. */
+const OVA_BYTES_MAX = 64 * 1024 * 1024;
+
+const repositoryOf = (view: View, { sr_id, sr_uuid }: Asked): Ref<'SR'> => {
+  const named =
+    view.get('SR', sr_id as Ref<'SR'>) === undefined ? view.byUuid('SR', sr_id || sr_uuid) : sr_id;
+  if (named !== undefined) return named as Ref<'SR'>;
+  if (sr_id !== '' || sr_uuid !== '') throw new Fault('HANDLE_INVALID', ['SR', sr_id || sr_uuid]);
+  const { default_SR } = view.only('pool')[1];
+  if (view.get('SR', default_SR) === undefined) throw new Fault('DEFAULT_SR_NOT_FOUND', [default_SR]);
+  return default_SR;
+};
+
+const refusal = (view: View, asked: Asked): Fault | undefined => {
+  const [, pool] = view.only('pool');
+  if (pool.other_config.has('rolling_upgrade_in_progress')) return new Fault('NOT_SUPPORTED_DURING_UPGRADE');
+  const isDiscs = view.require('SR', repositoryOf(view, asked)).content_type === 'iso';
+  return isDiscs ? new Fault('SR_OPERATION_NOT_SUPPORTED') : undefined;
+};
+
+/** The file up to its disks. */
+const described = async (working: Importing, entries: Taking['entries']): Promise<ReadOva> => {
+  const { clock, store } = working.services;
+  const first = await entries.peek();
+  if (first === undefined) throw new Fault('IMPORT_ERROR_PREMATURE_EOF');
+  if (first.name !== 'ova.xml') throw new Fault('IMPORT_ERROR_UNEXPECTED_FILE', ['ova.xml', first.name]);
+  const text = (await entries.take(OVA_BYTES_MAX)).toString('utf8');
+  return readOva(text, fieldsIn(store), () => sleep(clock, 0));
+};
+
+const fill = async (working: Importing, arrived: Arrived, ova: ReadOva, taking: Taking): Promise<void> => {
+  const { services, signal, progress } = working;
+  const { take, compareSums } = disksTaken(taking);
+  const wanted = disksInFile(ova).map(({ id, record }) => ({ id, sizeBytes: record.virtual_size ?? 0n }));
+  const total = Number(wanted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0n) || 1n);
+  let before = 0n;
+  for (const { id, sizeBytes } of wanted) {
+    const vdi = arrived.disks.get(id);
+    if (vdi === undefined) throw new Fault('IMPORT_ERROR_FAILED_TO_FIND_OBJECT', [id]);
+    const tell = (position: bigint): void => progress((0.95 * Number(before + position)) / total);
+    const disk = await openDisk(services, { vdi, how: 'write', operation: 'import' }, signal);
+    let takenBytes = 0n;
+    try {
+      await take({ id, sizeBytes, disk, tell, signal });
+      await disk.flush();
+    } finally {
+      takenBytes = await disk.close();
+    }
+    working.settle((tx) => tx.patch('VDI', vdi, { physical_utilisation: takenBytes }));
+    before += sizeBytes;
+  }
+  await compareSums();
+};
+
+const take = async (working: Importing, asked: Asked, client: Client): Promise<readonly Ref<'VM'>[]> => {
+  const { services, signal, view } = working;
+  const { processes } = services;
+  const { restore, force } = asked;
+  const wish: ImportWish = { restore, force, full: true, renamed: new Map() };
+  return refusingXva(async () => {
+    const bytes = imageBytes(unpacked(client.body(), { processes, signal }));
+    const entries = tarEntries(bytes);
+    const ova = await described(working, entries);
+    const seeds = restore ? seedRefusal(view, ova) : undefined;
+    if (seeds !== undefined) throw seeds;
+    const arrived = await arrive(working, { ova, wish, sr: repositoryOf(view, asked) });
+    const inline = ova.exportVersion >= 2n;
+    // Where no VM is made, as those of the file are here already, nobody wants the disks.
+    if (arrived.vms.size > 0) await fill(working, arrived, ova, { entries, inline, force, isBlank: true });
+    if (client.sizeBytes !== undefined) await bytes.drain();
+    signal.throwIfAborted();
+    return settleArrived(working, arrived);
+  });
+};
+
+export const importing = {
+  put_import: {
+    on: (asked: Asked, view: View): Ref => {
+      const [, { master }] = view.only('pool');
+      return hostReaching(view, repositoryOf(view, asked), master);
+    },
+    unless: (view: View, _self: Ref<'VM'>, asked: Asked) => refusal(view, asked),
+    stream: take,
+  } satisfies ActionHandler<'VM', Asked>,
+};
