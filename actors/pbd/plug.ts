@@ -2,15 +2,12 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Hold } from '../../src/objects/busy.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { withPasswords } from '../../src/rules/device-config.ts';
+import { plugAtStartKey, withPasswords } from '../../src/rules/device-config.ts';
 import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking } from '../../src/rules/storage-faults.ts';
 import { figuresOf, writesRows } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
-
-/** Kept in `other_config` of a connection that should be there but could not be made at the last start. */
-export const plugAtStartKey = 'xenact:plug-at-start';
 
 export const plug = async (working: Working<'PBD'>): Promise<void> => {
   const { self, record, view, services } = working;

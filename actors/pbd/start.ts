@@ -1,8 +1,9 @@
 import type { Ref } from '../../src/model/types.ts';
 import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
+import { plugAtStartKey } from '../../src/rules/device-config.ts';
 import { featuresOf, foundKey, looksAfter, pbdOf } from '../../src/rules/storage-rows.ts';
-import { note, plugAtStartKey } from './plug.ts';
+import { note } from './plug.ts';
 
 interface Starting {
   readonly invoker: Invoker;

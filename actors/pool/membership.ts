@@ -36,6 +36,18 @@ const assertNoHa = (view: View): void => {
   if (view.only('pool')[1].ha_enabled) throw new Fault('HA_IS_ENABLED');
 };
 
+const moving: readonly string[] = ['pool_migrate', 'migrate_send'];
+
+/** A guest on its way between hosts, or a disk, goes through links that end with the certificates. */
+const assertNothingMoves = (view: View): void => {
+  for (const [vm, { current_operations }] of view.all('VM')) {
+    for (const [task, operation] of current_operations) {
+      if (!moving.includes(operation)) continue;
+      throw new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', vm, operation, task]);
+    }
+  }
+};
+
 const assertMember = (services: Services): void => {
   if (services.availability().member !== true) throw new Fault('NOT_IN_EMERGENCY_MODE');
 };
@@ -85,5 +97,11 @@ export const membership = {
     },
   },
   recover_slaves: { on: onPool, work: async ({ services }) => membershipOf(services).recover() },
-  rotate_secret: { on: onPool, work: async ({ services }) => membershipOf(services).rotate() },
+  rotate_secret: {
+    on: onPool,
+    work: async ({ view, services }) => {
+      assertNothingMoves(view);
+      await membershipOf(services).rotate();
+    },
+  },
 } satisfies PoolHandlers;

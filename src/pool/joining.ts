@@ -2,7 +2,7 @@ import type { ClassName } from '../model/class.ts';
 import { nullRef, type Ref } from '../model/types.ts';
 import { freeAll } from '../objects/busy.ts';
 import { failTasksOf } from '../objects/tasks.ts';
-import { forgetConnection } from '../rules/device-config.ts';
+import { connectToShared, forgetConnection } from '../rules/device-config.ts';
 import { Fault } from '../std/fault.ts';
 import type { AnyRecord } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
@@ -144,12 +144,22 @@ const refusalOf = (tx: Tx, { host, versions, peer, force, rows }: JoinRequest): 
 /**
  * Takes a host into the pool: its rows and how it is reached, in one commit. A repetition changes nothing.
  */
-export const admit = (store: Store, request: JoinRequest, hostsMax: number): Promise<void> =>
+export const admit = (
+  {
+    store,
+    random,
+    limits: { hostsMax },
+  }: Pick<PoolContext, 'store' | 'random'> & {
+    readonly limits: Pick<PoolContext['limits'], 'hostsMax'>;
+  },
+  request: JoinRequest,
+): Promise<void> =>
   store.commit((tx) => {
     const refusal = refusalOf(tx, request);
     if (refusal !== undefined) throw refusal;
     const { host, peer, rows } = request;
-    if (tx.get('host', host) === undefined && [...tx.all('host')].length >= hostsMax) {
+    const isNew = tx.get('host', host) === undefined;
+    if (isNew && [...tx.all('host')].length >= hostsMax) {
       throw new Fault('INTERNAL_ERROR', [`A pool has at most ${hostsMax} hosts`]);
     }
     const taken = sharedNetworks(tx, rows);
@@ -161,6 +171,7 @@ export const admit = (store: Store, request: JoinRequest, hostsMax: number): Pro
       const renamed = known.map(([field, value]) => [field, renamedRefs(value, taken)] as const);
       tx.create(cls as ClassName, ref as Ref<any>, Object.fromEntries(renamed) as never);
     }
+    if (isNew) connectToShared(tx, host, { random });
     const own = peerRef(host);
     if (tx.get('xenact_peer', own) === undefined) tx.create('xenact_peer', own, { host, ...peer });
     else tx.patch('xenact_peer', own, { ...peer, dead: false });

@@ -116,11 +116,11 @@ const admitted = async (
   assertLeads: () => void,
   said: Uint8Array,
 ): Promise<object> => {
-  const { store, state, host, limits } = context;
+  const { store, state, host } = context;
   const request = joinRequestOf(decodeValue(said));
   if (request.host === host) throw joinsItself(1);
   assertLeads();
-  await admit(store, request, limits.hostsMax);
+  await admit(context, request);
   const { address, port, pins } = own();
   const others = [...store.committed.all('xenact_peer')].filter(
     ([, peer]) => peer.host !== host && peer.host !== request.host,

@@ -13,7 +13,11 @@ const passwords: readonly string[] = ['password', 'cifspassword', 'chappassword'
 const suffix = '_secret';
 
 /** The settings to keep: passwords moved into new secrets. */
-export const hidePasswords = (tx: Tx, config: DeviceConfig, services: Services): DeviceConfig =>
+export const hidePasswords = (
+  tx: Tx,
+  config: DeviceConfig,
+  services: Pick<Services, 'random'>,
+): DeviceConfig =>
   new Map(
     [...config].map(([key, value]) => {
       if (!passwords.includes(key)) return [key, value];
@@ -70,6 +74,25 @@ export const dropPasswords = (tx: Tx, config: DeviceConfig): void => {
 export const forgetConnection = (tx: Tx, self: Ref<'PBD'>): void => {
   dropPasswords(tx, tx.get('PBD', self)?.device_config ?? new Map());
   tx.delete('PBD', self);
+};
+
+/** Kept in `other_config` of a connection that is to be made at the next start of its host. */
+export const plugAtStartKey = 'xenact:plug-at-start';
+
+/** Connects a host to all shared repositories, as others are; it does so itself when it starts. */
+export const connectToShared = (tx: Tx, host: Ref<'host'>, services: Pick<Services, 'random'>): void => {
+  for (const [SR, { shared, PBDs }] of [...tx.all('SR')]) {
+    const known = shared ? PBDs.flatMap((ref) => tx.get('PBD', ref) ?? []) : [];
+    const [like] = known;
+    if (like === undefined || known.some((pbd) => pbd.host === host)) continue;
+    tx.create('PBD', newRef<'PBD'>(services), {
+      uuid: services.random.uuid(),
+      host,
+      SR,
+      device_config: hidePasswords(tx, showPasswords(tx, like.device_config), services),
+      other_config: new Map([[plugAtStartKey, 'true']]),
+    });
+  }
 };
 
 const secretOf = (view: View, uuid: string): Ref<'secret'> | undefined => view.byUuid('secret', uuid);

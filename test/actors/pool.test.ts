@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import pool from '../../actors/pool/behaviour.ts';
 import type { Ref } from '../../src/model/types.ts';
+import type { Membership } from '../../src/objects/membership.ts';
 import { world } from '../world.ts';
 
 describe('What a pool admits', () => {
@@ -11,6 +12,34 @@ describe('What a pool admits', () => {
     const allowed = here.store.committed.require('pool', here.pool).allowed_operations;
     expect(allowed).toContain('ha_enable');
     expect(allowed).not.toContain('ha_disable');
+    await here.close();
+  });
+});
+
+describe('New certificates', () => {
+  test('are refused while a guest or its disk is on its way between hosts, and made afterwards', async () => {
+    let rotations = 0;
+    const membership = {
+      rotate: async () => {
+        rotations += 1;
+      },
+    } as unknown as Membership;
+    const here = await world({ behaviours: [pool], services: { membership } });
+    const vm = 'OpaqueRef:traveller' as Ref<'VM'>;
+    const busy = (operation: 'pool_migrate' | 'migrate_send' | 'clone') =>
+      here.store.commit((tx) => tx.patch('VM', vm, { current_operations: new Map([['a task', operation]]) }));
+    await here.store.commit((tx) => tx.create('VM', vm, { uuid: 'traveller' }));
+    for (const operation of ['pool_migrate', 'migrate_send'] as const) {
+      await busy(operation);
+      await expect(here.call('pool.rotate_secret')).rejects.toMatchObject({
+        code: 'OTHER_OPERATION_IN_PROGRESS',
+        params: ['VM', vm, operation, 'a task'],
+      });
+    }
+    expect(rotations).toBe(0);
+    await busy('clone');
+    await here.call('pool.rotate_secret');
+    expect(rotations).toBe(1);
     await here.close();
   });
 });

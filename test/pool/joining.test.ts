@@ -157,6 +157,39 @@ describe('a host that joins', () => {
     );
   });
 
+  test('is connected to what all hosts share, by secrets of its own, and to nothing else', async () => {
+    const [shared, local] = ['OpaqueRef:shared', 'OpaqueRef:local'] as [Ref<'SR'>, Ref<'SR'>];
+    await pool.store.commit((tx) => {
+      tx.create('secret', 'OpaqueRef:secret' as Ref<'secret'>, { uuid: 'its-uuid', value: 'hidden' });
+      for (const [sr, isShared] of [[shared, true] as const, [local, false] as const]) {
+        tx.create('SR', sr, { uuid: sr, type: 'nfs', shared: isShared });
+        const device_config = new Map([
+          ['server', 'filer'],
+          ['password_secret', 'its-uuid'],
+        ]);
+        const pbd = `${sr}-pbd` as Ref<'PBD'>;
+        tx.create('PBD', pbd, {
+          uuid: pbd,
+          SR: sr,
+          host: pool.host,
+          device_config,
+          currently_attached: true,
+        });
+      }
+    });
+    await joining(doorTo(coordinator).door, right);
+    const rows = pool.store.committed;
+    const made = [...rows.all('PBD')].map(([, pbd]) => pbd).filter(({ host }) => host === alone.host);
+    expect(made.map(({ SR, currently_attached }) => [SR, currently_attached])).toEqual([[shared, false]]);
+    const [config] = made.map(({ device_config }) => device_config);
+    expect(config?.get('server')).toBe('filer');
+    const secret = config?.get('password_secret') ?? '';
+    expect(secret).not.toBe('its-uuid');
+    expect(rows.require('secret', rows.byUuid('secret', secret) as Ref<'secret'>).value).toBe('hidden');
+    // Its next start makes the connection.
+    expect(made[0]?.other_config.get('xenact:plug-at-start')).toBe('true');
+  });
+
   test('is not taken in by a wrong one, which is answered late', async () => {
     const { door, heard } = doorTo(coordinator);
     const refused = faultOf(joining(door, 'a wrong password'));

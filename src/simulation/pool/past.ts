@@ -121,7 +121,8 @@ const makePast = async (count: number, vmCount: number): Promise<Past> => {
     if (index === 0) await announce({ store, host } as never, peer);
     else {
       const rows = rowsToBring(scratch.store).map(([cls, ref, fields]) => [cls, ref, { ...fields }] as const);
-      await admit(store, { host, versions: protocolVersions, peer, force: false, rows }, count);
+      const into = { store, random: own, limits: { hostsMax: count } };
+      await admit(into, { host, versions: protocolVersions, peer, force: false, rows });
       await scratch.replica.close();
     }
   }
