@@ -2,25 +2,38 @@
 // Method: three built programs with addresses of their own on loopback join, are called through the coordinator
 //   and through members, and leave again; with the simulated hypervisor.
 import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Xapi } from 'xen-api';
+import { struct } from '../../src/std/value.ts';
 import { call, logIn, type Session } from './client.ts';
-import { codeOf, eventually, hostRefs, type Lab, lab, patience, tokenOf } from './hosts.ts';
+import { codeOf, eventually, hostRefs, type Lab, lab, type PoolHost, patience, tokenOf } from './hosts.ts';
 import { newVm, type Row, rowsOf, text, untilEnded, untilState } from './lab.ts';
+import { folderOfNotes } from './notes-driver.ts';
 import { password } from './xenact.ts';
 
 let pool: Lab;
 let session: Session;
 let refs: readonly string[];
+const drivers: string[] = [];
 
 beforeAll(async () => {
   pool = await lab();
-  const [first] = [await pool.add(), await pool.add(), await pool.add('--edge-members', 'serve')];
+  const add = async (...flags: readonly string[]): Promise<PoolHost> => {
+    const folder = await folderOfNotes();
+    drivers.push(folder);
+    return pool.add('--sm-dir', folder, '--xapi-socket', join(folder, 'xapi'), ...flags);
+  };
+  const [first] = [await add(), await add(), await add('--edge-members', 'serve')];
   await Promise.all(pool.hosts.map((one) => one.up()));
   session = await logIn(first.http);
 }, 120_000);
-afterAll(() => pool?.close());
+afterAll(async () => {
+  await pool?.close();
+  for (const folder of drivers) await rm(folder, { recursive: true, force: true });
+});
 
 const ref = (index: number): string => refs[index] as string;
 const joinAs = (joining: Session, user: string, given: string): Promise<unknown> =>
@@ -132,6 +145,30 @@ describe('a pool of three', () => {
     const [master] = [...(await rowsOf(serving, 'pool')).values()].map((row) => text(row, 'master'));
     expect(master).toBe(ref(0));
     for (const row of (await rowsOf(session, 'host_metrics')).values()) expect(row.get('live')).toBe(true);
+  });
+
+  test('has a driver of Xen hosts on a member, whose rows the coordinator writes for it', async () => {
+    const none = new Map<string, string>();
+    const made = ['old', '', 'notes', 'user', false, none] as const;
+    const sr = (await session.call('SR.create', ref(2), none, 0n, ...made)) as string;
+    const fields = {
+      name_label: 'a note',
+      name_description: '',
+      SR: sr,
+      virtual_size: 1_048_576n,
+      type: 'user',
+    };
+    const more = { sharable: false, read_only: false, other_config: none };
+    const vdi = (await session.call('VDI.create', struct({ ...fields, ...more }))) as string;
+    expect(await session.call('VDI.get_location', vdi)).toMatch(/^note-/);
+    expect(await session.call('VDI.get_name_label', vdi)).toBe('a note');
+    await serving.call('SR.scan', sr);
+    await serving.call('VDI.destroy', vdi);
+    expect(await session.call('SR.get_VDIs', sr)).toEqual([]);
+    for (const pbd of (await session.call('SR.get_PBDs', sr)) as string[])
+      await session.call('PBD.unplug', pbd);
+    await session.call('SR.destroy', sr);
+    expect(await codeOf(session.call('SR.get_uuid', sr))).toBe('HANDLE_INVALID');
   });
 
   test('starts a VM on the second host, moves it to the third under load, shows its console, shuts it down', async () => {
