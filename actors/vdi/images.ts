@@ -8,7 +8,9 @@ import type { Given, TransferFormat } from '../../src/rules/images/image.ts';
 import { imageBytes } from '../../src/rules/images/image-bytes.ts';
 import { refusing } from '../../src/rules/images/image-faults.ts';
 import { takeChunks } from '../../src/rules/images/raw.ts';
+import { trackedChanges } from '../../src/rules/images/tracked.ts';
 import { openDisk } from '../../src/rules/open-disk.ts';
+import { storageCall } from '../../src/rules/storage-call.ts';
 import { drivesInUse } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
@@ -107,13 +109,15 @@ const checkGiving = (view: View, self: Ref<'VDI'>, { format: name, base }: Givin
 
 const give = async (working: Disk, giving: Giving, client: Client): Promise<void> => {
   const { self, view } = working;
-  const base = giving.base === nullRef ? undefined : giving.base;
+  const { base } = giving;
+  if (base === nullRef) return withOpen(working, self, (disk) => giveDisk(working, giving, client, disk));
+  const { uuid } = view.require('VDI', base);
+  const found = await trackedChanges(working, self, base, storageCall(working, 'VDI.export'));
+  const changed = found && { changed: found };
   await withOpen(working, self, (disk) =>
-    base === undefined
-      ? giveDisk(working, giving, client, disk)
-      : withOpen(working, base, (other) =>
-          giveDisk(working, giving, client, disk, { uuid: view.require('VDI', base).uuid, disk: other }),
-        ),
+    withOpen(working, base, (other) =>
+      giveDisk(working, giving, client, disk, { uuid, disk: other, ...changed }),
+    ),
   );
 };
 

@@ -1,12 +1,21 @@
 import type { OpenVolume } from '../../drivers/storage/storage.ts';
+import type { Stretch } from './filled.ts';
 import type { ImageBytes } from './image-bytes.ts';
+
+/** A disk that a client has already. */
+export interface Base {
+  readonly uuid: string;
+  readonly disk: OpenVolume;
+  /** Outside of these the two are the same. Absent: that is not known. */
+  readonly changed?: readonly Stretch[];
+}
 
 /** A disk that is given away as an image. */
 export interface Given {
   readonly uuid: string;
   readonly disk: OpenVolume;
   /** What the client has already: only what differs is given. */
-  readonly base?: { readonly uuid: string; readonly disk: OpenVolume };
+  readonly base?: Base;
   /** From 0 to 1. */
   readonly progress: (done: number) => void;
   readonly signal: AbortSignal;

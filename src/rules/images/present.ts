@@ -2,6 +2,7 @@ import type { UsedClusters } from '../../codec/qcow2-stream.ts';
 import type { OpenVolume } from '../../drivers/storage/storage.ts';
 import { lesser } from '../../std/bigints.ts';
 import { filledOf } from './filled.ts';
+import type { Base } from './image.ts';
 
 /** Units of a disk that an image is to have, by number: a bit for each. */
 export interface Present extends UsedClusters {
@@ -41,7 +42,7 @@ const PIECE_BYTES = 1024 * 1024;
 export interface Wanted {
   readonly disk: OpenVolume;
   /** Only what differs from this one is wanted. */
-  readonly base?: OpenVolume;
+  readonly base?: Pick<Base, 'disk' | 'changed'>;
   readonly unitBytes: number;
   /** Told how far it has come. */
   readonly tell: (position: bigint) => void;
@@ -49,12 +50,15 @@ export interface Wanted {
 }
 
 /** Which units differ from the base, or without one from zeros. */
-export const presentOf = async ({ disk, base, unitBytes, tell, signal }: Wanted): Promise<Present> => {
+export const presentOf = async (wanted: Wanted): Promise<Present> => {
+  const { disk, unitBytes, tell, signal } = wanted;
+  const base = wanted.base?.disk;
   const { sizeBytes } = disk;
   const found = noneOf(Number((sizeBytes + BigInt(unitBytes) - 1n) / BigInt(unitBytes)));
   const believed = base === undefined && disk.extents !== undefined;
   const [ours, theirs] = [Buffer.alloc(PIECE_BYTES), Buffer.alloc(PIECE_BYTES)];
-  for await (const { position, lengthBytes } of filledOf(base ? [disk, base] : [disk], sizeBytes)) {
+  for await (const { position, lengthBytes } of wanted.base?.changed ??
+    filledOf(base ? [disk, base] : [disk], sizeBytes)) {
     const end = position + lengthBytes;
     if (believed) {
       for (let unit = unitAt(position, unitBytes); unit <= unitAt(end - 1n, unitBytes); unit += 1)

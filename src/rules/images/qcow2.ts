@@ -23,7 +23,7 @@ export const qcow2: TransferFormat = {
   differs: true,
   give: async ({ disk, base, progress, signal, begin }) => {
     const { looked, sent } = halves(disk.sizeBytes, progress);
-    const compared = base && { base: base.disk };
+    const compared = base && { base };
     const present = await presentOf({ disk, ...compared, unitBytes: CLUSTER_BYTES, tell: looked, signal });
     const layout = qcow2Layout(disk.sizeBytes, present);
     const write = begin(layout.lengthBytes);

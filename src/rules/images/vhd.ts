@@ -22,7 +22,7 @@ export const vhd: TransferFormat = {
   differs: true,
   give: async ({ uuid, disk, base, progress, signal, begin }) => {
     const { looked, sent } = halves(disk.sizeBytes, progress);
-    const compared = base && { base: base.disk };
+    const compared = base && { base };
     const present = await presentOf({ disk, ...compared, unitBytes: BLOCK_BYTES, tell: looked, signal });
     const parent = base && { parent: { uuid: base.uuid, name: `${base.uuid}.vhd` } };
     const layout = vhdLayout(disk.sizeBytes, present.all(), { uuid, ...parent });

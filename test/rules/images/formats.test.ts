@@ -9,10 +9,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ImageRefused } from '../../../src/codec/image-refused.ts';
+import type { Stretch } from '../../../src/rules/images/filled.ts';
 import { imageFormats } from '../../../src/rules/images/formats.ts';
 import { DiskTooSmall, type TransferFormat } from '../../../src/rules/images/image.ts';
 import { imageBytes } from '../../../src/rules/images/image-bytes.ts';
 import { takeChunks } from '../../../src/rules/images/raw.ts';
+import { stretchesIn } from '../../../src/rules/images/tracked.ts';
 import { arriving, collected, type MemoryDisk, memoryDisk } from './memory-disk.ts';
 
 const MiB = 1 << 20;
@@ -40,12 +42,17 @@ const bytesOf = async (disk: MemoryDisk): Promise<Buffer> => {
 
 const formatOf = (name: string): TransferFormat => imageFormats.get(name) as TransferFormat;
 
-const given = async (format: string, disk: MemoryDisk, base?: MemoryDisk): Promise<Buffer> => {
+const given = async (
+  format: string,
+  disk: MemoryDisk,
+  base?: MemoryDisk,
+  changed?: readonly Stretch[],
+): Promise<Buffer> => {
   const out = collected();
   const told: number[] = [];
   await formatOf(format).give({
     ...{ uuid, disk, signal, begin: out.begin, progress: (done) => void told.push(done) },
-    ...(base && { base: { uuid: baseUuid, disk: base } }),
+    ...(base && { base: { uuid: baseUuid, disk: base, ...(changed && { changed }) } }),
   });
   expect(out.said()).toBe(BigInt(out.bytes().length));
   expect(told).toEqual([...told].sort((one, other) => one - other));
@@ -132,6 +139,24 @@ describe.each(['vhd', 'qcow2'])('changes alone, as %s', (format) => {
     await take(format, delta, copy);
     expect((await bytesOf(copy)).equals(await bytesOf(disk))).toBe(true);
     expect(await given(format, base, base)).toHaveLength(format === 'vhd' ? 3_072 : 4 * 65_536);
+  });
+
+  test('are looked for where storage says that something changed, and nowhere else', async () => {
+    const base = await diskWith(full);
+    const disk = await diskWith([...full, { at: 4 * MiB + 65_536, bytes: Buffer.from('new') }]);
+    const read: bigint[] = [];
+    const seen: MemoryDisk = {
+      ...base,
+      read: (into, position) => {
+        read.push(position);
+        return base.read(into, position);
+      },
+    };
+    // The first block is told to have changed and has not, the second has; a bit for each.
+    const changed = stretchesIn(Buffer.from([0x80, 0, 0, 0, 0, 0, 0, 0, 0x40]), sizeBytes);
+    expect(changed.map(({ position }) => position)).toEqual([0n, BigInt(4 * MiB + 65_536)]);
+    expect((await given(format, disk, seen, changed)).equals(await given(format, disk, base))).toBe(true);
+    expect(read).toEqual([0n, BigInt(4 * MiB + 65_536)]);
   });
 });
 
