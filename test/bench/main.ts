@@ -1,5 +1,6 @@
 // `npm run bench`: every figure beside what it is compared with, measured in the same run. `--tiny` only tries them.
 import { allRecords } from './all-records.ts';
+import { allowedOperations } from './allowed-operations.ts';
 import { durable } from './durable.ts';
 import { etcd } from './etcd.ts';
 import { events } from './events.ts';
@@ -18,6 +19,7 @@ const benchmarks = {
   fragments,
   events,
   restart,
+  'allowed-operations': allowedOperations,
   durable,
   etcd,
   'vm-start': vmStart,

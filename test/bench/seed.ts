@@ -11,11 +11,10 @@ import { openPool } from './pool.ts';
 
 /** How many rows a VM brings with it: itself, two drives, two disks, a network card and a console. */
 export const rowsOfOneVm = 7;
-const disksOfOneSr = 1_000;
 const vmsOfOneCommit = 500;
 
 /** Fills a folder with a pool of halted VMs, as if they had been made by calls. */
-export const seedPool = async (folder: string, vmCount: number): Promise<void> => {
+export const seedPool = async (folder: string, vmCount: number, disksOfOneSr = 1_000): Promise<void> => {
   // The first start makes what every pool has.
   await (await openPool(folder)).close();
   const { store, replica } = openStore({
