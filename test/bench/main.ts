@@ -8,6 +8,7 @@ import { fragments } from './fragments.ts';
 import { mesh } from './mesh.ts';
 import { poolOfThree } from './pool-of-three.ts';
 import { poolSim } from './pool-sim.ts';
+import { qemuStart } from './qemu-start.ts';
 import { restart } from './restart.ts';
 import { smallCalls } from './small-calls.ts';
 import { vmLife } from './vm-life.ts';
@@ -24,6 +25,7 @@ const benchmarks = {
   etcd,
   'vm-start': vmStart,
   'vm-life': vmLife,
+  'qemu-start': qemuStart,
   mesh,
   pool: poolOfThree,
   'pool-sim': poolSim,
