@@ -6,6 +6,7 @@ import { etcd } from './etcd.ts';
 import { events } from './events.ts';
 import { fragments } from './fragments.ts';
 import { mesh } from './mesh.ts';
+import { pluginCall } from './plugin-call.ts';
 import { poolOfThree } from './pool-of-three.ts';
 import { poolSim } from './pool-sim.ts';
 import { qemuStart } from './qemu-start.ts';
@@ -26,6 +27,7 @@ const benchmarks = {
   'vm-start': vmStart,
   'vm-life': vmLife,
   'qemu-start': qemuStart,
+  'plugin-call': pluginCall,
   mesh,
   pool: poolOfThree,
   'pool-sim': poolSim,

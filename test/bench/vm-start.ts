@@ -28,8 +28,10 @@ export const vmStart = async (print: (line: string) => void): Promise<void> => {
     const rates: number[] = [];
     const latencies: number[] = [];
     const commits: number[] = [];
+    const processor: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const before = await generationOf(first);
+      const usedMs = await pool.processorMs();
       const seconds = await secondsOf(() =>
         inParallel(vmCount, clientCount, async (i, worker) => {
           const taken = await secondsOf(() =>
@@ -39,6 +41,7 @@ export const vmStart = async (print: (line: string) => void): Promise<void> => {
         }),
       );
       commits.push(((await generationOf(first)) - before) / vmCount);
+      processor.push(((await pool.processorMs()) - usedMs) / vmCount);
       rates.push(vmCount / seconds);
       await assertAll(first, vms, 'Running');
       await inParallel(vmCount, clientCount, (i, worker) =>
@@ -57,6 +60,7 @@ export const vmStart = async (print: (line: string) => void): Promise<void> => {
       `  latency p50 / p99                       ${quantile(latencies, 0.5).toFixed(0)} ms / ${quantile(latencies, 0.99).toFixed(0)} ms`,
     );
     print(`  generations for each start              ${spread(commits, 1)}`);
+    print(`  processor time of xenact for each       ${spread(processor, 1)} ms`);
     print(`  bare store, as many commits, starts/s   ${spread(bare)}`);
     print(
       `  ratio VM.start to bare commits          ${(quantile(rates, 0.5) / quantile(bare, 0.5)).toFixed(2)}`,
