@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { logIn, type Session } from './client.ts';
-import { diskUrl, looseEnds, newDisk, text, untilEnded } from './lab.ts';
+import { diskUrl, looseEnds, newDisk, newGuest, rowsOf, text, untilEnded, untilState } from './lab.ts';
 import { clean, newDataFolder, password, start, type Xenact } from './xenact.ts';
 
 const bytes = 3 << 20;
@@ -240,6 +240,58 @@ describe('an image that ends early', () => {
     const ended = await untilEnded(session, task);
     expect(text(ended, 'status')).toBe('failure');
     expect(ended.get('error_info')).toEqual(['VDI_IO_ERROR', expect.stringContaining('send it again')]);
+    await isFree();
+  });
+});
+
+describe('a VM as a file', () => {
+  const url = (what: 'import' | 'export', more: string): string =>
+    `${xenact.http}/${what}?session_id=${session.ref}${more}`;
+  const exported = async (vm: string, more = ''): Promise<Buffer> => {
+    const answer = await fetch(url('export', `&ref=${vm}${more}`));
+    expect(answer.status).toBe(200);
+    return Buffer.from(await answer.arrayBuffer());
+  };
+  const imported = async (file: Buffer): Promise<string> => {
+    const task = await newTask();
+    const put = await fetch(url('import', `&task_id=${task}`), { method: 'PUT', body: file });
+    expect(put.status).toBe(200);
+    const ended = await untilEnded(session, task);
+    const [ref = ''] = /OpaqueRef:[0-9a-f-]+/.exec(text(ended, 'result')) ?? [];
+    return ref;
+  };
+
+  test('goes out asleep, comes in by its task and wakes with its disk and its memory', async () => {
+    const { vm } = await newGuest(xenact, session, 'leaving', image);
+    await session.call('VM.start', vm, false, false);
+    await session.call('VM.suspend', vm);
+    const made = await imported(await exported(vm, '&preserve_power_state=true&use_compression=gzip'));
+    await session.call('VM.resume', made, false, false);
+    await untilState(session, made, 'Running');
+    await session.call('VM.hard_shutdown', made);
+    const [drive = ''] = (await session.call('VM.get_VBDs', made)) as string[];
+    const disk = (await session.call('VBD.get_VDI', drive)) as string;
+    const bytesOf = await fetch(diskUrl(xenact, session, 'export', disk));
+    expect(Buffer.from(await bytesOf.arrayBuffer()).equals(image)).toBe(true);
+    await isFree();
+  });
+
+  test('that is cut fails its task by name, and leaves neither VM nor disk', async () => {
+    const { vm } = await newGuest(xenact, session, 'staying', image);
+    const file = await exported(vm);
+    const counts = async (): Promise<readonly number[]> =>
+      Promise.all(['VM', 'VDI', 'VBD'].map(async (cls) => (await rowsOf(session, cls)).size));
+    const before = await counts();
+    const task = await newTask();
+    const { socket } = await raw([
+      `PUT /import?session_id=${session.ref}&task_id=${task} HTTP/1.1`,
+      'Host: 127.0.0.1',
+      `Content-Length: ${file.length}`,
+    ]);
+    socket.write(file.subarray(0, (file.length * 9) / 10), () => socket.destroy());
+    const ended = await untilEnded(session, task);
+    expect(ended.get('error_info')).toEqual(['IMPORT_ERROR_PREMATURE_EOF']);
+    expect(await counts()).toEqual(before);
     await isFree();
   });
 });
