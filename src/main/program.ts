@@ -14,14 +14,15 @@ import { leaksCommand } from './leaks-command.ts';
 import { xenactLog } from './log.ts';
 import { readUpOptions, upHelp } from './options.ts';
 import { StartFailure } from './start-failure.ts';
-import { up } from './up.ts';
 import { userCommand } from './user-command.ts';
 import { version } from './version.ts';
+import { xeCommand } from './xe-command.ts';
 
 const help = `Usage: xenact COMMAND [FLAG ...]
 
   up          start this host (xenact up --help lists its flags)
   sim         serve a simulated pool, for testing clients (xenact sim --help)
+  xe          the commands of xe: list, start, stop, copy and so on (xenact xe --help)
   user        say who may log in, and with which role (xenact user --help)
   lead        make this host the coordinator of its pool (xenact lead --help)
   diverged    changes that this host had answered and its pool lacks (xenact diverged --help)
@@ -46,6 +47,8 @@ const endAtOnce = (): void => {
 const runUp = async (args: readonly string[]): Promise<void> => {
   const options = await readUpOptions(args, process.env, readText);
   const log = xenactLog(options['log-level'] ?? 'warn');
+  // Loaded only here, as `sim.ts` is below: other commands start sooner without a host.
+  const { up } = await import('./up.ts');
   // Before there is anything to stop, a signal ends the process at once.
   let stop = endAtOnce;
   // While one run ends and the next begins there may be nothing else that keeps the process.
@@ -80,7 +83,7 @@ const stopMsMax = 20_000;
 
 /** Serves a simulated pool until a signal ends it. There is nothing to lose, so the end is at once. */
 const runSim = async (args: readonly string[]): Promise<void> => {
-  // Loaded only here: a host that is real starts sooner without it.
+  // A host that is real starts sooner without it.
   const { readSimOptions, simHelp } = await import('./sim-options.ts');
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
   if (args.includes('--help') || args.includes('-h')) return print(simHelp());
@@ -118,6 +121,8 @@ const main = async (args: readonly string[]): Promise<void> => {
     await divergedCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'leaks') {
     await leaksCommand(rest, process.env, (text) => process.stdout.write(text));
+  } else if (command === 'xe') {
+    process.exit(await xeCommand(rest, process.env));
   } else if (command === 'user') {
     await userCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'version' || command === '--version') {

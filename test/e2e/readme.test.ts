@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { divergedFlags } from '../../src/main/diverged-command.ts';
@@ -25,8 +25,9 @@ const programIn = (language: string): string => {
   return found[0]?.[2] as string;
 };
 
-const ranTo = async (program: string, args: readonly string[], cwd: string) => {
-  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+const ranTo = async (program: string, args: readonly string[], cwd: string, environment = {}) => {
+  const env = { ...process.env, ...environment };
+  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -66,6 +67,30 @@ describe.skipIf(noQemu)('with QEMU installed, the first session', () => {
 
   test.skipIf(!has('python3'))('boots a guest from Python', async () => {
     expect(await session('python3', 'first.py', 'python')).toEqual(done);
+  });
+
+  const xe = async (...words: readonly string[]): Promise<string> => {
+    const environment = { XENACT_DATA: join(folder, 'data'), HOME: folder };
+    const args = ['dist/src/main.js', 'xe', ...words];
+    const { code, said } = await ranTo(process.execPath, args, process.cwd(), environment);
+    expect({ said, code }).toEqual({ said, code: 0 });
+    return said.trim();
+  };
+
+  test('is seen on the command line, as it is printed there', async () => {
+    const lines = [...readme.matchAll(/^node dist\/src\/main\.js xe (.*)$/gm)].map(([, words = '']) => words);
+    expect(lines.length).toBeGreaterThan(1);
+    for (const line of lines) expect(await xe(...line.split(' '))).not.toBe('');
+  });
+
+  test('has a disk that goes in and out by the command line as it is', async () => {
+    const sr = await xe('sr-list', 'type=file', '--minimal');
+    const disk = await xe('vdi-create', `sr-uuid=${sr}`, 'name-label=disk', 'virtual-size=1MiB');
+    const [into, out] = [join(folder, 'in.raw'), join(folder, 'out.raw')];
+    await writeFile(into, Buffer.alloc(1 << 20, 'bytes of a disk'));
+    await xe('vdi-import', `uuid=${disk}`, `filename=${into}`);
+    await xe('vdi-export', `uuid=${disk}`, `filename=${out}`);
+    expect((await readFile(out)).equals(await readFile(into))).toBe(true);
   });
 });
 

@@ -1,0 +1,100 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+/** The server that a command was sent to, as paths of it are asked for. */
+export interface XeServer {
+  readonly options: RequestOptions;
+  readonly secure: boolean;
+  readonly insecure: boolean;
+}
+
+export type Progress = (doneBytes: number, totalBytes: number | undefined) => void;
+
+const redirectsMax = 5;
+const loopback = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/;
+
+/** Nobody signs a certificate for a machine's own address, and nobody else answers there. */
+export const isTrusted = (host: string, insecure: boolean): boolean => insecure || loopback.test(host);
+
+const ask = (server: XeServer, url: string, more: RequestOptions): ReturnType<typeof httpRequest> => {
+  if (!url.startsWith('https://')) {
+    const options = { ...server.options, ...more, path: url };
+    return server.secure ? httpsRequest(options) : httpRequest(options);
+  }
+  const { hostname, port, pathname, search } = new URL(url);
+  const rejectUnauthorized = !isTrusted(hostname, server.insecure);
+  return httpsRequest({ ...more, hostname, port, path: pathname + search, rejectUnauthorized });
+};
+
+const answered = (sent: ReturnType<typeof httpRequest>): Promise<IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    sent.once('response', resolve);
+    sent.once('error', reject);
+  });
+
+const counting = (totalBytes: number | undefined, progress: Progress): Transform => {
+  let doneBytes = 0;
+  return new Transform({
+    transform(chunk, _, done) {
+      doneBytes += chunk.length;
+      progress(doneBytes, totalBytes);
+      done(null, chunk);
+    },
+  });
+};
+
+const refused = async (response: IncomingMessage): Promise<never> => {
+  response.resume();
+  throw new Error(`The server answered ${response.statusCode}`);
+};
+
+/** Fetches a URL into a file that is not there yet, or onto the standard output. */
+export const fetchFile = async (server: XeServer, url: string, file: string, progress: Progress) => {
+  let at = url;
+  for (let moves = 0; moves <= redirectsMax; moves += 1) {
+    const sent = ask(server, at, { method: 'GET' });
+    const response = answered(sent);
+    sent.end();
+    const answer = await response;
+    const { location } = answer.headers;
+    if (answer.statusCode === 302 && location !== undefined) {
+      answer.resume();
+      at = location;
+      continue;
+    }
+    if (answer.statusCode !== 200) return refused(answer);
+    const said = Number(answer.headers['content-length'] ?? Number.NaN);
+    const into = file === '' ? process.stdout : createWriteStream(file, { flags: 'wx', mode: 0o600 });
+    await pipeline(answer, counting(Number.isNaN(said) ? undefined : said, progress), into);
+    return;
+  }
+  throw new Error('The server sends from host to host');
+};
+
+/** Sends a file to a URL, once the server has said that it is the one to take it. */
+export const sendFile = async (server: XeServer, url: string, file: string, progress: Progress) => {
+  const { size } = await stat(file);
+  let at = url;
+  for (let moves = 0; moves <= redirectsMax; moves += 1) {
+    const headers = { 'Content-Length': size, Expect: '100-continue' };
+    const sent = ask(server, at, { method: 'PUT', headers });
+    const response = answered(sent);
+    const taken = new Promise<undefined>((resolve) => sent.once('continue', () => resolve(undefined)));
+    sent.flushHeaders();
+    let answer = await Promise.race([response, taken]);
+    if (answer === undefined) {
+      await pipeline(createReadStream(file), counting(size, progress), sent);
+      answer = await response;
+    } else sent.destroy();
+    const { location } = answer.headers;
+    answer.resume();
+    if (answer.statusCode === 200) return;
+    if (answer.statusCode !== 302 || location === undefined) return refused(answer);
+    at = location;
+  }
+  throw new Error('The server sends from host to host');
+};
