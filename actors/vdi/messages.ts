@@ -394,13 +394,7 @@ export const messages = {
     doc: 'Puts the disk that the snapshot was taken of back to the contents of the snapshot.',
     role: 'vm-power-admin',
     self: 'snapshot',
-    errors: [
-      'UNIMPLEMENTED_IN_SM_BACKEND',
-      'REVERT_ONLY_ALLOWED_ON_SNAPSHOT',
-      'OPERATION_NOT_ALLOWED',
-      'VDI_IN_USE',
-      'SR_HAS_NO_PBDS',
-    ],
+    errors: ['UNIMPLEMENTED_IN_SM_BACKEND'],
     async: true,
   },
 } as const satisfies Messages;

@@ -33,7 +33,7 @@ const newContents = (tx: Tx, { random }: Deciding['services'], value: string): R
 };
 
 const destroyRefusal = (view: View, { VM }: RecordNamed<'VTPM'>): Fault | undefined => {
-  const { power_state: state } = view.require('VM', VM);
+  const state = view.get('VM', VM)?.power_state ?? 'Halted';
   return state === 'Halted' || state === 'Suspended'
     ? undefined
     : new Fault('VM_BAD_POWER_STATE', [VM, 'halted;suspended', state.toLowerCase()]);
