@@ -91,11 +91,16 @@ export const migrate = async (working: Working<'VDI'>, { sr }: MigrateArgs): Pro
   // There is no way back from here: nothing that fails may take the new disk away.
   move.whole = 'new';
   const volume = volumeOf(working, 'pool_migrate');
-  await services.storage.destroyVolume(volume.sr, volume.key, volume.later).catch((error: unknown) => {
-    // The disk has moved: what is left of it is found by the next scan.
-    services.log.warn({ error, vdi: self }, 'A disk that has moved could not be removed');
-  });
+  const removed = await services.storage.destroyVolume(volume.sr, volume.key, volume.later).then(
+    () => true,
+    (error: unknown) => {
+      services.log.warn({ error, vdi: self }, 'A disk that has moved could not be removed yet');
+      return false;
+    },
+  );
   working.settle((tx) => {
+    // One that is still there keeps its row, and its note for the next start.
+    if (!removed) return;
     strike(tx, move.vm, [self]);
     forgetRow(tx, self);
   });

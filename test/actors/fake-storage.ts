@@ -18,6 +18,8 @@ export interface FakeStorage {
   /** From the next call on, the method does this first; what it throws is the answer. */
   disturb(method: keyof Storage, how: (call: StorageCall) => Promise<void>): void;
   restore(): void;
+  /** Told of each call before it does anything; what it throws is the answer. */
+  gate: (method: string, call: StorageCall) => Promise<void>;
 }
 
 export const failing = async (): Promise<never> => {
@@ -36,6 +38,7 @@ const totalBytes = 1n << 40n;
 
 export const fakeStorage = (): FakeStorage => {
   const volumes = new Map<string, Map<string, Volume>>();
+  const places = new Map<string, ReadonlyMap<string, string>>();
   const attached = new Set<string>();
   const open = new Set<string>();
   const calls: string[] = [];
@@ -96,6 +99,7 @@ export const fakeStorage = (): FakeStorage => {
     ],
     createSr: async (_, { uuid, configuration }) => {
       volumes.set(uuid, new Map());
+      places.set(uuid, configuration);
       return configuration;
     },
     attachSr: async (_, sr) => {
@@ -111,6 +115,10 @@ export const fakeStorage = (): FakeStorage => {
       volumes.delete(sr);
       attached.delete(sr);
     },
+    probeSr: async (_, configuration) =>
+      [...places]
+        .filter(([uuid, at]) => volumes.has(uuid) && at.get('location') === configuration.get('location'))
+        .map(([uuid]) => ({ configuration, complete: true, uuid, extraInfo: new Map() })),
     statSr: async (sr) => stat(sr),
     updateSr: async (sr) => stat(sr),
     scanSr: async (sr) => ({ volumes: [...inSr(sr).values()], stat: stat(sr) }),
@@ -173,12 +181,13 @@ export const fakeStorage = (): FakeStorage => {
       method,
       async (...args: unknown[]) => {
         calls.push(method);
+        await self.gate(method, args.at(-1) as StorageCall);
         await disturbed.get(method)?.(args.at(-1) as StorageCall);
         return (run as (...all: unknown[]) => unknown)(...args);
       },
     ]),
   );
-  return {
+  const self: FakeStorage = {
     storage: {
       ...watched,
       isSrAttached: (sr) => attached.has(sr),
@@ -191,5 +200,7 @@ export const fakeStorage = (): FakeStorage => {
     calls,
     disturb: (method, how) => disturbed.set(method, how),
     restore: () => disturbed.clear(),
+    gate: async () => {},
   };
+  return self;
 };
