@@ -64,3 +64,10 @@ test('a file that the client cannot read ends the command before anything is cal
   expect({ err, status }).toEqual({ err: 'Error: Failed to read no-such-file\n', status: 1 });
   expect(at.takeErrors()).toEqual([]);
 });
+
+test('an import is not begun where it could not do all that was asked', async () => {
+  const { err, status } = await run(['vm-import', 'filename=web.xva', 'dry-run=true']);
+  expect(status).toBe(1);
+  expect(err).toMatch(/^Error: .*dry-run\n$/);
+  expect(tasks()).toBe(0);
+});

@@ -95,6 +95,34 @@ const vmExport = (classes: readonly Listed[]): Command => {
   };
 };
 
+/** What an import may be told elsewhere, and is refused here: to leave it out would do another thing. */
+const unknownToImport = ['url', 'dry-run', 'metadata', 'type', 'remote-config'];
+
+const vmImport: Command = {
+  ...{ name: 'vm-import', doc: 'Makes VMs with their disks of a file.', standard: true },
+  optional: [
+    ...['filename', 'preserve', 'sr-uuid', 'force', 'host-username', 'host-password'],
+    ...['type', 'remote-config', 'dry-run', 'metadata', 'url', 'vdi:'],
+  ],
+  run: async (run) => {
+    const { api, params, client } = run;
+    const unknown = unknownToImport.find((name) => (params.get(name) ?? 'false') !== 'false');
+    if (unknown !== undefined || params.map('vdi').size > 0)
+      throw new CommandFailure(
+        `This server imports files with their disks, and takes no ${unknown ?? 'vdi:'}`,
+      );
+    const query = {
+      restore: String(params.flag('preserve')),
+      force: String(params.flag('force')),
+      ...(params.get('sr-uuid') !== undefined && { sr_uuid: params.need('sr-uuid') }),
+    };
+    const how = { kind: 'put', file: params.need('filename'), path: '/import', query } as const;
+    const result = await transferred(run, 'VM import', how);
+    for (const [ref] of result.matchAll(/OpaqueRef:[\w-]+/g))
+      await client.tell({ kind: 'print', text: await api.send('VM.get_uuid', ref) });
+  },
+};
+
 const auditLog: Command = {
   ...{ name: 'audit-log-get', doc: 'Writes to a file who changed what.' },
   ...{ required: ['filename'], optional: ['since'] },
@@ -122,5 +150,6 @@ export const transferCommands = (classes: readonly Listed[]): readonly Command[]
     'is_a_template',
     exportOptions,
   ),
+  vmImport,
   auditLog,
 ];
