@@ -41,6 +41,7 @@ export const blob = defineClass('blob', {
       result: ref('blob'),
     },
     destroy: {
+      frees: true,
       doc: 'Deletes the blob together with its data.',
       role: 'pool-operator',
       self: 'self',

@@ -51,6 +51,7 @@ export const Caller = defineClass('Caller', {
       async: true,
     },
     remove_group: {
+      frees: true,
       doc: 'Takes the caller out of a group.',
       role: 'pool-operator',
       self: 'self',

@@ -72,17 +72,20 @@ export const message = defineClass('message', {
       result: ref('message'),
     },
     destroy: {
+      frees: true,
       doc: 'Remove one message.',
       role: 'pool-operator',
       self: 'self',
     },
     destroy_many: {
+      frees: true,
       doc: 'Remove several messages in one call.',
       role: 'pool-operator',
       params: { messages: [set(ref('message')), 'Messages to remove.'] },
       async: true,
     },
     destroy_all: {
+      frees: true,
       doc: 'Remove all messages that meet every filter, or all there are if no filter is given.',
       role: 'pool-operator',
       params: { filters: [stringMap, 'Conditions by key: `after`, `before` and `priority`.'] },

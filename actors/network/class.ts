@@ -153,6 +153,7 @@ export const network = defineClass('network', {
       async: true,
     },
     remove_purpose: {
+      frees: true,
       doc: 'Stop a service on the network; one that is not there is no error.',
       role: 'pool-admin',
       self: 'self',

@@ -28,6 +28,7 @@ export const PBD = defineClass('PBD', {
       async: true,
     },
     unplug: {
+      frees: true,
       doc: 'Detaches the repository from the host; none of its disks may be in use there.',
       role: 'pool-operator',
       self: 'self',

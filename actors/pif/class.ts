@@ -151,6 +151,7 @@ export const PIF = defineClass('PIF', {
       async: true,
     },
     destroy: {
+      frees: true,
       doc: 'Remove a VLAN interface; a real card is refused. Superseded by `VLAN.destroy`.',
       role: 'pool-operator',
       self: 'self',
@@ -210,6 +211,7 @@ export const PIF = defineClass('PIF', {
       async: true,
     },
     forget: {
+      frees: true,
       doc: 'Remove the record of a card; a scan can bring it back.',
       role: 'pool-operator',
       self: 'self',
@@ -217,6 +219,7 @@ export const PIF = defineClass('PIF', {
       async: true,
     },
     unplug: {
+      frees: true,
       doc: 'Bring the interface down on its host.',
       role: 'pool-operator',
       self: 'self',
@@ -259,6 +262,7 @@ export const PIF = defineClass('PIF', {
       async: true,
     },
     db_forget: {
+      frees: true,
       doc: 'Remove an interface from the database without touching the host.',
       role: 'pool-operator',
       self: 'self',

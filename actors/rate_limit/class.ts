@@ -34,6 +34,7 @@ export const Rate_limit = defineClass('Rate_limit', {
       async: true,
     },
     remove_caller: {
+      frees: true,
       doc: 'Frees a caller from this limit.',
       role: 'pool-admin',
       self: 'self',

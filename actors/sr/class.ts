@@ -169,6 +169,7 @@ export const SR = defineClass('SR', {
       async: true,
     },
     destroy: {
+      frees: true,
       doc: 'Deletes the repository and the storage behind it; no PBD may be plugged.',
       role: 'pool-operator',
       self: 'sr',
@@ -176,6 +177,7 @@ export const SR = defineClass('SR', {
       async: true,
     },
     forget: {
+      frees: true,
       doc: 'Deletes the records of a repository and keeps the storage, so that it can be introduced again.',
       role: 'pool-operator',
       self: 'sr',
@@ -200,6 +202,7 @@ export const SR = defineClass('SR', {
       async: true,
     },
     probe: {
+      frees: true,
       doc: 'Asks a driver what it finds at an address, as XML whose form depends on the driver.',
       role: 'pool-operator',
       params: {
@@ -212,6 +215,7 @@ export const SR = defineClass('SR', {
       async: true,
     },
     probe_ext: {
+      frees: true,
       doc: 'Asks a driver what it finds at an address, as records with ready-made settings to attach them.',
       role: 'pool-operator',
       params: {
@@ -295,6 +299,7 @@ export const SR = defineClass('SR', {
       async: true,
     },
     assert_supports_database_replication: {
+      frees: true,
       doc: 'Fails with the reason if the pool database could not be replicated to it.',
       role: 'pool-operator',
       self: 'sr',

@@ -36,6 +36,7 @@ export const subject = defineClass('subject', {
       params: { role: [ref('role'), 'Role that the subject does not have yet.'] },
     },
     remove_from_roles: {
+      frees: true,
       doc: 'Take a role away, at once also from sessions that are open.',
       role: 'pool-admin',
       self: 'self',

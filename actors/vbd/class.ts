@@ -80,6 +80,7 @@ export const VBD = defineClass('VBD', {
   },
   messages: {
     eject: {
+      frees: true,
       doc: 'Takes the disk out of a CD drive, also while the guest runs.',
       role: 'vm-operator',
       self: 'vbd',
@@ -103,6 +104,7 @@ export const VBD = defineClass('VBD', {
       async: true,
     },
     unplug: {
+      frees: true,
       doc: 'Takes the drive away from the running guest, with its consent, and detaches the disk.',
       role: 'vm-admin',
       self: 'self',
@@ -110,12 +112,14 @@ export const VBD = defineClass('VBD', {
       async: true,
     },
     unplug_force: {
+      frees: true,
       doc: 'Takes the drive away from the running guest whether it likes it or not; data may be lost.',
       role: 'vm-admin',
       self: 'self',
       async: true,
     },
     unplug_force_no_safety_check: {
+      frees: true,
       doc: 'Forces an unplug even where one is declared unsafe, for use on a dead guest.',
       role: 'vm-admin',
       self: 'self',

@@ -104,6 +104,7 @@ export const messages = {
     hidden: true,
   },
   db_forget: {
+    frees: true,
     doc: 'Deletes the record of a disk without asking its driver.',
     role: '_local_root_',
     self: 'vdi',
@@ -135,6 +136,7 @@ export const messages = {
     async: true,
   },
   force_unlock: {
+    frees: true,
     doc: 'No longer does anything; locking is the business of storage drivers.',
     role: 'vm-admin',
     self: 'vdi',
@@ -151,6 +153,7 @@ export const messages = {
     hidden: true,
   },
   forget: {
+    frees: true,
     doc: 'Deletes the record and keeps the data; a scan may bring the disk back.',
     role: 'vm-admin',
     self: 'vdi',
@@ -331,6 +334,7 @@ export const messages = {
     async: true,
   },
   disable_cbt: {
+    frees: true,
     doc: 'Stops to track changed blocks, which ends a chain of incremental backups.',
     role: 'vm-admin',
     self: 'self',
@@ -356,6 +360,7 @@ export const messages = {
     hidden: true,
   },
   data_destroy: {
+    frees: true,
     doc: 'Deletes the data of a snapshot but keeps the record of its changed blocks.',
     role: 'vm-admin',
     self: 'self',
@@ -373,6 +378,7 @@ export const messages = {
     async: true,
   },
   list_changed_blocks: {
+    frees: true,
     doc: 'Returns, in base64, one bit for each 64 KiB block: set if it differs between two disks.',
     role: 'vm-operator',
     self: 'vdi_from',

@@ -113,12 +113,14 @@ export const VIF = defineClass('VIF', {
       async: true,
     },
     unplug: {
+      frees: true,
       doc: 'Takes the card away from the running guest, with its consent.',
       role: 'vm-admin',
       self: 'self',
       async: true,
     },
     unplug_force: {
+      frees: true,
       doc: 'Takes the card away from the running guest whether it likes it or not.',
       role: 'vm-admin',
       self: 'self',
@@ -161,6 +163,7 @@ export const VIF = defineClass('VIF', {
       async: true,
     },
     remove_ipv4_allowed: {
+      frees: true,
       doc: 'Takes away an IPv4 address from a locked card.',
       role: 'pool-operator',
       self: 'self',
@@ -188,6 +191,7 @@ export const VIF = defineClass('VIF', {
       async: true,
     },
     remove_ipv6_allowed: {
+      frees: true,
       doc: 'Takes away an IPv6 address from a locked card.',
       role: 'pool-operator',
       self: 'self',

@@ -46,6 +46,7 @@ export const VM_appliance = defineClass('VM_appliance', {
       async: true,
     },
     clean_shutdown: {
+      frees: true,
       doc: 'Ask the guests to shut down, against their start order.',
       role: 'pool-operator',
       self: 'self',
@@ -53,6 +54,7 @@ export const VM_appliance = defineClass('VM_appliance', {
       async: true,
     },
     hard_shutdown: {
+      frees: true,
       doc: 'Cut the VMs off without asking their guests.',
       role: 'pool-operator',
       self: 'self',
@@ -60,6 +62,7 @@ export const VM_appliance = defineClass('VM_appliance', {
       async: true,
     },
     shutdown: {
+      frees: true,
       doc: 'Ask each guest to shut down, and cut off those that do not.',
       role: 'pool-operator',
       self: 'self',

@@ -77,6 +77,7 @@ export const VMSS = defineClass('VMSS', {
       },
     },
     remove_from_schedule: {
+      frees: true,
       doc: 'Take one entry off the schedule; one that the rhythm needs stays until it is replaced.',
       role: 'pool-operator',
       self: 'self',

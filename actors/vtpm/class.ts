@@ -48,6 +48,7 @@ export const VTPM = defineClass('VTPM', {
       async: true,
     },
     destroy: {
+      frees: true,
       doc: 'Take the module away for good, with everything the guest keeps in it.',
       role: 'vm-admin',
       self: 'self',

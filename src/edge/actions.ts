@@ -114,13 +114,13 @@ const perform = async (
   context: HttpContext,
   client: HttpClient,
 ): Promise<string | undefined> => {
-  const { store, services, message, inShare } = asking;
+  const { catalog, store, services, message, inShare } = asking;
   const caller = await context.caller();
   const task = message.action?.duplex === true ? undefined : queryTaskOf(store, caller, request.query);
   try {
     return await inShare(caller, async () => {
       const invocation = await invocationOf(asking, request, context, caller);
-      if (services.room?.isShort === true) await assertRoom(services.room, message);
+      if (services.room?.isShort === true) await assertRoom(services.room, catalog, message);
       const asked = {
         ...invocation,
         ...(task && { task, watched: 'until-destroyed' as const }),

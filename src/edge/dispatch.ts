@@ -342,7 +342,7 @@ const permitted = (options: DispatcherOptions, call: Admitted): Answer => {
   assertPermitted(options.catalog, options.store, call.caller, call.message, call.args);
   const { room } = options.services;
   if (room?.isShort !== true) return perform(options, call);
-  return assertRoom(room, call.message).then(() => perform(options, call));
+  return assertRoom(room, options.catalog, call.message).then(() => perform(options, call));
 };
 
 const perform = (options: DispatcherOptions, call: Admitted): Answer => {
@@ -440,7 +440,7 @@ const begin = async (options: DispatcherOptions, call: Admitted): Promise<Encodi
   const record = recorderOf(options, call);
   const refusal = caught(() => assertPermitted(catalog, store, caller, message, args));
   // Its task would be something new, too.
-  if (services.room?.isShort === true) await assertRoom(services.room, message);
+  if (services.room?.isShort === true) await assertRoom(services.room, catalog, message);
   if (refusal === undefined && message.cls.name !== 'event') {
     const ended = (fault: Fault | undefined): void => void task.then((ref) => record?.(fault, ref));
     const invocation = { message, args, caller, about, ended, watched: 'until-destroyed' } as const;

@@ -116,6 +116,8 @@ export interface Message {
   readonly poolInternal?: true;
   /** Answered even in emergency mode. */
   readonly emergency?: true;
+  /** Ends work, gives room back or hands over: done also while the disk of the data folder is nearly full. */
+  readonly frees?: true;
   /** Answered by a member of a pool itself, never passed on to its coordinator. */
   readonly onMember?: true;
   readonly hidden?: true;

@@ -45,33 +45,28 @@ export const roomOf = (space: () => Promise<Space>): DataRoom => {
   };
 };
 
-const anyOf = (words: string): string => `(${words.replaceAll(' ', '|')})`;
-
-/** By its name, what reads, lets in or hands over, and what ends something or gives room back. */
-const sparing = new RegExp(
-  [
-    `^${anyOf('get is has assert compute query list probe retrieve estimate test login logout slave')}(_|$)`,
-    `^${anyOf('local emergency designate declare recover evacuate reboot restart power clean hard')}(_|$)`,
-    `^${anyOf('force detach deselect pause unpause collapse gc')}(_|$)`,
-    `(^|_)${anyOf('destroy forget remove clear delete unregister cancel abort shutdown disable')}(_|$)`,
-    `(^|_)${anyOf('unplug eject')}(_|$)`,
-  ].join('|'),
-);
-
 /** Of these every message passes: tasks are ended, events and sessions followed by them. */
 const sparingClasses: ReadonlySet<string> = new Set(['task', 'event', 'session']);
 
+/** How messages are done: those with `read` only read. */
+interface Handlers {
+  handler(message: WireMessage): object | undefined;
+}
+
 /** Whether a call brings something new, which a disk without room must not begin with. */
-export const needsRoom = ({ cls, kind, name, action }: WireMessage): boolean => {
+export const needsRoom = ({ handler }: Handlers, message: WireMessage): boolean => {
+  const { cls, kind, action, declared } = message;
   if (sparingClasses.has(cls.name)) return false;
   if (kind === 'action') return action?.method === 'PUT' || action?.method === 'POST';
   if (kind === 'constructor' || kind === 'setter' || kind === 'adder') return true;
-  return kind === 'explicit' && !sparing.test(name);
+  if (kind !== 'explicit' || declared?.frees === true) return false;
+  const how = handler(message);
+  return how !== undefined && !('read' in how);
 };
 
 /** Throws OUT_OF_SPACE where there is no room for what the message brings, as of now. */
-export const assertRoom = async (room: DataRoom, message: WireMessage): Promise<void> => {
-  if (!needsRoom(message)) return;
+export const assertRoom = async (room: DataRoom, handlers: Handlers, message: WireMessage): Promise<void> => {
+  if (!needsRoom(handlers, message)) return;
   await room.look();
   if (room.isShort) throw noRoom();
 };

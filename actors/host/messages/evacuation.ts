@@ -29,12 +29,14 @@ export const evacuation = {
     params: { data_source: [string, 'Name of the measurement.'] },
   },
   assert_can_evacuate: {
+    frees: true,
     doc: 'Fail with the reason if some VM could not leave the host.',
     role: 'pool-operator',
     self: 'host',
     async: true,
   },
   get_vms_which_prevent_evacuation: {
+    frees: true,
     doc: 'VMs that could not leave the host, each with the fault that says why.',
     role: 'read-only',
     self: 'self',
@@ -58,6 +60,7 @@ export const evacuation = {
     hidden: true,
   },
   evacuate: {
+    frees: true,
     doc: 'Move all VMs to other hosts, live.',
     role: 'pool-operator',
     certificate: true,

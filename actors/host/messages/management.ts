@@ -68,6 +68,7 @@ export const management = {
     hidden: true,
   },
   restart_agent: {
+    frees: true,
     doc: 'Restart the toolstack of a host; VMs go on running.',
     role: 'pool-operator',
     self: 'host',

@@ -17,6 +17,7 @@ import { hostNtpMode, hostNumaAffinityPolicy, latestSyncedUpdatesAppliedState } 
 /** Switching on and off, logs, licences, joining and leaving the database. */
 export const power = {
   disable: {
+    frees: true,
     doc: 'Let no more VMs start on the host or move there; those that run go on.',
     role: 'pool-operator',
     certificate: true,
@@ -32,12 +33,14 @@ export const power = {
     async: true,
   },
   shutdown: {
+    frees: true,
     doc: 'Switch the machine off; it must be disabled and empty of VMs first.',
     role: 'pool-operator',
     self: 'host',
     async: true,
   },
   reboot: {
+    frees: true,
     doc: 'Restart the machine; it must be disabled and empty of VMs first.',
     role: 'pool-operator',
     self: 'host',
@@ -169,12 +172,14 @@ export const power = {
     hidden: true,
   },
   destroy: {
+    frees: true,
     doc: 'Forget a host that is gone for good, with what belonged to it alone.',
     role: 'pool-operator',
     self: 'self',
     async: true,
   },
   power_on: {
+    frees: true,
     doc: 'Switch the machine on from afar, in the way that `power_on_mode` says.',
     role: 'pool-operator',
     self: 'host',

@@ -16,6 +16,7 @@ export const resources = {
     async: true,
   },
   declare_dead: {
+    frees: true,
     doc: 'Say that a host is surely off, so that its VMs count as halted; wrong use corrupts disks.',
     role: 'pool-operator',
     self: 'host',

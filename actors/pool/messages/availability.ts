@@ -14,6 +14,7 @@ export const availability = {
     async: true,
   },
   disable_ha: {
+    frees: true,
     doc: 'Stop watching and restarting; VMs go on running.',
     role: 'pool-operator',
     certificate: true,
@@ -25,6 +26,7 @@ export const availability = {
     async: true,
   },
   designate_new_master: {
+    frees: true,
     doc: 'Hand the role of coordinator to another member, without a break for VMs.',
     role: 'pool-operator',
     params: { host: [ref('host'), 'Member to be coordinator.'] },

@@ -26,6 +26,7 @@ export const membership = {
     async: true,
   },
   eject: {
+    frees: true,
     doc: 'Remove a member from the pool; it loses its local disks and restarts as a pool of its own.',
     role: 'pool-operator',
     params: { host: [ref('host'), 'Member to remove.'] },
@@ -61,6 +62,7 @@ export const membership = {
     hidden: true,
   },
   emergency_transition_to_master: {
+    frees: true,
     doc:
       'Make this member the coordinator, when the old one is gone for good. Refused, ' +
       'with what may be lost, where it cannot know that it has every change.',
@@ -70,6 +72,7 @@ export const membership = {
     onMember: true,
   },
   emergency_reset_master: {
+    frees: true,
     doc: 'Tell this member where its coordinator is now.',
     role: 'pool-operator',
     params: { master_address: [label, 'Address of the coordinator.'] },
@@ -77,6 +80,7 @@ export const membership = {
     onMember: true,
   },
   recover_slaves: {
+    frees: true,
     doc: 'Tell all members that are out of touch who the coordinator is; answers those reached.',
     role: 'pool-operator',
     result: set(ref('host')),

@@ -97,6 +97,7 @@ export const settings = {
     async: true,
   },
   remove_from_guest_agent_config: {
+    frees: true,
     doc: 'Remove one setting for agents inside VMs.',
     role: 'pool-admin',
     self: 'self',

@@ -136,6 +136,7 @@ export const lifecycle = {
     async: true,
   },
   pause: {
+    frees: true,
     doc: 'Stops the virtual CPUs; memory and devices stay in place.',
     role: 'vm-operator',
     self: 'vm',
@@ -143,6 +144,7 @@ export const lifecycle = {
     async: true,
   },
   unpause: {
+    frees: true,
     doc: 'Lets a paused guest go on.',
     role: 'vm-operator',
     self: 'vm',
@@ -150,6 +152,7 @@ export const lifecycle = {
     async: true,
   },
   clean_shutdown: {
+    frees: true,
     doc: 'Asks the guest to power off and waits until it has; fails if it does not react.',
     role: 'vm-operator',
     self: 'vm',
@@ -157,6 +160,7 @@ export const lifecycle = {
     async: true,
   },
   shutdown: {
+    frees: true,
     doc: 'Asks the guest to power off, and cuts the power if it does not.',
     role: 'vm-operator',
     certificate: true,
@@ -165,6 +169,7 @@ export const lifecycle = {
     async: true,
   },
   clean_reboot: {
+    frees: true,
     doc: 'Asks the guest to restart and waits until it does; fails if it does not react.',
     role: 'vm-operator',
     self: 'vm',
@@ -172,6 +177,7 @@ export const lifecycle = {
     async: true,
   },
   hard_shutdown: {
+    frees: true,
     doc: 'Cuts the power at once, ending operations that stand in the way; unsaved data is lost.',
     role: 'vm-operator',
     self: 'vm',
@@ -179,12 +185,14 @@ export const lifecycle = {
     async: true,
   },
   power_state_reset: {
+    frees: true,
     doc: 'Records the VM as halted without touching any domain, for when its host is known to be dead.',
     role: 'pool-operator',
     self: 'vm',
     async: true,
   },
   hard_reboot: {
+    frees: true,
     doc: 'Cuts the power and boots again on the same host.',
     role: 'vm-operator',
     self: 'vm',

@@ -41,6 +41,7 @@ export const resources = {
     },
   },
   remove_from_NVRAM: {
+    frees: true,
     doc: 'Deletes one firmware variable; one that does not exist is no error.',
     role: 'vm-admin',
     self: 'self',

@@ -275,6 +275,7 @@ export const settings = {
     async: true,
   },
   remove_from_blocked_operations: {
+    frees: true,
     doc: 'Allows a blocked operation again; one that is not blocked is no error.',
     role: 'vm-admin',
     self: 'self',
@@ -309,6 +310,7 @@ export const settings = {
     },
   },
   remove_from_other_config: {
+    frees: true,
     doc: 'Deletes one entry of the settings; a missing one is no error.',
     role: 'vm-admin',
     self: 'self',
@@ -341,6 +343,7 @@ export const settings = {
     keyRoles: { hvm_serial: 'pool-admin' },
   },
   remove_from_platform: {
+    frees: true,
     doc: 'Deletes one switch of the virtual hardware, which goes back to its default.',
     role: 'vm-admin',
     self: 'self',
