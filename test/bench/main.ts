@@ -1,6 +1,7 @@
 // `npm run bench`: every figure beside what it is compared with, measured in the same run. `--tiny` only tries them.
 import { allRecords } from './all-records.ts';
 import { allowedOperations } from './allowed-operations.ts';
+import { disks } from './disks.ts';
 import { durable } from './durable.ts';
 import { etcd } from './etcd.ts';
 import { events } from './events.ts';
@@ -23,6 +24,7 @@ const benchmarks = {
   restart,
   'allowed-operations': allowedOperations,
   durable,
+  disks,
   etcd,
   'vm-start': vmStart,
   'vm-life': vmLife,
