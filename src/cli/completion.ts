@@ -1,3 +1,5 @@
+import { own } from '../std/own.ts';
+
 /** Runs a command and answers what it printed; nothing where it failed. */
 export type CommandOutput = (words: readonly string[]) => Promise<string>;
 
@@ -23,7 +25,7 @@ const paramsOf = async (command: string, asked: CommandOutput): Promise<readonly
 
 /** The class whose objects a parameter names: by its own name, or by that of the command. */
 const classOf = (command: string, param: string): string | undefined => {
-  if (param in { vm: 1, host: 1, sr: 1 }) return param;
+  if (['vm', 'host', 'sr'].includes(param)) return param;
   if (param.endsWith('-uuid')) return param.slice(0, -'-uuid'.length);
   return param === 'uuid' ? /^(.*?)-(?:param-)?[a-z]+$/.exec(command)?.[1] : undefined;
 };
@@ -53,7 +55,7 @@ export const completions = async (
   const at = last.indexOf('=');
   if (at >= 0) return begins(await valuesOf(command, last.slice(0, at), asked), last.slice(at + 1));
   const given = new Set(params.map((word) => word.split('=')[0]));
-  const takes = (await paramsOf(command, asked)).map((name) => selectors[name] ?? name);
+  const takes = (await paramsOf(command, asked)).map((name) => own(selectors, name) ?? name);
   const names = takes
     .filter((name) => !given.has(name))
     .map((name) => (name.endsWith(':') ? name : `${name}=`));
@@ -94,5 +96,4 @@ complete -c xenact -n '__fish_seen_subcommand_from xe' -f -a '(__xenact_xe)'
 };
 
 /** The lines that a shell reads to complete `xenact xe`; undefined for a shell that is not known. */
-export const completionScript = (shell: string): string | undefined =>
-  Object.hasOwn(scripts, shell) ? scripts[shell] : undefined;
+export const completionScript = (shell: string): string | undefined => own(scripts, shell);
