@@ -1,7 +1,8 @@
 import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Deciding, implement, type Working } from '../../src/objects/implement.ts';
-import { drivesInUse, hostOfSr } from '../../src/rules/storage-rows.ts';
+import { hostOfDisk } from '../../src/rules/guest-disk.ts';
+import { drivesInUse } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { allowedOnVdi, repositoryBusy, vdiRefusal } from './admission.ts';
@@ -56,7 +57,7 @@ const onDisk = ({ vdi }: { readonly vdi: Ref<'VDI'> }, view: View): Ref<'VDI'> =
 export default implement(
   VDI,
   {
-    home: (view, _, { SR }) => hostOfSr(view, SR),
+    home: (view, _, row) => hostOfDisk(view, row),
     admit: (view, self, operation) => vdiRefusal(view, self, operation) ?? repositoryBusy(view, self),
     derive: (view, self) => ({ allowed_operations: allowedOnVdi(view, self) }),
   },

@@ -39,7 +39,7 @@ const branch = async (
       snapshot_of: self,
       snapshot_time: dateTimeOf(services.clock.now()),
     });
-    keepRow(tx, record.SR, ref, fields);
+    keepRow(tx, working, record.SR, ref, fields);
   });
   return ref;
 };
@@ -89,7 +89,8 @@ export const snapshot = async (
 /** The drive of a guest that is to go on with another image, where storage and hypervisor do so. */
 const overlaid = async ({ self, record, view, services }: Working<'VDI'>): Promise<DeviceId | undefined> => {
   const drive = guestDrive(view, self, services.host);
-  if (drive === undefined) return undefined;
+  // An image of whole bytes stands on nothing, and nothing stands on it: it is copied.
+  if (drive === undefined || record.sm_config.get('image-format') === 'raw') return undefined;
   const { type } = view.require('SR', record.SR);
   const can = featuresOf(view, type).has('VDI_OVERLAY') && (await changesLive(services));
   return can ? drive : undefined;

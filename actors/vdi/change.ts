@@ -15,11 +15,11 @@ export const destroy = async (working: Working<'VDI'>): Promise<void> => {
   await ask(() => services.storage.destroyVolume(sr, key, call)).catch((error: unknown) => {
     if (!(error instanceof Fault && error.code === 'VDI_MISSING')) throw error;
   });
-  working.settle((tx) => forgetRow(tx, self));
+  working.settle((tx) => forgetRow(tx, working, self));
 };
 
-export const forget = async ({ self, settle }: Working<'VDI'>): Promise<void> =>
-  settle((tx) => forgetRow(tx, self));
+export const forget = async (working: Working<'VDI'>): Promise<void> =>
+  working.settle((tx) => forgetRow(tx, working, working.self));
 
 const wholeSectors = (sizeBytes: bigint): bigint => ((sizeBytes + 511n) / 512n) * 512n;
 

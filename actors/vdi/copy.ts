@@ -1,4 +1,5 @@
 import type { OpenVolume } from '../../src/drivers/storage/storage.ts';
+import type { Call } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Hold } from '../../src/objects/busy.ts';
 import type { Working } from '../../src/objects/implement.ts';
@@ -48,7 +49,7 @@ export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref
   const target =
     unfinished === undefined
       ? existingTarget(working, args.into_vdi)
-      : await newTarget(working, args.sr, () => false, [unfinished.mark]);
+      : await newTarget(working, args.sr, { marks: [unfinished.mark] });
   if (fresh) await working.hold(writing(target));
 
   await withOpen(working, self, 'read', async (source) => {
@@ -65,12 +66,20 @@ export const copy = async (working: Working<'VDI'>, args: CopyArgs): Promise<Ref
   return target;
 };
 
+interface TargetWish {
+  /** What it is made by. */
+  readonly call?: Call;
+  /** Asked when the work fails. */
+  readonly isKept?: () => boolean;
+  /** For its `other_config`. */
+  readonly marks?: readonly (readonly [string, string])[];
+}
+
 /** A disk like this one, taken away again if the copy fails. */
 export const newTarget = async (
   working: Working<'VDI'>,
   sr: Ref<'SR'>,
-  isKept: () => boolean = () => false,
-  marks: readonly (readonly [string, string])[] = [],
+  { call = working.call, isKept = () => false, marks = [] }: TargetWish = {},
 ): Promise<Ref<'VDI'>> => {
   const { record, view, services } = working;
   hostReaching(view, sr, services.host);
@@ -87,7 +96,7 @@ export const newTarget = async (
     uuid,
     location,
   });
-  const { create, destroy } = implicit(working);
+  const { create, destroy } = implicit(call);
   const other_config = new Map([...(fields.other_config ?? []), ...marks]);
   const target = await create(struct({ read_only: false, ...fields, other_config }));
   working.undo(() => (isKept() ? undefined : destroy(target)));
@@ -97,7 +106,7 @@ export const newTarget = async (
 };
 
 /** Constructor and destructor follow from the declaration, so the types of messages do not have them. */
-const implicit = ({ call }: Working<'VDI'>) => {
+const implicit = (call: Call) => {
   const send = call as unknown as (method: string, self: Ref, args: object) => Promise<unknown>;
   return {
     create: (args: Struct) => send('VDI.create', nullRef, { args }) as Promise<Ref<'VDI'>>,

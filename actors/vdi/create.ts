@@ -43,7 +43,7 @@ export const create = async (working: Working<'VDI'>, fields: NewVdi): Promise<R
   const ref = rowFor(working, sr, volume);
   working.settle((tx) => {
     const made = fieldsFor('VDI', vdiFates, 'create', fields, storedFields(tx, volume, working));
-    keepRow(tx, sr, ref, made);
+    keepRow(tx, working, sr, ref, made);
   });
   return ref;
 };
@@ -78,7 +78,7 @@ export const introduce = async (working: Working<'VDI'>, args: Introduced): Prom
       name_description: args.name_description || volume.description,
       read_only: !volume.readWrite,
     });
-    if (known === undefined) keepRow(tx, sr, ref, fields);
+    if (known === undefined) keepRow(tx, working, sr, ref, fields);
     else tx.patch('VDI', ref, fields);
   });
   return ref;

@@ -77,7 +77,7 @@ export const migrate = async (working: Working<'VDI'>, { sr }: MigrateArgs): Pro
   const [drive] = drivesOf(view, self);
   if (drive === undefined) throw new Fault('VDI_NEEDS_VM_FOR_MIGRATE', [self]);
   let isNoted = false;
-  const target = await newTarget(working, sr, () => isNoted);
+  const target = await newTarget(working, sr, { call: working.making(drive.VM), isKept: () => isNoted });
   const move: Move = { working, vm: drive.VM, target, whole: 'old' };
   await noteMade(working, move.vm, target, () => move.whole !== 'old');
   isNoted = true;
@@ -102,7 +102,7 @@ export const migrate = async (working: Working<'VDI'>, { sr }: MigrateArgs): Pro
     // One that is still there keeps its row, and its note for the next start.
     if (!removed) return;
     strike(tx, move.vm, [self]);
-    forgetRow(tx, self);
+    forgetRow(tx, working, self);
   });
   return target;
 };
@@ -119,6 +119,7 @@ const fill = async (move: Move): Promise<void> => {
   }
   const drive = guestDrive(view, self, services.host);
   if (drive === undefined || !(await changesLive(services))) throw new Fault('VDI_IN_USE', [self, 'mirror']);
+  requireReached(working, view.require('VDI', target).SR);
   const old = xenopsDisk(view, self);
   // Rows that still name the old disk must find in it what the guest has written since.
   working.undo(async () => {

@@ -3,6 +3,7 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { note, strike } from '../../src/rules/leftovers.ts';
 import { storageCall } from '../../src/rules/storage-call.ts';
 import { asking, type StorageSubject } from '../../src/rules/storage-faults.ts';
 import { diskAt, pbdOf, writesRows } from '../../src/rules/storage-rows.ts';
@@ -71,7 +72,14 @@ export const rowFor = ({ view, services }: Working<'VDI'>, sr: Ref<'SR'>, { key 
  * The row of a disk that was just made: a new one, or what is to be added to the one that its driver has
  * written.
  */
-export const keepRow = (tx: Tx, sr: Ref<'SR'>, ref: Ref<'VDI'>, fields: Partial<Vdi>): void => {
+export const keepRow = (
+  tx: Tx,
+  { caller }: Pick<Working<'VDI'>, 'caller'>,
+  sr: Ref<'SR'>,
+  ref: Ref<'VDI'>,
+  fields: Partial<Vdi>,
+): void => {
+  if (caller.madeFor !== undefined) note(tx, caller.madeFor.vm, caller.madeFor.host, [ref]);
   if (tx.get('VDI', ref) !== undefined) {
     tx.patch('VDI', ref, Object.fromEntries(Object.entries(fields).filter(([name]) => !ofDriver.has(name))));
     return;
@@ -102,7 +110,8 @@ export const allocate = (tx: Tx, sr: Ref<'SR'>, bytes: bigint): void => {
 };
 
 /** The row of a disk that is no more. */
-export const forgetRow = (tx: Tx, self: Ref<'VDI'>): void => {
+export const forgetRow = (tx: Tx, { caller }: Pick<Working<'VDI'>, 'caller'>, self: Ref<'VDI'>): void => {
+  if (caller.madeFor !== undefined) strike(tx, caller.madeFor.vm, [self]);
   const row = tx.get('VDI', self);
   // Its driver may have done so already.
   if (row === undefined) return;

@@ -37,7 +37,7 @@ const ofSleeper = async (working: Vm, name: string, copy: CopyDisk): Promise<Ref
   const disks = await copyDisks(working, record, {
     copy,
     withImage: true,
-    copyImage: (vdi) => working.call('VDI.clone', vdi, { driver_params: new Map() }),
+    copyImage: (vdi) => working.making(working.self)('VDI.clone', vdi, { driver_params: new Map() }),
   });
   return settleCopy(working, { services, origin: 'checkpoint', self, name, disks });
 };
@@ -64,7 +64,8 @@ export const checkpointing = {
     operation: 'checkpoint',
     unless: refusal,
     work: (working, { new_name }) => {
-      const copy: CopyDisk = (vdi) => working.call('VDI.snapshot', vdi, { driver_params: new Map() });
+      const copy: CopyDisk = (vdi) =>
+        working.making(working.self)('VDI.snapshot', vdi, { driver_params: new Map() });
       return working.record.suspend_VDI !== nullRef && working.record.power_state === 'Suspended'
         ? ofSleeper(working, new_name, copy)
         : ofLive(working, new_name, copy);

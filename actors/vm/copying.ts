@@ -115,7 +115,7 @@ export const copying = {
     operation: 'clone',
     work: (working, { new_name }) =>
       duplicate(working, 'clone', new_name, (vdi) =>
-        working.call('VDI.clone', vdi, { driver_params: new Map() }),
+        working.making(working.self)('VDI.clone', vdi, { driver_params: new Map() }),
       ),
   },
   copy: {
@@ -123,7 +123,7 @@ export const copying = {
     work: async (working, { new_name, sr }) => {
       const repository = repositoryOf(working.view, sr);
       return duplicate(working, 'copy', new_name, (vdi) =>
-        working.call('VDI.copy', vdi, {
+        working.making(working.self)('VDI.copy', vdi, {
           sr: repository ?? working.view.require('VDI', vdi).SR,
           base_vdi: nullRef as Ref<'VDI'>,
           into_vdi: nullRef as Ref<'VDI'>,
@@ -135,7 +135,8 @@ export const copying = {
     operation: 'snapshot',
     work: async (working, { new_name, ignore_vdis }) => {
       const { services, self, record } = working;
-      const take: CopyDisk = (vdi) => working.call('VDI.snapshot', vdi, { driver_params: new Map() });
+      const take: CopyDisk = (vdi) =>
+        working.making(working.self)('VDI.snapshot', vdi, { driver_params: new Map() });
       const disks = await copyDisks(working, record, { copy: take, withImage: false, leaveOut: ignore_vdis });
       return settleCopy(working, { services, origin: 'snapshot', self, name: new_name, disks }, ignore_vdis);
     },

@@ -1,7 +1,8 @@
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
-import { construct, destruct } from '../../src/objects/construct.ts';
+import { construct } from '../../src/objects/construct.ts';
 import type { Working } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
+import { noteMade, strike } from '../../src/rules/leftovers.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import type { VmHandlers } from './handlers.ts';
@@ -15,7 +16,7 @@ const repositoryOf = (view: View, { sr }: ProvisionDisk): Ref<'SR'> => {
 };
 
 const makeDisk = async (working: Working<'VM'>, disk: ProvisionDisk): Promise<Ref<'VDI'>> => {
-  const vdi = await construct(working, 'VDI', {
+  const vdi = await construct({ call: working.making(working.self) }, 'VDI', {
     name_label: `${working.record.name_label} ${disk.device}`,
     name_description: 'Created by template provisioner',
     SR: repositoryOf(working.view, disk),
@@ -26,7 +27,7 @@ const makeDisk = async (working: Working<'VM'>, disk: ProvisionDisk): Promise<Re
     other_config: new Map(),
     sm_config: new Map(),
   });
-  working.undo(() => destruct(working, 'VDI', vdi));
+  await noteMade(working, working.self, vdi);
   return vdi;
 };
 
@@ -57,6 +58,11 @@ const provision = async (working: Working<'VM'>): Promise<void> => {
   working.settle((tx) => {
     const { other_config, metrics } = tx.require('VM', self);
     for (const [disk, vdi] of made) addDrive(tx, working, disk, vdi);
+    strike(
+      tx,
+      self,
+      made.map(([, vdi]) => vdi),
+    );
     const config = new Map([...other_config].filter(([key]) => key !== 'disks'));
     tx.patch('VM', self, { other_config: config, is_a_template: false });
     if (tx.get('VM_metrics', metrics) !== undefined) {

@@ -5,7 +5,7 @@ import { nullRef, type Ref } from '../../src/model/types.ts';
 import { decidesAtOnce } from '../../src/objects/decided.ts';
 import { clearLeftover } from '../../src/rules/leftovers.ts';
 import { followGuest } from '../../src/rules/moved-disks.ts';
-import type { Tx } from '../../src/store/view.ts';
+import type { Tx, View } from '../../src/store/view.ts';
 import { detachDevices } from './halting.ts';
 import { naps } from './napping.ts';
 import type { Operation } from './operations.ts';
@@ -83,6 +83,9 @@ const onDevice = async <C extends 'VBD' | 'VIF'>(
   if (isMoving && rows.require('VM', vm).leftovers.size === 0) return;
   const ref = find(rows, vm, key);
   if (ref === undefined) return;
+  // What is told of a step of a plug is old news by its end: the work itself says how it ended.
+  const isBusy = (view: View): boolean => isMoving || (view.get(cls, ref)?.current_operations.size ?? 0) > 0;
+  const isStep = isBusy(rows);
   const { plugged = false, disk } = (await stat()) ?? {};
   const left: Ref<'VDI'>[] = [];
   await write(by, vm, uuid, (tx) => {
@@ -90,7 +93,7 @@ const onDevice = async <C extends 'VBD' | 'VIF'>(
     if (tx.get(cls, ref) === undefined || !live(tx.get('VM', vm))) return;
     const changes =
       cls === 'VBD' && plugged ? { currently_attached: true, device: key } : { currently_attached: plugged };
-    if (!isMoving) tx.patch(cls, ref, changes as never);
+    if (!isStep && !isBusy(tx)) tx.patch(cls, ref, changes as never);
     // Work that moves a disk says so itself.
     const isFollowed = cls === 'VBD' && !runs(by, vm, ['migrate_send']);
     if (isFollowed) left.push(...followGuest(tx, ref as Ref<'VBD'>, disk, by.services.host));

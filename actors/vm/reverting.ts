@@ -112,7 +112,7 @@ const revert = async (working: Reverting): Promise<void> => {
   recordAtSnapshot(view, working.self);
   let settled = false;
   const disks = await copyDisks(working, snapshot, {
-    copy: (vdi) => call('VDI.clone', vdi, { driver_params: new Map() }),
+    copy: (vdi) => working.making(working.self)('VDI.clone', vdi, { driver_params: new Map() }),
     withImage: snapshot.power_state === 'Suspended',
     isSettled: () => settled,
   });

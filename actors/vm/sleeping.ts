@@ -39,7 +39,7 @@ export const fallAsleep = async (working: Working<'VM'>, method: string): Promis
   const { self, view, services } = working;
   const { hypervisor, host } = services;
   const vm = working.record;
-  const image = await construct(working, 'VDI', {
+  const image = await construct({ call: working.making(self) }, 'VDI', {
     name_label: 'Suspend image',
     name_description: `Memory of VM ${vm.uuid}`,
     SR: suspendSr(view, self, host),

@@ -27,6 +27,8 @@ export interface Caller {
   readonly address?: string;
   /** A storage driver calls back, for this repository alone: the null reference for none. */
   readonly driverOf?: Ref<'SR'>;
+  /** Work on a VM makes it: until that work says otherwise, what comes of it is a leftover of the VM. */
+  readonly madeFor?: { readonly vm: Ref<'VM'>; readonly host: Ref<'host'> };
 }
 
 /** What a read is given: committed rows, as clients see them. */
@@ -75,6 +77,8 @@ export interface Working<C extends ClassName> {
   /** Taken back, newest first, when the work fails or is cancelled. */
   undo(step: () => unknown): void;
   readonly call: Call;
+  /** The same for calls that make disks for a VM, which are noted as its leftovers from the first on. */
+  making(vm: Ref<'VM'>): Call;
   /**
    * Keeps another row busy until this work has settled, however it ends: for one that is only known in the
    * middle of it, as others are declared as `holds`. Throws why it cannot be held. A busy row is not waited

@@ -276,6 +276,7 @@ const workingOf = (run: Run, job: Job, { signal, undo, settles }: Course): Worki
     },
     undo: undo.add,
     call: callFor(invocation.caller, task),
+    making: (vm) => callFor({ ...invocation.caller, madeFor: { vm, host: services.host } }, task),
     hold: async (row) => {
       await decided(services, (tx) => {
         const refusal = holdRefusal(catalog, tx, row);

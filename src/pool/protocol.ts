@@ -72,9 +72,11 @@ export const isAhead = (a: Position, b: Position): boolean =>
 
 export const carriedOf = (value: unknown): Carried => {
   const { method, args, caller, task, watched, placed } = fieldsOf(value);
-  const { session, user, role, originator, address, driverOf } = fieldsOf(caller);
+  const { session, user, role, originator, address, driverOf, madeFor } = fieldsOf(caller);
   for (const one of [session, user, role, originator, task]) textOf(one);
   for (const one of [address, driverOf]) if (one !== undefined) textOf(one);
+  const { vm, host } = madeFor === undefined ? {} : fieldsOf(madeFor);
+  if (madeFor !== undefined) for (const one of [vm, host]) textOf(one);
   if (watched !== 'untracked' && watched !== 'while-running' && watched !== 'until-destroyed') {
     throw new ProtocolError('a call that is watched in an unknown way');
   }
@@ -88,6 +90,7 @@ export const carriedOf = (value: unknown): Carried => {
       originator,
       ...(address !== undefined && { address }),
       ...(driverOf !== undefined && { driverOf }),
+      ...(madeFor !== undefined && { madeFor: { vm, host } }),
     } as Carried['caller'],
     task: task as Carried['task'],
     watched,

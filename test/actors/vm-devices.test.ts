@@ -80,6 +80,21 @@ describe('A drive', () => {
     expect(hypervisor.calls.at(-1)).toBe('removeVbd');
   });
 
+  test('that is plugged stays so, whatever the daemon told of it on the way', async () => {
+    const [at, vm] = await running();
+    const drive = await at.call('VBD.create', vbdFields({ VM: vm, VDI: await newDisk(at) }));
+    const seen: boolean[] = [];
+    hypervisor.hooks.set('plugVbd', async () => {
+      await at.reports.onVbd([at.uuid(vm), 'xvdb']);
+      seen.push(at.store.latest.require('VBD', drive).currently_attached);
+    });
+    await at.call('VBD.plug', drive);
+    expect([...seen, vbd(at, drive).currently_attached]).toEqual([true, true]);
+    hypervisor.machines.get(at.uuid(vm))?.plugged.delete('xvdb');
+    await at.reports.onVbd([at.uuid(vm), 'xvdb']);
+    expect(at.store.latest.require('VBD', drive).currently_attached).toBe(false);
+  });
+
   test('for CDs is filled and emptied, live and not', async () => {
     const [at, vm] = await setUp();
     const VDI = await newDisk(at);

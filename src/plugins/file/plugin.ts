@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { SIZE_BYTES_MAX } from '../../codec/qcow2-header.ts';
 import type { Disk } from '../../drivers/disk.ts';
 import type { FileLocks } from '../../drivers/file-lock.ts';
-import type { Processes } from '../../drivers/processes.ts';
+import { type Processes, ProcessFailure } from '../../drivers/processes.ts';
 import type { Random } from '../../std/clock.ts';
 import { folderOfHost } from '../../std/repository-folder.ts';
 import { readMark } from '../held.ts';
@@ -46,6 +46,10 @@ const SECTOR_BYTES = 512;
 export const filePlugin = (given: FilePluginGiven): Methods =>
   inAllowedFolders(given, imagesPlugin(given, about, folderPlace(given)));
 
+const imageFeatures: readonly string[] = [
+  ...['THIN_PROVISIONING', 'VDI_CONFIG_CBT', 'VDI_RESIZE_ONLINE', 'VDI_MIRROR', 'VDI_OVERLAY'],
+];
+
 /** Disk images in a folder, whatever brings the folder to this host. */
 export const imagesPlugin = (given: FilePluginGiven, self: object, place: Place): Methods => {
   const tool = toolsBy(given.processes);
@@ -60,7 +64,7 @@ export const imagesPlugin = (given: FilePluginGiven, self: object, place: Place)
     };
   };
   return {
-    'Plugin.query': async () => self,
+    'Plugin.query': async () => ({ ...ofOurs, ...self, features: imageFeatures }),
     ...srMethods(given, folderOf, place),
     ...working(folderOf, {
       ...volumeMethods(given, folderOf),
@@ -86,8 +90,6 @@ const about = {
   plugin: 'file',
   name: 'Folder of disk images',
   description: 'Keeps each disk as an image file, qcow2 or raw, in a folder of the host',
-  ...ofOurs,
-  features: ['THIN_PROVISIONING', 'VDI_CONFIG_CBT', 'VDI_RESIZE_ONLINE', 'VDI_MIRROR', 'VDI_OVERLAY'],
   configuration: {
     location: folderOfHost,
     format: formatChoice,
@@ -202,7 +204,11 @@ const imageFormatOf = async (
   const limits = { timeoutMs: 10_000, outputMax: 64 * 1024 };
   const there = await processes.run('qemu-img', ['--version'], limits).then(
     ({ code }) => code === 0,
-    () => false,
+    (error: unknown) => {
+      // One that takes too long is there all the same.
+      if (!(error instanceof ProcessFailure && error.reason === 'not-started')) throw error;
+      return false;
+    },
   );
   if (wanted === 'qcow2' && !there)
     throw failure('qcow2 needs qemu-img; install it or choose the format raw');

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { formatChoice } from '../file/plugin.ts';
 import { type Configuration, type Found, type Place, uuidIn } from '../place.ts';
-import { failure, type Methods, ofOurs, Refusal } from '../script.ts';
+import { failure, type Methods, Refusal } from '../script.ts';
 import { type BlockDevice, deviceNamed, freeDevices, labelsOf } from './devices.ts';
 import { type MountedGiven, type Mounting, mountedPlugin } from './plugin.ts';
 
@@ -17,8 +17,6 @@ const about = {
   plugin: 'ext',
   name: 'Block device with disk images',
   description: 'Keeps each disk as an image file, qcow2 or raw, in a file system of ext4 on a block device',
-  ...ofOurs,
-  features: ['THIN_PROVISIONING', 'VDI_CONFIG_CBT'],
   configuration: {
     device: 'path of a block device or a partition, such as /dev/sdb',
     erase: 'true: what is on the device may go when the SR is made',

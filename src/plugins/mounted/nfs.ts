@@ -2,7 +2,7 @@ import { basename, dirname, join } from 'node:path';
 import { own } from '../../std/own.ts';
 import { formatChoice } from '../file/plugin.ts';
 import { type Configuration, type Found, type Place, UUID, uuidIn } from '../place.ts';
-import { failure, type Methods, ofOurs } from '../script.ts';
+import { failure, type Methods } from '../script.ts';
 import type { Mountable } from './mounts.ts';
 import { type MountedGiven, type Mounting, mountedPlugin } from './plugin.ts';
 
@@ -16,8 +16,6 @@ const about = {
   plugin: 'nfs',
   name: 'NFS export with disk images',
   description: 'Keeps each disk as an image file, qcow2 or raw, on an export of an NFS server',
-  ...ofOurs,
-  features: ['THIN_PROVISIONING', 'VDI_CONFIG_CBT'],
   configuration: {
     server: 'name or address of the server',
     serverpath: 'path of the export',

@@ -1,5 +1,5 @@
 // Goal: rows name the disk that a guest writes to, also where the hypervisor's daemon died in the middle of a move, or
-//   nobody was there to see its end; of the two disks one is left.
+//   nobody was there to see its end; of the two disks one is left. What work makes for a VM is noted from its first row on.
 // Method: the behaviours and the simulating daemon over a Unix socket, killed at a step and started again; storage in
 //   memory.
 import { afterEach, describe, expect, test } from 'vitest';
@@ -42,7 +42,7 @@ const running = async () => {
       const host = 'OpaqueRef:host' as Ref<'host'>;
       tx.create('SR', two, { uuid: 'two', type: 'fake' });
       tx.create('PBD', 'OpaqueRef:pbd2' as Ref<'PBD'>, { SR: two, host, currently_attached: true });
-      const features = ['VDI_SNAPSHOT', 'VDI_MIRROR', 'VDI_CREATE', 'VDI_DELETE'];
+      const features = ['VDI_SNAPSHOT', 'VDI_CLONE', 'VDI_MIRROR', 'VDI_CREATE', 'VDI_DELETE'];
       tx.patch('SM', 'OpaqueRef:sm' as Ref<'SM'>, { features: new Map(features.map((one) => [one, 1n])) });
     },
   });
@@ -110,5 +110,36 @@ describe('A disk that moves while its guest runs', () => {
     await trigger(bench(), 'guest-poweroff', at.uuid(vm));
     await at.until(() => at.state(vm) === 'Halted');
     expect(named()).toBe(other);
+  });
+});
+
+describe('A disk that work makes for a VM', () => {
+  const works = [
+    ['VM.snapshot', true, ['taken', []]],
+    ['VM.checkpoint', true, ['taken']],
+    ['VM.suspend', true, []],
+    ['VM.clone', false, ['another']],
+    ['VM.copy', false, ['another', two]],
+  ] as const;
+
+  test.each(works)('by %s is noted in every commit until it is somebody’s', async (method, isLive, args) => {
+    await startDaemon(bench());
+    const { at, vm, leftovers } = await running();
+    const rows = at.store.committed;
+    if (isLive) await at.until(() => rows.require('VM', vm).allowed_operations.includes('suspend'));
+    else await at.call('VM.hard_shutdown', vm);
+    const strays: string[] = [];
+    let noted = 0;
+    const stop = at.store.watch(() => {
+      noted = Math.max(noted, leftovers());
+      const vms = [...rows.all('VM')].map(([, row]) => row);
+      for (const [ref, { VBDs }] of rows.all('VDI')) {
+        const isKnown = vms.some((row) => row.leftovers.has(ref) || row.suspend_VDI === ref);
+        if (VBDs.length === 0 && !isKnown) strays.push(ref);
+      }
+    });
+    await at.call(method, vm, ...args);
+    stop();
+    expect([strays, noted > 0, leftovers()]).toEqual([[], true, 0]);
   });
 });

@@ -153,6 +153,20 @@ describe('a VM', () => {
     await call(of, 'VM.pool_migrate', vm, to?.ref, new Map([['live', 'true']]));
     expect([vmOf(of, vm).resident_on, vmOf(of, vm).power_state]).toEqual([to?.ref, 'Running']);
     expect(of.guestsOn(to?.name ?? '')).toBe(1);
+    // What is under a disk changes wherever the guest is, also of a repository that all hosts have.
+    const rows = of.store.committed;
+    const drives = row.VBDs.map((ref) => rows.require('VBD', ref));
+    const disk = drives.find(({ type }) => type === 'Disk')?.VDI as Ref<'VDI'>;
+    const { SR } = rows.require('VDI', disk);
+    expect(rows.require('SR', SR).shared).toBe(true);
+    const grown = rows.require('VDI', disk).virtual_size + (1n << 20n);
+    await call(of, 'VDI.resize_online', disk, grown);
+    const local = [...rows.all('SR')].find(([sr, one]) => {
+      const host = one.PBDs.map((ref) => rows.require('PBD', ref).host);
+      return sr !== SR && one.content_type === 'user' && host.includes(to?.ref as Ref<'host'>);
+    });
+    const moved = await call(of, 'VDI.pool_migrate', disk, local?.[0], new Map());
+    expect(rows.require('VDI', moved as Ref<'VDI'>)).toMatchObject({ SR: local?.[0], virtual_size: grown });
     expect(of.carried).toBeGreaterThan(0);
     await call(of, 'VM.clean_shutdown', vm);
     expect([vmOf(of, vm).power_state, vmOf(of, vm).resident_on]).toEqual(['Halted', nullRef]);
