@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GuestDisk, MirrorWork } from '../../../src/daemons/xenopsd/backend.ts';
@@ -48,7 +48,10 @@ describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { t
   };
 
   test('one goes on top, one comes in its place, and the guest writes on', async () => {
-    await host.bootable(waiting, 'boot.raw');
+    const boot = await host.bootable(waiting, 'boot.raw');
+    // Far from what the guest writes, so that it stays in the image that it is in.
+    const far = Buffer.alloc(64 << 10, 'far');
+    await writeFile(boot, Buffer.concat([(await readFile(boot)).subarray(0, (1 << 20) - far.length), far]));
     qemuImg('convert', '-f', 'raw', '-O', 'qcow2', 'boot.raw', 'first.qcow2');
     const first = await host.daemon();
     const guest = await first.backend.create(host.spec([imageOf('first.qcow2')]), work());
@@ -74,6 +77,8 @@ describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { t
     later.send('x');
     await later.until('C');
     expect([await lettersIn('top.qcow2'), await lettersIn('other.qcow2')]).toEqual(['AB', 'ABC']);
+    const seen = await readFile(join(folder, 'seen.raw'));
+    expect(seen.subarray(-far.length).equals(far)).toBe(true);
     expect((await host.openFiles()).filter((path) => /first|top/.test(path))).toEqual([]);
 
     await second.backend.growVbd(VM, [VM, 'xvda'], 2n << 20n);

@@ -192,6 +192,7 @@ export const mirror = async (
   const device = byKey(guest.record.devices, 'vbd', disk.vbd.id[1]);
   const current = await currentOf(host, guest, device);
   try {
+    await madeWhole(host, guest.link.qmp(), device, imageNodeName(device.id, current), work);
     const target = await addImage(host, guest, device, current + 1, stored(disk));
     await copied(host, guest.link.qmp(), { device, target }, work, async () => {
       await work.whole();
@@ -219,6 +220,50 @@ const endCopying = async (host: QemuHost, qmp: Qmp, device: Device, force: boole
   while ((await jobOf(qmp, job)) !== undefined) await sleep(host.clock, ENDING_MS);
 };
 
+/** Hears what became of a job; nothing is no failure. */
+const failureOf = (
+  qmp: Qmp,
+  job: Allowed,
+): { readonly what: () => string; readonly unlisten: () => void } => {
+  let failed = '';
+  const unlisten = qmp.onEvent(({ name, data }) => {
+    if (name === 'BLOCK_JOB_COMPLETED' && data['device'] === job) failed = String(data['error'] ?? '');
+  });
+  return { what: () => failed, unlisten };
+};
+
+/** Whether a node stands on another image. */
+const isStacked = async (qmp: Qmp, node: Allowed): Promise<boolean> => {
+  const nodes = await qmp.execute('query-named-block-nodes', said({ flat: true }));
+  const found = (Array.isArray(nodes) ? nodes : []).map(membersOf).find((one) => one['node-name'] === node);
+  return found?.['backing_file'] !== undefined;
+};
+
+/**
+ * A mirror of the node that a device holds has only what the topmost image has: what is below reads as zeros.
+ * So one that stands on others is given all of theirs first. It may be left in the middle.
+ */
+const madeWhole = async (
+  host: QemuHost,
+  qmp: Qmp,
+  device: Device,
+  node: Allowed,
+  { signal }: BackendWork,
+): Promise<void> => {
+  if (!(await isStacked(qmp, node))) return;
+  const job = jobNameOf(device);
+  const failure = failureOf(qmp, job);
+  try {
+    await qmp.execute('block-stream', said({ 'job-id': job, device: node }));
+    while ((await jobOf(qmp, job)) !== undefined) await sleep(host.clock, PROGRESS_MS, signal);
+    if (failure.what() !== '' || (await isStacked(qmp, node))) {
+      throw new Error(`the disk could not be made one image: ${failure.what() || 'it ended early'}`);
+    }
+  } finally {
+    failure.unlisten();
+  }
+};
+
 /** Runs `then` while the guest stands still and both are the same. */
 const copied = async (
   host: QemuHost,
@@ -228,10 +273,10 @@ const copied = async (
   then: () => Promise<void>,
 ): Promise<void> => {
   const job = jobNameOf(device);
-  let failed: string | undefined;
-  const unlisten = qmp.onEvent(({ name, data }) => {
-    if (name === 'BLOCK_JOB_COMPLETED' && data['device'] === job) failed = String(data['error'] ?? '');
-  });
+  const failure = failureOf(qmp, job);
+  const assertWell = (): void => {
+    if (failure.what() !== '') throw new Error(`the disk could not be copied: ${failure.what()}`);
+  };
   try {
     // Every write of the guest goes to both, so that a guest that writes all the time arrives as well.
     const how = { sync: 'full', 'copy-mode': 'write-blocking' } as const;
@@ -239,7 +284,10 @@ const copied = async (
     for (;;) {
       signal.throwIfAborted();
       const found = await jobOf(qmp, job);
-      if (found === undefined) throw new Error(`the disk could not be copied: ${failed ?? 'it ended early'}`);
+      if (found === undefined) {
+        assertWell();
+        throw new Error('the disk could not be copied: it ended early');
+      }
       progress(found.done);
       if (found.ready) break;
       await sleep(host.clock, PROGRESS_MS, signal);
@@ -247,11 +295,11 @@ const copied = async (
     await standingStill(qmp, async () => {
       await endCopying(host, qmp, device, false);
       // An error that came last leaves the copy behind the disk.
-      if (failed !== undefined && failed !== '') throw new Error(`the disk could not be copied: ${failed}`);
+      assertWell();
       await then();
     });
   } finally {
-    unlisten();
+    failure.unlisten();
   }
 };
 
