@@ -1,5 +1,6 @@
 import { bootstrap } from '../../actors/pool/bootstrap.ts';
 import { smRows } from '../../actors/sm/rows.ts';
+import { repositoryWatch } from '../../actors/sr/watch.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { autoStart } from '../../actors/vm/auto-start.ts';
 import { leakWatch } from '../../actors/vm/leaks.ts';
@@ -148,6 +149,7 @@ const openHost = async (parts: HostParts, opened: Closing): Promise<Opened> => {
     inspector,
     authorityOf,
     leaks: leakWatch(made),
+    repositories: repositoryWatch(made),
   };
   return { host, derived, announce, servedOn: served.on, preparation };
 };

@@ -1,6 +1,6 @@
 import { refreshMemory } from '../../actors/host/figures.ts';
 import { collectSessions } from '../../actors/session/collect.ts';
-import { measureStorage } from '../../actors/sr/figures.ts';
+import type { RepositoryWatch } from '../../actors/sr/watch.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
 import { reservationCollector } from '../../actors/vm/collect.ts';
 import type { LeakWatch } from '../../actors/vm/leaks.ts';
@@ -12,7 +12,10 @@ import { linksChanged, refreshCards } from '../rules/network-cards.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Assembled } from './assemble.ts';
 
-type Measured = Pick<Assembled, 'invoker' | 'services'> & { readonly leaks: Pick<LeakWatch, 'look'> };
+interface Measured extends Pick<Assembled, 'services'> {
+  readonly leaks: Pick<LeakWatch, 'look'>;
+  readonly repositories: RepositoryWatch;
+}
 
 export interface Swept extends Pick<Assembled, 'catalog' | 'store' | 'services' | 'invoker'> {
   readonly clock: Clock;
@@ -81,7 +84,8 @@ export const housekeeping = ({
   const look = async (): Promise<void> => {
     for (const one of measured()) {
       await watchLinks(one.services);
-      await measureStorage(one);
+      // Storage may hang, and nothing else waits for it.
+      void one.repositories.look();
       await one.leaks.look();
     }
   };

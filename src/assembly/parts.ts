@@ -1,3 +1,4 @@
+import type { RepositoryWatch } from '../../actors/sr/watch.ts';
 import type { LeakWatch } from '../../actors/vm/leaks.ts';
 import type { Disk } from '../drivers/disk.ts';
 import type { GuestKernels } from '../drivers/guest-kernels.ts';
@@ -165,6 +166,7 @@ export interface Host extends Assembled {
   readonly takingIn: TakingIn;
   readonly inspector: Inspector;
   readonly leaks: LeakWatch;
+  readonly repositories: RepositoryWatch;
   /** Where the HTTPS of a host is reached, as in a URL. */
   authorityOf(host: Ref<'host'>): string;
 }

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { type RepositoryWatch, repositoryWatch } from '../../../actors/sr/watch.ts';
 import { type LeakWatch, leakWatch } from '../../../actors/vm/leaks.ts';
 import { vmReports } from '../../../actors/vm/reports.ts';
 import { type Assembled, assemble, type Parts } from '../../assembly/assemble.ts';
@@ -48,6 +49,7 @@ export interface RunningHost extends Assembled {
   readonly guests: Guests & GuestsPeer;
   readonly storage: HostVolumes;
   readonly leaks: LeakWatch;
+  readonly repositories: RepositoryWatch;
   /** Brings its rows in line with what is there, and follows its guests from then on. */
   begin(again: boolean): Promise<void>;
   /** Ends at once, with all its guests; nobody hears of it from here. */
@@ -94,7 +96,7 @@ export const runningHost = (world: HostWorld, host: SandboxHost): RunningHost =>
 
   return {
     ...assembled,
-    ...{ life, guests, storage, leaks },
+    ...{ life, guests, storage, leaks, repositories: repositoryWatch(assembled) },
     begin: async (again) => {
       if (again) {
         await hostRows(around, { ...assembled, leads: () => false, derived: true, leaks });

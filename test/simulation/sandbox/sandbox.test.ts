@@ -2,7 +2,6 @@
 // Method: a small pool in this process, called as a client calls it, with troubles at chosen moments.
 
 import { afterEach, describe, expect, test } from 'vitest';
-import { measureStorage } from '../../../actors/sr/figures.ts';
 import { nodeClock } from '../../../src/drivers/node/clock.ts';
 import type { RecordNamed } from '../../../src/model/class.ts';
 import type { Ref } from '../../../src/model/types.ts';
@@ -132,7 +131,7 @@ describe('a repository', () => {
     });
     let left = used().length;
     for (const { ref } of of.hosts) {
-      await measureStorage(of.runningAt(ref));
+      await of.runningAt(ref).repositories.look();
       const still = used().filter((one) => one === -1n).length;
       expect(still).toBeLessThan(left);
       left = still;
