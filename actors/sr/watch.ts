@@ -8,18 +8,18 @@ export interface WatchingStorage {
   readonly services: Pick<Services, 'host' | 'log' | 'storage' | 'store'>;
 }
 
-/** In `other_config` of a repository, set to `true`: what others put into it is looked for from time to time. */
+/** In `other_config` of a repository, `true`: what others put into it is looked for from time to time. */
 export const autoScanKey = 'auto-scan';
 
 export interface RepositoryWatch {
-  /** Resolves once all that it has begun to look at have answered; one that hangs is left alone until then. */
+  /** Resolves once all that it began with have answered. One that hangs is left alone until then. */
   look(): Promise<void>;
 }
 
 /**
  * Looks at the repositories that this host looks after, each by itself: how much of it is in use, as disks
- * grow while guests write and others use the same storage, or all that is in it where it is to be scanned. One
- * that does not answer keeps its figures.
+ * grow while guests write and others use the same storage, or all that is in it where it is to be scanned.
+ * One that does not answer keeps its figures.
  */
 export const repositoryWatch = ({ invoker, services }: WatchingStorage): RepositoryWatch => {
   const { host, log, storage, store } = services;
