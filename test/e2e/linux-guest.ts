@@ -64,9 +64,10 @@ writing() { i=0; while [ ! -e /run/stop ]; do
   echo $i >/run/synced.new && mv /run/synced.new /run/synced
   i=$((i + 1)); done; }
 synced() { cat /run/synced; }
-check() { dd if=$1 bs=4096 count=$(($2 + 1)) 2>/dev/null |
-  awk -v last=$2 '$1 != NR - 1 { bad = 1 } END { exit bad || NR != last + 1 }'; }
-waitfor() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -gt 600 ] && return 1; usleep 100000; done; }
+check() { sync; echo 3 >/proc/sys/vm/drop_caches; dd if=$1 bs=4096 count=$(($2 + 1)) 2>/dev/null |
+  awk -v last=$2 '$1 != NR - 1 { bad += 1; if (bad < 4) print "block " NR - 1 " has " $1 }
+    END { print NR " of " last + 1; exit bad > 0 || NR != last + 1 }'; }
+waitfor() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -gt 600 ] && echo in vain && return 1; usleep 100000; done; }
 acpi() { waitfor '[ -e /dev/input/event0 ]' && for e in /dev/input/event*; do
   (dd if=$e bs=24 count=1 2>/dev/null | od -An -tu2 | grep -q ' 116 ' && poweroff -f) & done; }
 `;
