@@ -1,7 +1,7 @@
 // Goal: where the daemon is root no guest runs as root: each has a user of its own that owns its sockets and
 //   nothing else, and what it is lent while it runs is taken back, also after its daemon died.
 // Method: real emulators on disks that only root may open, in folders that only root may enter.
-import { chmod, readdir, readFile, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FIRST_USER } from '../../../src/daemons/xenopsd/qemu/guest-users.ts';
@@ -46,6 +46,20 @@ describe.skipIf(why)(`the users of guests${why ? ` (${why})` : ''}`, { timeout: 
       expect(await ownerOf(join(state, guest))).toEqual([0, 0, 0o711]);
       expect((await ownerOf(join(state, guest, 'guest.json')))[0]).toBe(0);
     }
+  });
+
+  test('a disk behind folders that only root enters is refused with what to do, and stays what it was', async () => {
+    const folder = join(host.folder, 'closed');
+    await mkdir(join(folder, 'repository'), { recursive: true, mode: 0o700 });
+    const far = join(folder, 'repository', 'far.raw');
+    await copyFile(own, far);
+    const { backend } = await host.daemon();
+    await backend.create(host.spec([diskOf(own)]), work());
+    await expect(backend.plugVbd(VM, second(far))).rejects.toMatchObject({
+      tag: 'Not_supported',
+      args: ['VBD.VDI', expect.any(String), expect.stringContaining('halted')],
+    });
+    expect(await ownerOf(far)).toEqual([0, 0, 0o600]);
   });
 
   test('a disk that is plugged later is the guest’s until it is gone, also under the next daemon', async () => {

@@ -9,7 +9,7 @@ import { membersOf } from '../../../std/reader.ts';
 import type { BackendWork, GuestDisk, MirrorWork } from '../backend.ts';
 import { notSupported } from '../refusal.ts';
 import { type Device, imageNodeName, type NodeName } from './devices.ts';
-import { lendDisk, lending, reachedBy } from './guest-users.ts';
+import { lendDisk, lending, reachedBy, takeBack } from './guest-users.ts';
 import { statusOf } from './link.ts';
 import { note, type QemuGuest, type QemuHost } from './live.ts';
 import { byKey } from './machine.ts';
@@ -27,12 +27,27 @@ export const addStorage = async (
 ): Promise<void> => {
   const { user, reach = [], lent = [] } = guest.record;
   const added = said(user && reachedBy(reach));
+  const own = user ? await lending(host.disk, node, disk) : [];
   if (user) {
-    await note(host, guest, { lent: [...lent, ...(await lending(host.disk, node, disk))] });
+    await note(host, guest, { lent: [...lent, ...own] });
     await lendDisk(host.disk, user, disk);
   }
-  await guest.link.qmp().execute('blockdev-add', added);
+  try {
+    await guest.link.qmp().execute('blockdev-add', added);
+  } catch (error) {
+    await takeBack(host.disk, own);
+    if (user) await note(host, guest, { lent });
+    throw error instanceof QmpFailure && /permission denied/i.test(error.message) ? outOfReach(disk) : error;
+  }
 };
+
+/** A repository that is mounted, or that came after the guest's start, is behind folders that only root enters. */
+const outOfReach = ({ vbd }: Stored): Error =>
+  notSupported(
+    'VBD.VDI',
+    vbd.backend?.[1] ?? '',
+    'the running guest has no way into this repository; do it while the VM is halted',
+  );
 
 export const unlessAbsent = async (
   qmp: Qmp,
