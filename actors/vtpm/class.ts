@@ -61,7 +61,6 @@ export const VTPM = defineClass('VTPM', {
       result: confidential(string),
       async: true,
       hidden: true,
-      secret: true,
     },
     set_contents: {
       doc: 'Replace the contents of the module, by the host that runs it.',
@@ -70,7 +69,6 @@ export const VTPM = defineClass('VTPM', {
       params: { contents: [confidential(string), 'The new contents.'] },
       async: true,
       hidden: true,
-      secret: true,
     },
   },
 });
