@@ -27,7 +27,7 @@ export const imageNode = (
   node?: Allowed,
 ): Said => {
   const top = node === undefined ? {} : { 'node-name': node };
-  const fileNode = (of: string): Said => fileNodeOf(of, named(of));
+  const fileNode = (of: string): Said => fileNodeOf(of, named(of), of !== path);
   const qcow2Node = (of: string, below: Said | null): Said =>
     said({
       driver: 'qcow2',
@@ -43,11 +43,13 @@ export const imageNode = (
   return said({ driver: 'qcow2', ...top, file: fileNode(path), backing: below });
 };
 
-// Locking stays on: two guests writing to one disk by mistake would destroy it.
-const fileNodeOf = (path: string, filename: string): Said =>
+// Locking stays on: two guests writing to one disk by mistake would destroy it. What an image stands on is
+// written by nobody, but a guest that had it on top keeps its lock for as long as it has inherited the file.
+const fileNodeOf = (path: string, filename: string, isBelow: boolean): Said =>
   said({
     driver: isBlockDevice(path) ? 'host_device' : 'file',
     filename: openable('path', filename),
+    ...(isBelow && { locking: 'off' }),
   });
 
 const exportNode = (socketPath: string, exportName: string): Said =>
