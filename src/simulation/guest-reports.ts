@@ -83,7 +83,16 @@ export const guestReports = (options: {
     updates.set(keyOf(update), update);
     wake();
   };
-  const attended = attending(stat, (vm) => announce(['Vm', vm]));
+  const barrier = (vm: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (away) return reject(lost('the host is away'));
+      if (updates.size >= barriersMax)
+        return reject(new Error(`${barriersMax} reports are waited for already`));
+      barriers += 1;
+      updates.set(`barrier ${barriers}`, { vm, resolve, reject });
+      wake();
+    });
+  const attended = attending({ clock, stat, again: (vm) => announce(['Vm', vm]), handled: barrier });
   const lose = (): void => {
     away = true;
     const left = updates;
@@ -99,15 +108,7 @@ export const guestReports = (options: {
       wake();
     },
     announce,
-    barrier: (vm) =>
-      new Promise((resolve, reject) => {
-        if (away) return reject(lost('the host is away'));
-        if (updates.size >= barriersMax)
-          return reject(new Error(`${barriersMax} reports are waited for already`));
-        barriers += 1;
-        updates.set(`barrier ${barriers}`, { vm, resolve, reject });
-        wake();
-      }),
+    barrier,
     attend: attended.attend,
     lose,
     close: async () => {

@@ -15,6 +15,7 @@ import {
   type XenopsMetadata,
   type XenopsWork,
 } from '../../src/drivers/hypervisor/hypervisor.ts';
+import { nodeClock } from '../../src/drivers/node/clock.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { nullRef } from '../../src/model/types.ts';
 import { type Behaviour, implement } from '../../src/objects/implement.ts';
@@ -100,7 +101,12 @@ export const fakeHypervisor = (): FakeHypervisor => {
       attended.keeps(id) ? undefined : reports?.onVm(id, stateOf(machines.get(id)));
     reported = reported.then(tell).catch(() => {});
   };
-  const attended = attending(async (id) => stateOf(machines.get(id)), announce);
+  const attended = attending({
+    clock: nodeClock,
+    stat: async (id) => stateOf(machines.get(id)),
+    again: announce,
+    handled: () => reported,
+  });
   const step = async (name: string, work?: XenopsWork): Promise<void> => {
     const stopIfCancelled = (): void => {
       if (work?.signal.aborted === true) throw new XenopsError('Cancelled', ['1']);

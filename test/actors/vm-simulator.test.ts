@@ -64,7 +64,7 @@ describe('Through the simulator a VM', () => {
   });
 
   test('is taken back when a hard shutdown cuts its start', async () => {
-    const at = await setUp({ delaysMs: { unpause: 300 } });
+    const at = await setUp({ delaysMs: { unpause: 5_000 } });
     const vm = await at.newVm();
     const task = await at.callAsync('VM.start', vm, false, false);
     await at.until(() => at.state(vm) === 'Paused');

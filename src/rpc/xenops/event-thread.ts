@@ -191,7 +191,7 @@ export const eventThread = (options: ThreadOptions): EventThread => {
   const thread: Thread = {
     ...options,
     ...{ closing: new AbortController(), barriers: new Map(), asked: new Set() },
-    attended: attending(stat, again),
+    attended: attending({ clock, stat, again, handled: (vm) => barrier(vm) }),
   };
   const { closing, barriers } = thread;
   /** Numbers of barriers outlive this process in the daemon, so they do not start over with it. */

@@ -41,7 +41,7 @@ export const addStorage = async (
   }
 };
 
-/** A repository that is mounted, or that came after the guest's start, is behind folders that only root enters. */
+/** A repository that is mounted, or came after the guest's start, is behind folders that only root enters. */
 const outOfReach = ({ vbd }: Stored): Error =>
   notSupported(
     'VBD.VDI',
