@@ -27,20 +27,20 @@ export const imageNode = (
   node?: Allowed,
 ): Said => {
   const top = node === undefined ? {} : { 'node-name': node };
-  const fileNode = (of: string): Said => fileNodeOf(of, named(of), of !== path);
+  const fileNode = (of: string, isBelow: boolean): Said => fileNodeOf(of, named(of), isBelow);
   const qcow2Node = (of: string, below: Said | null): Said =>
     said({
       driver: 'qcow2',
-      file: fileNode(of),
+      file: fileNode(of, true),
       // Said even where there is none: left out, the header would be asked.
       backing: below,
     });
   if (exportName !== undefined)
     return said({ driver: 'raw', ...top, file: exportNode(named(path), exportName) });
-  if (format === 'raw') return said({ driver: 'raw', ...top, file: fileNode(path) });
+  if (format === 'raw') return said({ driver: 'raw', ...top, file: fileNode(path, false) });
   if (backing.length > BACKING_MAX) throw new Error(`${path} stands on more than ${BACKING_MAX} images`);
   const below = backing.reduceRight<Said | null>((under, parent) => qcow2Node(parent, under), null);
-  return said({ driver: 'qcow2', ...top, file: fileNode(path), backing: below });
+  return said({ driver: 'qcow2', ...top, file: fileNode(path, false), backing: below });
 };
 
 // Locking stays on: two guests writing to one disk by mistake would destroy it. What an image stands on is
