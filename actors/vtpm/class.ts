@@ -61,6 +61,7 @@ export const VTPM = defineClass('VTPM', {
       result: confidential(string),
       async: true,
       hidden: true,
+      secret: true,
     },
     set_contents: {
       doc: 'Replace the contents of the module, by the host that runs it.',
@@ -69,6 +70,7 @@ export const VTPM = defineClass('VTPM', {
       params: { contents: [confidential(string), 'The new contents.'] },
       async: true,
       hidden: true,
+      secret: true,
     },
   },
 });

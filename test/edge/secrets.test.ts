@@ -67,6 +67,8 @@ const newSession = async (): Promise<string> => {
 
 /** What was said in confidence, and what was said freely but is nobody else's business in a log. */
 const [secretMark, textMark] = ['SECRET-', 'TEXT-'] as const;
+/** Which object a secret is of: in no log, but a fault may name it to whoever asked. */
+const objectMark = 'OBJECT-';
 
 const rowOf = (cls: string): string =>
   [...(pool.store.tables.get(cls)?.entries.values() ?? [])].find(({ committed }) => committed)?.ref ??
@@ -78,7 +80,8 @@ const valueFor = (type: Type<any>, about: string, secret = type.secret === true)
     case 'string':
       return secret ? secretMark + about : type.shown === true ? 'label' : textMark + about;
     case 'ref':
-      return secret ? secretMark + about : rowOf(type.of ?? '');
+      if (!secret) return rowOf(type.of ?? '');
+      return (type.secret === true || type.of === 'session' ? secretMark : objectMark) + about;
     case 'set':
       return [inside(type.item as Type<any>)];
     case 'map': {
@@ -139,7 +142,7 @@ describe('what a client says', () => {
     );
     expect(audit.length).toBeGreaterThan(500);
     expect(tasks.length).toBeGreaterThan(100);
-    for (const mark of [secretMark, textMark, sessionUuid]) {
+    for (const mark of [secretMark, textMark, objectMark, sessionUuid]) {
       expect(found(audit, mark)).toEqual([]);
       expect(found(logs, mark)).toEqual([]);
     }
