@@ -190,8 +190,8 @@ export const leakWatch = (by: Leaking): LeakWatch => {
       wanted.set(key, alert);
     }
     seen = now;
-    const isMessagesByLeak = wanted.size === told.size && [...wanted.keys()].every((key) => told.has(key));
-    if (isMessagesByLeak) return;
+    const isTold = wanted.size === told.size && [...wanted.keys()].every((key) => told.has(key));
+    if (isTold) return;
     let next = told;
     await store.commit((tx) => {
       next = tell(tx, wanted);

@@ -49,16 +49,12 @@ export const hostRows = async (around: Around, given: Preparing): Promise<Revivi
   const { store, services } = given;
   await endPendingTasks(store, services.clock.now(), (host) => host === services.host);
   await detachHostDrives(store, services.host);
-  if (given.leads()) {
-    if (!given.derived) await deriveAll(given);
-    await undoCreates(services);
-    await plugAtStart(given);
-    await defaultStorage(given, around.storageFolders);
-  } else {
-    await refreshRows(around, services);
-    await undoCreates(services);
-    await plugAtStart(given);
-  }
+  const leads = given.leads();
+  if (!leads) await refreshRows(around, services);
+  else if (!given.derived) await deriveAll(given);
+  await undoCreates(services);
+  await plugAtStart(given);
+  if (leads) await defaultStorage(given, around.storageFolders);
   const reviving = await followGuests(around, given);
   // After the guests have told which disks they have.
   const cleared = Promise.all([clearArrivals(given), destroyUnfinished(given)]).catch((error: unknown) => {

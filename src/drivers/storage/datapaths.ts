@@ -17,7 +17,7 @@ import {
   superstate,
 } from './datapath-state.ts';
 import type { StateFiles } from './state-files.ts';
-import { type HeldVolume, type StorageCall, StorageError } from './storage.ts';
+import { type StorageCall, StorageError } from './storage.ts';
 import type { KeyedTurns } from './turns.ts';
 
 /**
@@ -54,7 +54,6 @@ export interface Datapaths {
   statesOf(volume: VolumeName): { readonly states: DatapathStates; readonly superstate: DatapathState };
   /** Those that hold the volume; leaked ones are left out, as they end before anything else happens to it. */
   holdersOf(volume: VolumeName): readonly string[];
-  all(): readonly HeldVolume[];
 }
 
 export const openDatapaths = async (given: {
@@ -131,10 +130,6 @@ export const openDatapaths = async (given: {
       const { states, leaked } = holdingOf(volume);
       return [...states.keys()].filter((datapath) => !leaked.has(datapath));
     },
-    all: () =>
-      [...holdings.values()].flatMap(({ sr, key, states, leaked }) =>
-        [...states.keys()].map((datapath) => ({ sr, key, datapath, leaked: leaked.has(datapath) })),
-      ),
   };
 };
 

@@ -242,7 +242,14 @@ const hostUse = (
     },
     closeVolume: (sr, key, datapath, call) => closeVolume({ sr, key }, datapath, call),
     datapaths: (sr, key) => datapaths.holdersOf({ sr, key }),
-    held: () => datapaths.all().filter(({ datapath, leaked }) => leaked || !datapath.startsWith(HOST_USE)),
+    held: () =>
+      datapaths
+        .held()
+        .flatMap(({ sr, key, states, leaked }) =>
+          [...states.keys()]
+            .map((datapath) => ({ sr, key, datapath, leaked: leaked.has(datapath) }))
+            .filter((one) => one.leaked || !one.datapath.startsWith(HOST_USE)),
+        ),
     letGo: ({ sr, key, datapath }, call) => datapaths.destroy(datapath, false, call, { sr, key }),
     close: async () => {
       await Promise.allSettled([...opened.values()].map((open) => open.close()));
