@@ -16,16 +16,9 @@ import { nodeProcesses } from '../../src/drivers/node/processes.ts';
 import { nodeRandom } from '../../src/drivers/node/random.ts';
 import { blocksOf, markRuns, runsOf } from '../../src/plugins/file/blocks.ts';
 import { filePlugin } from '../../src/plugins/file/plugin.ts';
+import { hasQemu } from '../qemu-img.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
-const hasQemu = (() => {
-  try {
-    execFileSync('qemu-img', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
 
 const BLOCK = 64 * 1024;
 const BLOCKS = 40;

@@ -18,16 +18,9 @@ import type { Processes } from '../../src/drivers/processes.ts';
 import { imageDatapath } from '../../src/plugins/datapath/plugin.ts';
 import { filePlugin } from '../../src/plugins/file/plugin.ts';
 import type { Methods } from '../../src/plugins/script.ts';
+import { hasQemu } from '../qemu-img.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
-const hasQemu = (() => {
-  try {
-    execFileSync('qemu-img', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
 
 const SIZE = 64 * 1024;
 const uuid = '5d1c7a34-0000-4000-8000-00000000000a';

@@ -13,15 +13,8 @@ import { nodeRandom } from '../../src/drivers/node/random.ts';
 import { imageDatapath } from '../../src/plugins/datapath/plugin.ts';
 import { filePlugin } from '../../src/plugins/file/plugin.ts';
 import { isoPlugin } from '../../src/plugins/iso/plugin.ts';
+import { hasQemu } from '../qemu-img.ts';
 
-const hasQemu = (() => {
-  try {
-    execFileSync('qemu-img', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
 const tool = (...args: string[]): void => void execFileSync('qemu-img', args, { stdio: 'ignore' });
 
 const plugin = filePlugin({

@@ -15,6 +15,7 @@ import { DiskTooSmall, type TransferFormat } from '../../../src/rules/images/ima
 import { imageBytes } from '../../../src/rules/images/image-bytes.ts';
 import { takeChunks } from '../../../src/rules/images/raw.ts';
 import { stretchesIn } from '../../../src/rules/images/tracked.ts';
+import { hasQemu } from '../../qemu-img.ts';
 import { arriving, collected, type MemoryDisk, memoryDisk } from './memory-disk.ts';
 
 const MiB = 1 << 20;
@@ -188,15 +189,6 @@ test('pieces of raw bytes come in any order, each with its place', async () => {
   expect(await refusal(takePieces(past, disk))).toBeInstanceOf(DiskTooSmall);
   expect(await refusal(takePieces(piece(0n, Buffer.from('ab')), disk))).toBeInstanceOf(ImageRefused);
 });
-
-const hasQemu = (() => {
-  try {
-    execFileSync('qemu-img', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
 
 describe.skipIf(!hasQemu)('QEMU (skipped where it is not installed)', () => {
   let folder: string;
