@@ -22,8 +22,12 @@ export const clusterNotes = (store: EngineStore, first: ClusterAccess, host: Ref
     readonly pool: string;
     readonly hasLog: boolean;
   }) => {
-    const { begins, ...rest } = store.current.cluster ?? first;
-    const cluster = { ...rest, pool, id, ...(begins && !hasLog && { begins }) };
-    if (!isDeepStrictEqual(cluster, store.current.cluster)) await store.save({ ...store.current, cluster });
+    const noted = (known: ClusterAccess = first): ClusterAccess => {
+      const { begins, ...rest } = known;
+      return { ...rest, pool, id, ...(begins && !hasLog && { begins }) };
+    };
+    const { cluster } = store.current;
+    if (!isDeepStrictEqual(noted(cluster), cluster))
+      await store.change((now) => ({ ...now, cluster: noted(now.cluster) }));
   },
 });

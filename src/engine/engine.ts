@@ -39,23 +39,31 @@ export const engineOf = (context: EngineContext): Engine => {
   let busy: string | undefined;
   if (store.current.member !== undefined) process.tend();
   let tending: Promise<unknown> = Promise.resolve();
+  let round: Promise<void> = Promise.resolve();
 
-  /** Members change one at a time. */
+  /** Members change one at a time, and not beside a round that still goes by what it saw before. */
   const alone = async (what: string, change: () => Promise<void>): Promise<void> => {
     context.pool.assertLeads();
     if (busy !== undefined)
       throw refusal(`Members change one at a time, and ${busy} is under way: wait for its end`);
     busy = what;
     try {
+      await round;
       await change();
     } finally {
       busy = undefined;
     }
   };
+  /** Runs what does not fail, unless members are changing. */
+  const between = async (work: () => Promise<void>): Promise<void> => {
+    if (busy !== undefined) return;
+    round = work();
+    await round;
+  };
   return {
     begin: () => {
       tending = Promise.all([
-        tend(context, hosts, () => busy !== undefined, ends.signal),
+        tend(context, hosts, between, ends.signal),
         takePart(context, hosts, ends.signal),
       ]);
     },

@@ -35,9 +35,9 @@ export const useEngine = async (context: EngineContext, hosts: Hosts, to: LogEng
   const made = { to, by: own };
   for (const { ref } of pool.hosts())
     if (ref !== own) await hosts.prepare(ref, { ...made, step: 'prepared' });
-  await store.save({ ...store.current, move: { ...made, step: 'prepared' } });
+  await store.change((now) => ({ ...now, move: { ...made, step: 'prepared' } }));
   if (to === 'primary') {
-    await store.save({ ...store.current, move: { ...made, step: 'ended' } });
+    await store.change((now) => ({ ...now, move: { ...made, step: 'ended' } }));
     await context.clusterLog.end();
   }
   await begin(context, made);
@@ -47,7 +47,7 @@ const begin = async (
   { store, restart }: EngineContext,
   { to, by }: Omit<EngineMove, 'step'>,
 ): Promise<void> => {
-  await store.save({ ...store.current, use: to, move: { to, by, step: 'begun' } });
+  await store.change((now) => ({ ...now, use: to, move: { to, by, step: 'begun' } }));
   restart();
 };
 
@@ -59,7 +59,7 @@ const takeBack = async (context: EngineContext, hosts: Hosts, move: EngineMove):
         `it is there`,
     );
   for (const { ref } of pool.hosts()) if (ref !== own && pool.isUp(ref)) await hosts.prepare(ref, undefined);
-  await store.save({ ...store.current, move: undefined });
+  await store.change((now) => ({ ...now, move: undefined }));
 };
 
 /** Everybody is there and can use the new engine. */
@@ -114,9 +114,9 @@ const leadMove = async (context: EngineContext, hosts: Hosts, move: EngineMove):
     return true;
   }
   if (move.step === 'begun' && pool.leads())
-    await store.save({ ...store.current, move: { ...move, step: 'switched' } });
+    await store.change((now) => ({ ...now, move: { ...move, step: 'switched' } }));
   if (store.current.move?.step === 'switched' && (await haveAll(context, hosts, move.to)))
-    await store.save({ ...store.current, move: undefined });
+    await store.change((now) => ({ ...now, move: undefined }));
   return false;
 };
 
@@ -144,7 +144,7 @@ const followMove = async (
   const theirs = await hosts.engineOf(asked);
   if (theirs.use === use) {
     if (move !== undefined && theirs.move === undefined && pool.follows())
-      await store.save({ ...store.current, move: undefined });
+      await store.change((now) => ({ ...now, move: undefined }));
     return false;
   }
   // What the cluster has not got yet nobody can follow; a log that has left it must be taken up by all.
@@ -152,7 +152,7 @@ const followMove = async (
   const { cluster } = store.current;
   if (theirs.use === 'etcd' && (cluster?.whole !== true || cluster.given))
     await adoptAccess(context, hosts, asked);
-  await store.save({ ...store.current, use: theirs.use, move: undefined });
+  await store.change((now) => ({ ...now, use: theirs.use, move: undefined }));
   restart();
   return true;
 };
@@ -160,5 +160,5 @@ const followMove = async (
 const adoptAccess = async ({ store }: EngineContext, hosts: Hosts, from: Ref<'host'>): Promise<void> => {
   const { credentials, cluster } = await hosts.access(from);
   await store.saveCredentials(credentials);
-  await store.save({ ...store.current, cluster });
+  await store.change((now) => ({ ...now, cluster }));
 };

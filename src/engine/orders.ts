@@ -106,15 +106,16 @@ export const hostsWith = (
   ends: AbortSignal,
 ): Hosts => {
   const { mesh, host, pool, limits } = context;
+  const here = ordersHere(context);
   mesh.serve(calls.report, () => reportOf(context));
   mesh.serve(calls.equip, async (payload, { from }) => {
     pool.assertLeader(from);
-    await equip(context, equipmentOf(payload));
+    await here.equip(equipmentOf(payload));
     return {};
   });
   mesh.serve(calls.know, async (payload, { from }) => {
     pool.assertLeader(from);
-    await know(context, endpointsOf(fieldsOf(payload)['endpoints']));
+    await here.know(endpointsOf(fieldsOf(payload)['endpoints']));
     return {};
   });
   mesh.serve(calls.credentials, async (payload, { from }) => {
@@ -126,7 +127,7 @@ export const hostsWith = (
   mesh.serve(calls.prepare, async (payload, { from }) => {
     pool.assertLeader(from);
     const { move } = fieldsOf(payload);
-    await noteMove(context, move === undefined || move === null ? undefined : moveOf(move));
+    await here.noteMove(move === undefined || move === null ? undefined : moveOf(move));
     return {};
   });
   mesh.serve(
@@ -136,7 +137,7 @@ export const hostsWith = (
   );
   mesh.serve(calls.dismiss, async (_, { from }) => {
     pool.assertLeader(from);
-    await dismiss(context);
+    await here.dismiss();
     return {};
   });
   const ask = (to: Ref<'host'>, name: string, payload: unknown, more: object = {}): Promise<unknown> =>
@@ -144,11 +145,11 @@ export const hostsWith = (
   const hosts: Hosts = {
     report: async (to) => (to === host ? reportOf(context) : readReport(await ask(to, calls.report, {}))),
     equip: async (to, equipment) => {
-      if (to === host) await equip(context, equipment);
+      if (to === host) await here.equip(equipment);
       else await ask(to, calls.equip, equipment);
     },
     know: async (to, endpoints) => {
-      if (to === host) await know(context, endpoints);
+      if (to === host) await here.know(endpoints);
       else await ask(to, calls.know, { endpoints });
     },
     credentials: async (to, who) =>
@@ -156,16 +157,29 @@ export const hostsWith = (
     engineOf: async (to) =>
       to === host ? answerOf(context) : readAnswer(await ask(to, calls.engineOf, {}, anyEpoch)),
     prepare: async (to, move) => {
-      if (to === host) await noteMove(context, move);
+      if (to === host) await here.noteMove(move);
       else await ask(to, calls.prepare, { move });
     },
     access: async (to) => equipmentOf(await ask(to, calls.access, {}, anyEpoch)),
     dismiss: async (to) => {
-      if (to === host) await dismiss(context);
+      if (to === host) await here.dismiss();
       else await ask(to, calls.dismiss, {});
     },
   };
   return hosts;
+};
+
+/** What is ordered of this host happens one after the other: each order builds on what the last one left. */
+const ordersHere = (context: EngineContext) => {
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn =
+    <Given extends unknown[]>(order: (context: EngineContext, ...given: Given) => Promise<void>) =>
+    (...given: Given): Promise<void> => {
+      const done = last.then(() => order(context, ...given));
+      last = done.catch(() => {});
+      return done;
+    };
+  return { equip: inTurn(equip), know: inTurn(know), noteMove: inTurn(noteMove), dismiss: inTurn(dismiss) };
 };
 
 /** While the log moves, hosts know of different epochs. */
@@ -214,25 +228,25 @@ const equip = async (context: EngineContext, { credentials, cluster, member }: E
   await store.saveCredentials(credentials);
   // How it was started first stays as it was.
   const next = stays ? { ...present, started: present.started || member?.started === true } : member;
-  const { use, move } = store.current;
-  await store.save({
+  await store.change(({ use, move }) => ({
     ...{ cluster, move },
     ...(use && { use }),
     ...(next && { member: next }),
-  });
+  }));
   if (next !== undefined) process.tend();
 };
 
 const know = async ({ store }: EngineContext, endpoints: readonly string[]): Promise<void> => {
-  const { cluster, member } = store.current;
-  if (cluster === undefined) throw refusal('This host has no certificate for the cluster yet');
-  const isPart = member !== undefined && endpoints.includes(endpointOf(clientUrlOf(member)));
-  await store.save({
-    ...store.current,
-    cluster: { ...cluster, endpoints, whole: true },
-    ...(member && { member: { ...member, started: member.started || isPart } }),
-  });
+  if (store.current.cluster === undefined) throw refusal('This host has no certificate for the cluster yet');
+  await store.change(({ cluster, member, ...now }) => ({
+    ...now,
+    ...(cluster && { cluster: { ...cluster, endpoints, whole: true } }),
+    ...(member && { member: { ...member, started: member.started || isPartOf(endpoints, member) } }),
+  }));
 };
+
+const isPartOf = (endpoints: readonly string[], member: OwnMember): boolean =>
+  endpoints.includes(endpointOf(clientUrlOf(member)));
 
 const sign = async ({ store, certify }: EngineContext, { address, isMember }: Bearer): Promise<TlsFiles> => {
   const { authority, authorityKey } = await store.credentials();
@@ -262,7 +276,7 @@ const dismiss = async ({ store, process }: EngineContext): Promise<void> => {
 };
 
 const noteMove = ({ store }: EngineContext, move: EngineMove | undefined): Promise<void> =>
-  store.save({ ...store.current, move });
+  store.change((now) => ({ ...now, move }));
 
 /** For a host of the pool that has no certificate yet, as it was away or is new. */
 const accessFor = async (

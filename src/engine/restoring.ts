@@ -25,7 +25,7 @@ export const leaveLost = async (context: EngineContext, force: boolean): Promise
         'then: let the one lead that has most (docs/engine.md)',
     );
   await process.stop();
-  await store.save({ use: 'primary' });
+  await store.change(() => ({ use: 'primary' }));
   restart();
 };
 

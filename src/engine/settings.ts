@@ -107,8 +107,8 @@ export const engineFiles = (folder: string): EngineFiles => ({
 
 export interface EngineStore {
   readonly current: EngineSettings;
-  /** Resolves once it is on disk. */
-  save(settings: EngineSettings): Promise<void>;
+  /** One change after the other, each of what the last one left. Resolves once it is on disk. */
+  change(next: (now: EngineSettings) => EngineSettings): Promise<void>;
   credentials(): Promise<TlsFiles>;
   saveCredentials(credentials: TlsFiles): Promise<void>;
   /** Forgets how the cluster is reached, and removes what a member left here. */
@@ -127,12 +127,18 @@ export const openEngineStore = async (disk: Disk, folder: string): Promise<Engin
     ? parse(await disk.readText(files.settings, fileBytesMax), files.settings)
     : {};
   const listeners: (() => void)[] = [];
-  const save = async (settings: EngineSettings): Promise<void> => {
+  let writing: Promise<unknown> = Promise.resolve();
+  const write = async (settings: EngineSettings): Promise<void> => {
     await disk.replaceText(files.settings, `${JSON.stringify(settings, null, 2)}\n`, 0o600);
     const { cluster } = current;
     current = settings;
     if (settings.cluster !== undefined && !isDeepStrictEqual(settings.cluster.endpoints, cluster?.endpoints))
       for (const told of listeners) told();
+  };
+  const change: EngineStore['change'] = (next) => {
+    const done = writing.then(() => write(next(current)));
+    writing = done.catch(() => {});
+    return done;
   };
   const read = (file: string): Promise<string> => disk.readText(file, fileBytesMax);
   return {
@@ -140,7 +146,7 @@ export const openEngineStore = async (disk: Disk, folder: string): Promise<Engin
     get current() {
       return current;
     },
-    save,
+    change,
     onEndpoints: (told) => {
       listeners.push(told);
     },
@@ -158,8 +164,7 @@ export const openEngineStore = async (disk: Disk, folder: string): Promise<Engin
       else await removeAll(disk, files.authorityKey);
     },
     forget: async () => {
-      const { use, move } = current;
-      await save({ ...(use && { use }), ...(move && { move }) });
+      await change(({ use, move }) => ({ ...(use && { use }), ...(move && { move }) }));
       for (const name of ['authority', 'authorityKey', 'certificate', 'key', 'pid', 'ballast'] as const)
         await removeAll(disk, files[name]);
       await removeAll(disk, files.data);

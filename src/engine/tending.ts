@@ -47,11 +47,11 @@ export const alarmsOver = ({ members, alarms }: Sizes, quotaBytes: number): read
 
 const isLeader = ({ id, status }: MemberView): boolean => status?.leader === id;
 
-/** Tends until the signal aborts. Nothing that fails ends it. */
+/** Tends until the signal aborts. Nothing that fails ends it. `between`: runs work that no order overlaps. */
 export const tend = async (
   context: EngineContext,
   hosts: Hosts,
-  isBusy: () => boolean,
+  between: (work: () => Promise<void>) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> => {
   const { clock, limits, log, store } = context;
@@ -67,9 +67,11 @@ export const tend = async (
     await keepSnapshots(context).catch((error: unknown) =>
       log.warn({ error: String(error) }, 'No snapshot of the cluster was made'),
     );
-    if (!leads(context) || isBusy()) continue;
-    await round(context, hosts, told).catch((error: unknown) =>
-      log.warn({ error: String(error) }, 'The cluster cannot be looked after now'),
+    if (!leads(context)) continue;
+    await between(() =>
+      round(context, hosts, told).catch((error: unknown) =>
+        log.warn({ error: String(error) }, 'The cluster cannot be looked after now'),
+      ),
     );
   }
 };

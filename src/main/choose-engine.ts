@@ -30,8 +30,8 @@ export const chooseEngine = async (
   }
   await store.saveCredentials(await credentialsOf(options));
   const access = { pool: '', ...cluster, endpoints, whole: true, given: true } as const;
-  if (!isNew) return store.save({ ...store.current, cluster: access });
-  await store.save({ ...store.current, use: 'etcd', cluster: { ...access, begins: true } });
+  if (!isNew) return store.change((now) => ({ ...now, cluster: access }));
+  await store.change((now) => ({ ...now, use: 'etcd', cluster: { ...access, begins: true } }));
 };
 
 /** Whoever brings the log back from a cluster leads with it, whatever it noted of a lead there meanwhile. */

@@ -76,7 +76,7 @@ const memberContext = (options: UpOptions, store: EngineStore, log: Log) => ({
 export const forgetEngine = async (options: UpOptions, store: EngineStore, log: Log): Promise<void> => {
   await memberProcess(memberContext(options, store, log)).stop();
   await store.forget();
-  await store.save({});
+  await store.change(() => ({}));
 };
 
 const certificateDays = 3_650;

@@ -246,6 +246,30 @@ describe.skipIf(noEtcd)(`a cluster on the hosts of a pool${noEtcd ? ` (skipped: 
     expect((await coordinator.engine.status()).advice.join()).not.toContain('NOSPACE');
   });
 
+  test('an order waits for the round under way, which goes by the members that it saw before', {
+    timeout: 60_000,
+  }, async () => {
+    const pool = await etcdPool(3);
+    await init(pool);
+    const reports: (() => void)[] = [];
+    const roundBegan = new Promise<void>((resolve) => {
+      pool.beforeCalls = (name) =>
+        new Promise((go) => {
+          if (name !== 'engineReport') return go();
+          reports.push(go);
+          resolve();
+        });
+    });
+    await roundBegan;
+    const asked = reports.length;
+    const order = said(pool.coordinator.engine.join('host-2', pool.ports));
+    for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+    expect(reports).toHaveLength(asked);
+    pool.beforeCalls = async () => {};
+    for (const go of reports) go();
+    expect(await order).toContain('a member already');
+  });
+
   test('members keep a bounded number of snapshots', { timeout: 60_000 }, async () => {
     const pool = await etcdPool(3, { limits: { snapshotMs: 200, snapshotsMax: 2 } });
     await init(pool);

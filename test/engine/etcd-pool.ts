@@ -45,6 +45,8 @@ export interface TestPool {
   readonly coordinator: TestHost;
   /** A host that is away answers no calls. */
   readonly away: Set<Ref<'host'>>;
+  /** Every call between hosts waits for this first. */
+  beforeCalls: (name: string) => Promise<void>;
   /** The log in the cluster, where nobody keeps one. */
   readonly clusterLog: { ended: boolean };
 }
@@ -81,6 +83,7 @@ export const etcdPool = async (
   const first = listed[0] as EngineHost;
   const hosts: TestHost[] = [];
   const clusterLog = { ended: true };
+  const calls = { before: async (_: string): Promise<void> => {} };
   const engineOfHost = (ref: Ref<'host'>): string | undefined =>
     hosts.find((one) => one.ref === ref)?.context.store.current.use;
   onTestFinished(async () => {
@@ -96,6 +99,7 @@ export const etcdPool = async (
     served.set(host.ref, serving);
     const mesh: EngineContext['mesh'] = {
       call: async (to, name, payload) => {
+        await calls.before(name);
         if (away.has(to as Ref<'host'>) || away.has(host.ref)) throw new Error(`${to} cannot be reached`);
         return served.get(to)?.get(name)?.(structuredClone(payload), { from: host.ref });
       },
@@ -181,6 +185,9 @@ export const etcdPool = async (
     away,
     clusterLog,
     coordinator: hosts[0] as TestHost,
+    set beforeCalls(before: (name: string) => Promise<void>) {
+      calls.before = before;
+    },
   };
 };
 

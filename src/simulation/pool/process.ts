@@ -195,8 +195,8 @@ const openEngine = async (
 ): Promise<Pick<PoolParts, 'engine'>> => {
   const { machine, life, sabotage } = options;
   const store = await openEngineStore(machine.disk.of(life), engineFolder);
-  if (change === 'joins') await store.save(options.poolLog);
-  if (change === 'ejected') await store.save({});
+  if (change === 'joins') await store.change(() => options.poolLog);
+  if (change === 'ejected') await store.change(() => ({}));
   const { use, cluster } = store.current;
   if (use !== 'etcd' || cluster === undefined) return {};
   const etcd = (sabotage.etcd ?? same)(options.etcd(cluster.id), life);

@@ -296,7 +296,8 @@ const setUp = async (given: {
   const { cluster } = poolLogOf(engine, past);
   if (cluster === undefined) return;
   const settings = await openEngineStore(files, engineFolder);
-  await loop.finish(settings.save({ use: engine, cluster: { ...cluster, ...(leads && { begins: true }) } }));
+  const settled = { use: engine, cluster: { ...cluster, ...(leads && { begins: true as const }) } };
+  await loop.finish(settings.change(() => settled));
 };
 
 /** How the hosts of the pool reach its log. */
