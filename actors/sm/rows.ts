@@ -1,6 +1,5 @@
 import type { StoragePlugin } from '../../src/drivers/storage/storage.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { decidesAtOnce } from '../../src/objects/decided.ts';
 import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
@@ -16,8 +15,8 @@ export const smRows = async (by: {
   readonly services: Services;
 }): Promise<void> => {
   const plugins = await by.services.storage.plugins();
-  const reconcile = decidesAtOnce(by.services) ? reconcileAll : addMissing;
-  const [pool] = by.services.store.latest.only('pool');
+  const [pool, { master }] = by.services.store.latest.only('pool');
+  const reconcile = master === by.services.host ? reconcileAll : addMissing;
   // Drivers belong to the pool, so their rows are changed in its turn.
   await by.invoker.decide('pool', pool, (tx) => reconcile(tx, plugins, by.services));
 };

@@ -1,7 +1,6 @@
 import type { VmState, XenopsDisk } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { ClassName } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { decidesAtOnce } from '../../src/objects/decided.ts';
 import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { vbdKey, vifKey } from '../../src/rules/guest-devices.ts';
@@ -53,7 +52,7 @@ export const write = (by: Reporting, vm: Ref<'VM'>, uuid: string, make: (tx: Tx)
   new Promise((resolve, reject) => {
     const once = (tx: Tx): void => {
       if (tx.get('VM', vm) !== undefined) make(tx);
-      if (decidesAtOnce(by.services)) resolve();
+      if (by.services.store.decides) resolve();
     };
     by.invoker.decide('VM' as ClassName, vm, once).then(resolve, (error: unknown) => {
       by.log.error({ error, vm }, 'What the hypervisor reported of a VM could not be written');

@@ -2,7 +2,6 @@ import { capabilityNumbers } from '../../src/drivers/capabilities.ts';
 import type { DeviceId, Hypervisor, VbdState, VmState } from '../../src/drivers/hypervisor/hypervisor.ts';
 import type { ClassName } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
-import { decidesAtOnce } from '../../src/objects/decided.ts';
 import { clearLeftover } from '../../src/rules/leftovers.ts';
 import { followGuest } from '../../src/rules/moved-disks.ts';
 import type { Tx, View } from '../../src/store/view.ts';
@@ -150,7 +149,7 @@ const reconcile = async (by: Reporting): Promise<void> => {
     const row = store.latest.get('VM', vm);
     const coming = destinationOf(store.latest, vm);
     // Of those that are nowhere the coordinator takes care.
-    const nowhere = row?.resident_on === nullRef && coming === undefined && decidesAtOnce(services);
+    const nowhere = row?.resident_on === nullRef && coming === undefined && store.decides;
     const ours = row?.resident_on === services.host || coming === services.host || nowhere;
     if (ours || state !== undefined) await onVm(by, uuid, state);
     if (ours && hasLooseEnds(by, vm)) await write(by, vm, uuid, (tx) => tidy(tx, vm));

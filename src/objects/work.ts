@@ -201,19 +201,19 @@ const release = (tx: Tx, run: Run, job: Job): void => {
  * those of the coordinator, so there the work is admitted once more, by the commit itself, and waits for it.
  */
 const claim = (run: Run, job: Job): Promise<void> | undefined => {
-  const { store, services, places } = run.options;
+  const { store, services } = run.options;
   const { operation, ref, insists = false } = job.asked;
   const own = operation === undefined ? [] : [{ cls: job.cls, ref: ref as Ref, operation, insists }];
   if (own.length === 0 && run.handler.holds === undefined) return undefined;
-  const leads = places.coordinator() === services.host;
+  const { decides } = store;
   const claimed = store.commit((tx) => {
     const all = [...own, ...othersOf(run, tx)];
-    const refusal = leads ? undefined : firstRefusal(run, tx, all);
+    const refusal = decides ? undefined : firstRefusal(run, tx, all);
     if (refusal !== undefined) throw new NotAdmitted(refusal.message);
     run.held = all;
     for (const hold of all) mark(tx, hold, workerOf(run, job));
     // Should this host go, whoever ends its tasks must know that this was one of them.
-    if (!leads && tx.get('task', job.task) !== undefined) {
+    if (!decides && tx.get('task', job.task) !== undefined) {
       tx.patch('task', job.task, {
         resident_on: services.host,
         forwarded: true,
@@ -221,7 +221,7 @@ const claim = (run: Run, job: Job): Promise<void> | undefined => {
       });
     }
   });
-  if (!leads) return claimed;
+  if (!decides) return claimed;
   // Not awaited: the answer comes after a later commit.
   claimed.catch(() => {});
   return undefined;

@@ -88,7 +88,7 @@ export const poolOf = (context: PoolContext, options: PoolOptions): Pool => {
   const shell: Shell = {
     ...{ context, options, duty: { kind: 'starts' }, listeners: new Set() },
     ...{ turn: new AbortController(), sinceMs: context.clock.monotonicMs(), prepared: false },
-    authority: authorityOf(context, leader, () => isLeading(shell.duty)),
+    authority: authorityOf(context, leader),
   };
   serve(shell);
   let stopTelling = (): void => {};

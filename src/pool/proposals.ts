@@ -12,11 +12,7 @@ const callMs = 30_000;
  * Where a member's commits are decided: by whoever leads. Each has a number of its own that is noted with it,
  * so that one whose answer was lost is found again in the rows, also when another coordinator has taken over.
  */
-export const authorityOf = (
-  context: PoolContext,
-  leader: () => Ref<'host'> | undefined,
-  leads: () => boolean,
-): Authority => {
+export const authorityOf = (context: PoolContext, leader: () => Ref<'host'> | undefined): Authority => {
   const { store, mesh, clock, random, host, limits } = context;
   const incarnation = random.uuid();
   let last = 0;
@@ -29,35 +25,36 @@ export const authorityOf = (
     to: Ref<'host'>,
     proposal: Proposal,
     id: string,
+    taken: AbortSignal,
   ): Promise<Verdict | undefined | 'not here'> => {
     try {
       const answer = fieldsOf(
-        await mesh.call(to, 'propose', { proposal }, { timeoutMs: callMs, requestId: id }),
+        await mesh.call(to, 'propose', { proposal }, { timeoutMs: callMs, requestId: id, signal: taken }),
       );
       if ('generation' in answer) return { generation: countOf(answer['generation']) };
       if ('stale' in answer) return { stale: countOf(answer['stale']) };
       return 'not here';
     } catch (error) {
-      if (error instanceof MeshFailure && error.reason !== 'failed') return undefined;
+      if (taken.aborted || (error instanceof MeshFailure && error.reason !== 'failed')) return undefined;
       throw error;
     }
   };
 
   return {
-    propose: async (proposal) => {
+    propose: async (proposal, taken) => {
       last += 1;
       const id = `${incarnation}:${last}`;
       const numbered = peerOf(context, host) === undefined ? proposal : noting(proposal, peerRef(host), id);
       const startMs = clock.monotonicMs();
       for (let asked = false, refused = 0; ; ) {
-        if (leads()) return foundHere(context, id);
+        if (taken.aborted) return foundHere(context, id);
         const to = leader();
         if (to !== undefined) {
           // A change that only makes something new would be refused the second time, and not be called stale.
           if (asked && isDecided(context, id)) return { generation: store.generation };
           // Answers are remembered by request: one that was refused may be put to the same host again once it
           // decides.
-          const verdict = await ask(to, numbered, `${id}:${refused}`);
+          const verdict = await ask(to, numbered, `${id}:${refused}`, taken);
           if (verdict === 'not here') refused += 1;
           else if (verdict !== undefined) {
             return asked && 'stale' in verdict ? await unlessDecided(context, id, verdict) : verdict;
@@ -66,7 +63,7 @@ export const authorityOf = (
         }
         if (clock.monotonicMs() - startMs > limits.proposalMsMax)
           throw new Fault('CANNOT_CONTACT_HOST', [to ?? '']);
-        await sleep(clock, limits.seekMs);
+        await sleep(clock, limits.seekMs, taken).catch(() => {});
       }
     },
   };

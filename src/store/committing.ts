@@ -44,6 +44,11 @@ export interface Committing {
    * read has changed meanwhile, so it must do nothing but commit.
    */
   commit<T>(make: (tx: Tx) => T): Promise<T>;
+  /**
+   * `make` of a commit that is made now runs at once, and what it does is in the latest rows from then on.
+   * Not where another host decides, nor while commits that came before it still wait.
+   */
+  readonly decides: boolean;
   /** Decides upon what another host proposes; resolves like `commit`. What comes from a peer is checked. */
   decide(proposal: unknown): Promise<Verdict>;
   /**
@@ -149,7 +154,8 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
   const release = (): void => {
     for (const ask of asking.splice(0)) ask();
     proposing.run();
-    if (mode !== 'leads') return;
+    // What is still with the host that decided before came first, and may have to be made again.
+    if (mode !== 'leads' || proposing.busy !== undefined) return;
     for (const { make, resolve, reject } of proposing.take()) here(make).then(resolve, reject);
   };
 
@@ -173,8 +179,13 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
     await reached(pipeline, pipeline.written);
   };
 
+  const decides = (): boolean => mode === 'leads' && isInLine(pipeline) && proposing.idle;
+
   return {
-    commit: (make) => (mode === 'leads' && isInLine(pipeline) ? here(make) : proposing.wait(make)),
+    commit: (make) => (decides() ? here(make) : proposing.wait(make)),
+    get decides() {
+      return decides();
+    },
     decide,
     lead: async (epoch, log = ownDisk) => {
       const known = newestEpoch(pipeline.epochs);
@@ -199,6 +210,7 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
         throw error;
       }
       mode = 'leads';
+      proposing.cut();
       release();
     },
     follow: async (authority) => {

@@ -38,7 +38,8 @@ export type Verdict = { readonly generation: number } | { readonly stale: number
 
 /** Who decides. */
 export interface Authority {
-  propose(proposal: Proposal): Promise<Verdict>;
+  /** `taken` aborts once this host decides: whoever did before need not be waited for. */
+  propose(proposal: Proposal, taken: AbortSignal): Promise<Verdict>;
 }
 
 export const proposalReadsMax = 262_144;

@@ -32,10 +32,14 @@ export interface Proposing {
   wait<T>(make: (tx: Tx) => T): Promise<T>;
   /** Goes on proposing while there is somebody to propose to. */
   run(): void;
+  /** This host decides now: what is being proposed ends as its rows say. */
+  cut(): void;
   /** Takes what waits out of the queue. */
   take(): readonly Job[];
   /** Resolves when nothing is being proposed any more. */
   readonly busy: Promise<void> | undefined;
+  /** Nothing is being proposed, and nothing waits. */
+  readonly idle: boolean;
 }
 
 /** `left` is called when there is nobody to propose to any more and some still wait. */
@@ -46,17 +50,20 @@ export const proposingOf = (
 ): Proposing => {
   const waiting: Job[] = [];
   let busy: Promise<void> | undefined;
+  let taken = new AbortController();
 
   /** Proposes what waits, so that each sees the ones before it. */
   const propose = async (): Promise<void> => {
     for (let to = authority(); to !== undefined && waiting.length > 0; to = authority()) {
+      const { signal } = taken;
       // A host that just started lacks the fields that live in memory only, so it would read wrong values.
-      while (pipeline.cold) await woken(pipeline);
+      while (pipeline.cold && !signal.aborted) await woken(pipeline, signal);
+      if (signal.aborted) continue;
       const jobs = waiting.slice(0, jobsTogetherMax);
       const attempt = attemptOf(pipeline, jobs);
       waiting.splice(0, attempt.made.length + attempt.failed.length);
       for (const { job, error } of attempt.failed) job.reject(error);
-      const again = await ask(pipeline, attempt, to);
+      const again = await ask(pipeline, attempt, to, signal);
       waiting.unshift(...again);
     }
   };
@@ -78,9 +85,16 @@ export const proposingOf = (
       });
     },
     run,
+    cut: () => {
+      taken.abort(new Error('This host decides now'));
+      taken = new AbortController();
+    },
     take: () => waiting.splice(0),
     get busy() {
       return busy;
+    },
+    get idle() {
+      return busy === undefined && waiting.length === 0;
     },
   };
 };
@@ -116,11 +130,16 @@ const ask = async (
   pipeline: Pipeline,
   { proposal, made }: Attempt,
   authority: Authority,
+  taken: AbortSignal,
 ): Promise<readonly Job[]> => {
   try {
-    const verdict = proposal && (await authority.propose(proposal));
+    const verdict = proposal && (await authority.propose(proposal, taken));
     if (verdict !== undefined) {
-      await reached(pipeline, 'stale' in verdict ? verdict.stale : verdict.generation);
+      const generation = 'stale' in verdict ? verdict.stale : verdict.generation;
+      // A host that decides itself by now has all that is to come of what others decided.
+      await reached(pipeline, generation, taken).catch((error: unknown) => {
+        if (!taken.aborted) throw error;
+      });
       if ('stale' in verdict) return made.flatMap(({ job }) => (mayRetry(job) ? [job] : []));
     }
     for (const { job, value } of made) job.resolve(value);
@@ -137,6 +156,9 @@ const mayRetry = (job: Job): boolean => {
   return false;
 };
 
-/** Resolves when something becomes visible. */
-const woken = ({ waiters }: Pipeline): Promise<void> =>
-  new Promise((wake) => void waiters.add({ generation: 0, wake }));
+/** Resolves when something becomes visible, or it is no matter any more. */
+const woken = ({ waiters }: Pipeline, signal: AbortSignal): Promise<void> =>
+  new Promise((wake) => {
+    waiters.add({ generation: 0, wake });
+    signal.addEventListener('abort', () => wake(), { once: true });
+  });

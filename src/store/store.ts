@@ -23,7 +23,7 @@ import type { Tx, View } from './view.ts';
  * The pool's rows, as actors and the edge see them. All of them are in memory; what must survive is on disk,
  * and in the pool's log, before it is seen. Who leads is none of their business: see `Replica`.
  */
-export interface Store extends Pick<Committing, 'commit'> {
+export interface Store extends Pick<Committing, 'commit' | 'decides'> {
   readonly schemas: ReadonlyMap<string, Schema>;
   readonly tables: ReadonlyMap<string, Table>;
   /** What clients see: commits that are durable. */
@@ -116,6 +116,9 @@ export const openStore = (options: StoreOptions): OpenedStore => {
     commit: (make) => {
       open();
       return committing.commit(make);
+    },
+    get decides() {
+      return committing.decides;
     },
     watch: (listener) => {
       pipeline.listeners.add(listener);

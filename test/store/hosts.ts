@@ -87,7 +87,7 @@ export type Delay = () => Promise<unknown>;
 
 /** Whoever leads; one that no longer does has done nothing, so that the next may be asked. */
 export const authority = (leader: () => Host, delay: Delay = async () => {}): Authority => {
-  const propose: Authority['propose'] = async (proposal) => {
+  const propose: Authority['propose'] = async (proposal, taken) => {
     const asked = leader();
     const packed = sent(proposal);
     await delay();
@@ -96,7 +96,7 @@ export const authority = (leader: () => Host, delay: Delay = async () => {}): Au
       await delay();
       return verdict;
     } catch (error) {
-      if (error instanceof NotLeading && leader() !== asked) return propose(proposal);
+      if (error instanceof NotLeading && leader() !== asked) return propose(proposal, taken);
       throw error;
     }
   };

@@ -1,6 +1,7 @@
 import type { Ref } from '../../model/types.ts';
 import type { PoolContext } from '../../pool/context.ts';
 import { fieldsOf, positionOf } from '../../pool/protocol.ts';
+import { Fault } from '../../std/fault.ts';
 import type { Batch } from '../../store/batch.ts';
 import type { Position } from '../../store/epochs.ts';
 import { type PrimaryAppending, primaryAppending } from './appending.ts';
@@ -68,6 +69,8 @@ export const followersOf = (context: PoolContext, { replicas, onLost }: Follower
   return {
     appending,
     follow: (host, from) => {
+      // What a host had on its disk as it started it shows as soon as it follows.
+      if (from.cold === true && from.generation > store.generation) throw notAcknowledged;
       const missing = replica.since(from);
       if (missing === undefined) return { copy: true, generation: store.generation };
       const known = followers.get(host);
@@ -100,6 +103,10 @@ export const followersOf = (context: PoolContext, { replicas, onLost }: Follower
     },
   };
 };
+
+const notAcknowledged = new Fault('INTERNAL_ERROR', [
+  'What that host has is not all acknowledged yet: it may ask again in a moment',
+]);
 
 /** Groups that a member has been handed and has not acknowledged; it writes what comes meanwhile as one. */
 const groupsUnderWayMax = 16;
