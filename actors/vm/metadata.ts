@@ -3,6 +3,7 @@ import type { RecordNamed } from '../../src/model/class.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { demand } from '../../src/objects/refusal.ts';
 import { isHvm, vbdForGuest, vifForGuest, xenopsDisk } from '../../src/rules/guest-devices.ts';
+import { isTrue } from '../../src/rules/guests.ts';
 import { type MemoryRange, memoryRange } from '../../src/rules/placement/boot-parameters.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
@@ -117,7 +118,8 @@ const schedulerOf = (params: ReadonlyMap<string, string>): Vm['scheduler_params'
 
 const platformOf = (view: View, vm: VmRow): ReadonlyMap<string, string> => {
   const [pool] = view.all('pool');
-  demand(restrictionRefusal(pool?.[1].restrictions ?? new Map(), vm.platform));
+  const restrictions = pool?.[1].restrictions ?? new Map();
+  demand(restrictionRefusal(restrictions, vm.platform));
   // All hosts of the pool have a processor that can do this much; one that goes on has seen what it had.
   const seen = vm.power_state === 'Halted' ? undefined : vm.last_boot_CPU_flags.get('features');
   const featureset = seen ?? pool?.[1].cpu_info.get('features_hvm') ?? '';
@@ -126,7 +128,7 @@ const platformOf = (view: View, vm: VmRow): ReadonlyMap<string, string> => {
     firmware: firmwareOf(vm) === 'Uefi' ? 'UEFI' : 'BIOS',
     hvm: isHvm(vm),
     vcpusMax: vm.VCPUs_max,
-    onlyKnown: false,
+    onlyKnown: isTrue(restrictions.get('platform_filter')),
   });
 };
 

@@ -14,32 +14,27 @@ import {
   loggedArguments,
   mapKeys,
   versions,
-  vifDevices,
   wlbUrls,
 } from './parsing.ts';
-import { antiAffinity, placementSelection, placementTables } from './placement.ts';
+import { placementTables } from './placement.ts';
 import { clusterOperation, hostOperation, poolOperation } from './pool.ts';
 import { httpRoles, keyPermissions, messageRoles } from './rights.ts';
 import { applianceOrder } from './scripts/appliances.ts';
 import { databaseSemantics } from './scripts/database.ts';
+import { deviceNumbers, macs, vifDevices } from './scripts/devices.ts';
 import { eventSemantics } from './scripts/events.ts';
 import { sessionsAndAuth } from './scripts/logins.ts';
 import { networkPreconditions } from './scripts/networks.ts';
+import { antiAffinity, placementSelection } from './scripts/placing.ts';
 import { placingCalls } from './scripts/placing-calls.ts';
 import { bondMacs, vmAndPool } from './scripts/pool-and-vm.ts';
 import { vmssSchedule } from './scripts/schedules.ts';
+import { memoryConstraints, miscSetters, platformdata } from './scripts/settings.ts';
 import { tasks } from './scripts/tasks.ts';
 import { smFeatures, srAllowed, srOperation, vdiAllowed, vdiOperation } from './storage.ts';
 import type { Adapter } from './subject.ts';
 import { vmAllowed, vmBeside, vmOperation } from './vm.ts';
-import {
-  deviceNumbers,
-  guestNetworks,
-  macs,
-  memoryConstraints,
-  miscSetters,
-  platformdata,
-} from './vm-values.ts';
+import { guestNetworks } from './vm-values.ts';
 import { eventClasses, expressions, tokensAndSubscriptions } from './watching.ts';
 import { ovaXml, xvaLayout } from './xva.ts';
 import { xvaRules } from './xva-rules.ts';

@@ -1,5 +1,3 @@
-import type { Ref } from '../../src/model/types.ts';
-import { rankApart } from '../../src/rules/placement/anti-affinity.ts';
 import {
   type Category,
   cutAt,
@@ -10,13 +8,11 @@ import {
   preferred,
   probable,
   randomIndex,
-  selectHost,
   summary,
   taken,
   takeRandom,
 } from '../../src/rules/placement/selection.ts';
-import { type Adapter, against, byCall } from './subject.ts';
-import { viewOfRows } from './vm-rows.ts';
+import { type Adapter, byCall } from './subject.ts';
 
 type Fields = Readonly<Record<string, any>>;
 
@@ -28,7 +24,7 @@ const guestOf = (from: Fields): GuestMemory => ({
   staticMax: BigInt(from['static_max']),
 });
 
-const guests = (...lists: readonly (readonly Fields[] | undefined)[]): readonly GuestMemory[] =>
+export const guests = (...lists: readonly (readonly Fields[] | undefined)[]): readonly GuestMemory[] =>
   lists.flatMap((list) => (list ?? []).map(guestOf));
 
 const summaryOf = (given: Fields): HostSummary => ({
@@ -93,62 +89,3 @@ export const placementTables = byCall({
   possible_host_category: value(() => possible),
   affinity_host_category: value((when) => preferred(when['affinity hosts'])),
 });
-
-export const placementSelection = byCall({
-  'select host': ({ given }) => {
-    const newcomer = guests([given['guest to place']]);
-    const hosts: readonly HostSummary[] = given['hosts'].map((host: Fields) =>
-      summary(
-        {
-          host: host['id'],
-          isCoordinator: host['is_pool_master'],
-          overhead: BigInt(host['memory_overhead']),
-          total: BigInt(host['memory_total']),
-          guests: guests(host['guests_resident'], host['guests_scheduled']),
-        },
-        newcomer,
-      ),
-    );
-    const host = selectHost(hosts, {
-      preferred: given['affinity hosts'],
-      isFit: (one) => !given['hosts failing validation'].includes(one),
-      random: () => Number(given['random function always returns']),
-      coordinatorBias: given['coordinator bias'],
-    });
-    return { host: host ?? null };
-  },
-});
-
-const refOf = (name: string | null): string => name ?? 'OpaqueRef:NULL';
-
-const vmRow = (vm: Fields, hosts: readonly string[]): Record<string, unknown> => {
-  const [state, host] = [vm['state'], refOf(vm['host'])];
-  const arriving = state === 'Starting' || state === 'Migrating';
-  const power: Fields = { Starting: 'Halted', Migrating: 'Running' };
-  const elsewhere = hosts.find((one) => one !== host) ?? 'OpaqueRef:NULL';
-  return {
-    groups: vm['group'] === null ? [] : [vm['group']],
-    power_state: power[state] ?? state,
-    scheduled_to_be_resident_on: arriving ? host : 'OpaqueRef:NULL',
-    resident_on: state === 'Starting' ? 'OpaqueRef:NULL' : state === 'Migrating' ? elsewhere : host,
-  };
-};
-
-export const antiAffinity: Adapter = ({ given, then }) => {
-  const hosts: readonly string[] = given['hosts'];
-  const started: Fields = given['VM to start'];
-  const view = viewOfRows({
-    VM: {
-      [started['name']]: { ...vmRow(started, hosts), affinity: refOf(given['affinity host']) },
-      ...Object.fromEntries(given['other VMs'].map((vm: Fields) => [vm['name'], vmRow(vm, hosts)])),
-    },
-  });
-  const ranked = rankApart(
-    view,
-    started['name'] as Ref<'VM'>,
-    started['group'] as Ref<'VM_group'>,
-    hosts as readonly Ref<'host'>[],
-  );
-  const sorted = (lists: readonly (readonly string[])[]): unknown => lists.map((list) => [...list].sort());
-  return against(sorted(ranked), sorted(then['ranked host groups, best first']));
-};

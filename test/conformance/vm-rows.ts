@@ -38,6 +38,10 @@ const refs: Record<string, string> = {
   '<vmss>': 'OpaqueRef:vmss',
   '<vmpp>': 'OpaqueRef:vmpp',
   '<pci>': 'OpaqueRef:pci',
+  '<host>': 'OpaqueRef:host',
+  '<pool>': 'OpaqueRef:pool',
+  '<cluster>': 'OpaqueRef:cluster',
+  '<cluster_host>': 'OpaqueRef:cluster_host',
 };
 
 /** An expected value with references for the words that stand for them. */

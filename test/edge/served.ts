@@ -31,12 +31,10 @@ export interface HttpReply {
 /** A result, or the code and the parameters of a failure. */
 export type Reply = { readonly value: Value } | { readonly error: readonly string[] };
 
-export interface Served {
-  readonly world: World;
+/** Clients of a host that is served. */
+export interface Doors {
   readonly edge: Edge;
   readonly port: number;
-  /** What was logged as an error, which is a bug. Whatever nobody takes makes `close` fail. */
-  takeErrors(): readonly LoggedError[];
   http(method: string, path: string, options?: HttpOptions): Promise<HttpReply>;
   socket(): Promise<Socket>;
   xml(method: string, ...params: readonly Value[]): Promise<Reply>;
@@ -50,6 +48,12 @@ export interface Served {
   close(): Promise<void>;
 }
 
+export interface Served extends Doors {
+  readonly world: World;
+  /** What was logged as an error, which is a bug. Whatever nobody takes makes `close` fail. */
+  takeErrors(): readonly LoggedError[];
+}
+
 export interface LoggedError {
   readonly context: object;
   readonly message: string;
@@ -61,7 +65,7 @@ export interface HttpOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface ServedOptions extends WorldOptions {
+interface DoorOptions {
   readonly routes?: readonly Route[];
   readonly others?: Others;
   readonly eventWaitersMax?: number;
@@ -69,6 +73,8 @@ export interface ServedOptions extends WorldOptions {
   /** Takes the lines of the audit log. */
   readonly trail?: Pick<AuditTrail, 'add'>;
 }
+
+export interface ServedOptions extends WorldOptions, DoorOptions {}
 
 const limits = {
   connectionsMax: 2_048,
@@ -99,6 +105,23 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
       ...options.services,
     },
   });
+  const doors = await doorsTo(inside, log, options);
+  return {
+    ...doors,
+    world: inside,
+    takeErrors: () => errors.splice(0),
+    close: async () => {
+      await doors.close();
+      await inside.close();
+      if (errors.length > 0) throw new Error(`Nobody expected what was logged as errors: ${inspect(errors)}`);
+    },
+  };
+};
+
+/** What a host is behind its doors. */
+export type Inside = Pick<World, 'catalog' | 'store' | 'invoker' | 'services'>;
+
+export const doorsTo = async (inside: Inside, log: Log, options: DoorOptions = {}): Promise<Doors> => {
   const { catalog, store, invoker, services } = inside;
   const edge = edgeOf({
     catalog,
@@ -166,10 +189,8 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
   };
 
   return {
-    world: inside,
     edge,
     port,
-    takeErrors: () => errors.splice(0),
     http,
     socket: () =>
       new Promise((resolve, reject) => {
@@ -216,8 +237,6 @@ export const served = async (options: ServedOptions = {}): Promise<Served> => {
       edge.stop();
       agent.destroy();
       await serving.close();
-      await inside.close();
-      if (errors.length > 0) throw new Error(`Nobody expected what was logged as errors: ${inspect(errors)}`);
     },
   };
 };
