@@ -7,6 +7,7 @@ import { newBlob } from '../../src/rules/blobs.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { vmAllowedOperations, vmRefusal } from './admission.ts';
+import { asking } from './asking.ts';
 import { checkpointing } from './checkpointing.ts';
 import { VM } from './class.ts';
 import { copying } from './copying.ts';
@@ -69,6 +70,7 @@ export default implement(
     ...telling({ ...power, ...migrating, ...stopping, ...copying, ...checkpointing, ...reverting }),
     ...provisioning,
     ...memory,
+    ...asking,
     ...vcpus,
     ...settings,
     ...xenstoreData,

@@ -386,6 +386,9 @@ export const fields = {
   imported_by: dyn(ref('host'), 'Host that fills the disks of the VM as it arrives, until it is there.', {
     ...{ default: nullRef, internal: true, ours: true, gone: 'cleared' },
   }),
+  agent_called: dyn(int, 'When its agent was last called by a client, in milliseconds since 1970.', {
+    ...{ default: 0n, internal: true, ours: true, persist: false },
+  }),
   secureboot_certificates_state: dyn(
     vmSecurebootCertificatesState,
     'Whether newer Secure Boot certificates exist for the guest and when they will be put in.',

@@ -1,6 +1,6 @@
 import type { Ref } from '../../src/model/types.ts';
 import type { Working } from '../../src/objects/implement.ts';
-import { demand, faultFrom } from '../../src/objects/refusal.ts';
+import { demand, faultFrom, type Refusal } from '../../src/objects/refusal.ts';
 import { asked, xenopsWork } from '../../src/rules/hypervisor-work.ts';
 import { sleep } from '../../src/std/clock.ts';
 import { Fault } from '../../src/std/fault.ts';
@@ -83,6 +83,10 @@ const waitForTarget = async ({ record, self, services, signal, task, progress }:
   throw new Fault('VM_MEMORY_TARGET_WAIT_TIMEOUT', [task]);
 };
 
+/** Also of what is no number. */
+const multiplierRefusal = (value: number): Refusal | undefined =>
+  value >= 1 ? undefined : ['INVALID_VALUE', 'HVM_shadow_multiplier', String(value)];
+
 export const memory = {
   wait_memory_target_live: {
     unless: (view, self) => faultFrom(vmRefusal(view, self, 'awaiting_memory_live')),
@@ -120,9 +124,20 @@ export const memory = {
   set_memory_target_live: { operation: 'changing_memory_live', work: async () => {} },
   get_cooperative: { read: () => true },
   set_HVM_shadow_multiplier: changing('changing_shadow_memory', (tx, self, { value }) => {
-    if (!(value >= 1)) throw new Fault('INVALID_VALUE', ['HVM_shadow_multiplier', String(value)]);
+    demand(multiplierRefusal(value));
     tx.patch('VM', self, { HVM_shadow_multiplier: value });
   }),
+  set_shadow_multiplier_live: {
+    operation: 'changing_shadow_memory_live',
+    unless: (_view, _self, { multiplier }) => faultFrom(multiplierRefusal(multiplier)),
+    work: async (working, { multiplier }) => {
+      const method = 'VM.set_shadow_multiplier_live';
+      const { hypervisor } = working.services;
+      const how = xenopsWork(working, method);
+      await asked(method, hypervisor.setShadowMultiplier(working.record.uuid, multiplier, how));
+      working.settle((tx) => tx.patch('VM', working.self, { HVM_shadow_multiplier: multiplier }));
+    },
+  },
   compute_memory_overhead: {
     read: ({ view, self }) => {
       const { memory_static_max, VCPUs_max } = view.require('VM', self as Ref<'VM'>);

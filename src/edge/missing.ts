@@ -19,7 +19,4 @@ export const whyMissing: ReadonlyMap<string, string> = new Map([
     'host.get_data_sources',
     'VM.query_data_source',
   ]),
-  ...because('Guests say by their agent what they are; none offers services to ask for.', [
-    'VM.query_services',
-  ]),
 ]);

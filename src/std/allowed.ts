@@ -25,6 +25,8 @@ const forms = {
   },
   /** Of machines of QEMU, and of our own processes. */
   name: { pattern: /^[a-z0-9][a-z0-9._-]*$/, charsMax: 64, otherwise: 'no name of a machine or process' },
+  /** Of a keyboard. */
+  key: { pattern: /^[a-z0-9]$/, charsMax: 1, otherwise: 'no letter and no digit' },
   pciSlot: { pattern: /^0x[0-9a-f]{1,2}$/, charsMax: 4, otherwise: 'no PCI slot' },
   instant: { pattern: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/, charsMax: 19, otherwise: 'no date and time' },
   path: { pattern: /^\/[^\0]*$/, charsMax: 4_095, otherwise: 'no absolute path' },

@@ -251,6 +251,14 @@ export const fakeHypervisor = (): FakeHypervisor => {
       await step('setXsdata', work);
       given.set(id, data);
     },
+    setShadowMultiplier: async (_id, multiplier, work) => step(`setShadowMultiplier ${multiplier}`, work),
+    sendSysrq: async (_id, key, work) => step(`sendSysrq ${key}`, work),
+    sendTrigger: async (_id, trigger, work) => step(`sendTrigger ${trigger}`, work),
+    requestRdp: async (_id, enabled, work) => step(`requestRdp ${enabled}`, work),
+    runScript: async (_id, script, work) => {
+      await step(`runScript ${script}`, work);
+      return { rc: 3, stdout: 'said', stderr: '' };
+    },
     addVbd: async () => step('addVbd'),
     removeVbd: async () => step('removeVbd'),
     plugVbd: plugging('plugVbd', (plugged, key) => plugged.add(key)),

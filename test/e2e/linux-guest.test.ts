@@ -147,6 +147,18 @@ describe.skipIf(why !== undefined)(`a Linux guest${why ? ` (${why})` : ''}`, { t
       ]),
     );
 
+    const [ref] = (await session.call('pool.get_all')) as string[];
+    await session.call('pool.add_to_other_config', ref ?? '', 'allow_guest_agent_run_script', 'true');
+    const script = new Map(Object.entries({ username: '', password: '', script: 'uname -r; exit 3' }));
+    const ran = await session.call('VM.call_plugin', vm, 'guest-agent-operation', 'run-script', script);
+    const stdout = `${await guest.run('uname -r')}\n`;
+    expect(JSON.parse(ran as string)).toEqual({ rc: 3, stdout, stderr: '' });
+    await session.call('VM.send_trigger', vm, 'nmi');
+    await guest.run("waitfor 'dmesg | grep -q NMI.received'");
+    await guest.run('echo 1 >/proc/sys/kernel/sysrq');
+    await session.call('VM.send_sysrq', vm, 'h');
+    await guest.run("waitfor 'dmesg | grep -q sysrq:.HELP'");
+
     const [one, other] = [await disk(64 << 20), await disk(8 << 20)];
     const drives = await Promise.all([newDrive(session, vm, one, '1'), newDrive(session, vm, other, '2')]);
     for (const drive of drives) await session.call('VBD.plug', drive);

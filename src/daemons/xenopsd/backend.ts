@@ -1,5 +1,13 @@
 import type { Capabilities } from '../../drivers/capabilities.ts';
-import type { DeviceId, Vbd, Vif, Vm, XenopsConsole } from '../../drivers/hypervisor/hypervisor.ts';
+import type {
+  DeviceId,
+  GuestTrigger,
+  ScriptOutcome,
+  Vbd,
+  Vif,
+  Vm,
+  XenopsConsole,
+} from '../../drivers/hypervisor/hypervisor.ts';
 
 import type { CpuFeatures } from '../../std/cpu-features.ts';
 
@@ -64,6 +72,16 @@ export interface Backend {
   setVcpus?(vm: string, count: number): Promise<void>;
   /** Changes a guest's memory while it is there; answers what it has now. A backend without it cannot. */
   setMemory?(vm: string, minimum: bigint, maximum: bigint): Promise<bigint>;
+  /** Changes how much memory the host keeps for the guest's page tables. Absent: it keeps none. */
+  setShadowMultiplier?(vm: string, multiplier: number): Promise<void>;
+  /** Presses the magic key with this letter or digit. A backend without it cannot. */
+  sendSysrq?(vm: string, key: string): Promise<void>;
+  /** Makes this happen to the machine. A backend without it cannot. */
+  sendTrigger?(vm: string, trigger: GuestTrigger): Promise<void>;
+  /** Has the guest's agent let people in by remote desktop. A backend without it cannot. */
+  requestRdp?(vm: string, enabled: boolean): Promise<void>;
+  /** Has the guest's agent run a script to its end. A backend without it cannot. */
+  runScript?(vm: string, script: string, signal: AbortSignal): Promise<ScriptOutcome>;
   /** A command of DEBUG.trigger; false when the backend does not know it. */
   trigger?(command: string, args: readonly string[]): Promise<boolean>;
   /** Facts of the host for HOST.stat. */

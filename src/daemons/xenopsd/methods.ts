@@ -17,6 +17,7 @@ import { sleep } from '../../std/clock.ts';
 import { featuresText } from '../../std/cpu-features.ts';
 import { boolOf, floatOf, intOf, listOf, member, optionalMember, stringOf } from '../../std/reader.ts';
 import { type Struct, struct, type Value } from '../../std/value.ts';
+import { askingMethods } from './asking.ts';
 import {
   announceAll,
   announceGone,
@@ -60,6 +61,7 @@ export const methodTable = (options: MethodsOptions): ReadonlyMap<string, Daemon
       ...updateMethods(options),
       ...vmMethods(options),
       ...vmWork(options),
+      ...askingMethods((prepare) => asTask(options, idOf, prepare), options.core),
       ...vbdMethods(options),
       ...vifMethods(options),
       ...migrationMethods(options.core),
@@ -94,21 +96,20 @@ const asTask =
   (
     options: MethodsOptions,
     vmOfArgs: (args: Struct) => string,
-    prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<void>,
+    prepare: (args: Struct) => (entry: VmEntry, work: Work) => Promise<Value | void>,
   ): DaemonMethod =>
   (args, debugInfo) => {
     const { core } = options;
     const vm = vmOfArgs(args);
     const run = prepare(args);
     core.entries.find(vm);
-    return task(options, args, debugInfo, async (work) => {
-      await inQueue(core, vm, work.signal, async (entry) => {
+    return task(options, args, debugInfo, (work) =>
+      inQueue(core, vm, work.signal, async (entry) => {
         core.epochs.check(debugInfo);
         await certainly(core, entry, debugInfo);
-        await run(entry, work);
-      });
-      return undefined;
-    });
+        return (await run(entry, work)) ?? undefined;
+      }),
+    );
   };
 
 /** A VM that may have moved away, or of which disks may have, is not worked on before that is known. */

@@ -27,6 +27,7 @@ export const simOperations = [
   'grow',
   'move',
   'set',
+  'ask',
   'send',
   'receive',
   'arrive',

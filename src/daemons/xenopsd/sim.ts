@@ -117,6 +117,7 @@ export const simBackend = ({ guests, disk, clock, config, copy = noBytes }: SimO
     },
     ...simDevices(guests, happen, copy),
     ...simMigration(guests, happen, happenInSteps, (spec) => guests.add(newGuest(clock, spec)), run),
+    ...simAsked(guests, happen, (vm, what) => acts.plan(vm, what, rules.delaysMs[`guest-${what}`] ?? 0)),
     trigger: async (command, args) =>
       simTrigger(command, args, rules, (vm, what) => acts.plan(guests.find(vm).vm, what, 0)),
     hostStat: async () => ({
@@ -144,6 +145,34 @@ type Devices =
   | 'lockVif'
   | 'setVcpus'
   | 'setMemory';
+
+type Asked = 'setShadowMultiplier' | 'sendSysrq' | 'sendTrigger' | 'requestRdp' | 'runScript';
+
+/** A simulated guest does what its machine makes it do; keys and scripts it takes, and does nothing. */
+const simAsked = (
+  guests: SimGuests,
+  happen: (operation: SimOperation, vm: string, signal?: AbortSignal) => Promise<void>,
+  plan: (vm: string, what: 'poweroff' | 'reboot') => void,
+): Required<Pick<Backend, Asked>> => {
+  const take = async (vm: string, signal?: AbortSignal): Promise<void> => {
+    guests.find(vm);
+    await happen('ask', vm, signal);
+  };
+  return {
+    setShadowMultiplier: (vm) => take(vm),
+    sendSysrq: (vm) => take(vm),
+    sendTrigger: async (vm, trigger) => {
+      await take(vm);
+      if (trigger === 'power') plan(vm, 'poweroff');
+      if (trigger === 'reset') plan(vm, 'reboot');
+    },
+    requestRdp: (vm) => take(vm),
+    runScript: async (vm, _script, signal) => {
+      await take(vm, signal);
+      return { rc: 0, stdout: '', stderr: '' };
+    },
+  };
+};
 
 const simDevices = (
   guests: SimGuests,

@@ -47,6 +47,14 @@ export interface Hypervisor {
   /** Waits for its turn behind all that the daemon was told about this VM before, and does nothing. */
   turn(vm: string, work: XenopsWork): Promise<void>;
   setXsdata(vm: string, data: ReadonlyMap<string, string>, work: XenopsWork): Promise<void>;
+  setShadowMultiplier(vm: string, multiplier: number, work: XenopsWork): Promise<void>;
+  /** Presses the magic key with this letter or digit. */
+  sendSysrq(vm: string, key: string, work: XenopsWork): Promise<void>;
+  sendTrigger(vm: string, trigger: GuestTrigger, work: XenopsWork): Promise<void>;
+  /** Has the guest's agent let people in by remote desktop, or not any more. */
+  requestRdp(vm: string, enabled: boolean, work: XenopsWork): Promise<void>;
+  /** Has the guest's agent run a script; answers as the script ends, whatever its code. */
+  runScript(vm: string, script: string, work: XenopsWork): Promise<ScriptOutcome>;
 
   addVbd(vbd: Vbd): Promise<void>;
   removeVbd(id: DeviceId): Promise<void>;
@@ -111,6 +119,16 @@ export interface HypervisorHost {
 
 /** The feature of a daemon that changes what is under a disk while its guest runs. */
 export const LIVE_DISKS = 'live-disks';
+
+/** What happens to the hardware of a machine. */
+export const guestTriggers = ['nmi', 'reset', 'init', 'power', 'sleep', 's3resume'] as const;
+export type GuestTrigger = (typeof guestTriggers)[number];
+
+export interface ScriptOutcome {
+  readonly rc: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
 
 export interface XenopsDestination {
   /**

@@ -16,6 +16,7 @@ import type { Log } from '../../std/log.ts';
 import { listOf, member, optional, optionalMember, required, stringOf, tupleOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import { xmlRpc, xmlRpcStream } from '../rpc.ts';
+import { askingCalls } from './asking.ts';
 import { type XenopsCall, xenopsCall } from './call.ts';
 import { deviceStateOf, lockingValue, vbdStateOf, vbdValue, vifValue } from './devices.ts';
 import { eventThread } from './event-thread.ts';
@@ -101,6 +102,7 @@ export const xenopsdHypervisor = ({
     turn: (id, how) => work('VM.delay', { id, delay: 0 }, how),
     setXsdata: (id, xsdata, how) => work('VM.set_xsdata', { id, xsdata }, how),
 
+    ...askingCalls(tasks.run),
     ...deviceCalls({ tell, work, statDevice }),
 
     watch: events.watch,

@@ -82,9 +82,18 @@ export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => 
   };
   const reports = guestReports({ ...options, stat });
   const power = guestPower({ ...options, reports });
+  const act = (vm: string, what: GuestAct): boolean => {
+    const guest = on ? guests.get(vm) : undefined;
+    if (guest?.power !== 'Running') return false;
+    const does = afterwards(guest.metadata.vm, what);
+    if (does.includes('Start') || does.includes('Softreboot')) power.restart(guest);
+    else if (does.includes('Pause')) power.become(guest, 'Paused');
+    else power.end(guest, 'Halted');
+    return true;
+  };
   return {
     ...metadataMethods(table),
-    ...powerMethods({ ...table, power, reports, peer: options.peer }),
+    ...powerMethods({ ...table, power, reports, act, peer: options.peer }),
     ...deviceMethods({ ...table, reports, disks: options.disks }),
     query: async () => ({
       name: 'simulated',
@@ -108,15 +117,7 @@ export const simulatedGuests = (options: GuestsOptions): Guests & GuestsPeer => 
       power.takeOver(guest);
       guests.set(guest.metadata.vm.id, guest);
     },
-    act: (vm, what) => {
-      const guest = on ? guests.get(vm) : undefined;
-      if (guest?.power !== 'Running') return false;
-      const does = afterwards(guest.metadata.vm, what);
-      if (does.includes('Start') || does.includes('Softreboot')) power.restart(guest);
-      else if (does.includes('Pause')) power.become(guest, 'Paused');
-      else power.end(guest, 'Halted');
-      return true;
-    },
+    act,
     losePower: () => {
       on = false;
       for (const guest of guests.values()) power.closeDisks(guest);
@@ -208,13 +209,19 @@ type PowerMethods =
   | 'setVcpus'
   | 'setMemoryDynamicRange'
   | 'turn'
-  | 'setXsdata';
+  | 'setXsdata'
+  | 'setShadowMultiplier'
+  | 'sendSysrq'
+  | 'sendTrigger'
+  | 'requestRdp'
+  | 'runScript';
 
 const powerMethods = (
   given: Table & {
     readonly power: GuestPower;
     readonly reports: GuestReports;
     readonly peer: GuestsOptions['peer'];
+    readonly act: (vm: string, what: GuestAct) => boolean;
   },
 ): Pick<Hypervisor, PowerMethods> => {
   const { guests, find, operate, power, reports } = given;
@@ -226,6 +233,10 @@ const powerMethods = (
     const guest = await operate(id, live, work);
     make(guest);
     power.announce(guest);
+  };
+  /** A guest that runs is told something, and makes nothing of it. */
+  const ask = async (id: string, work: XenopsWork): Promise<void> => {
+    await operate(id, ['Running'], work);
   };
   return {
     start: async (id, _force, work) => power.begin(await operate(id, ['Halted'], work)),
@@ -267,6 +278,18 @@ const powerMethods = (
       change(id, work, (guest) => {
         guest.xsdata = new Map([...guest.xsdata, ...data]);
       }),
+    setShadowMultiplier: (id, _multiplier, work) => ask(id, work),
+    sendSysrq: (id, _key, work) => ask(id, work),
+    sendTrigger: async (id, trigger, work) => {
+      await ask(id, work);
+      if (trigger === 'power') given.act(id, 'poweroff');
+      if (trigger === 'reset') given.act(id, 'reboot');
+    },
+    requestRdp: (id, _enabled, work) => ask(id, work),
+    runScript: async (id, _script, work) => {
+      await ask(id, work);
+      return { rc: 0, stdout: '', stderr: '' };
+    },
   };
 };
 

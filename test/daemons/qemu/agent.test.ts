@@ -201,4 +201,44 @@ describe('An agent that is followed', () => {
     expect(await agent.ask('poweroff')).toBe(false);
     agent.close();
   });
+
+  test('runs a script by the shell of its guest, and says what came of it once it has ended', async () => {
+    let looks = 0;
+    const runs: Reply = (question) => {
+      const answer = (value: unknown): string => `${JSON.stringify({ return: value })}\n`;
+      if (question.execute === 'guest-exec') return answer({ pid: 7 });
+      if (question.execute !== 'guest-exec-status') return honest(question);
+      looks += 1;
+      const told = Buffer.from('said').toString('base64');
+      return answer(looks < 3 ? { exited: false } : { exited: true, exitcode: 2, 'out-data': told });
+    };
+    const { agent, clock } = follow(runs);
+    const done = agent.run('whoami', new AbortController().signal);
+    while (looks < 3) {
+      // The next look of its own, and the next at the script.
+      await clock.waiting(2);
+      await clock.advance(250);
+      for (let turns = 0; turns < 50; turns += 1) await turn();
+    }
+    expect(await done).toEqual({ rc: 2, stdout: 'said', stderr: '' });
+    agent.close();
+  });
+
+  test('that runs no scripts, or went, fails the one who asks for it', async () => {
+    const refuses: Reply = (question) =>
+      question.execute === 'guest-exec' ? '{"error": {"desc": "disabled"}}\n' : honest(question);
+    const { agent } = follow(refuses);
+    await expect(agent.run('whoami', new AbortController().signal)).rejects.toMatchObject({
+      tag: 'Failed_to_run_script',
+    });
+    agent.close();
+    const gone = follow(() => undefined);
+    const failed = expect(gone.agent.run('x', new AbortController().signal)).rejects.toMatchObject({
+      tag: 'Failed_to_run_script',
+    });
+    for (let turns = 0; turns < 50; turns += 1) await turn();
+    await gone.clock.advance(3_000);
+    await failed;
+    gone.agent.close();
+  });
 });

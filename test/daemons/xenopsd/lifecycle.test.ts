@@ -519,6 +519,19 @@ describe('devices', () => {
     expect(state).toMatchObject({ vcpu_target: 4, memory_actual: 1n << 27n, memory_target: 1n << 27n });
     expect(state?.xsdata_state).toEqual(new Map([['vm-data/key', 'value']]));
   });
+
+  test('what a guest that runs is asked for is refused of one that does not', async () => {
+    await begin('a');
+    await client.setShadowMultiplier('a', 2, work());
+    await client.sendSysrq('a', 'h', work());
+    await client.requestRdp('a', true, work());
+    expect(await client.runScript('a', 'true', work())).toEqual({ rc: 0, stdout: '', stderr: '' });
+    await client.sendTrigger('a', 'power', work());
+    await client.shutdown('a', undefined, work());
+    await expect(client.sendTrigger('a', 'power', work())).rejects.toEqual(
+      refusal('Bad_power_state', 'Halted', 'Running'),
+    );
+  });
 });
 
 describe('the interface', () => {
@@ -527,8 +540,8 @@ describe('the interface', () => {
     rawClient(bench())(method, struct({ debug_info: 'test', ...args }));
 
   test('a call that is not known is Unimplemented by name', async () => {
-    await expect(call('VM.request_rdp', { id: 'a' })).rejects.toMatchObject({
-      error: ['Unimplemented', 'VM.request_rdp'],
+    await expect(call('VM.s3suspend', { id: 'a' })).rejects.toMatchObject({
+      error: ['Unimplemented', 'VM.s3suspend'],
     });
   });
 

@@ -12,7 +12,9 @@ export type AgentCommand =
   | 'guest-get-osinfo'
   | 'guest-get-host-name'
   | 'guest-network-get-interfaces'
-  | 'guest-shutdown';
+  | 'guest-shutdown'
+  | 'guest-exec'
+  | 'guest-exec-status';
 
 /** Undefined: no answer came, or the agent refused. */
 export type AgentAnswer = { readonly value: unknown } | undefined;
@@ -21,7 +23,7 @@ export interface AgentLine {
   /** Whether somebody answers by now. */
   find(): Promise<boolean>;
   /** Only after `find` has found somebody, one question at a time. */
-  ask(command: AgentCommand, args?: Readonly<Record<string, string>>): Promise<AgentAnswer>;
+  ask(command: AgentCommand, args?: Readonly<Record<string, unknown>>): Promise<AgentAnswer>;
   /** Also of one who does not answer when all went well, as nobody is there any more. */
   tell(command: AgentCommand, args: Readonly<Record<string, string>>): Promise<boolean>;
   close(): void;

@@ -10,6 +10,7 @@ import type { Clock, Random } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
 import { isOwnRepository } from '../../../std/repository-folder.ts';
 import type { Backend, Report } from '../backend.ts';
+import { runScript, sendSysrq, sendTrigger } from './asking.ts';
 import { DISKS_MAX, VIFS_MAX } from './devices.ts';
 import { type Emulator, findEmulator, findFirmware, processorOf } from './emulator.ts';
 import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
@@ -166,6 +167,9 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     lockVif: (vm, vif) => lockVif(host, guestOf(vm), vif),
     setVcpus: (vm, count) => setVcpus(host, guestOf(vm), count),
     setMemory: (vm, _minimum, maximum) => setMemory(host, guestOf(vm), maximum),
+    sendSysrq: (vm, key) => sendSysrq(guestOf(vm), key),
+    sendTrigger: (vm, trigger) => sendTrigger(guestOf(vm), trigger),
+    runScript: async (vm, script, signal) => runScript(guestOf(vm), script, signal),
     hostStat: async () => {
       const emulator = await host.emulator().catch((error: unknown) => {
         host.log.warn({ error }, 'guests cannot run here');
