@@ -31,7 +31,7 @@ export interface Lab {
 
 export interface LabOptions {
   readonly hosts?: number;
-  readonly clock?: () => Clock;
+  readonly clock?: Clock;
 }
 
 /** Characters that XML has no way to say, as JSON says them. */
@@ -39,10 +39,10 @@ const controls = /\\(b|f|u00[01])/;
 
 const template = 'Debian Bookworm 12';
 
-const open = async ({ hosts = 1, clock = () => nodeClock }: LabOptions): Promise<Lab> => {
+const open = async ({ hosts = 1, clock = nodeClock }: LabOptions): Promise<Lab> => {
   const sandbox = await sandboxOf({
     ...{ size: { hosts, vms: 0, srs: 1 }, seed: 'cases', name: 'cases', latencyMs: [0, 0], silentMs: 10 },
-    ...{ clock: clock(), log: silentLog, address: '127.0.0.1', authority: () => '127.0.0.1', version: '1' },
+    ...{ clock, log: silentLog, address: '127.0.0.1', authority: () => '127.0.0.1', version: '1' },
     credentials: { verify: async () => true, setPassword: async () => {} },
   });
   const { store, catalog } = sandbox;

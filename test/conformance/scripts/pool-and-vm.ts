@@ -1,30 +1,31 @@
 import { bondMac } from '../../../actors/bond/mac.ts';
-import { applianceRefusal } from '../../../actors/vm_appliance/admission.ts';
 import type { Ref } from '../../../src/model/types.ts';
 import type { View } from '../../../src/store/view.ts';
 import type { Case } from '../cases.ts';
 import { type Adapter, against, mapOf, skip } from '../subject.ts';
-import { viewOfRows, withRefs } from '../vm-rows.ts';
+import { withRefs } from '../vm-rows.ts';
+import { admitting, argumentsFor, asked, compared, messagesFor, putRows } from './admitting.ts';
 import { live, putVm } from './live.ts';
 
 const appliance = 'OpaqueRef:appliance' as Ref<'VM_appliance'>;
 
-const applianceOperation: Adapter = ({ given, when, then }) => {
+const applianceOperation = admitting(async (at, { given, when, then }) => {
   const states: readonly string[] = given['VM power states'] ?? ['Halted', 'Running'];
-  const vms = states.map((power_state, i) => [`OpaqueRef:vm${i}`, { power_state }] as const);
-  const view = viewOfRows({
-    VM: Object.fromEntries(vms),
-    VM_appliance: {
-      [appliance]: {
-        VMs: vms.map(([ref]) => ref),
-        current_operations: mapOf(given['VM_appliance.current_operations']),
-      },
-    },
-  });
-  const refusal = applianceRefusal(view, appliance, when['operation']);
-  const found = refusal === undefined ? { allowed: true } : { allowed: false, error: refusal };
-  return against(found, withRefs(then));
-};
+  const operation: string = when['operation'];
+  const rows = {
+    VM: Object.fromEntries(states.map((power_state, i) => [`OpaqueRef:vm${i}`, { power_state, appliance }])),
+    VM_appliance: { [appliance]: { current_operations: mapOf(given['VM_appliance.current_operations']) } },
+  };
+  await putRows(at, rows);
+  const listed = 'VM_appliance.get_allowed_operations';
+  const found: Record<string, unknown> = {
+    [listed]: { allowed: ((await at.tried(listed, appliance)) as string[]).includes(operation) },
+  };
+  for (const message of messagesFor(at, 'VM_appliance', operation)) {
+    found[message.method] = await asked(at, message.method, argumentsFor(rows, message));
+  }
+  return compared(found, (name) => (name === listed ? { allowed: then['allowed'] } : withRefs(then)));
+});
 
 /** The arguments of a call about a map: all of it, one pair, one key, or a value. */
 const argumentsOf = (when: Case['when']): readonly any[] =>
@@ -105,13 +106,16 @@ const isOfAppliance = ({ given, when }: Case): boolean =>
   (given['VM power states'] !== undefined || given['VM_appliance.current_operations'] !== undefined);
 
 /** Found by what is asked for and what is there. */
-export const vmAndPool: Adapter = (one) => {
-  if (isOfAppliance(one)) return applianceOperation(one);
-  if (one.given['restriction'] !== undefined) return skip('no licence limits what a pool may do');
-  const call = String(one.when['call'] ?? one.when['do']);
-  const [, script] = scripts.find(([form]) => form.test(call)) ?? [];
-  return script === undefined ? skip(`no script is written for "${call}"`) : script(one);
-};
+export const vmAndPool: Adapter = Object.assign(
+  (one: Case) => {
+    if (isOfAppliance(one)) return applianceOperation(one);
+    if (one.given['restriction'] !== undefined) return skip('no licence limits what a pool may do');
+    const call = String(one.when['call'] ?? one.when['do']);
+    const [, script] = scripts.find(([form]) => form.test(call)) ?? [];
+    return script === undefined ? skip(`no script is written for "${call}"`) : script(one);
+  },
+  { close: async () => applianceOperation.close?.() },
+);
 
 export const bondMacs: Adapter = ({ given }) => ({
   'bond master PIF MAC': bondMac(

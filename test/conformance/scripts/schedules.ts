@@ -1,9 +1,10 @@
-import { surplus } from '../../../actors/vmss/retention.ts';
-import { nextRunMs } from '../../../actors/vmss/schedule.ts';
-import { dateTimeOf, type Ref } from '../../../src/model/types.ts';
+import { scheduleRunner } from '../../../actors/vmss/due.ts';
+import { nodeClock } from '../../../src/drivers/node/clock.ts';
+import { epoch, millisecondsOf, type Ref } from '../../../src/model/types.ts';
+import type { Clock } from '../../../src/std/clock.ts';
 import type { Case } from '../cases.ts';
 import { type Adapter, against, mapOf, skip } from '../subject.ts';
-import { viewOfRows } from '../vm-rows.ts';
+import { inLab } from './lab.ts';
 import { type Live, live, putVm } from './live.ts';
 
 const policy = '<policy>' as Ref<'VMSS'>;
@@ -15,26 +16,79 @@ const onTheWall = (ms: number): string => {
   return `${day}T${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')}`;
 };
 
-const nextRun: Adapter = ({ given }) => {
-  const fromMs = new Date(given['host local time']).getTime();
-  const ms = nextRunMs(given['frequency'], mapOf(given['schedule']), fromMs);
-  return { 'next run': ms === undefined ? null : onTheWall(ms) };
-};
+/** The clock on the wall, which cases set. */
+let wallMs = Date.now();
+const wall: Clock = { ...nodeClock, now: () => wallMs };
 
-const retention: Adapter = ({ given, then }) => {
-  const all: readonly any[] = given['snapshots of the VM after the run, oldest first'];
-  const snapshots = all.map(({ name }) => name as Ref<'VM'>);
-  const rows = all.map(({ name, is_vmss_snapshot }, i) => [
-    name,
-    { is_vmss_snapshot, snapshot_time: dateTimeOf(i * 60_000) },
-  ]);
-  const view = viewOfRows({ VM: { ...Object.fromEntries(rows), '<vm>': { snapshots } } });
-  const vm = view.require('VM', '<vm>' as Ref<'VM'>);
-  return against(
-    { 'snapshots destroyed, in order': surplus(view, vm, BigInt(given['retained_snapshots'])) },
-    then,
-  );
-};
+const quarterMs = 15 * 60_000;
+/** Whatever is due at all is due within a week. */
+const quarters = 8 * 24 * 4;
+
+/** Looks at its schedules every quarter of an hour, as a pool does, until one is followed. */
+const nextRun = inLab(
+  async (lab, { given }) => {
+    // What no call would take may be in rows that are older.
+    const rows = { frequency: given['frequency'], schedule: mapOf(given['schedule']), last_run_time: epoch };
+    await lab.rows((tx) => {
+      if (tx.get('VMSS', policy) === undefined) tx.create('VMSS', policy, { uuid: 'policy', enabled: true });
+      tx.patch('VMSS', policy, rows);
+    });
+    await lab.ask('VM.set_snapshot_schedule', await lab.newVm(), policy);
+    wallMs = new Date(given['host local time']).getTime();
+    let run: Promise<unknown> | undefined;
+    const { invoker, services } = lab.sandbox.coordinator;
+    const call: typeof invoker.call = (...of) => {
+      const answer = invoker.call(...of);
+      run = answer;
+      return answer;
+    };
+    const look = scheduleRunner({ invoker: { call }, services });
+    for (let quarter = 0; quarter < quarters && run === undefined; quarter += 1) {
+      wallMs = (Math.floor(wallMs / quarterMs) + 1) * quarterMs;
+      await look(true);
+    }
+    if (run === undefined) return { 'next run': null };
+    await run;
+    const last = await lab.ask('VMSS.get_last_run_time', policy);
+    return { 'next run': onTheWall(millisecondsOf(last.dateTime ?? last)) };
+  },
+  { clock: wall },
+);
+
+const retention = inLab(
+  async (lab, { given, then }) => {
+    const after: readonly any[] = given['snapshots of the VM after the run, oldest first'];
+    const ofRuns = after.filter(({ is_vmss_snapshot }) => is_vmss_snapshot);
+    const vm = await lab.newVm();
+    const [newest] = ofRuns.slice(-1);
+    const names = new Map<string, string>();
+    for (const { name, is_vmss_snapshot } of after) {
+      // The newest one of all runs is what this run takes.
+      if (name === newest?.name) continue;
+      wallMs += 1_000;
+      const snapshot = await lab.ask('VM.snapshot', vm, name, []);
+      names.set(snapshot, name);
+      await lab.rows((tx) => tx.patch('VM', snapshot, { is_vmss_snapshot }));
+    }
+    const made = await lab.ask('VMSS.create', created({ frequency: 'daily', schedule: {} }));
+    await lab.ask('VMSS.set_retained_snapshots', made, BigInt(given['retained_snapshots']));
+    await lab.ask('VM.set_snapshot_schedule', vm, made);
+    const gone: string[] = [];
+    const { store } = lab.sandbox;
+    const stop = store.watch(() => {
+      for (const [ref, name] of names) {
+        if (store.committed.get('VM', ref as Ref<'VM'>) === undefined && !gone.includes(name))
+          gone.push(name);
+      }
+    });
+    wallMs += 1_000;
+    const answer = await lab.ask('VMSS.snapshot_now', made);
+    stop();
+    if (answer?.error !== undefined) return against(answer, then);
+    return against({ 'snapshots destroyed, in order': gone }, then);
+  },
+  { clock: wall },
+);
 
 const created = (when: Case['when']) =>
   mapOf<any>({
@@ -82,10 +136,18 @@ const calling: Adapter = live(async (here, one) => {
   return against({ ...error, ...Object.fromEntries(named) }, then);
 });
 
-/** What schedules may say, when they are due, and what they keep. */
-export const vmssSchedule: Adapter = (one) => {
-  if (one.given['feature VMSS'] !== undefined) return skip('no licence limits what a pool may do');
-  if (one.given['host local time'] !== undefined) return nextRun(one);
-  if (one.given['retained_snapshots'] !== undefined) return retention(one);
-  return calling(one);
+const close = async (): Promise<void> => {
+  await nextRun.close?.();
+  await retention.close?.();
 };
+
+/** What schedules may say, when they are due, and what they keep. */
+export const vmssSchedule: Adapter = Object.assign(
+  (one: Case) => {
+    if (one.given['feature VMSS'] !== undefined) return skip('no licence limits what a pool may do');
+    if (one.given['host local time'] !== undefined) return nextRun(one);
+    if (one.given['retained_snapshots'] !== undefined) return retention(one);
+    return calling(one);
+  },
+  { close },
+);
