@@ -40,16 +40,6 @@ const known: ReadonlySet<string> = new Set([
   'VDI_REVERT',
 ]);
 
-/**
- * Features of `NAME` or `NAME/version` with their versions, by name. A version that is none counts as
- * 1; of two claims of one name the first counts.
- */
-export const parseFeatures = (claims: Iterable<string>): ReadonlyMap<string, bigint> => {
-  const features = new Map<string, bigint>();
-  for (const claim of claims) {
-    const [name = '', version = ''] = claim.split('/');
-    if (!known.has(name) || features.has(name)) continue;
-    features.set(name, /^[1-9]\d{0,8}$/.test(version) ? BigInt(version) : 1n);
-  }
-  return new Map([...features].sort(([a], [b]) => (a < b ? -1 : 1)));
-};
+/** Those that mean something, in the order of their names. */
+export const knownFeatures = (claimed: ReadonlyMap<string, bigint>): ReadonlyMap<string, bigint> =>
+  new Map([...claimed].filter(([name]) => known.has(name)).sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -4,7 +4,7 @@ import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import type { Tx } from '../../src/store/view.ts';
-import { parseFeatures } from './features.ts';
+import { knownFeatures } from './features.ts';
 
 /**
  * Makes the SM rows agree with the plugins of this host: missing ones appear, changed ones are
@@ -43,7 +43,7 @@ const addMissing = (tx: Tx, plugins: readonly StoragePlugin[], services: Service
 };
 
 const facts = (plugin: StoragePlugin) => {
-  const features = parseFeatures([...plugin.features].map(([name, version]) => `${name}/${version}`));
+  const features = knownFeatures(plugin.features);
   return {
     name_label: plugin.name,
     name_description: plugin.description,

@@ -1,7 +1,9 @@
-import { parseFeatures } from '../../actors/sm/features.ts';
+import { smRows } from '../../actors/sm/rows.ts';
+import { claimedFeatures } from '../../src/drivers/storage/claims.ts';
 import type { WireMessage } from '../../src/model/derive.ts';
 import type { Case } from './cases.ts';
 import { admitting, argumentsFor, asked, compared, messagesFor, putRows } from './scripts/admitting.ts';
+import { inLab } from './scripts/lab.ts';
 import type { Live } from './scripts/live.ts';
 import { sr, storageRows, vdi } from './storage-rows.ts';
 import { type Adapter, against, skip } from './subject.ts';
@@ -71,8 +73,19 @@ const allowed = (cls: 'SR' | 'VDI', self: string): Adapter =>
 export const srAllowed = allowed('SR', sr);
 export const vdiAllowed = allowed('VDI', vdi);
 
-export const smFeatures: Adapter = ({ when }) => ({
-  'parsed (sorted, unknown dropped, duplicates merged)': [...parseFeatures(when['features'])].map(
-    ([name, version]) => [name, Number(version)],
-  ),
+/** What the row of a driver says, once the driver was asked what it can do. */
+export const smFeatures = inLab(async (lab, { when }) => {
+  const { invoker, services } = lab.sandbox.coordinator;
+  const [like] = await services.storage.plugins();
+  if (like === undefined) return { 'no driver': true };
+  const driver = { ...like, type: 'claiming', features: claimedFeatures(when['features']) };
+  const plugins = async () => [driver];
+  await smRows({ invoker, services: { ...services, storage: { ...services.storage, plugins } } });
+  const rows = Object.values<any>(Object.fromEntries(await lab.ask('SM.get_all_records')));
+  const features = rows.find((row) => row.get('type') === driver.type)?.get('features');
+  return {
+    'parsed (sorted, unknown dropped, duplicates merged)': [...features]
+      .map(([name, version]: [string, unknown]) => [name, Number(version)])
+      .toSorted(),
+  };
 });

@@ -1,6 +1,7 @@
 import type { Log } from '../../std/log.ts';
 import type { Disk } from '../disk.ts';
 import type { Processes } from '../processes.ts';
+import { claimedFeatures } from './claims.ts';
 import { readPlugin } from './script-values.ts';
 import { findScripts, type ScriptFolder, type ScriptFolders, type ScriptLimits } from './scripts.ts';
 import { type StorageCall, StorageError, type StoragePlugin } from './storage.ts';
@@ -47,17 +48,12 @@ const featureOfScript: readonly (readonly [script: string, feature: string])[] =
 ];
 const impliedAlways = ['VDI_ATTACH', 'VDI_DETACH', 'VDI_ACTIVATE', 'VDI_DEACTIVATE', 'VDI_INTRODUCE'];
 
-/** `NAME` or `NAME/version`; the first of two with one name counts. */
+/** With what scripts imply; a claim of the plugin itself counts before. */
 export const featuresOf = (claimed: readonly string[], has: (script: string) => boolean) => {
   const implied = featureOfScript.filter(([script]) => has(script)).map(([, feature]) => feature);
   const reset = has('Volume.clone') ? ['VDI_RESET_ON_BOOT/2'] : [];
-  const features = new Map<string, bigint>();
-  for (const feature of [...claimed, ...implied, ...impliedAlways, ...reset]) {
-    const [text = '', version = ''] = feature.split('/');
-    const name = text === 'VDI_DESTROY' ? 'VDI_DELETE' : text;
-    if (!features.has(name)) features.set(name, /^[1-9]\d{0,8}$/.test(version) ? BigInt(version) : 1n);
-  }
-  return features;
+  const own = claimed.map((claim) => claim.replace(/^VDI_DESTROY(?=\/|$)/, 'VDI_DELETE'));
+  return claimedFeatures([...own, ...implied, ...impliedAlways, ...reset]);
 };
 
 export const scriptPlugins = (given: {

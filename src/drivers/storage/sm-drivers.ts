@@ -5,6 +5,7 @@ import { itemsOf, member, required, stringOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 import type { Disk } from '../disk.ts';
 import type { Processes } from '../processes.ts';
+import { claimedFeatures } from './claims.ts';
 import { runDriver, type SmLimits } from './sm-call.ts';
 import { type StorageCall, StorageError, type StoragePlugin } from './storage.ts';
 
@@ -126,17 +127,11 @@ const readDriver = (
   };
 };
 
-/** `NAME` or `NAME/version`; one that copies while a guest writes can also be copied to. */
-const featuresOf = (claims: readonly string[]): ReadonlyMap<string, bigint> => {
-  const features = new Map<string, bigint>();
-  for (const claim of claims.flatMap((one) =>
-    one.split('/')[0] === 'VDI_MIRROR' ? [one, 'VDI_MIRROR_IN'] : [one],
-  )) {
-    const [name = '', version = ''] = claim.split('/');
-    if (!features.has(name)) features.set(name, /^[1-9]\d{0,8}$/.test(version) ? BigInt(version) : 1n);
-  }
-  return features;
-};
+/** One that copies while a guest writes can also be copied to. */
+const featuresOf = (claims: readonly string[]): ReadonlyMap<string, bigint> =>
+  claimedFeatures(
+    claims.flatMap((one) => (one.split('/')[0] === 'VDI_MIRROR' ? [one, 'VDI_MIRROR_IN'] : [one])),
+  );
 
 /** What is asked of an SR type that nobody serves. */
 export const requiredDriver = (path: string | undefined, type: string): string => {

@@ -1,5 +1,6 @@
 import { arePinned, type MemoryConstraints } from '../../../actors/vm/memory-constraints.ts';
-import type { Ref } from '../../../src/model/types.ts';
+import { vmReports } from '../../../actors/vm/reports.ts';
+import { nullRef, type Ref } from '../../../src/model/types.ts';
 import type { Value } from '../../../src/std/value.ts';
 import type { Tx } from '../../../src/store/view.ts';
 import type { Case } from '../cases.ts';
@@ -175,3 +176,24 @@ export const miscSetters = inLab(
     'VM.update_secureboot_certificates_on_boot': secureBootMark,
   }),
 );
+
+/** What a daemon tells of a guest's agent, and what rows say of it then. */
+export const guestNetworks = inLab(async (lab, { given, then }) => {
+  const present: readonly string[] = given['xenstore keys present under the guest'];
+  const vm = await lab.newVm();
+  await lab.ask('VM.start', vm, false, false);
+  const { guests, services, invoker } = lab.sandbox.runningAt(await lab.ask('VM.get_resident_on', vm));
+  const uuid = await lab.ask('VM.get_uuid', vm);
+  const state = await guests.stat(uuid);
+  const guest_agent = new Map(present.map((path) => [path, path]));
+  const reports = vmReports({ invoker, services, store: services.store, log: services.log });
+  await reports.onVm(uuid, state && { ...state, guest_agent });
+  const metrics = await lab.ask('VM.get_guest_metrics', vm);
+  const found = metrics === nullRef ? new Map() : await lab.ask('VM_guest_metrics.get_networks', metrics);
+  await lab.ask('VM.hard_shutdown', vm);
+  const read: readonly (readonly [path: string, key: string])[] =
+    then['(xenstore path read, networks key) in this order'];
+  // The cases also list paths that are looked at in vain: what is not there is in no map.
+  const expected = read.filter(([path]) => present.includes(path)).map(([path, key]) => [key, path]);
+  return against(Object.fromEntries(found), Object.fromEntries(expected));
+});
