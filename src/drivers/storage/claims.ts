@@ -1,6 +1,6 @@
 /**
- * What a driver claims to be able to do, each as `NAME` or `NAME/version`: versions by name. A version that is
- * none counts as 1; of two claims of one name the first counts.
+ * What a driver claims to be able to do, each as `NAME` or `NAME/version`: versions by name. One that is none
+ * counts as 1; of two claims of one name the first counts.
  */
 export const claimedFeatures = (claims: Iterable<string>): ReadonlyMap<string, bigint> => {
   const features = new Map<string, bigint>();
