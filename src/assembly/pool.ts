@@ -56,7 +56,10 @@ export const openPool = async (parts: HostParts, on: Placed, opened: Closing): P
     serves: parts.pool.serves,
     onFollow: async (leader) => {
       await adoptUsers(context, credentials, leader);
-      await tellOfDiverged(parts, on, log);
+      if (!(await tellOfDiverged(parts, on, log))) return;
+      // What it was doing, and had ended, it did on rows that are no more.
+      log.warn({ leader }, 'This host begins anew, as its pool goes on without some of its changes');
+      restart();
     },
   });
   pool = made;
@@ -94,11 +97,12 @@ const commitsOf = (parts: HostParts, { alert }: Placed, context: PoolContext): L
   return parts.makers?.commits?.(made) ?? made;
 };
 
-/** What this host had answered and the pool lacks is told to people once. */
-const tellOfDiverged = async ({ diverged }: HostParts, { alert }: Placed, log: Logger): Promise<void> => {
+/** What this host had answered and the pool lacks is told to people once. Answers whether it was just now. */
+const tellOfDiverged = async ({ diverged }: HostParts, { alert }: Placed, log: Logger): Promise<boolean> => {
+  let told = false;
   try {
-    for (const { name, told, rows, from, to, epoch } of await diverged.list()) {
-      if (told) continue;
+    for (const { name, rows, from, to, epoch, ...kept } of await diverged.list()) {
+      if (kept.told) continue;
       await alert(
         'CHANGES_SET_ASIDE',
         `${rows.length} rows that this host had changed in generations ${from} to ${to} of epoch ` +
@@ -106,10 +110,12 @@ const tellOfDiverged = async ({ diverged }: HostParts, { alert }: Placed, log: L
           'diverged lists them.',
       );
       await diverged.tell(name);
+      told = true;
     }
   } catch (error) {
     log.warn({ error: String(error) }, 'Clients were not told yet of changes that the pool lacks');
   }
+  return told;
 };
 
 const openMesh = (parts: HostParts, host: Ref<'host'>, onEpoch: (epoch: number) => Promise<void>): Mesh => {

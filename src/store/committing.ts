@@ -161,7 +161,6 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
 
   const authority = (): Authority | undefined => (typeof mode === 'object' ? mode : undefined);
   const proposing = proposingOf(pipeline, authority, release);
-
   const decide = async (value: unknown): Promise<Verdict> => {
     const proposal = checkProposal(options.schemas, value);
     while (mode === 'paused') {
@@ -180,7 +179,6 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
   };
 
   const decides = (): boolean => mode === 'leads' && isInLine(pipeline) && proposing.idle;
-
   return {
     commit: (make) => (decides() ? here(make) : proposing.wait(make)),
     get decides() {
@@ -188,11 +186,7 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
     },
     decide,
     lead: async (epoch, log = ownDisk) => {
-      const known = newestEpoch(pipeline.epochs);
-      const again = epoch === known && !pipeline.follows;
-      if (!Number.isSafeInteger(epoch) || (epoch <= known && !again)) {
-        throw new Error(`Epoch ${epoch} has been: this host knows of epoch ${known}`);
-      }
+      assertNew(pipeline, epoch);
       const before = { mode, follows: pipeline.follows };
       mode = 'paused';
       // Nothing that others decided is taken from now on.
@@ -246,6 +240,14 @@ export const committingOf = (pipeline: Pipeline, options: CommittingOptions): Co
       for (const ask of asking.splice(0)) ask();
     },
   };
+};
+
+/** Or the one in which this host itself led when it was stopped. */
+const assertNew = ({ epochs, follows }: Pipeline, epoch: number): void => {
+  const known = newestEpoch(epochs);
+  const again = epoch === known && !follows;
+  if (!Number.isSafeInteger(epoch) || (epoch <= known && !again))
+    throw new Error(`Epoch ${epoch} has been: this host knows of epoch ${known}`);
 };
 
 /** What is on disk is of no pool's log any more. */
