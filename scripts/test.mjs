@@ -10,6 +10,7 @@ import { build, install, root, run } from './setup.mjs';
 const programs = [
   ['qemu-system-x86_64', 'qemu-system-x86'],
   ['qemu-img', 'qemu-utils'],
+  ['swtpm', 'swtpm'],
   ['python3', 'python3'],
   ['zstd', 'zstd'],
   ['etcd', 'etcd-server'],

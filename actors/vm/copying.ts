@@ -7,6 +7,7 @@ import { newRef } from '../../src/objects/tasks.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { recordText } from '../../src/rules/fates/record-text.ts';
 import { type VmMade, vmFates } from '../../src/rules/fates/vm.ts';
+import { asked } from '../../src/rules/hypervisor-work.ts';
 import { strike } from '../../src/rules/leftovers.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
@@ -15,6 +16,7 @@ import { allOf, type CopyDisk, copyDisks, type NewDisks } from './copied-disks.t
 import { copyDevices, copyMetrics } from './copied-rows.ts';
 import { freshGenerationId } from './creating.ts';
 import type { VmHandlers } from './handlers.ts';
+import { keep, keeps } from './kept.ts';
 
 // Clones, copies and snapshots are one thing: new disks, then new rows in one commit.
 
@@ -110,6 +112,14 @@ const repositoryOf = (view: View, sr: Ref<'SR'>): Ref<'SR'> | undefined => {
   throw new Fault('OPERATION_NOT_ALLOWED', ["Cannot copy a VM's disks to an ISO SR"]);
 };
 
+/** What a guest that runs keeps in its devices is in no row yet. */
+const noteKept = async ({ self, view, record, services, settle }: Vm): Promise<void> => {
+  const runs = record.power_state === 'Running' || record.power_state === 'Paused';
+  if (!runs || !keeps(view, self)) return;
+  const kept = await asked('VM.snapshot', services.hypervisor.kept(record.uuid));
+  settle((tx) => keep(tx, self, kept, services));
+};
+
 export const copying = {
   clone: {
     operation: 'clone',
@@ -138,6 +148,7 @@ export const copying = {
       const take: CopyDisk = (vdi) =>
         working.making(working.self)('VDI.snapshot', vdi, { driver_params: new Map() });
       const disks = await copyDisks(working, record, { copy: take, withImage: false, leaveOut: ignore_vdis });
+      await noteKept(working);
       return settleCopy(working, { services, origin: 'snapshot', self, name: new_name, disks }, ignore_vdis);
     },
   },

@@ -43,7 +43,8 @@ const firmwareOf = (vm: VmRow): 'Bios' | 'Uefi' =>
 const serialOf = ({ platform, other_config }: VmRow): 'pty' | 'none' =>
   (platform.get('hvm_serial') ?? other_config.get('hvm_serial')) === 'none' ? 'none' : 'pty';
 
-const hvmBoot = (vm: VmRow): VmBoot => {
+const hvmBoot = (view: View, vm: VmRow): VmBoot => {
+  const [tpm] = vm.VTPMs.flatMap((ref) => view.get('VTPM', ref)?.uuid ?? []);
   const keymap = vm.platform.get('keymap');
   return {
     type: 'HVM',
@@ -57,6 +58,7 @@ const hvmBoot = (vm: VmRow): VmBoot => {
     ...(keymap === undefined ? {} : { keymap }),
     boot_order: vm.HVM_boot_params.get('order') ?? 'cd',
     firmware: firmwareOf(vm),
+    ...(tpm === undefined ? {} : { tpm }),
   };
 };
 
@@ -84,7 +86,7 @@ const kernelBoot = (view: View, vm: VmRow, type: 'PV' | 'PVinPVH' | 'PVH'): VmBo
 };
 
 const bootOf = (view: View, vm: VmRow): VmBoot => {
-  if (isHvm(vm)) return hvmBoot(vm);
+  if (isHvm(vm)) return hvmBoot(view, vm);
   return kernelBoot(
     view,
     vm,

@@ -19,6 +19,7 @@ import { withGuestKernel } from './guest-kernel.ts';
 import { becomeHalted } from './halting.ts';
 import type { VmHandlers } from './handlers.ts';
 import { raiseHardware } from './hardware.ts';
+import { keeps, keptOf } from './kept.ts';
 import { devicesOf, metadataOf } from './metadata.ts';
 import type { PowerState } from './operations.ts';
 import { anywhere, named, reserve } from './reserving.ts';
@@ -141,6 +142,7 @@ const boot = async (working: Vm, { method, how, paused, force, bring }: Boot): P
     attachDevices(tx, self);
   });
   await asked(method, hypervisor.importMetadata(metadata, how.debugInfo));
+  if (keeps(view, self)) await asked(method, hypervisor.setKept(uuid, keptOf(view, self)));
   signal.throwIfAborted();
   await asked(method, bring(hypervisor, uuid));
   if (!paused) await asked(method, hypervisor.unpause(uuid, how));

@@ -11,6 +11,7 @@ import type { Log } from '../../src/std/log.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { becomeHalted, becomeSuspended } from './halting.ts';
+import { keep, keeps } from './kept.ts';
 import { handOver } from './migrating.ts';
 import { naps } from './napping.ts';
 import type { Operation } from './operations.ts';
@@ -88,10 +89,21 @@ export const ended = async (by: Reporting, vm: Ref<'VM'>, uuid: string, known: b
   if (!known && to !== undefined && to !== host) return left(by, vm, uuid, to);
   if (known) {
     await followDisks(by, vm, uuid);
+    await followKept(by, vm, uuid);
     await forget(by, uuid);
   }
   await write(by, vm, uuid, (tx) => {
     if (tx.get('VM', vm)?.resident_on === host) becomeHalted(tx, vm);
+  });
+};
+
+/** What its devices have kept, which goes with the guest once it is forgotten. */
+const followKept = async (by: Reporting, vm: Ref<'VM'>, uuid: string): Promise<void> => {
+  const { hypervisor, host } = by.services;
+  if (!keeps(by.store.latest, vm)) return;
+  const kept = await hypervisor.kept(uuid);
+  await write(by, vm, uuid, (tx) => {
+    if (tx.get('VM', vm)?.resident_on === host) keep(tx, vm, kept, by.services);
   });
 };
 
@@ -120,6 +132,7 @@ export const slept = async (by: Reporting, vm: Ref<'VM'>, uuid: string): Promise
   const { host, hypervisor } = by.services;
   if (!live(by.store.latest.get('VM', vm)) || !isHere(by, vm)) return;
   await followDisks(by, vm, uuid);
+  await followKept(by, vm, uuid);
   const { domains } = await hypervisor.exportMetadata(uuid, 'suspended');
   await write(by, vm, uuid, (tx) => {
     if (tx.get('VM', vm)?.resident_on === host) becomeSuspended(tx, vm, domains ?? '');

@@ -4,6 +4,7 @@ import type { ClassName } from '../../src/model/class.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { clearLeftover } from '../../src/rules/leftovers.ts';
 import { followGuest } from '../../src/rules/moved-disks.ts';
+import { offerTpms, withTpms } from '../../src/rules/tpms.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { detachDevices } from './halting.ts';
 import { naps } from './napping.ts';
@@ -125,16 +126,19 @@ const tidy = (tx: Tx, vm: Ref<'VM'>): void => {
 /** A daemon that comes back may be another one, or find another emulator. */
 const noteCapabilities = async ({ services, store, invoker }: Reporting): Promise<void> => {
   const { hypervisor, host } = services;
-  const guest_capabilities = capabilityNumbers((await hypervisor.query()).capabilities);
+  const { capabilities } = await hypervisor.query();
+  const guest_capabilities = capabilityNumbers(capabilities);
   const { version, features } = await hypervisor.hostStat();
   if (store.latest.get('host', host) === undefined) return;
   await invoker.decide('host' as ClassName, host, (tx) => {
-    const { software_version, cpu_info } = tx.require('host', host);
+    const { software_version, cpu_info, license_params } = tx.require('host', host);
     tx.patch('host', host, {
       guest_capabilities,
       software_version: new Map([...software_version, ['hypervisor', version]]),
       cpu_info: new Map([...cpu_info, ...features]),
+      license_params: withTpms(license_params, capabilities.vtpm),
     });
+    offerTpms(tx);
   });
 };
 

@@ -14,6 +14,8 @@ export interface Capabilities {
   readonly memoryBytesMin: number;
   readonly uefi: boolean;
   readonly secureBoot: boolean;
+  /** Guests may have a TPM. */
+  readonly vtpm: boolean;
   readonly floppies: boolean;
   /** The memory of a guest can be changed while it runs. */
   readonly ballooning: boolean;
@@ -29,6 +31,7 @@ export const assumedCapabilities: Capabilities = {
   memoryBytesMin: 0,
   uefi: true,
   secureBoot: true,
+  vtpm: true,
   floppies: true,
   ballooning: true,
   sharedPositions: true,

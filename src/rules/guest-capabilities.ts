@@ -89,8 +89,8 @@ export const guestRefusal = (view: View, vm: VmRow, able: Capabilities): Refusal
     return ['MEMORY_CONSTRAINT_VIOLATION', `memory_static_max >= ${able.memoryBytesMin}`];
   }
   // Without what it keeps in its module a guest does not find its way into its own disks.
-  if (vm.VTPMs.length > 0) {
-    return ['VALUE_NOT_SUPPORTED', 'VTPMs', String(vm.VTPMs.length), 'the hypervisor serves no TPM'];
+  if (vm.VTPMs.length > 0 && !able.vtpm) {
+    return ['VALUE_NOT_SUPPORTED', 'VTPMs', String(vm.VTPMs.length), 'the host serves no TPM: install swtpm'];
   }
   return firmwareRefusal(vm, able) ?? devicesRefusal(view, vm, able);
 };

@@ -1,5 +1,5 @@
 import { guestAgent } from '../daemons/xenopsd/sim-agent.ts';
-import type { Vbd, Vif, VmState, XenopsMetadata } from '../drivers/hypervisor/hypervisor.ts';
+import type { Kept, Vbd, Vif, VmState, XenopsMetadata } from '../drivers/hypervisor/hypervisor.ts';
 
 /** One VM as a simulated host knows it. */
 export interface SimulatedGuest {
@@ -11,6 +11,7 @@ export interface SimulatedGuest {
   memory: bigint;
   vcpus: number;
   xsdata: ReadonlyMap<string, string>;
+  kept: Kept;
   readonly vbds: Map<string, Vbd>;
   readonly vifs: Map<string, Vif>;
   /** Keys of devices that the guest has now. */
@@ -25,6 +26,7 @@ export const newGuest = (metadata: XenopsMetadata): SimulatedGuest => ({
   memory: 0n,
   vcpus: 0,
   xsdata: metadata.vm.xsdata,
+  kept: new Map(),
   ...devicesOf(metadata),
   plugged: new Set(),
 });

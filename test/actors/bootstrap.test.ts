@@ -101,7 +101,7 @@ describe('The first start', () => {
     expect(store.committed.require('host', host).resident_VMs).toEqual([control_domain]);
   });
 
-  test('versions are what clients parse, and nothing is withheld but what no hypervisor has', async () => {
+  test('versions are what clients parse, and nothing is withheld but TPMs, until each host says that it serves them', async () => {
     const { host } = await start();
     const { software_version: versions, license_params, ...record } = store.committed.require('host', host);
     for (const key of ['product_version', 'platform_version', 'xen']) {

@@ -10,6 +10,7 @@ import { assumedCapabilities } from '../../src/drivers/capabilities.ts';
 import {
   type DeviceId,
   type Hypervisor,
+  type Kept,
   type VmState,
   XenopsError,
   type XenopsMetadata,
@@ -39,6 +40,8 @@ export interface FakeHypervisor extends Hypervisor {
   readonly calls: string[];
   /** What each guest was given in xenstore while it ran. */
   readonly given: Map<string, ReadonlyMap<string, string>>;
+  /** What devices of each guest keep from one run to the next. */
+  readonly devices: Map<string, Kept>;
   /** What the next call of that name is refused with. */
   readonly faults: Map<string, Error>;
   /** Run as a call of that name begins, and awaited. */
@@ -62,6 +65,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
   const machines = new Map<string, VmProcess>();
   const calls: string[] = [];
   const given: FakeHypervisor['given'] = new Map();
+  const devices: FakeHypervisor['devices'] = new Map();
   const faults = new Map<string, Error>();
   const hooks = new Map<string, () => unknown>();
   let reports: Parameters<Hypervisor['watch']>[0] | undefined;
@@ -160,6 +164,7 @@ export const fakeHypervisor = (): FakeHypervisor => {
     machines,
     calls,
     given,
+    devices,
     faults,
     hooks,
     gate: () => {},
@@ -250,6 +255,11 @@ export const fakeHypervisor = (): FakeHypervisor => {
     setXsdata: async (id, data, work) => {
       await step('setXsdata', work);
       given.set(id, data);
+    },
+    kept: async (id) => devices.get(id) ?? new Map(),
+    setKept: async (id, kept) => {
+      await step('setKept');
+      devices.set(id, kept);
     },
     setShadowMultiplier: async (_id, multiplier, work) => step(`setShadowMultiplier ${multiplier}`, work),
     sendSysrq: async (_id, key, work) => step(`sendSysrq ${key}`, work),

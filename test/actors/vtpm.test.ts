@@ -4,6 +4,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { behaviours } from '../../actors/behaviours.ts';
 import { restrictions } from '../../actors/pool/bootstrap/identity.ts';
+import { assumedCapabilities, capabilityNumbers } from '../../src/drivers/capabilities.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Served, served } from '../edge/served.ts';
 
@@ -81,7 +82,11 @@ test('A pool whose hosts serve none says so, whatever the VM is, and starts no V
     error: ['FEATURE_RESTRICTED', 'restrict_vtpm'],
   });
   await power('Halted');
+  await host.world.store.commit((tx) => {
+    const guest_capabilities = capabilityNumbers({ ...assumedCapabilities, vtpm: false });
+    tx.patch('host', host.world.host, { guest_capabilities });
+  });
   expect(await host.xml('VM.assert_can_boot_here', root, vm, host.world.host)).toEqual({
-    error: ['VALUE_NOT_SUPPORTED', 'VTPMs', '1', 'the hypervisor serves no TPM'],
+    error: ['VALUE_NOT_SUPPORTED', 'VTPMs', '1', 'the host serves no TPM: install swtpm'],
   });
 });

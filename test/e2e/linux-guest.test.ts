@@ -16,6 +16,7 @@ import { has } from './xenact.ts';
 
 const missing = ['qemu-system-x86_64', 'qemu-img', 'dpkg-deb', 'ldd'].filter((program) => !has(program));
 const why = missing.length > 0 ? `${missing.join(', ')} not installed` : noLinux;
+const hasTpms = has('swtpm');
 const minutes = 60_000;
 const mib = 1n << 20n;
 const none = new Map<string, Value>();
@@ -126,6 +127,14 @@ describe.skipIf(why !== undefined)(`a Linux guest${why ? ` (${why})` : ''}`, { t
     serial.close();
     return shell(vm);
   };
+  /** How often the guest's TPM has been started, which it keeps itself; one that is not there never was. */
+  const tpmStarts = async (guest: Shell): Promise<number | undefined> => {
+    if (!hasTpms) return undefined;
+    const readClock = '\\x80\\x01\\x00\\x00\\x00\\x0a\\x00\\x00\\x01\\x81';
+    const talk = `exec 3<>/dev/tpm0 && printf '${readClock}' >&3 && dd bs=64 count=1 <&3 2>/dev/null | xxd -p`;
+    const answer = Buffer.from(await guest.run(`(${talk})`), 'hex');
+    return answer.readUInt32BE(26);
+  };
   const agentSays = async (vm: string, passes: (metrics: Row) => boolean): Promise<Row> => {
     const none = 'OpaqueRef:NULL';
     const row = await until(session, 'VM', vm, (one) => one.get('guest_metrics') !== none);
@@ -135,9 +144,11 @@ describe.skipIf(why !== undefined)(`a Linux guest${why ? ` (${why})` : ''}`, { t
   test('boots by BIOS, and whatever is done to it keeps what it has written', async () => {
     const vm = await newLinux('bios');
     const cd = await drive(vm, '3');
+    if (hasTpms) await session.call('VTPM.create', vm, false);
     await session.call('VM.start_on', vm, hosts[0] ?? '', false, false);
     let guest = await booted(vm);
 
+    const starts = await tpmStarts(guest);
     await guest.run('ip addr add 10.0.2.15/24 dev eth0 && ip link set eth0 up');
     const metrics = await agentSays(vm, (row) => (row.get('networks') as Row).get('0/ip') === '10.0.2.15');
     expect(metrics.get('os_version')).toEqual(
@@ -203,6 +214,7 @@ describe.skipIf(why !== undefined)(`a Linux guest${why ? ` (${why})` : ''}`, { t
     await session.call('VM.suspend', vm);
     await session.call('VM.resume_on', vm, hosts[1] ?? '', false, false);
     guest = await shell(vm);
+    expect(await tpmStarts(guest)).toBe(starts);
     const woken = Number(await guest.run('synced'));
     await guest.run(`waitfor '[ $(synced) -gt ${woken + 5} ]' && check /dev/vdb $(synced)`);
     // On a host that is not the coordinator, whose daemon has a part in all of this.
@@ -222,6 +234,8 @@ describe.skipIf(why !== undefined)(`a Linux guest${why ? ` (${why})` : ''}`, { t
     await session.call('VM.start', vm, false, false);
     guest = await booted(vm);
     await guest.run(`check /dev/vdb ${before}`);
+    // As the snapshot had it, and once more.
+    expect(await tpmStarts(guest)).toBe(starts === undefined ? undefined : starts + 1);
     await agentSays(vm, (row) => (row.get('os_version') as Row).size > 0);
     await session.call('VM.clean_shutdown', vm);
     guest.close();

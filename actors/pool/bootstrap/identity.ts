@@ -51,8 +51,8 @@ const others = [
 export const edition = 'xenact';
 
 /**
- * Licences of other editions withhold features; here nothing is withheld but what no hypervisor has: one that
- * serves a TPM.
+ * Licences of other editions withhold features; here nothing is withheld but what hosts lack: a TPM for
+ * guests, until each has said that it serves them.
  */
 export const restrictions: ReadonlyMap<string, string> = new Map([
   ...unrestricted,

@@ -2,6 +2,7 @@ import type { Capabilities } from '../../drivers/capabilities.ts';
 import type {
   DeviceId,
   GuestTrigger,
+  Kept,
   ScriptOutcome,
   Vbd,
   Vif,
@@ -33,7 +34,12 @@ export interface Backend {
   /** Ends the guest and removes what it left. One that is gone is success. */
   destroy(vm: string): Promise<void>;
   /** Writes the guest's memory and state to `path` and ends it. */
-  suspend(vm: string, path: string, work: BackendWork): Promise<void>;
+  suspend(vm: string, path: string, work: SuspendWork): Promise<void>;
+  /**
+   * What the guest's devices keep from one run to the next, as it is now, also of a guest that has ended and
+   * was not destroyed. Undefined: nothing. A backend without it has no such devices.
+   */
+  kept?(vm: string): Promise<Kept | undefined>;
   /** Like `create`, from what `suspend` wrote; leaves the guest paused. */
   resume(spec: GuestSpec, path: string, work: BackendWork): Promise<Guest>;
   /**
@@ -101,6 +107,8 @@ export interface GuestSpec {
   readonly vm: Vm;
   readonly disks: readonly GuestDisk[];
   readonly vifs: readonly Vif[];
+  /** What its devices have kept of an earlier run. Absent: nothing. */
+  readonly kept?: Kept;
 }
 
 /** A device and where its bytes are. `path` undefined: an empty drive. */
@@ -137,6 +145,11 @@ export type Report = (
 export interface BackendWork {
   readonly signal: AbortSignal;
   readonly progress: (fraction: number) => void;
+}
+
+export interface SuspendWork extends BackendWork {
+  /** Called once all is written and the guest stands still, before it ends. */
+  readonly asleep?: () => Promise<void>;
 }
 
 export interface MirrorWork extends BackendWork {

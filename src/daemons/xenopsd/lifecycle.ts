@@ -55,7 +55,7 @@ const build = async (
     const disks = await openDisks(entry, work, (vbd) => openDisk(core, entry, vbd, domid, work.debugInfo));
     work.check();
     const vifs = [...entry.vifs.values()];
-    const guest = await make({ domid, vm: entry.vm, disks, vifs });
+    const guest = await make({ domid, vm: entry.vm, disks, vifs, kept: entry.kept });
     undo.add(() => core.backend.destroy(entry.id));
     work.check();
     entry.guest = liveGuest(guest);
@@ -156,7 +156,7 @@ export const suspend = async (core: Core, entry: VmEntry, disk: XenopsDisk, work
   // One that stands still can sleep too.
   if (entry.guest === undefined || entry.exited !== undefined) throw badPowerState(entry, 'Running');
   await withHostDisk(core, entry, disk, true, work.debugInfo, (path) =>
-    core.backend.suspend(entry.id, path, work),
+    core.backend.suspend(entry.id, path, { ...work, asleep: () => keep(core, entry) }),
   );
   entry.suspended = true;
   await tearDown(core, entry, work);
@@ -172,9 +172,20 @@ export const resume = async (core: Core, entry: VmEntry, disk: XenopsDisk, work:
   await noted(core, entry, () => announceVm(core, entry));
 };
 
+/** Notes what the guest's devices have kept, before what is left of it goes. */
+export const keep = async (core: Core, entry: VmEntry): Promise<void> => {
+  const kept = await core.backend.kept?.(entry.id);
+  if (kept === undefined) return;
+  entry.kept = kept;
+  await core.entries.save(entry);
+};
+
 /** Ends what is left of the guest, gives its disks back and only then calls the VM halted. */
 const tearDown = async (core: Core, entry: VmEntry, work: Work): Promise<void> => {
-  if (entry.guest !== undefined) await core.backend.destroy(entry.id);
+  if (entry.guest !== undefined) {
+    await keep(core, entry);
+    await core.backend.destroy(entry.id);
+  }
   await releaseAll(core, entry, work.debugInfo);
   // A VM whose memory was saved is still in its power cycle, and so is one that may run on another host.
   if (!entry.suspended && entry.departing?.asked !== true) await endEpochs(core, entry, work.debugInfo);

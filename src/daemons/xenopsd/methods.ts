@@ -12,7 +12,7 @@ import {
 } from '../../rpc/xenops/devices.ts';
 import { taskValue, updatesValue } from '../../rpc/xenops/tasks.ts';
 import { metadataOf, metadataText, vmOf, vmStateValue, vmValue } from '../../rpc/xenops/types.ts';
-import { deviceIdOf, diskOf, mapOf, numberOf } from '../../rpc/xenops/values.ts';
+import { deviceIdOf, diskOf, keptOf, mapOf, numberOf } from '../../rpc/xenops/values.ts';
 import { sleep } from '../../std/clock.ts';
 import { featuresText } from '../../std/cpu-features.ts';
 import { boolOf, floatOf, intOf, listOf, member, optionalMember, stringOf } from '../../std/reader.ts';
@@ -261,6 +261,19 @@ const vmMethods = (options: MethodsOptions): Methods => {
       task(options, args, debugInfo, (work) =>
         importMetadata(stringOf(member(args, 'metadata')), debugInfo, work.signal),
       ),
+    // Not logged anywhere: what devices keep is the guest's secret.
+    'VM.get_kept': async (args) => {
+      const entry = core.entries.find(idOf(args));
+      const now = entry.guest === undefined ? undefined : await core.backend.kept?.(entry.id);
+      return now ?? entry.kept;
+    },
+    'VM.set_kept': async (args, _debugInfo, signal) => {
+      const kept = keptOf(member(args, 'kept'));
+      await inQueue(core, idOf(args), signal, async (entry) => {
+        entry.kept = kept;
+      });
+      return null;
+    },
     'VM.export_metadata': (args) => metadataText(metadataOfEntry(entries.find(idOf(args)))),
     'VM.exists': (args) => entries.get(idOf(args)) !== undefined,
     'VM.stat': (args) => statValue(entries.find(idOf(args))),

@@ -32,6 +32,7 @@ export const simMigration = (
       await write(Buffer.alloc(STEP_BYTES, done));
       work.progress(done / STEPS);
     });
+    await write(Buffer.from(guests.find(vm).tpm ?? ''));
     await guests.change(vm, { state: 'paused' });
   },
   receive: async (spec, pieces, work) => {
@@ -44,11 +45,13 @@ export const simMigration = (
     }
     const memory = Buffer.concat(parts);
     const mark = Buffer.from(`${MEMORY_MARK}${spec.vm.id}\n`);
-    if (!memory.subarray(0, mark.length).equals(mark) || sizeBytes !== mark.length + STEPS * STEP_BYTES) {
+    const end = mark.length + STEPS * STEP_BYTES;
+    if (!memory.subarray(0, mark.length).equals(mark) || sizeBytes < end) {
       throw new XenopsError('Internal_error', [`this is not the memory of VM ${spec.vm.id}`]);
     }
     await happen('receive', spec.vm.id, work.signal);
-    return newGuest(spec);
+    // What is in its TPM comes last.
+    return newGuest({ ...spec, kept: new Map([['tpm', memory.subarray(end).toString('utf8')]]) });
   },
   arrive: async (vm) => {
     guests.find(vm);

@@ -15,6 +15,7 @@ import {
 } from './sim-config.ts';
 import { type SimGuest, type SimGuests, writable } from './sim-guests.ts';
 import { type HappenInSteps, simMigration } from './sim-migration.ts';
+import { simTpm } from './sim-tpm.ts';
 
 export interface SimOptions {
   /** Where guests are kept. */
@@ -106,6 +107,7 @@ export const simBackend = ({ guests, disk, clock, config, copy = noBytes }: SimO
       guests.find(vm);
       await happen('suspend', vm, work.signal);
       await writeImage(disk, path, `${IMAGE_MARK}${vm}\n`);
+      await work.asleep?.();
       await end(vm);
     },
     resume: async (spec, path, work) => {
@@ -132,6 +134,7 @@ export const simBackend = ({ guests, disk, clock, config, copy = noBytes }: SimO
 };
 
 type Devices =
+  | 'kept'
   | 'plugVbd'
   | 'unplugVbd'
   | 'changeMedium'
@@ -197,6 +200,10 @@ const simDevices = (
   const writesTo = (vm: string, disk: GuestDisk): Promise<void> =>
     guests.change(vm, { writes: { ...guests.find(vm).writes, ...writable([disk]) } });
   return {
+    kept: async (vm) => {
+      const { tpm } = guests.get(vm) ?? {};
+      return tpm === undefined ? undefined : new Map([['tpm', tpm]]);
+    },
     plugVbd: async (vm, disk) => {
       await replace('plug', vm, 'disks', disk.vbd.id[1]);
       await writesTo(vm, disk);
@@ -260,7 +267,12 @@ const guestActs = (
   };
 };
 
-const newGuest = (clock: Clock, { domid, vm, disks, vifs }: GuestSpec): SimGuest => ({
+const newGuest = (clock: Clock, spec: GuestSpec): SimGuest => {
+  const tpm = simTpm(spec.vm, spec.domid, spec.kept);
+  return { ...withoutTpm(clock, spec), ...(tpm !== undefined && { tpm }) };
+};
+
+const withoutTpm = (clock: Clock, { domid, vm, disks, vifs }: GuestSpec): SimGuest => ({
   vm: vm.id,
   name: vm.name,
   domid,

@@ -1,9 +1,27 @@
 import { readJson } from '../../codec/jsonrpc-reader.ts';
-import type { DeviceId, Vbd, Vif, Vm, VmState, XenopsMetadata } from '../../drivers/hypervisor/hypervisor.ts';
+import type {
+  DeviceId,
+  Kept,
+  Vbd,
+  Vif,
+  Vm,
+  VmState,
+  XenopsMetadata,
+} from '../../drivers/hypervisor/hypervisor.ts';
 import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { metadataOf, metadataText } from '../../rpc/xenops/types.ts';
 import type { Log } from '../../std/log.ts';
-import { boolOf, countOf, itemsOf, jsonOf, member, optional, required, stringOf } from '../../std/reader.ts';
+import {
+  boolOf,
+  countOf,
+  itemsOf,
+  jsonOf,
+  member,
+  optional,
+  required,
+  stringOf,
+  textsOf,
+} from '../../std/reader.ts';
 import type { Guest } from './backend.ts';
 import type { Journal } from './journal.ts';
 import type { Datapath } from './storage.ts';
@@ -19,6 +37,8 @@ export interface VmEntry {
   /** Undefined until a guest is built, and again once it is gone. */
   guest: LiveGuest | undefined;
   suspended: boolean;
+  /** What its devices have kept, as far as that is known; a guest that runs may have other by now. */
+  kept: Kept;
   /** Between two domains of one reboot: to everybody else the VM runs on. */
   rebooting: boolean;
   /** What the guest did by itself that nobody has dealt with yet. */
@@ -145,6 +165,7 @@ const newEntry = (vm: Vm): VmEntry => ({
   domid: undefined,
   guest: undefined,
   suspended: false,
+  kept: new Map(),
   rebooting: false,
   exited: undefined,
   exitWatchers: new Set(),
@@ -190,6 +211,7 @@ interface Note {
   readonly domid?: number;
   readonly built: boolean;
   readonly datapaths: readonly Datapath[];
+  readonly kept?: Readonly<Record<string, string>>;
   readonly arriving?: string;
   readonly departing?: Departing;
 }
@@ -199,6 +221,7 @@ const noteOf = (entry: VmEntry): Note => ({
   ...(entry.domid === undefined ? {} : { domid: entry.domid }),
   built: entry.guest !== undefined,
   datapaths: [...entry.datapaths.values()],
+  ...(entry.kept.size > 0 && { kept: Object.fromEntries(entry.kept) }),
   ...(entry.arriving === undefined ? {} : { arriving: entry.arriving.token }),
   ...(entry.departing === undefined ? {} : { departing: entry.departing }),
 });
@@ -213,6 +236,7 @@ const readNote = (text: string): Note => {
     ...(domid !== undefined && { domid }),
     built: required(note, 'built', boolOf),
     datapaths: itemsOf(member(note, 'datapaths'), readDatapath, 'datapaths'),
+    kept: Object.fromEntries(optional(note, 'kept', textsOf) ?? []),
     ...(arriving !== undefined && { arriving }),
     ...(departing !== undefined && { departing }),
   };
@@ -240,6 +264,8 @@ const entryOfNote = (note: Note): VmEntry => {
   entry.domid = note.built || note.arriving !== undefined ? note.domid : undefined;
   entry.arriving = note.arriving === undefined ? undefined : newArrival(note.arriving);
   entry.departing = note.departing;
+  const tpm = note.kept?.['tpm'];
+  if (tpm !== undefined) entry.kept = new Map([['tpm', tpm]]);
   for (const path of note.datapaths) entry.datapaths.set(path.name, path);
   return entry;
 };

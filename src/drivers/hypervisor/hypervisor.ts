@@ -21,6 +21,10 @@ export interface Hypervisor {
   /** Gives the daemon everything about a VM, replacing what it knew. Answers the VM's id. */
   importMetadata(metadata: XenopsMetadata, debugInfo: string): Promise<string>;
   exportMetadata(vm: string, debugInfo: string): Promise<XenopsMetadata>;
+  /** Nothing of a daemon that keeps it by itself. */
+  kept(vm: string): Promise<Kept>;
+  /** What the VM's next guest is to begin with. */
+  setKept(vm: string, kept: Kept): Promise<void>;
   stat(vm: string): Promise<VmState | undefined>;
   list(): Promise<readonly { readonly id: string; readonly state: VmState }[]>;
   /** Makes the daemon forget a halted VM. */
@@ -123,6 +127,12 @@ export const LIVE_DISKS = 'live-disks';
 /** What happens to the hardware of a machine. */
 export const guestTriggers = ['nmi', 'reset', 'init', 'power', 'sleep', 's3resume'] as const;
 export type GuestTrigger = (typeof guestTriggers)[number];
+
+/**
+ * What devices of a guest keep from one run to the next, in base64 by the name of the device. Secret: with
+ * what is in its `tpm` a guest opens its disks.
+ */
+export type Kept = ReadonlyMap<'tpm', string>;
 
 export interface ScriptOutcome {
   readonly rc: number;
@@ -287,6 +297,8 @@ export type VmBoot =
       /** Letters tried in turn: c disk, d CD, n network. */
       readonly boot_order: string;
       readonly firmware: 'Bios' | 'Uefi';
+      /** The uuid of its TPM. */
+      readonly tpm?: string;
     }
   | {
       readonly type: 'PV' | 'PVinPVH' | 'PVH';

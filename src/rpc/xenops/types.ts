@@ -138,6 +138,7 @@ const bootValue = (boot: VmBoot): Value => {
       qemu_disk_cmdline: false,
       qemu_stubdom: false,
       firmware: boot.firmware === 'Uefi' ? uefi : 'Bios',
+      tpm: boot.tpm === undefined ? undefined : variant('Vtpm', boot.tpm),
     }),
   );
 };
@@ -161,6 +162,7 @@ const bootOf = (value: Value): VmBoot => {
     }),
     boot_order: required(payload, 'boot_order', stringOf),
     firmware: nameOr(optionalMember(payload, 'firmware'), ['Bios', 'Uefi'], 'Bios'),
+    ...present({ tpm: optional(payload, 'tpm', (tpm) => stringOf(variantOf(tpm, 'tpm').payload ?? null)) }),
   };
 };
 

@@ -6,6 +6,7 @@ import {
   isMissing,
   type VmState,
   type XenopsDestination,
+  XenopsError,
   type XenopsWork,
 } from '../../drivers/hypervisor/hypervisor.ts';
 import type { Endpoint, Network } from '../../drivers/network.ts';
@@ -22,7 +23,7 @@ import { deviceStateOf, lockingValue, vbdStateOf, vbdValue, vifValue } from './d
 import { eventThread } from './event-thread.ts';
 import { taskFollower } from './task-follower.ts';
 import { metadataOf, metadataText, vmOf, vmStateOf } from './types.ts';
-import { diskValue } from './values.ts';
+import { diskValue, keptOf } from './values.ts';
 
 export interface XenopsdOptions {
   readonly network: Network;
@@ -84,6 +85,8 @@ export const xenopsdHypervisor = ({
       order('VM.import_metadata', debugInfo, { metadata: metadataText(metadata) }, stringOf),
     exportMetadata: (id, debugInfo) =>
       call('VM.export_metadata', debugInfo, { id }, (value) => metadataOf(stringOf(value))),
+    kept: (id) => ifBuilt(call('VM.get_kept', DEBUG_INFO, { id }, keptOf), new Map()),
+    setKept: (id, kept) => ifBuilt(tell('VM.set_kept', { id, kept }), undefined),
     stat,
     list: () => call('VM.list', DEBUG_INFO, { unit: null }, statesOf),
     remove: (id) => tell('VM.remove', { id }),
@@ -115,6 +118,16 @@ export const xenopsdHypervisor = ({
       ways.close();
     },
   };
+};
+
+/** Daemons of a Xen host have other ways for what not all of them are asked. */
+const ifBuilt = async <T>(answer: Promise<T>, otherwise: T): Promise<T> => {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof XenopsError && error.tag === 'Unimplemented') return otherwise;
+    throw error;
+  }
 };
 
 type DeviceCalls = Pick<

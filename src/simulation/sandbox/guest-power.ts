@@ -1,3 +1,4 @@
+import { simTpm } from '../../daemons/xenopsd/sim-tpm.ts';
 import { type VmState, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { StorageError } from '../../drivers/storage/storage.ts';
 import type { Clock } from '../../std/clock.ts';
@@ -69,6 +70,8 @@ export const guestPower = (given: {
     const { vm } = guest.metadata;
     Object.assign(guest, { memory: vm.memory_dynamic_max, vcpus: vm.vcpus });
     guest.startTime = Math.floor(clock.now() / 1000);
+    const tpm = simTpm(vm, guest.domid, guest.kept);
+    if (tpm !== undefined) guest.kept = new Map([['tpm', tpm]]);
     for (const device of [...guest.vbds.keys(), ...guest.vifs.keys()]) guest.plugged.add(device);
     become(guest, 'Paused');
   };

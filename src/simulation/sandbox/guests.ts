@@ -165,7 +165,14 @@ const metadataMethods = ({
   guests,
   assertOn,
   find,
-}: Table): Pick<Hypervisor, 'importMetadata' | 'exportMetadata' | 'list' | 'remove'> => ({
+}: Table): Pick<
+  Hypervisor,
+  'importMetadata' | 'exportMetadata' | 'kept' | 'setKept' | 'list' | 'remove'
+> => ({
+  kept: async (id) => find(id).kept,
+  setKept: async (id, kept) => {
+    find(id).kept = kept;
+  },
   importMetadata: async (metadata) => {
     assertOn();
     const { id } = metadata.vm;

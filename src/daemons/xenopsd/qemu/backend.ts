@@ -13,7 +13,7 @@ import type { Backend, Report } from '../backend.ts';
 import { runScript, sendSysrq, sendTrigger } from './asking.ts';
 import { DISKS_MAX, VIFS_MAX } from './devices.ts';
 import { type Emulator, findEmulator, findFirmware, processorOf } from './emulator.ts';
-import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
+import { checkStateFolder, END_MS_MAX, folderOf, readRecord, waitForEnd } from './folder.ts';
 import { groupOfGuests } from './guest-users.ts';
 import { changeMedium, lockVif, moveVif, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
 import { grow, imageOf, mirror, overlay } from './images.ts';
@@ -24,6 +24,7 @@ import { arrive, receive, send } from './migrate.ts';
 import { recoverGuests } from './recover.ts';
 import { setMemory, setVcpus } from './resizing.ts';
 import { restore, save } from './suspend.ts';
+import { hasTpms, tpmContents } from './tpm.ts';
 
 export interface QemuOptions {
   /** Folder of the guests' folders. Its path is short, because Unix sockets in it must have short ones. */
@@ -140,7 +141,14 @@ export const qemuBackend = (options: QemuOptions): Backend => {
         guest.link.speak();
         throw error;
       }
+      await work.asleep?.();
       await end(vm);
+    },
+    kept: async (vm) => {
+      const folder = folderOf(host.state, vm);
+      const record = await readRecord(host.disk, folder);
+      const tpm = record && (await tpmContents(host.disk, folder, record));
+      return tpm === undefined ? undefined : new Map([['tpm', tpm]]);
     },
     resume: async (spec, path, work) => {
       const guest = adopt(await restore(host, spec, path, work));
@@ -205,6 +213,7 @@ const capabilitiesOf = async (disk: Disk): ReturnType<Backend['capabilities']> =
     () => false,
   ),
   secureBoot: false,
+  vtpm: await hasTpms(disk),
   floppies: false,
   ballooning: true,
   sharedPositions: false,

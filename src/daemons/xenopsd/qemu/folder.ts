@@ -24,6 +24,8 @@ export const fileNames = {
   agent: 'agent.sock',
   incoming: 'in.sock',
   outgoing: 'out.sock',
+  tpm: 'tpm.sock',
+  tpmLog: 'tpm.log',
   variables: 'uefi.fd',
   kernel: 'kernel',
   ramdisk: 'ramdisk',
@@ -60,6 +62,8 @@ export interface GuestRecord {
   /** Media have numbers so that the next is named before the last is gone. */
   readonly lastMedium: number;
   readonly devices: readonly Device[];
+  /** It has a TPM, which a process of its own serves. */
+  readonly hasTpm?: true;
   /** Whom the emulator runs as, where that is not the daemon's own user. */
   readonly user?: Owner;
   /** Folders that it was started with, at the places of its open files; other places are empty. */

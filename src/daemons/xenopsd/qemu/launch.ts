@@ -41,11 +41,13 @@ import {
   devicesOf,
   directBoot,
   flavourOf,
+  hasTpm,
   memoryMib,
   type QemuCommandLine,
 } from './machine.ts';
 import type { Origin } from './origin.ts';
 import { featuresWanted } from './processor.ts';
+import { startTpm } from './tpm.ts';
 import { connectTap, hasLink, makeTap, wireFor } from './wiring.ts';
 
 const START_MS_MAX = 30_000;
@@ -156,6 +158,7 @@ const make = async (
     for (const { one } of sockets) await lendDisk(disk, user, one);
     await handFolder(host, folder, machine, user);
   }
+  if (unborn.hasTpm) await startTpm(host, folder, unborn, spec.kept?.get('tpm') ?? '');
   // The emulator runs in the guest's folder: no path of ours has to fit into its options.
   const place = {
     ...{ cwd: folder.path, logFile: folder.file('log') },
@@ -235,6 +238,7 @@ const recordOf = ({
   bootsFromNetwork: bootsFromNetwork(spec.vm),
   memoryMib: Number(memoryMib(spec.vm)),
   vcpusMax: spec.vm.vcpu_max,
+  ...(hasTpm(spec.vm) && { hasTpm: true as const }),
   wanted: 'paused',
   lastMedium: 0,
   devices,

@@ -22,6 +22,7 @@ import {
 } from './folder.ts';
 import { takeBack } from './guest-users.ts';
 import type { Ending, QmpLink } from './link.ts';
+import { removeTpm } from './tpm.ts';
 import { removeTaps } from './wiring.ts';
 
 /** What the machine offers to the backend. */
@@ -117,6 +118,7 @@ export const removeRemains = async (host: QemuHost, folder: Folder): Promise<voi
   const record = await readRecord(disk, folder);
   const pid = record && (await emulatorPid(disk, record));
   if (record && pid !== undefined) await killEmulator(disk, processes, clock, pid, record.name);
+  if (record) await removeTpm(host, folder, record);
   if (record) await takeBack(disk, record.lent ?? []);
   if (record?.user) await removeTaps(disk, processes, record.domid, record.devices);
   await removeFolder(disk, folder);

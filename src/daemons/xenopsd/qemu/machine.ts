@@ -29,6 +29,7 @@ import { type Emulator, type Firmware, processorOf } from './emulator.ts';
 import { fileNames } from './folder.ts';
 import type { Handed } from './guest-users.ts';
 import { processorWith } from './processor.ts';
+import { tpmArguments } from './tpm.ts';
 import type { QmpWire } from './wiring.ts';
 
 const MIB = 1024n * 1024n;
@@ -102,6 +103,7 @@ export const commandLine = (machine: QemuCommandLine): readonly Argument[] => [
   ...channels(),
   ...(has(machine.devices, agent) ? agentLine() : []),
   ...display(machine.spec.vm),
+  ...(hasTpm(machine.spec.vm) ? tpmArguments() : []),
   ...machine.devices
     .filter(isFixture)
     .flatMap((device) => json('-device', fixtureArguments(device, queues(machine)))),
@@ -111,6 +113,8 @@ export const commandLine = (machine: QemuCommandLine): readonly Argument[] => [
   ...cards(machine),
   ...(machine.isIncoming ? fixed('-incoming', 'defer') : []),
 ];
+
+export const hasTpm = ({ boot }: Vm): boolean => boot.type === 'HVM' && boot.tpm !== undefined;
 
 const base = ({ spec, emulator, nowMs, firmware }: QemuCommandLine): readonly Argument[] => {
   const { boot } = spec.vm;
