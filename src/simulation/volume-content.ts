@@ -24,8 +24,6 @@ export interface ContentRoom {
 }
 
 const blockBytes = 65_536;
-/** One question is about at most this much. */
-const extentBytesMax = 1n << 30n;
 /** Kept for all disks of a pool together; a write beyond is refused as by a full repository. */
 export const contentBytesMax = 1 << 30;
 
@@ -37,6 +35,30 @@ const full = (): StorageError =>
   ]);
 
 export const noContent = (room: ContentRoom): Content => contentOf(room, new Map());
+
+/** As many pieces as blocks are written there, however large the range is. */
+const writtenIn = (
+  blocks: ReadonlyMap<number, Uint8Array>,
+  position: bigint,
+  end: bigint,
+): readonly Extent[] => {
+  const found: { lengthBytes: bigint; zero: boolean }[] = [];
+  let at = position;
+  const add = (to: bigint, zero: boolean): void => {
+    if (to <= at) return;
+    const last = found.at(-1);
+    if (last?.zero === zero) last.lengthBytes += to - at;
+    else found.push({ lengthBytes: to - at, zero });
+    at = to;
+  };
+  for (const block of [...blocks.keys()].sort((one, other) => one - other)) {
+    const begin = BigInt(block) * BigInt(blockBytes);
+    add(lesser(begin, end), true);
+    add(lesser(begin + BigInt(blockBytes), end), false);
+  }
+  add(end, true);
+  return found;
+};
 
 /** Blocks are never changed, only replaced, so copies share them. */
 const contentOf = (room: ContentRoom, blocks: Map<number, Uint8Array>): Content => {
@@ -83,14 +105,7 @@ const contentOf = (room: ContentRoom, blocks: Map<number, Uint8Array>): Content 
       });
       return blocks.size * blockBytes;
     },
-    extents: (position, lengthBytes) => {
-      const length = lesser(lengthBytes, extentBytesMax);
-      const found: Extent[] = [];
-      pieces(Number(length), position, (block, _at, _from, size) =>
-        found.push({ lengthBytes: BigInt(size), zero: !blocks.has(block) }),
-      );
-      return found;
-    },
+    extents: (position, lengthBytes) => writtenIn(blocks, position, position + lengthBytes),
     copy: () => contentOf(room, new Map(blocks)),
     drop: () => {
       room.keptBytes -= ownBytes;

@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto';
-import { ImageRefused } from '../../src/codec/image-refused.ts';
 import { qcow2Layout } from '../../src/codec/qcow2-stream.ts';
-import { VHD_BYTES_MAX, vhdFooter, vhdGeometry, vhdHeader } from '../../src/codec/vhd.ts';
+import { vhdFooter, vhdGeometry, vhdHeader } from '../../src/codec/vhd.ts';
+import type { Ref } from '../../src/model/types.ts';
 import { imageFormats } from '../../src/rules/images/formats.ts';
 import type { TransferFormat } from '../../src/rules/images/image.ts';
 import { imageBytes } from '../../src/rules/images/image-bytes.ts';
 import { noneOf } from '../../src/rules/images/present.ts';
-import { arriving, collected, type MemoryDisk, memoryDisk } from '../rules/images/memory-disk.ts';
+import { openDiskHere } from '../../src/rules/open-disk.ts';
+import type { Value } from '../../src/std/value.ts';
+import { arriving, type MemoryDisk, memoryDisk } from '../rules/images/memory-disk.ts';
 import type { Case } from './cases.ts';
-import { against, byCall, skip } from './subject.ts';
+import { inLab, type Lab, scripts } from './scripts/lab.ts';
+import { against, skip } from './subject.ts';
 
 const MiB = 1 << 20;
 const ours = 'f0000000-0000-4000-8000-000000000001';
@@ -24,25 +27,45 @@ interface Fill {
   readonly byte: number;
 }
 
-/** A disk that was filled; a large one tells where it has something, as the storage would. */
-const filled = async (
-  size: number,
-  fill: readonly Fill[],
-  telling = size > 512 * MiB,
-): Promise<MemoryDisk> => {
-  const disk = memoryDisk(BigInt(size), telling);
-  for (const { offset, length, byte } of fill) await disk.write(Buffer.alloc(length, byte), BigInt(offset));
-  return disk;
+/** A new disk of the lab. */
+const newDisk = async (lab: Lab, sizeBytes: bigint): Promise<Ref<'VDI'>> => {
+  const [sr] = [...lab.sandbox.store.committed.all('SR')].find(([, { shared, content_type }]) => {
+    return shared && content_type === 'user';
+  }) as [Ref<'SR'>, unknown];
+  const facts = { name_label: 'disk', name_description: '', SR: sr, virtual_size: sizeBytes, type: 'user' };
+  const settings = { sharable: false, read_only: false, other_config: new Map() };
+  const made = await lab.ask('VDI.create', new Map(Object.entries({ ...facts, ...settings })) as Value);
+  if (made.error !== undefined) throw new Error(`No disk could be made: ${made.error}`);
+  return made;
 };
 
-const given = async (format: string, disk: MemoryDisk, base?: { uuid: string; disk: MemoryDisk }) => {
-  const out = collected();
-  const what = { uuid: ours, disk, progress, signal, begin: out.begin, ...(base && { base }) };
-  await formatOf(format).give(what);
-  const bytes = out.bytes();
-  if (out.said() !== BigInt(bytes.length))
-    throw new Error(`It said ${out.said()} and gave ${bytes.length} bytes`);
-  return bytes;
+/** Writes to a disk as a guest does. */
+const writeTo = async (lab: Lab, vdi: Ref<'VDI'>, pieces: readonly (readonly [Uint8Array, bigint])[]) => {
+  const wanted = { vdi, how: 'write', operation: 'fill' } as const;
+  const disk = await openDiskHere(lab.sandbox.coordinator.services, wanted, signal);
+  for (const [bytes, position] of pieces) await disk.write(bytes, position);
+  await disk.close();
+};
+
+const filled = async (lab: Lab, size: number, fill: readonly Fill[]): Promise<Ref<'VDI'>> => {
+  const vdi = await newDisk(lab, BigInt(size));
+  const pieces = fill.map(
+    ({ offset, length, byte }) => [Buffer.alloc(length, byte), BigInt(offset)] as const,
+  );
+  await writeTo(lab, vdi, pieces);
+  return vdi;
+};
+
+/** An image as a client gets it, after which the disk is gone. */
+const given = async (lab: Lab, format: string, vdi: Ref<'VDI'>, base?: Ref<'VDI'>): Promise<Buffer> => {
+  const only = base === undefined ? '' : `&base=${base}`;
+  const reply = await lab.http('GET', `/export_raw_vdi?vdi=${vdi}&format=${format}${only}`);
+  await lab.ask('VDI.destroy', vdi);
+  if (reply.status !== 200) throw new Error(`${reply.status}: ${reply.body}`);
+  const said = reply.headers['content-length'];
+  if (said !== undefined && Number(said) !== reply.bytes.length)
+    throw new Error(`It said ${said} and gave ${reply.bytes.length} bytes`);
+  return reply.bytes;
 };
 
 const taken = async (format: string, bytes: Buffer, sizeBytes: bigint): Promise<MemoryDisk> => {
@@ -51,14 +74,13 @@ const taken = async (format: string, bytes: Buffer, sizeBytes: bigint): Promise<
   return disk;
 };
 
-const accepts = (format: string, bytes: Buffer, sizeBytes: bigint): Promise<{ accepted: boolean }> =>
-  taken(format, bytes, sizeBytes).then(
-    () => ({ accepted: true }),
-    (error) => {
-      if (!(error instanceof ImageRefused)) throw error;
-      return { accepted: false };
-    },
-  );
+/** Whether an image that a client sends is written, and why not is said. */
+const accepts = async (lab: Lab, format: string, bytes: Buffer, sizeBytes: bigint) => {
+  const vdi = await newDisk(lab, sizeBytes);
+  const reply = await lab.http('PUT', `/import_raw_vdi?vdi=${vdi}&format=${format}`, bytes);
+  await lab.ask('VDI.destroy', vdi);
+  return { accepted: reply.status === 200 };
+};
 
 const size = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64BE(at));
 
@@ -89,9 +111,9 @@ const vhdFacts = (bytes: Buffer) => ({
   'file length': bytes.length,
 });
 
-const writeVhd = async ({ given: { source, virtual_size, fill } }: Case): Promise<unknown> => {
+const writeVhd = async (lab: Lab, { given: { source, virtual_size, fill } }: Case): Promise<unknown> => {
   if (source !== 'raw' || fill === undefined) return skip('no storage here keeps its disks as VHD files');
-  return vhdFacts(await given('vhd', await filled(virtual_size, fill)));
+  return vhdFacts(await given(lab, 'vhd', await filled(lab, virtual_size, fill)));
 };
 
 interface File {
@@ -100,20 +122,25 @@ interface File {
 }
 
 /** A disk of a chain of files, the top one first: a block has what the first file that has it says. */
-const chained = async (chain: readonly File[]): Promise<MemoryDisk> => {
-  const disk = memoryDisk(64n * BigInt(MiB), false);
-  for (const { id, blocks } of [...chain].reverse()) {
-    for (const block of blocks)
-      await disk.write(Buffer.from(`${id}, block ${block}`), BigInt(block * 2 * MiB));
-  }
-  return disk;
+const chained = async (lab: Lab, chain: readonly File[]): Promise<Ref<'VDI'>> => {
+  const vdi = await newDisk(lab, 64n * BigInt(MiB));
+  const pieces = [...chain].reverse().flatMap(({ id, blocks }) =>
+    // A sector is what a disk is written by.
+    blocks.map((block) => {
+      return [Buffer.alloc(512, `${id}, block ${block} `), BigInt(block * 2 * MiB)] as const;
+    }),
+  );
+  await writeTo(lab, vdi, pieces);
+  return vdi;
 };
 
-const included = async ({ given: facts }: Case): Promise<unknown> => {
+const included = async (lab: Lab, { given: facts }: Case): Promise<unknown> => {
   const base = facts['chain of base (leaf first)'] as readonly File[] | null;
-  const disk = await chained(facts['chain of the VDI (leaf first)']);
-  const theirs = 'f0000000-0000-4000-8000-000000000002';
-  const bytes = await given('vhd', disk, base ? { uuid: theirs, disk: await chained(base) } : undefined);
+  const disk = await chained(lab, facts['chain of the VDI (leaf first)']);
+  const other = base === null ? undefined : await chained(lab, base);
+  const theirs = other === undefined ? 'none' : await lab.ask('VDI.get_uuid', other);
+  const bytes = await given(lab, 'vhd', disk, other);
+  if (other !== undefined) await lab.ask('VDI.destroy', other);
   const parent = bytes.toString('hex', 512 + 40, 512 + 56);
   const names = new Map([
     [theirs.replaceAll('-', ''), `footer uuid of ${base?.[0]?.id}`],
@@ -176,7 +203,7 @@ const resealedHeader = (bytes: Buffer): void => {
 };
 
 /** What a client demands of a stream, this reader demands too. */
-const acceptsVhd = async ({ given: facts }: Case): Promise<unknown> => {
+const acceptsVhd = async (lab: Lab, { given: facts }: Case): Promise<unknown> => {
   const except = facts['a good 8 MiB stream, except'] as Record<string, any>;
   const batOffset = except['BAT offset'] ?? 2048;
   const bytes = laidOut({ 'BAT offset': batOffset, 'BAT entries': 4, 'BAT {block: sector}': { 1: 5 } });
@@ -196,25 +223,33 @@ const acceptsVhd = async ({ given: facts }: Case): Promise<unknown> => {
     bytes.writeUInt32BE(except['BAT entries'], 512 + 28);
     resealedHeader(bytes.subarray(512, 1536));
   }
-  return accepts('vhd', bytes, 8n * BigInt(MiB));
+  return accepts(lab, 'vhd', bytes, 8n * BigInt(MiB));
 };
 
-const tooLarge = ({ given: facts, then }: Case): unknown => {
-  const vdi = then['error'][1];
-  const large = BigInt(facts['VDI.virtual_size']) > (formatOf('vhd').sizeBytesMax ?? VHD_BYTES_MAX);
-  return large ? { error: ['VDI_TOO_LARGE', vdi, `${formatOf('vhd').sizeBytesMax}`] } : {};
+const tooLarge = async (lab: Lab, { given: facts, when, then }: Case): Promise<unknown> => {
+  const vdi = await newDisk(lab, BigInt(facts['VDI.virtual_size']));
+  const reply = await lab.http('GET', `/export_raw_vdi?vdi=${vdi}&format=${when['format']}`);
+  await lab.ask('VDI.destroy', vdi);
+  const [code, _, ...rest] = then['error'];
+  const missing = [code, vdi, ...rest].filter((word) => !reply.body.includes(word));
+  return missing.length === 0 && reply.status !== 200 ? then : { status: reply.status, body: reply.body };
 };
 
-export const vhdLayouts = byCall({
-  geometry: ({ given: { size: bytes } }) => ({ '[cylinders, heads, sectors]': vhdGeometry(BigInt(bytes)) }),
-  write_vhd_stream: writeVhd,
-  included_blocks: included,
-  marshal_footer: footer,
-  marshal_header: header,
-  read_vhd_stream: readVhd,
-  client_accepts_vhd: acceptsVhd,
-  export_raw_vdi: tooLarge,
-});
+/** What is byte for byte in the parts of an image is asked of what makes them; all else of whole images. */
+export const vhdLayouts = inLab(
+  scripts({
+    geometry: async (_, { given: { size: bytes } }) => ({
+      '[cylinders, heads, sectors]': vhdGeometry(BigInt(bytes)),
+    }),
+    write_vhd_stream: writeVhd,
+    included_blocks: included,
+    marshal_footer: async (_, one) => footer(one),
+    marshal_header: async (_, one) => header(one),
+    read_vhd_stream: (_, one) => readVhd(one),
+    client_accepts_vhd: acceptsVhd,
+    export_raw_vdi: tooLarge,
+  }),
+);
 
 const CLUSTER = 65_536;
 const hex = (bytes: Buffer, at: number): string => bytes.toString('hex', at, at + 8);
@@ -257,14 +292,14 @@ const qcow2Facts = (head: Buffer, length: bigint) => {
   };
 };
 
-const writeQcow2 = async ({ given: facts, then }: Case): Promise<unknown> => {
+const writeQcow2 = async (lab: Lab, { given: facts, then }: Case): Promise<unknown> => {
   const { virtual_size, fill } = facts;
   const ranges = facts['allocated_clusters (first, last)'] as
     | readonly (readonly [number, number])[]
     | undefined;
   const found = async () => {
     if (ranges === undefined) {
-      const bytes = await given('qcow2', await filled(virtual_size, fill));
+      const bytes = await given(lab, 'qcow2', await filled(lab, virtual_size, fill));
       return qcow2Facts(bytes, BigInt(bytes.length));
     }
     const present = noneOf(Math.ceil(virtual_size / CLUSTER));
@@ -283,14 +318,14 @@ const writeQcow2 = async ({ given: facts, then }: Case): Promise<unknown> => {
 };
 
 /** A stream of a kind that is asked for, with two tables of the second level. */
-const acceptsQcow2 = async ({ given: facts }: Case): Promise<unknown> => {
+const acceptsQcow2 = async (lab: Lab, { given: facts }: Case): Promise<unknown> => {
   const except = facts['stream as written above, except'] as Record<string, any>;
   const sizeBytes = 1n << 30n;
   const fill = [
     { offset: 0, length: 4, byte: 1 },
     { offset: 512 * MiB, length: 4, byte: 2 },
   ];
-  const bytes = await given('qcow2', await filled(Number(sizeBytes), fill));
+  const bytes = await given(lab, 'qcow2', await filled(lab, Number(sizeBytes), fill));
   const [l1, cluster] = [size(bytes, 40), CLUSTER];
   if (except['version'] === 2) bytes.writeUInt32BE(2, 4);
   if (except['compressed']) {
@@ -309,10 +344,12 @@ const acceptsQcow2 = async ({ given: facts }: Case): Promise<unknown> => {
     bytes.writeBigUInt64BE(BigInt(second) | (1n << 63n), first);
     bytes.writeBigUInt64BE(BigInt(second + cluster) | (1n << 63n), l1 + 8);
   }
-  return accepts('qcow2', bytes, sizeBytes);
+  return accepts(lab, 'qcow2', bytes, sizeBytes);
 };
 
-export const qcow2Layouts = byCall({
-  write_qcow2_stream: async (one) => against(await writeQcow2(one), one.then),
-  import_raw_vdi: acceptsQcow2,
-});
+export const qcow2Layouts = inLab(
+  scripts({
+    write_qcow2_stream: async (lab, one) => against(await writeQcow2(lab, one), one.then),
+    import_raw_vdi: acceptsQcow2,
+  }),
+);

@@ -26,6 +26,8 @@ export interface HttpReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: string;
+  /** The same as it came. */
+  readonly bytes: Buffer;
 }
 
 /** A result, or the code and the parameters of a failure. */
@@ -157,13 +159,15 @@ export const doorsTo = async (inside: Inside, log: Log, options: DoorOptions = {
           const chunks: Buffer[] = [];
           response.on('data', (chunk) => chunks.push(chunk));
           response.once('error', reject);
-          response.once('end', () =>
+          response.once('end', () => {
+            const bytes = Buffer.concat(chunks);
             resolve({
               status: response.statusCode ?? 0,
               headers: response.headers as Record<string, string | undefined>,
-              body: Buffer.concat(chunks).toString('utf8'),
-            }),
-          );
+              body: bytes.toString('utf8'),
+              bytes,
+            });
+          });
         },
       );
       sent.once('error', reject);

@@ -71,6 +71,19 @@ describe('a disk', () => {
     expect(await b.resizeVolume('shared', key, 8n * MiB, call)).toBe(8n * MiB);
   });
 
+  test('tells in few words where something is, however large it is', async () => {
+    const [a] = await setUp();
+    const { key } = await a.createVolume('shared', disk, call);
+    const open = await a.openVolume('shared', key, 'copy', true, call);
+    await open.write(Buffer.alloc(100_000, 1), 3n * 65_536n);
+    const told = await open.extents?.(100n, 1n << 40n);
+    expect(told).toEqual([
+      { lengthBytes: 3n * 65_536n - 100n, zero: true },
+      { lengthBytes: 2n * 65_536n, zero: false },
+      { lengthBytes: (1n << 40n) + 100n - 5n * 65_536n, zero: true },
+    ]);
+  });
+
   test('reads what was written where, zeros elsewhere, and ends at its end', async () => {
     const piece = fc.record({
       at: fc.nat(300_000),

@@ -8,7 +8,7 @@ import { silentLog } from '../../../src/std/log.ts';
 import { own } from '../../../src/std/own.ts';
 import type { Value } from '../../../src/std/value.ts';
 import type { Tx } from '../../../src/store/view.ts';
-import { doorsTo } from '../../edge/served.ts';
+import { doorsTo, type HttpReply } from '../../edge/served.ts';
 import type { Case } from '../cases.ts';
 import type { Adapter } from '../subject.ts';
 
@@ -22,6 +22,8 @@ export interface Lab {
   rows(write: (tx: Tx) => void): Promise<void>;
   /** The result of a call of the superuser, or `{ error }`; odd ones are asked over XML-RPC. */
   ask(method: string, ...params: readonly Value[]): Promise<any>;
+  /** A request of the superuser for an action, such as `/export_raw_vdi?vdi=...`. */
+  http(method: string, path: string, body?: Uint8Array): Promise<HttpReply>;
   /** A halted VM of its own for the case, of a template as clients make them. */
   newVm(fields?: Record<string, unknown>): Promise<Ref<'VM'>>;
   /** What the daemon of the host that a VM runs on was told about it. */
@@ -62,6 +64,8 @@ const open = async ({ hosts = 1, clock = nodeClock }: LabOptions): Promise<Lab> 
     hosts: sandbox.hosts.map(({ ref }) => ref),
     rows: async (write) => void (await store.commit(write)),
     ask,
+    http: (method, path, body = new Uint8Array()) =>
+      doors.http(method, `${path}&session_id=${root}`, { body }),
     newVm: async (fields = {}) => {
       vms += 1;
       const [, { ...like }] = [...store.committed.all('VM')].find(
