@@ -2,11 +2,14 @@ import { createHash } from 'node:crypto';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { classes } from '../../actors/index.ts';
+import { internalClasses } from '../pool/rows.ts';
 import { openStateFile, type PoolState, type StateFile } from '../pool/state.ts';
 import { jsonOf } from '../std/reader.ts';
 import { UnusableError } from '../std/unusable.ts';
 import type { Examined } from '../store/examine.ts';
 import { type HeaderRead, headerBytes, headerOf } from '../store/lmdb-header.ts';
+import { shapesOf } from '../store/shape.ts';
 import { meshCertificateLost, readCertificate } from './certificate.ts';
 import type { Machine } from './machine.ts';
 import type { Paths } from './paths.ts';
@@ -118,6 +121,7 @@ const readThrough = async (
 ): Promise<Examined> => {
   const program = fileURLToPath(new URL('./examine-store.js', import.meta.url));
   const { code, signal, stdout, stderr } = await processes.run(process.execPath, [program, paths.store], {
+    stdin: JSON.stringify(shapesOf([...classes, ...internalClasses])),
     timeoutMs: examineMsMax,
     outputMax: outputBytesMax,
   });

@@ -1,5 +1,6 @@
 import { ABORT, open } from 'lmdb';
 import { lmdbDurable } from './lmdb.ts';
+import { misshapen, type Shapes } from './shape.ts';
 
 /** What a database says of itself once all of it could be read. */
 export interface Examined {
@@ -11,10 +12,10 @@ export interface Examined {
 }
 
 /**
- * Reads everything in a database and walks its list of free pages. Of one that is damaged this throws, or
- * ends the whole process, so it is for a process of its own.
+ * Reads everything in a database and walks its list of free pages; `shapes` says what rows are to be like. Of
+ * one that is damaged this throws, or ends the whole process, so it is for a process of its own.
  */
-export const examineStore = async (folder: string): Promise<Examined> => {
+export const examineStore = async (folder: string, shapes: Shapes): Promise<Examined> => {
   const durable = lmdbDurable(folder);
   const { rows, epochs, generation } = durable.load();
   let [count, hosts] = [0, 0];
@@ -22,6 +23,8 @@ export const examineStore = async (folder: string): Promise<Examined> => {
     const whole = [created, modified].every(Number.isSafeInteger) && typeof fields === 'object';
     if (!whole || fields === null || modified > generation)
       throw new Error(`the row ${cls} ${ref} makes no sense`);
+    const field = misshapen(shapes, cls, fields);
+    if (field !== undefined) throw new Error(`the field ${field} of ${cls} ${ref} makes no sense`);
     count += 1;
     if (cls === 'host') hosts += 1;
   }
