@@ -1,9 +1,13 @@
 import { action } from '../../src/model/class.ts';
-import { bool, ref, set, string } from '../../src/model/types.ts';
+import { bool, ref, set, string, stringMap } from '../../src/model/types.ts';
 
 const named = {
   ref: [string, 'Reference of the VM.', ''],
   uuid: [string, 'Its uuid, where there is no `ref`.', ''],
+} as const;
+
+const restored = {
+  restore: [bool, 'True: VMs come back with their uuids and addresses, in place of those there.', false],
 } as const;
 
 /** What clients ask for by HTTP. */
@@ -14,11 +18,20 @@ export const actions = {
     params: {
       sr_id: [string, 'Reference of the repository for the disks; without one the default of the pool.', ''],
       sr_uuid: [string, 'Its uuid, where there is no `sr_id`.', ''],
-      restore: [bool, 'True: VMs come back with their uuids and addresses, in place of those there.', false],
+      ...restored,
       force: [bool, 'True: sums that are wrong, and VMs that are older than those there, are taken.', false],
     },
   }),
-  put_import_metadata: action('PUT', '/import_metadata', 'vm-admin', 'Takes VMs without their disks.'),
+  put_import_metadata: action('PUT', '/import_metadata', 'vm-admin', 'Takes VMs whose disks are here.', {
+    task: 'VM.metadata_import',
+    result: set(ref('VM')),
+    params: {
+      ...restored,
+      force: [bool, 'True: disks that are missing, and VMs that are older than those there, too.', false],
+      dry_run: [bool, 'True: it is only told whether all would come.', false],
+      vdi: [stringMap, '`vdi:<old>=<new>`: what disks are called here, by uuid or SCSI id.', new Map()],
+    },
+  }),
   get_export: action('GET', '/export', 'vm-admin', 'Gives a VM with its disks as an XVA file.', {
     task: 'VM.export',
     params: {

@@ -11,11 +11,10 @@ import { noteMade } from '../../src/rules/leftovers.ts';
 import {
   cardFields,
   cardNetwork,
-  diskHere,
-  disksInFile,
   driveFields,
+  type Foreseen,
   type ImportWish,
-  vmArrival,
+  type VmArrival,
   vmFields,
 } from '../../src/rules/xva/arriving.ts';
 import type { ReadObject, ReadOva } from '../../src/rules/xva/ova-read.ts';
@@ -31,7 +30,8 @@ type Row<C extends ClassName> = Partial<RecordNamed<C>>;
 export interface ArrivingFile {
   readonly ova: ReadOva;
   readonly wish: ImportWish;
-  /** Where disks are made. */
+  readonly foreseen: Foreseen;
+  /** Where disks are made; null where none is, as all are here. */
   readonly sr: Ref<'SR'>;
 }
 
@@ -58,12 +58,11 @@ export const arrive = async (working: Importing, arriving: ArrivingFile): Promis
     ...{ ...arriving, vms: new Map(), used: [], disks: new Map(), networks: new Map() },
     ...{ drives: new Map(), cards: new Map() },
   };
-  // All that can be refused from rows alone is, before anything is made.
-  const wanted = disksInFile(arriving.ova);
-  for (const read of arriving.ova.of('VM')) await arriveVm(working, arrived, read);
+  const { arrivals, disksInFile } = arriving.foreseen;
+  for (const read of arriving.ova.of('VM')) await arriveVm(working, arrived, read, arrivals.get(read.id));
   const [first] = arrived.vms.values();
   if (first === undefined) return arrived;
-  for (const read of wanted) await makeDisk(working, arrived, read, first.vm);
+  for (const read of disksInFile) await makeDisk(working, arrived, read, first.vm);
   for (const read of arriving.ova.of('VBD')) await makeDrive(working, arrived, read);
   for (const read of arriving.ova.of('VIF')) await makeCard(working, arrived, read);
   await working.commit((tx) => {
@@ -96,9 +95,13 @@ const constructed = <C extends ClassName>(
 const importNote = (working: Importing, config: ReadonlyMap<string, string> = new Map()) =>
   new Map([...config, ['import_task', working.task as string]]);
 
-const arriveVm = async (working: Importing, arrived: Arrived, read: ReadObject<'VM'>): Promise<void> => {
+const arriveVm = async (
+  working: Importing,
+  arrived: Arrived,
+  read: ReadObject<'VM'>,
+  arrival: VmArrival = { does: 'skip' },
+): Promise<void> => {
   const { services, view, task } = working;
-  const arrival = vmArrival(view, read.record, arrived.wish);
   if (arrival.does === 'use') arrived.used.push(arrival.vm);
   if (arrival.does === 'use' || arrival.does === 'skip') return;
   const replaces = arrival.does === 'replace' ? arrival.vm : undefined;
@@ -140,13 +143,13 @@ const makeDisk = async (
   arrived.disks.set(id, vdi);
 };
 
+const diskFor = ({ disks, foreseen }: Arrived, id: string = nullRef): Ref<'VDI'> | undefined =>
+  disks.get(id) ?? foreseen.disksHere.get(id);
+
 const makeDrive = async (working: Importing, arrived: Arrived, read: ReadObject<'VBD'>): Promise<void> => {
-  const { ova, wish, disks, vms } = arrived;
-  const owner = vms.get(read.record.VM ?? nullRef);
+  const owner = arrived.vms.get(read.record.VM ?? nullRef);
   if (owner === undefined) return;
-  const disk = ova.get('VDI', read.record.VDI);
-  const VDI = disk && (disks.get(disk.id) ?? diskHere(working.view, ova, disk.record, wish));
-  const fields = driveFields(read.record, owner.read.record, VDI);
+  const fields = driveFields(read.record, owner.read.record, diskFor(arrived, read.record.VDI));
   if (fields === undefined) return;
   const { empty = true, VDI: inside = nullRef as Ref<'VDI'> } = fields;
   const more: Row<'VBD'> = { VM: owner.vm, VDI: inside, empty };
@@ -201,6 +204,7 @@ export const settleArrived = (working: Importing, arrived: Arrived): readonly Re
   working.settle((tx) => {
     for (const one of vms.values()) settleVm(working, tx, arrived, one);
     for (const one of vms.values()) linkVm(tx, arrived, one);
+    noteConfigDrives(tx, arrived);
   });
   const made = [...vms.values()];
   const plain = made.filter(({ read }) => read.record.is_a_snapshot !== true);
@@ -230,8 +234,8 @@ const freeUuid = (tx: Tx, cls: 'VM' | 'VBD' | 'VIF', uuid: string | undefined): 
   uuid === undefined || tx.byUuid(cls, uuid) !== undefined ? {} : { uuid };
 
 /** A VM sleeps on where its memory came along. */
-const sleeping = ({ disks }: Arrived, { read: { record } }: ArrivedVm): Row<'VM'> => {
-  const suspend_VDI = disks.get(record.suspend_VDI ?? nullRef);
+const sleeping = (arrived: Arrived, { read: { record } }: ArrivedVm): Row<'VM'> => {
+  const suspend_VDI = diskFor(arrived, record.suspend_VDI);
   if (record.power_state !== 'Suspended' || suspend_VDI === undefined) return {};
   const { last_booted_record = '', last_boot_CPU_flags = new Map() } = record;
   return { power_state: 'Suspended', suspend_VDI, last_booted_record, last_boot_CPU_flags };
@@ -302,3 +306,16 @@ const linkVm = (tx: Tx, { vms }: Arrived, { vm, read }: ArrivedVm): void => {
   const here = (id: string | undefined): Ref<'VM'> => vms.get(id ?? nullRef)?.vm ?? (nullRef as Ref<'VM'>);
   tx.patch('VM', vm, { snapshot_of: here(read.record.snapshot_of), parent: here(read.record.parent) });
 };
+
+/** A disk that was here is told what its VM keeps its settings on. */
+const noteConfigDrives = (tx: Tx, { ova, wish, foreseen }: Arrived): void => {
+  if (wish.full) return;
+  for (const [id, vdi] of foreseen.disksHere) {
+    const said = ova.get('VDI', id)?.record.other_config?.get(configDrive);
+    const { other_config } = tx.require('VDI', vdi);
+    if (said !== undefined && other_config.get(configDrive) !== said)
+      tx.patch('VDI', vdi, { other_config: new Map([...other_config, [configDrive, said]]) });
+  }
+};
+
+const configDrive = 'config-drive';

@@ -1,9 +1,9 @@
-import type { Ref } from '../../src/model/types.ts';
+import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Client } from '../../src/objects/client.ts';
 import type { ActionHandler, Working } from '../../src/objects/implement.ts';
 import { imageBytes } from '../../src/rules/images/image-bytes.ts';
 import { hostReaching, openDisk } from '../../src/rules/open-disk.ts';
-import { disksInFile, type ImportWish, seedRefusal } from '../../src/rules/xva/arriving.ts';
+import { foreseen, type ImportWish } from '../../src/rules/xva/arriving.ts';
 import { disksTaken, type Taking } from '../../src/rules/xva/disks.ts';
 import { tarEntries } from '../../src/rules/xva/entries.ts';
 import { refusingXva } from '../../src/rules/xva/faults.ts';
@@ -18,11 +18,17 @@ import { fieldsIn } from './exporting.ts';
 // VMs from files: their rows are made first, so that clients can look at them, then the disks are filled, and
 // in the commit that settles they are whole. Whatever goes wrong before takes all of it back.
 
-interface Asked {
-  readonly sr_id: string;
-  readonly sr_uuid: string;
+interface Wish {
   readonly restore: boolean;
   readonly force: boolean;
+}
+interface Asked extends Wish {
+  readonly sr_id: string;
+  readonly sr_uuid: string;
+}
+interface Metadata extends Wish {
+  readonly dry_run: boolean;
+  readonly vdi: ReadonlyMap<string, string>;
 }
 type Importing = Working<'VM'>;
 
@@ -39,9 +45,15 @@ const repositoryOf = (view: View, { sr_id, sr_uuid }: Asked): Ref<'SR'> => {
   return default_SR;
 };
 
-const refusal = (view: View, asked: Asked): Fault | undefined => {
+const upgradeRefusal = (view: View): Fault | undefined => {
   const [, pool] = view.only('pool');
-  if (pool.other_config.has('rolling_upgrade_in_progress')) return new Fault('NOT_SUPPORTED_DURING_UPGRADE');
+  const isUpgrading = pool.other_config.has('rolling_upgrade_in_progress');
+  return isUpgrading ? new Fault('NOT_SUPPORTED_DURING_UPGRADE') : undefined;
+};
+
+const refusal = (view: View, asked: Asked): Fault | undefined => {
+  const upgrading = upgradeRefusal(view);
+  if (upgrading !== undefined) return upgrading;
   const isDiscs = view.require('SR', repositoryOf(view, asked)).content_type === 'iso';
   return isDiscs ? new Fault('SR_OPERATION_NOT_SUPPORTED') : undefined;
 };
@@ -56,10 +68,13 @@ const described = async (working: Importing, entries: Taking['entries']): Promis
   return readOva(text, fieldsIn(store), () => sleep(clock, 0));
 };
 
-const fill = async (working: Importing, arrived: Arrived, ova: ReadOva, taking: Taking): Promise<void> => {
+const fill = async (working: Importing, arrived: Arrived, taking: Taking): Promise<void> => {
   const { services, signal, progress } = working;
   const { take, compareSums } = disksTaken(taking);
-  const wanted = disksInFile(ova).map(({ id, record }) => ({ id, sizeBytes: record.virtual_size ?? 0n }));
+  const wanted = arrived.foreseen.disksInFile.map(({ id, record }) => ({
+    id,
+    sizeBytes: record.virtual_size ?? 0n,
+  }));
   const total = Number(wanted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0n) || 1n);
   let before = 0n;
   for (const { id, sizeBytes } of wanted) {
@@ -80,26 +95,45 @@ const fill = async (working: Importing, arrived: Arrived, ova: ReadOva, taking: 
   await compareSums();
 };
 
-const take = async (working: Importing, asked: Asked, client: Client): Promise<readonly Ref<'VM'>[]> => {
+/** A file, once it is sure that no row refuses it. */
+const opened = async (working: Importing, client: Client, wish: ImportWish) => {
   const { services, signal, view } = working;
-  const { processes } = services;
-  const { restore, force } = asked;
-  const wish: ImportWish = { restore, force, full: true, renamed: new Map() };
-  return refusingXva(async () => {
-    const bytes = imageBytes(unpacked(client.body(), { processes, signal }));
-    const entries = tarEntries(bytes);
-    const ova = await described(working, entries);
-    const seeds = restore ? seedRefusal(view, ova) : undefined;
-    if (seeds !== undefined) throw seeds;
-    const arrived = await arrive(working, { ova, wish, sr: repositoryOf(view, asked) });
-    const inline = ova.exportVersion >= 2n;
-    // Where no VM is made, as those of the file are here already, nobody wants the disks.
-    if (arrived.vms.size > 0) await fill(working, arrived, ova, { entries, inline, force, isBlank: true });
+  const bytes = imageBytes(unpacked(client.body(), { processes: services.processes, signal }));
+  const entries = tarEntries(bytes);
+  const ova = await described(working, entries);
+  const ended = async (): Promise<void> => {
     if (client.sizeBytes !== undefined) await bytes.drain();
     signal.throwIfAborted();
+  };
+  return { file: { ova, wish, foreseen: foreseen(view, ova, wish) }, entries, ended };
+};
+
+const take = (working: Importing, asked: Asked, client: Client): Promise<readonly Ref<'VM'>[]> =>
+  refusingXva(async () => {
+    const { restore, force } = asked;
+    const wish: ImportWish = { restore, force, full: true, renamed: new Map() };
+    const { file, entries, ended } = await opened(working, client, wish);
+    const arrived = await arrive(working, { ...file, sr: repositoryOf(working.view, asked) });
+    const inline = file.ova.exportVersion >= 2n;
+    // Where no VM is made, as those of the file are here already, nobody wants the disks.
+    if (arrived.vms.size > 0) await fill(working, arrived, { entries, inline, force, isBlank: true });
+    await ended();
     return settleArrived(working, arrived);
   });
-};
+
+/** VMs whose disks are here, such as those of a repository that another pool had. */
+const takeMetadata = (working: Importing, asked: Metadata, client: Client): Promise<readonly Ref<'VM'>[]> =>
+  refusingXva(async () => {
+    const { restore, force, dry_run, vdi: renamed } = asked;
+    const { file, ended } = await opened(working, client, { restore, force, full: false, renamed });
+    if (dry_run) {
+      await ended();
+      return [...file.foreseen.arrivals.values()].flatMap((one) => (one.does === 'use' ? [one.vm] : []));
+    }
+    const arrived = await arrive(working, { ...file, sr: nullRef as Ref<'SR'> });
+    await ended();
+    return settleArrived(working, arrived);
+  });
 
 export const importing = {
   put_import: {
@@ -110,4 +144,8 @@ export const importing = {
     unless: (view: View, _self: Ref<'VM'>, asked: Asked) => refusal(view, asked),
     stream: take,
   } satisfies ActionHandler<'VM', Asked>,
+  put_import_metadata: {
+    unless: upgradeRefusal,
+    stream: takeMetadata,
+  } satisfies ActionHandler<'VM', Metadata>,
 };

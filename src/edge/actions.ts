@@ -201,14 +201,25 @@ const goneOf = (request: HttpRequest): AbortSignal => {
   return ended.signal;
 };
 
-/** What the query says. An object is named by its reference or its uuid, under its name or `<name>_uuid`. */
+/**
+ * What the query says. An object is named by its reference or its uuid, under its name or `<name>_uuid`, and
+ * each pair of a map as `<name>:<key>=<value>`.
+ */
 const argumentOf = (view: View, param: WireParam, query: URLSearchParams): unknown => {
   const { name, type, optional, defaultValue } = param;
+  if (type.kind === 'map') return type.read(pairsOf(`${name}:`, query) as never, name);
   const text = query.get(name) ?? (type.kind === 'ref' ? query.get(`${name}_uuid`) : null);
   if (text === null && optional) return defaultValue;
   if (text === null) throw new Fault('INVALID_VALUE', [name, `Name it in the query: ?${name}=...`]);
   return type.kind === 'ref' ? refOf(view, type, text) : type.read(plain(type, text) as never, name);
 };
+
+const pairsOf = (prefix: string, query: URLSearchParams): ReadonlyMap<string, string> =>
+  new Map(
+    [...query].flatMap(([key, value]) =>
+      key.startsWith(prefix) ? [[key.slice(prefix.length), value] as const] : [],
+    ),
+  );
 
 const refOf = (view: View, { of }: Type<unknown>, text: string): Ref => {
   const cls = of as ClassName;

@@ -66,8 +66,29 @@ test('a file that the client cannot read ends the command before anything is cal
 });
 
 test('an import is not begun where it could not do all that was asked', async () => {
-  const { err, status } = await run(['vm-import', 'filename=web.xva', 'dry-run=true']);
-  expect(status).toBe(1);
-  expect(err).toMatch(/^Error: .*dry-run\n$/);
+  for (const [word, said] of [
+    ['dry-run=true', /^Error: .*metadata=true\n$/],
+    ['url=http://127.0.0.1/web.xva', /^Error: .*url\n$/],
+  ] as const) {
+    const { err, status } = await run(['vm-import', 'filename=web.xva', word]);
+    expect(status).toBe(1);
+    expect(err).toMatch(said);
+  }
+  expect(tasks()).toBe(0);
+});
+
+test('metadata is sent where metadata is taken, with what disks are called here', async () => {
+  const paths: string[] = [];
+  const transfer: XeOptions['transfer'] = async (_, __, path) => {
+    paths.push(path);
+    return false;
+  };
+  const words = ['vm-import', 'filename=web.xva', 'metadata=true', 'dry-run=true', 'vdi:old=new'];
+  await run(words, { transfer });
+  const [asked = ''] = paths;
+  const { pathname, searchParams } = new URL(asked, 'http://host');
+  expect([pathname, searchParams.get('dry_run'), searchParams.get('vdi:old')]).toEqual([
+    ...['/import_metadata', 'true', 'new'],
+  ]);
   expect(tasks()).toBe(0);
 });

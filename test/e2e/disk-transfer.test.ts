@@ -245,16 +245,16 @@ describe('an image that ends early', () => {
 });
 
 describe('a VM as a file', () => {
-  const url = (what: 'import' | 'export', more: string): string =>
-    `${xenact.http}/${what}?session_id=${session.ref}${more}`;
-  const exported = async (vm: string, more = ''): Promise<Buffer> => {
-    const answer = await fetch(url('export', `&ref=${vm}${more}`));
+  type What = 'import' | 'export' | 'import_metadata' | 'export_metadata';
+  const url = (what: What, more: string): string => `${xenact.http}/${what}?session_id=${session.ref}${more}`;
+  const exported = async (vm: string, more = '', how: What = 'export'): Promise<Buffer> => {
+    const answer = await fetch(url(how, `&ref=${vm}${more}`));
     expect(answer.status).toBe(200);
     return Buffer.from(await answer.arrayBuffer());
   };
-  const imported = async (file: Buffer): Promise<string> => {
+  const imported = async (file: Buffer, how: What = 'import', more = ''): Promise<string> => {
     const task = await newTask();
-    const put = await fetch(url('import', `&task_id=${task}`), { method: 'PUT', body: file });
+    const put = await fetch(url(how, `&task_id=${task}${more}`), { method: 'PUT', body: file });
     expect(put.status).toBe(200);
     const ended = await untilEnded(session, task);
     const [ref = ''] = /OpaqueRef:[0-9a-f-]+/.exec(text(ended, 'result')) ?? [];
@@ -273,6 +273,19 @@ describe('a VM as a file', () => {
     const disk = (await session.call('VBD.get_VDI', drive)) as string;
     const bytesOf = await fetch(diskUrl(xenact, session, 'export', disk));
     expect(Buffer.from(await bytesOf.arrayBuffer()).equals(image)).toBe(true);
+    await isFree();
+  });
+
+  test('comes back by its metadata, on another disk where that is said to stand for its own', async () => {
+    const { vm, vdi } = await newGuest(xenact, session, 'described', image);
+    const file = await exported(vm, '', 'export_metadata');
+    await session.call('VM.destroy', vm);
+    const other = (await session.call('VDI.copy', vdi, await session.call('VDI.get_SR', vdi))) as string;
+    const [old, name] = await Promise.all([vdi, other].map((one) => session.call('VDI.get_uuid', one)));
+    expect(await imported(file, 'import_metadata', `&dry_run=true&vdi:${old}=${name}`)).toBe('');
+    const made = await imported(file, 'import_metadata', `&vdi:${old}=${name}`);
+    const [drive = ''] = (await session.call('VM.get_VBDs', made)) as string[];
+    expect(await session.call('VBD.get_VDI', drive)).toBe(other);
     await isFree();
   });
 

@@ -72,6 +72,7 @@ const served = new Set([
   'get_export',
   'get_export_metadata',
   'put_import',
+  'put_import_metadata',
   'connect_console',
   'connect_console_ws',
   'get_audit_log',

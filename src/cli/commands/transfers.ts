@@ -96,7 +96,7 @@ const vmExport = (classes: readonly Listed[]): Command => {
 };
 
 /** What an import may be told elsewhere, and is refused here: to leave it out would do another thing. */
-const unknownToImport = ['url', 'dry-run', 'metadata', 'type', 'remote-config'];
+const unknownToImport = ['url', 'type', 'remote-config'];
 
 const vmImport: Command = {
   ...{ name: 'vm-import', doc: 'Makes VMs with their disks of a file.', standard: true },
@@ -107,16 +107,19 @@ const vmImport: Command = {
   run: async (run) => {
     const { api, params, client } = run;
     const unknown = unknownToImport.find((name) => (params.get(name) ?? 'false') !== 'false');
-    if (unknown !== undefined || params.map('vdi').size > 0)
-      throw new CommandFailure(
-        `This server imports files with their disks, and takes no ${unknown ?? 'vdi:'}`,
-      );
+    if (unknown !== undefined) throw new CommandFailure(`This server imports files, and takes no ${unknown}`);
+    const isMetadata = params.flag('metadata');
+    const renamed = [...params.map('vdi')].map(([old, name]) => [`vdi:${old}`, name]);
+    if (!isMetadata && (params.flag('dry-run') || renamed.length > 0))
+      throw new CommandFailure('dry-run and vdi: are of metadata: add metadata=true');
     const query = {
+      ...(isMetadata && { dry_run: String(params.flag('dry-run')), ...Object.fromEntries(renamed) }),
       restore: String(params.flag('preserve')),
       force: String(params.flag('force')),
       ...(params.get('sr-uuid') !== undefined && { sr_uuid: params.need('sr-uuid') }),
     };
-    const how = { kind: 'put', file: params.need('filename'), path: '/import', query } as const;
+    const path = isMetadata ? '/import_metadata' : '/import';
+    const how = { kind: 'put', file: params.need('filename'), path, query } as const;
     const result = await transferred(run, 'VM import', how);
     for (const [ref] of result.matchAll(/OpaqueRef:[\w-]+/g))
       await client.tell({ kind: 'print', text: await api.send('VM.get_uuid', ref) });

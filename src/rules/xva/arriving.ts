@@ -29,8 +29,9 @@ const isDefault = ({ is_default_template, is_a_template, other_config }: Partial
   is_default_template === true ||
   (is_a_template === true && other_config?.get('default_template') === 'true');
 
-/** Throws the fault that refuses the VM. */
+/** Throws the fault that refuses the VM. Domains of hosts stay with the pool that was left. */
 export const vmArrival = (view: View, record: Partial<Vm>, { restore, force }: ImportWish): VmArrival => {
+  if (record.is_control_domain === true) return { does: 'skip' };
   if (isDefault(record)) {
     const [same] = [...view.all('VM')].filter(([, { name_label }]) => name_label === record.name_label);
     if (same !== undefined) return { does: 'use', vm: same[0] };
@@ -225,4 +226,36 @@ export const cardNetwork = (
   const inFile = ova.get('network', network);
   if (inFile === undefined) throw missing(network);
   return networkHere(view, inFile.record) ?? inFile;
+};
+
+/** What is to become of a file: looked at as a whole, from rows alone, before anything is made. */
+export interface Foreseen {
+  /** By ids of the file. */
+  readonly arrivals: ReadonlyMap<string, VmArrival>;
+  /** Disks that are here already, by ids of the file. */
+  readonly disksHere: ReadonlyMap<string, Ref<'VDI'>>;
+  /** Those that are filled, in the order of the file. */
+  readonly disksInFile: readonly ReadObject<'VDI'>[];
+}
+
+/** Throws the fault that refuses the file. */
+export const foreseen = (view: View, ova: Pick<ReadOva, 'of' | 'get'>, wish: ImportWish): Foreseen => {
+  const seeds = wish.restore ? seedRefusal(view, ova) : undefined;
+  if (seeds !== undefined) throw seeds;
+  const arrivals = new Map(ova.of('VM').map(({ id, record }) => [id, vmArrival(view, record, wish)]));
+  const filled = wish.full ? disksInFile(ova) : [];
+  const disksHere = new Map(
+    ova.of('VDI').flatMap(({ id, record }) => {
+      const vdi = diskHere(view, ova, record, wish);
+      return vdi === undefined ? [] : [[id, vdi] as const];
+    }),
+  );
+  const coming = new Map([...disksHere, ...filled.map(({ id }) => [id, id as Ref<'VDI'>] as const)]);
+  for (const { record } of ova.of('VBD')) {
+    const owner = ova.get('VM', record.VM);
+    if (owner !== undefined) driveFields(record, owner.record, coming.get(record.VDI ?? nullRef));
+  }
+  for (const { record } of ova.of('VIF'))
+    if (ova.get('VM', record.VM) !== undefined) cardNetwork(view, ova, record);
+  return { arrivals, disksHere, disksInFile: filled };
 };
