@@ -1,4 +1,4 @@
-import { map, oneOf, string, upTo } from '../src/model/types.ts';
+import { confidential, map, oneOf, string, upTo } from '../src/model/types.ts';
 
 /** Enumerations that more than one class uses. One that a single class uses is declared beside it. */
 export const certificatePurpose = oneOf('certificate_purpose', ['licensing', 'ldaps']);
@@ -21,3 +21,6 @@ export const pciDom0Access = oneOf('pci_dom0_access', [
 
 /** What a guest fills, who is not asked to be brief: the rest is left out. */
 export const toldByGuest = upTo(map(string, upTo(string, 4_096)), 262_144, 256);
+
+/** Of a secret: one may have all that a guest keeps in its TPM. */
+export const secretText = confidential(upTo(string, 524_288));

@@ -1,5 +1,6 @@
 import { defineClass, dyn, rw } from '../../src/model/class.ts';
-import { confidential, label, ref, string, stringMap } from '../../src/model/types.ts';
+import { label, ref, string, stringMap } from '../../src/model/types.ts';
+import { secretText } from '../enums.ts';
 
 export const secret = defineClass('secret', {
   doc: 'A password or key under a name, so that settings can mention it without showing it.',
@@ -11,7 +12,7 @@ export const secret = defineClass('secret', {
   allowance: { rowsMax: 1_000, bytesMax: 8 * 1_048_576 },
   fields: {
     uuid: dyn(string, 'Name by which settings mention the secret, as in `cifspassword_secret`.'),
-    value: rw(confidential(string), 'The secret itself, in plain text.'),
+    value: rw(secretText, 'The secret itself, in plain text.'),
     other_config: rw(
       stringMap,
       'Free for clients; visible to every reader, so nothing secret belongs here.',
@@ -30,7 +31,7 @@ export const secret = defineClass('secret', {
       role: 'pool-operator',
       params: {
         uuid: [label, 'Identity to have.'],
-        value: [confidential(string), 'The secret itself.'],
+        value: [secretText, 'The secret itself.'],
         other_config: [stringMap, 'Settings of clients.', new Map()],
       },
       result: ref('secret'),

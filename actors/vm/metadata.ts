@@ -36,7 +36,7 @@ const numberIn = (map: ReadonlyMap<string, string>, key: string): number | undef
 };
 
 const videoMibMax = 256;
-const firmwareOf = (vm: VmRow): 'Bios' | 'Uefi' =>
+export const firmwareOf = (vm: VmRow): 'Bios' | 'Uefi' =>
   vm.HVM_boot_params.get('firmware')?.toLowerCase() === 'uefi' ? 'Uefi' : 'Bios';
 
 /** Where the serial port leads. Anything else would be a file, a device or an address of the host's. */

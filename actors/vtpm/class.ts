@@ -1,5 +1,6 @@
 import { defineClass, dyn, ro } from '../../src/model/class.ts';
-import { bool, confidential, map, nullRef, oneOf, ref, set, string } from '../../src/model/types.ts';
+import { bool, map, nullRef, oneOf, ref, set, string } from '../../src/model/types.ts';
+import { secretText } from '../enums.ts';
 
 export const vtpmOperations = oneOf('vtpm_operations', ['destroy']);
 export const persistenceBackend = oneOf('persistence_backend', ['xapi']);
@@ -58,7 +59,7 @@ export const VTPM = defineClass('VTPM', {
       doc: 'Contents of the module, for the host that runs it.',
       role: '_local_root_',
       self: 'self',
-      result: confidential(string),
+      result: secretText,
       async: true,
       hidden: true,
       secret: true,
@@ -67,7 +68,7 @@ export const VTPM = defineClass('VTPM', {
       doc: 'Replace the contents of the module, by the host that runs it.',
       role: '_local_root_',
       self: 'self',
-      params: { contents: [confidential(string), 'The new contents.'] },
+      params: { contents: [secretText, 'The new contents.'] },
       async: true,
       hidden: true,
       secret: true,

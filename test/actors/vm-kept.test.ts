@@ -83,3 +83,27 @@ test('a TPM that was taken away leaves nothing to the one that comes after it', 
   await at.call('VM.start', vm, false, false);
   expect(hypervisor.devices.get(uuid())).toEqual(new Map());
 });
+
+test('variables of a UEFI firmware are in NVRAM, and other entries of it stay as they are', async () => {
+  const uefi = new Map([['firmware', 'uefi']]);
+  await at.store.commit((tx) =>
+    tx.patch('VM', vm, { HVM_boot_params: uefi, NVRAM: new Map([['of-a-client', 'x']]) }),
+  );
+  await at.call('VM.start', vm, false, false);
+  hypervisor.devices.set(uuid(), new Map([['variables', 'b25l']]));
+  await at.call('VM.hard_shutdown', vm);
+  expect(Object.fromEntries(at.store.committed.require('VM', vm).NVRAM)).toEqual({
+    'of-a-client': 'x',
+    'EFI-variables': 'b25l',
+  });
+  hypervisor.devices.clear();
+  await at.call('VM.start', vm, false, false);
+  expect(hypervisor.devices.get(uuid())).toEqual(new Map([['variables', 'b25l']]));
+});
+
+test('more than rows hold is left out, and its guest ends all the same', async () => {
+  await at.call('VM.start', vm, false, false);
+  changes('b25l'.repeat(200_000));
+  await at.call('VM.hard_shutdown', vm);
+  expect(await contentsOf(vm)).toEqual(['']);
+});

@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Value } from '../../src/std/value.ts';
 import { logIn, type Session } from './client.ts';
@@ -250,5 +251,8 @@ describe.skipIf(why !== undefined)(`a Linux guest${why ? ` (${why})` : ''}`, { t
     await session.call('VM.clean_shutdown', vm);
     guest.close();
     await untilState(session, vm, 'Halted');
+    const packed = ((await session.call('VM.get_NVRAM', vm)) as Row).get('EFI-variables') as string;
+    const variables = gunzipSync(Buffer.from(packed, 'base64'));
+    expect(variables.includes(Buffer.from('BootOrder', 'utf16le'))).toBe(true);
   });
 });

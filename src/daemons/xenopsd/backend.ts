@@ -37,9 +37,9 @@ export interface Backend {
   suspend(vm: string, path: string, work: SuspendWork): Promise<void>;
   /**
    * What the guest's devices keep from one run to the next, as it is now, also of a guest that has ended and
-   * was not destroyed. Undefined: nothing. A backend without it has no such devices.
+   * was not destroyed. A backend without it has no such devices.
    */
-  kept?(vm: string): Promise<Kept | undefined>;
+  kept?(vm: string): Promise<Kept>;
   /** Like `create`, from what `suspend` wrote; leaves the guest paused. */
   resume(spec: GuestSpec, path: string, work: BackendWork): Promise<Guest>;
   /**

@@ -174,10 +174,15 @@ export const resume = async (core: Core, entry: VmEntry, disk: XenopsDisk, work:
 
 /** Notes what the guest's devices have kept, before what is left of it goes. */
 export const keep = async (core: Core, entry: VmEntry): Promise<void> => {
-  const kept = await core.backend.kept?.(entry.id);
-  if (kept === undefined) return;
-  entry.kept = kept;
-  await core.entries.save(entry);
+  try {
+    const kept = (await core.backend.kept?.(entry.id)) ?? new Map();
+    if (kept.size === 0) return;
+    entry.kept = new Map([...entry.kept, ...kept]);
+    await core.entries.save(entry);
+  } catch (error) {
+    // Whoever ends a guest is not kept from it by what its devices hold.
+    core.log.error({ vm: entry.id, error }, 'what the devices of a guest keep could not be noted');
+  }
 };
 
 /** Ends what is left of the guest, gives its disks back and only then calls the VM halted. */

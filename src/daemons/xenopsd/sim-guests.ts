@@ -30,8 +30,8 @@ export interface SimGuest {
   state: Guest['state'];
   disks: readonly string[];
   vifs: readonly string[];
-  /** What is in its TPM, where it has one. */
-  tpm?: string;
+  /** What its devices keep. */
+  kept?: Readonly<Record<string, string>>;
   /** Paths of the disks that it writes to while it runs, by device. */
   writes?: Readonly<Record<string, string>>;
 }
@@ -59,7 +59,6 @@ const guestStates = ['running', 'paused'] as const satisfies readonly Guest['sta
 
 const readGuest = (text: string): SimGuest => {
   const guest = jsonOf(text, 'a simulated guest');
-  const tpm = optional(guest, 'tpm', stringOf);
   return {
     vm: required(guest, 'vm', stringOf),
     name: required(guest, 'name', stringOf),
@@ -69,7 +68,7 @@ const readGuest = (text: string): SimGuest => {
     state: oneOf(member(guest, 'state'), guestStates, 'state'),
     disks: itemsOf(member(guest, 'disks'), stringOf, 'disks'),
     vifs: itemsOf(member(guest, 'vifs'), stringOf, 'vifs'),
-    ...(tpm !== undefined && { tpm }),
+    kept: Object.fromEntries(optional(guest, 'kept', textsOf) ?? []),
     writes: Object.fromEntries(optional(guest, 'writes', textsOf) ?? []),
   };
 };

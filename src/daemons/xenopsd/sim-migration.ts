@@ -1,4 +1,5 @@
-import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { keptIn, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { jsonIn, textsOf } from '../../std/reader.ts';
 import type { Backend, BackendWork, Guest, GuestSpec } from './backend.ts';
 import type { SimOperation } from './sim-config.ts';
 import type { SimGuests } from './sim-guests.ts';
@@ -32,7 +33,7 @@ export const simMigration = (
       await write(Buffer.alloc(STEP_BYTES, done));
       work.progress(done / STEPS);
     });
-    await write(Buffer.from(guests.find(vm).tpm ?? ''));
+    await write(Buffer.from(JSON.stringify(guests.find(vm).kept ?? {})));
     await guests.change(vm, { state: 'paused' });
   },
   receive: async (spec, pieces, work) => {
@@ -50,8 +51,9 @@ export const simMigration = (
       throw new XenopsError('Internal_error', [`this is not the memory of VM ${spec.vm.id}`]);
     }
     await happen('receive', spec.vm.id, work.signal);
-    // What is in its TPM comes last.
-    return newGuest({ ...spec, kept: new Map([['tpm', memory.subarray(end).toString('utf8')]]) });
+    // What its devices keep comes last.
+    const said = memory.subarray(end).toString('utf8');
+    return newGuest({ ...spec, kept: keptIn(said === '' ? [] : textsOf(jsonIn(said), 'kept')) });
   },
   arrive: async (vm) => {
     guests.find(vm);

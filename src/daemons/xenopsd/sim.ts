@@ -1,6 +1,6 @@
 import { assumedCapabilities } from '../../drivers/capabilities.ts';
 import type { Disk } from '../../drivers/disk.ts';
-import { LIVE_DISKS, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { keptIn, LIVE_DISKS, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { type Clock, sleep } from '../../std/clock.ts';
 import { own } from '../../std/own.ts';
 import type { Backend, Guest, GuestDisk, GuestSpec, Report } from './backend.ts';
@@ -14,8 +14,8 @@ import {
   takeFault,
 } from './sim-config.ts';
 import { type SimGuest, type SimGuests, writable } from './sim-guests.ts';
+import { simKept } from './sim-kept.ts';
 import { type HappenInSteps, simMigration } from './sim-migration.ts';
-import { simTpm } from './sim-tpm.ts';
 
 export interface SimOptions {
   /** Where guests are kept. */
@@ -200,10 +200,7 @@ const simDevices = (
   const writesTo = (vm: string, disk: GuestDisk): Promise<void> =>
     guests.change(vm, { writes: { ...guests.find(vm).writes, ...writable([disk]) } });
   return {
-    kept: async (vm) => {
-      const { tpm } = guests.get(vm) ?? {};
-      return tpm === undefined ? undefined : new Map([['tpm', tpm]]);
-    },
+    kept: async (vm) => keptIn(Object.entries(guests.get(vm)?.kept ?? {})),
     plugVbd: async (vm, disk) => {
       await replace('plug', vm, 'disks', disk.vbd.id[1]);
       await writesTo(vm, disk);
@@ -267,12 +264,7 @@ const guestActs = (
   };
 };
 
-const newGuest = (clock: Clock, spec: GuestSpec): SimGuest => {
-  const tpm = simTpm(spec.vm, spec.domid, spec.kept);
-  return { ...withoutTpm(clock, spec), ...(tpm !== undefined && { tpm }) };
-};
-
-const withoutTpm = (clock: Clock, { domid, vm, disks, vifs }: GuestSpec): SimGuest => ({
+const newGuest = (clock: Clock, { domid, vm, disks, vifs, kept }: GuestSpec): SimGuest => ({
   vm: vm.id,
   name: vm.name,
   domid,
@@ -282,6 +274,7 @@ const withoutTpm = (clock: Clock, { domid, vm, disks, vifs }: GuestSpec): SimGue
   disks: disks.map(({ vbd }) => vbd.id[1]),
   vifs: vifs.map(({ id }) => id[1]),
   writes: writable(disks),
+  kept: Object.fromEntries(simKept(vm, domid, kept)),
 });
 
 /** What a saved memory image begins with. */

@@ -8,7 +8,7 @@ import type {
   VmState,
   XenopsMetadata,
 } from '../../drivers/hypervisor/hypervisor.ts';
-import { XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { keptIn, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { metadataOf, metadataText } from '../../rpc/xenops/types.ts';
 import type { Log } from '../../std/log.ts';
 import {
@@ -211,17 +211,17 @@ interface Note {
   readonly domid?: number;
   readonly built: boolean;
   readonly datapaths: readonly Datapath[];
-  readonly kept?: Readonly<Record<string, string>>;
+  readonly kept: Kept;
   readonly arriving?: string;
   readonly departing?: Departing;
 }
 
-const noteOf = (entry: VmEntry): Note => ({
+const noteOf = (entry: VmEntry): object => ({
+  ...(entry.kept.size > 0 && { kept: Object.fromEntries(entry.kept) }),
   metadata: metadataText(metadataOfEntry(entry)),
   ...(entry.domid === undefined ? {} : { domid: entry.domid }),
   built: entry.guest !== undefined,
   datapaths: [...entry.datapaths.values()],
-  ...(entry.kept.size > 0 && { kept: Object.fromEntries(entry.kept) }),
   ...(entry.arriving === undefined ? {} : { arriving: entry.arriving.token }),
   ...(entry.departing === undefined ? {} : { departing: entry.departing }),
 });
@@ -236,7 +236,7 @@ const readNote = (text: string): Note => {
     ...(domid !== undefined && { domid }),
     built: required(note, 'built', boolOf),
     datapaths: itemsOf(member(note, 'datapaths'), readDatapath, 'datapaths'),
-    kept: Object.fromEntries(optional(note, 'kept', textsOf) ?? []),
+    kept: keptIn(optional(note, 'kept', textsOf) ?? []),
     ...(arriving !== undefined && { arriving }),
     ...(departing !== undefined && { departing }),
   };
@@ -264,8 +264,7 @@ const entryOfNote = (note: Note): VmEntry => {
   entry.domid = note.built || note.arriving !== undefined ? note.domid : undefined;
   entry.arriving = note.arriving === undefined ? undefined : newArrival(note.arriving);
   entry.departing = note.departing;
-  const tpm = note.kept?.['tpm'];
-  if (tpm !== undefined) entry.kept = new Map([['tpm', tpm]]);
+  entry.kept = note.kept;
   for (const path of note.datapaths) entry.datapaths.set(path.name, path);
   return entry;
 };

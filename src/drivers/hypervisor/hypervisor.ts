@@ -128,11 +128,24 @@ export const LIVE_DISKS = 'live-disks';
 export const guestTriggers = ['nmi', 'reset', 'init', 'power', 'sleep', 's3resume'] as const;
 export type GuestTrigger = (typeof guestTriggers)[number];
 
+/** `tpm`: contents of a TPM. `variables`: those of a UEFI firmware. */
+export const keptNames = ['tpm', 'variables'] as const;
 /**
- * What devices of a guest keep from one run to the next, in base64 by the name of the device. Secret: with
- * what is in its `tpm` a guest opens its disks.
+ * What devices of a guest keep from one run to the next, in base64. Secret: with what is in its TPM a guest
+ * opens its disks.
  */
-export type Kept = ReadonlyMap<'tpm', string>;
+export type Kept = ReadonlyMap<(typeof keptNames)[number], string>;
+
+/** The entries of it that are kept. */
+export const keptIn = (entries: Iterable<readonly [string, string]>): Kept => {
+  const all = new Map(entries);
+  return new Map(
+    keptNames.flatMap((name) => {
+      const value = all.get(name);
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
+};
 
 export interface ScriptOutcome {
   readonly rc: number;

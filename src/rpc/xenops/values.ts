@@ -2,9 +2,9 @@
 // the XML flavour has them; readers throw a `DecodeFailure` that says what was expected.
 
 import { variantOf } from '../../codec/rpclib.ts';
-import type { DeviceId, Kept, XenopsDisk } from '../../drivers/hypervisor/hypervisor.ts';
+import { type DeviceId, type Kept, keptIn, type XenopsDisk } from '../../drivers/hypervisor/hypervisor.ts';
 import { DecodeFailure } from '../../std/decode-failure.ts';
-import { intOf, optional, stringOf, textsOf, tupleOf } from '../../std/reader.ts';
+import { intOf, stringOf, textsOf, tupleOf } from '../../std/reader.ts';
 import type { Value } from '../../std/value.ts';
 
 /** One of `names`, which are compared in any case. */
@@ -47,7 +47,4 @@ export const deviceIdOf = (value: Value): DeviceId => {
   return [vm as string, device as string];
 };
 
-export const keptOf = (value: Value): Kept => {
-  const tpm = optional(value, 'tpm', stringOf);
-  return new Map(tpm === undefined ? [] : [['tpm', tpm]]);
-};
+export const keptOf = (value: Value): Kept => keptIn(mapOf(value, 'kept'));

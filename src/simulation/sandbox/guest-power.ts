@@ -1,4 +1,4 @@
-import { simTpm } from '../../daemons/xenopsd/sim-tpm.ts';
+import { simKept } from '../../daemons/xenopsd/sim-kept.ts';
 import { type VmState, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
 import { StorageError } from '../../drivers/storage/storage.ts';
 import type { Clock } from '../../std/clock.ts';
@@ -70,8 +70,7 @@ export const guestPower = (given: {
     const { vm } = guest.metadata;
     Object.assign(guest, { memory: vm.memory_dynamic_max, vcpus: vm.vcpus });
     guest.startTime = Math.floor(clock.now() / 1000);
-    const tpm = simTpm(vm, guest.domid, guest.kept);
-    if (tpm !== undefined) guest.kept = new Map([['tpm', tpm]]);
+    guest.kept = simKept(vm, guest.domid, guest.kept);
     for (const device of [...guest.vbds.keys(), ...guest.vifs.keys()]) guest.plugged.add(device);
     become(guest, 'Paused');
   };

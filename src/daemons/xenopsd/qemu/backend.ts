@@ -13,10 +13,11 @@ import type { Backend, Report } from '../backend.ts';
 import { runScript, sendSysrq, sendTrigger } from './asking.ts';
 import { DISKS_MAX, VIFS_MAX } from './devices.ts';
 import { type Emulator, findEmulator, findFirmware, processorOf } from './emulator.ts';
-import { checkStateFolder, END_MS_MAX, folderOf, readRecord, waitForEnd } from './folder.ts';
+import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
 import { groupOfGuests } from './guest-users.ts';
 import { changeMedium, lockVif, moveVif, plugVbd, plugVif, unplugVbd, unplugVif } from './hotplug.ts';
 import { grow, imageOf, mirror, overlay } from './images.ts';
+import { keptInFolder } from './kept.ts';
 import { launch } from './launch.ts';
 import { describe, note, type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
 import { MEMORY_MIB_MIN, VCPUS_MAX } from './machine.ts';
@@ -24,7 +25,7 @@ import { arrive, receive, send } from './migrate.ts';
 import { recoverGuests } from './recover.ts';
 import { setMemory, setVcpus } from './resizing.ts';
 import { restore, save } from './suspend.ts';
-import { hasTpms, tpmContents } from './tpm.ts';
+import { hasTpms } from './tpm.ts';
 
 export interface QemuOptions {
   /** Folder of the guests' folders. Its path is short, because Unix sockets in it must have short ones. */
@@ -144,12 +145,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
       await work.asleep?.();
       await end(vm);
     },
-    kept: async (vm) => {
-      const folder = folderOf(host.state, vm);
-      const record = await readRecord(host.disk, folder);
-      const tpm = record && (await tpmContents(host.disk, folder, record));
-      return tpm === undefined ? undefined : new Map([['tpm', tpm]]);
-    },
+    kept: (vm) => keptInFolder(host.disk, folderOf(host.state, vm)),
     resume: async (spec, path, work) => {
       const guest = adopt(await restore(host, spec, path, work));
       guest.link.speak();

@@ -32,6 +32,7 @@ import {
   userOf,
 } from './guest-users.ts';
 import type { Stored } from './images.ts';
+import { variablesIn } from './kept.ts';
 import { linkTo } from './link.ts';
 import { agentOf, type QemuGuest, type QemuHost, release, removeRemains } from './live.ts';
 import {
@@ -283,15 +284,29 @@ export const lastWords = async ({ disk }: Pick<QemuHost, 'disk'>, folder: Folder
 const copyBootFiles = async (
   { disk, kernels }: QemuHost,
   folder: Folder,
-  { vm }: GuestSpec,
+  { vm, kept }: GuestSpec,
   firmware: Firmware | undefined,
 ): Promise<void> => {
-  if (firmware) await copyFile(disk, await disk.open(firmware.variables, 'read'), folder.file('variables'));
+  if (firmware) {
+    const template = await disk.open(firmware.variables, 'read');
+    const variables = variablesIn(kept, template.sizeBytes);
+    await copyFile(disk, template, folder.file('variables'));
+    if (variables) await writeFile(disk, folder.file('variables'), variables);
+  }
   const boot = directBoot(vm);
   if (!boot) return;
   await copyFile(disk, await kernels.open(boot.kernel), folder.file('kernel'));
   if (boot.ramdisk === undefined) return;
   await copyFile(disk, await kernels.open(boot.ramdisk), folder.file('ramdisk'));
+};
+
+const writeFile = async (disk: Disk, path: string, bytes: Uint8Array): Promise<void> => {
+  const file = await disk.open(path, 'write');
+  try {
+    await file.write(bytes, 0n);
+  } finally {
+    await file.close();
+  }
 };
 
 const COPY_BYTES_MAX = KERNEL_BYTES_MAX;
