@@ -7,9 +7,9 @@ import { reading, writing } from '../../src/rules/disk-use.ts';
 import { fieldsFor } from '../../src/rules/fates/fate.ts';
 import { vdiFates } from '../../src/rules/fates/vdi.ts';
 import { filledOf } from '../../src/rules/images/filled.ts';
+import { readAhead, writeBehind } from '../../src/rules/images/pieces.ts';
 import { hostReaching, openDisk } from '../../src/rules/open-disk.ts';
 import { featuresOf } from '../../src/rules/storage-rows.ts';
-import { lesser } from '../../src/std/bigints.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Struct, struct } from '../../src/std/value.ts';
 import type { View } from '../../src/store/view.ts';
@@ -153,23 +153,25 @@ export const copyChunkBytes = 2 * 1024 * 1024;
 export const copyBytes = async (
   { signal, progress }: Pick<Working<'VDI'>, 'signal' | 'progress'>,
   source: OpenVolume,
-  into: OpenVolume,
+  target: OpenVolume,
   before: OpenVolume | undefined,
 ): Promise<void> => {
-  const ours = Buffer.alloc(copyChunkBytes);
   const theirs = Buffer.alloc(copyChunkBytes);
   const { sizeBytes } = source;
-  for await (const { position, lengthBytes } of filledOf(before ? [source, before] : [source], sizeBytes)) {
-    const end = position + lengthBytes;
-    for (let at = position; at < end; at += BigInt(copyChunkBytes)) {
+  const filled = filledOf(before ? [source, before] : [source], sizeBytes);
+  await writeBehind(copyChunkBytes, async ({ piece, write }) => {
+    for await (const { position, bytes } of readAhead(source, filled, copyChunkBytes)) {
       signal.throwIfAborted();
-      const asked = ours.subarray(0, Number(lesser(end - at, BigInt(copyChunkBytes))));
-      const chunk = asked.subarray(0, await source.read(asked, at));
       // What stood there before may be a shorter disk, beyond whose end are zeros.
-      const known = before !== undefined && at < before.sizeBytes ? await before.read(theirs, at) : 0;
+      const known =
+        before !== undefined && position < before.sizeBytes ? await before.read(theirs, position) : 0;
       theirs.fill(0, known);
-      if (chunk.compare(theirs, 0, chunk.length) !== 0) await into.write(chunk, at);
-      progress(Number(at + BigInt(chunk.length)) / Number(sizeBytes));
+      if (bytes.compare(theirs, 0, bytes.length) !== 0) {
+        const into = (await piece()).subarray(0, bytes.length);
+        bytes.copy(into);
+        write(() => target.write(into, position));
+      }
+      progress(Number(position + BigInt(bytes.length)) / Number(sizeBytes));
     }
-  }
+  });
 };

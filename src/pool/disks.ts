@@ -93,31 +93,7 @@ export const openDiskOn = async (
   } catch (error) {
     throw lost(error);
   }
-  const reader = byteReader(far);
-  const answer = async (): Promise<Buffer> => {
-    const start = await reader.exactly(answerBytes);
-    const [failed, length] = [start.readUInt8(0) !== 0, start.readUInt32BE(1)];
-    if (length > (failed ? faultBytesMax : pieceBytesMax)) throw new ProtocolError('The answer is too long');
-    const bytes = await reader.exactly(length);
-    if (!failed) return bytes;
-    const [code = 'INTERNAL_ERROR', ...params] = listOf(saidOf(bytes)).map(textOf);
-    throw Fault.foreign(code, params);
-  };
-  const ask = async (
-    what: Operation,
-    position: bigint,
-    length: number,
-    bytes?: Uint8Array,
-  ): Promise<Buffer> => {
-    try {
-      await sent(far, head(what, position, length));
-      if (bytes !== undefined && bytes.length > 0) await sent(far, bytes);
-      return await answer();
-    } catch (error) {
-      if (!(error instanceof Fault)) far.destroy();
-      throw lost(error);
-    }
-  };
+  const { ask, answer } = asker(far, lost);
   /** When the signal aborts, the stream is cut, which ends the request at the other host too. */
   const unlessGivenUp = async (run: () => Promise<Buffer>): Promise<Buffer> => {
     const give = (): unknown => far.destroy();
@@ -171,6 +147,53 @@ export const openDiskOn = async (
       extents: async (position: bigint, lengthBytes: bigint) =>
         extentsHeard(await ask('extents', position, lengthAsked(lengthBytes))),
     }),
+  };
+};
+
+/** Requests go out one after the other, and answers come in the same order. */
+const asker = (far: Duplex, lost: (error: unknown) => unknown) => {
+  const reader = byteReader(far);
+  const [saying, hearing] = [inOrder(), inOrder()];
+
+  const answer = async (): Promise<Buffer> => {
+    const start = await reader.exactly(answerBytes);
+    const [failed, length] = [start.readUInt8(0) !== 0, start.readUInt32BE(1)];
+    if (length > (failed ? faultBytesMax : pieceBytesMax)) throw new ProtocolError('The answer is too long');
+    const bytes = await reader.exactly(length);
+    if (!failed) return bytes;
+    const [code = 'INTERNAL_ERROR', ...params] = listOf(saidOf(bytes)).map(textOf);
+    throw Fault.foreign(code, params);
+  };
+
+  const ask = async (
+    what: Operation,
+    position: bigint,
+    length: number,
+    bytes?: Uint8Array,
+  ): Promise<Buffer> => {
+    const said = saying(async () => {
+      await sent(far, head(what, position, length));
+      if (bytes !== undefined && bytes.length > 0) await sent(far, bytes);
+    });
+    const heard = hearing(answer);
+    try {
+      const [, found] = await Promise.all([said, heard]);
+      return found;
+    } catch (error) {
+      if (!(error instanceof Fault)) far.destroy();
+      throw lost(error);
+    }
+  };
+  return { ask, answer };
+};
+
+/** Runs each once the one before has ended, however. */
+const inOrder = () => {
+  let last: Promise<unknown> = Promise.resolve();
+  return <T>(run: () => Promise<T>): Promise<T> => {
+    const next = last.then(run);
+    last = next.catch(() => undefined);
+    return next;
   };
 };
 

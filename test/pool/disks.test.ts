@@ -72,6 +72,19 @@ describe('a disk of another host', () => {
     expect(await disk.close()).toBeGreaterThan(0n);
   });
 
+  test('has each answer for what was asked, also of several things asked at once', async () => {
+    const disk = await open();
+    const places = Array.from({ length: 8 }, (_, index) => BigInt(index * 4_096));
+    await Promise.all(places.map((at, index) => disk.write(Buffer.alloc(4_096, index + 1), at)));
+    const pieces = places.map(() => Buffer.alloc(4_096));
+    const past = disk.write(Buffer.alloc(64), sizeBytes);
+    const asked = pieces.map((into, index) => disk.read(into, places[index] as bigint));
+    expect(await codeOf(past)).toBe('SR_BACKEND_FAILURE');
+    await Promise.all(asked);
+    expect(pieces.map((piece) => [piece[0], piece.at(-1)])).toEqual(places.map((_, i) => [i + 1, i + 1]));
+    await disk.close();
+  });
+
   test('is closed there before its closing is answered', async () => {
     const disk = await open();
     expect(volumes.datapaths('sr', key)).toHaveLength(1);

@@ -18,6 +18,8 @@ const errorCodes: Readonly<Record<number, string>> = {
 
 export interface NbdWire {
   take(count: number): Promise<Buffer>;
+  /** The next bytes, into their place. */
+  fill(into: Uint8Array): Promise<void>;
   send(...parts: readonly Uint8Array[]): void;
   /** Ends the connection when the work takes longer: its answer could not be told from the next one's. */
   within<T>(timeoutMs: number, work: () => Promise<T>): Promise<T>;
@@ -40,16 +42,35 @@ export const wireOf = (socket: Duplex, clock: Clock): NbdWire => {
     });
   });
 
+  /** Resolves when there may be more to read. */
+  const more = (): Promise<void> => {
+    if (failure) throw failure;
+    if (socket.readableEnded) throw endedEarly();
+    return new Promise((resolve) => {
+      wake = resolve;
+    });
+  };
+
   return {
     take: async (count) => {
       for (;;) {
         const chunk = count === 0 ? Buffer.alloc(0) : (socket.read(count) as Buffer | null);
         if (chunk?.length === count) return chunk;
-        if (failure) throw failure;
-        if (chunk !== null || socket.readableEnded) throw protocolError('the server ended in mid-answer');
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
+        // At its end a stream gives what it has.
+        if (chunk !== null) throw endedEarly();
+        await more();
+      }
+    },
+    fill: async (into) => {
+      for (let filled = 0; filled < into.length; ) {
+        const count = Math.min(socket.readableLength, into.length - filled);
+        // To ask for what is there makes none wait for the rest; to ask for nothing makes more come.
+        const chunk = (count === 0 ? socket.read(0) : socket.read(count)) as Buffer | null;
+        if (chunk === null) await more();
+        else {
+          into.set(chunk, filled);
+          filled += chunk.length;
+        }
       }
     },
     send: (...parts) => {
@@ -79,6 +100,8 @@ export const wireOf = (socket: Duplex, clock: Clock): NbdWire => {
     },
   };
 };
+
+const endedEarly = (): Error => protocolError('the server ended in mid-answer');
 
 export const protocolError = (why: string, code = 'EPROTO'): Error =>
   Object.assign(new Error(`nbd: ${why}`), { code });

@@ -1,16 +1,18 @@
 import { lesser } from '../../std/bigints.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { Endpoint, Network } from '../network.ts';
-import { readParts } from './nbd-parts.ts';
-import { CONNECT_MS_MAX, type NbdWire, protocolError, refusal, wireOf } from './nbd-wire.ts';
+import { type AwaitedReplies, readReply } from './nbd-replies.ts';
+import { CONNECT_MS_MAX, type NbdWire, protocolError, wireOf } from './nbd-wire.ts';
 import type { Extent, OpenVolume } from './storage.ts';
 import { turns } from './turns.ts';
 
-// A client of NBD, the protocol that disks are served by between processes: fixed newstyle handshake, one
-// request at a time, replies in parts where the server tells which parts are zeros. Numbers are big-endian.
+// A client of NBD, the protocol that disks are served by between processes: fixed newstyle handshake, several
+// requests at a time, replies in parts where the server tells which parts are zeros. Numbers are big-endian.
 
 /** A server that does not answer one request for this long is given up. */
 const REQUEST_MS_MAX = 120_000;
+/** Requests on their way at once; qemu-nbd works on as many of one client. */
+const IN_FLIGHT_MAX = 16;
 const WAITING_MAX = 1_024;
 /** Larger reads and writes are cut; every server must take this much at once. */
 const PAYLOAD_BYTES_MAX = 1024 * 1024;
@@ -21,7 +23,7 @@ const NEWSTYLE = 0x4e42444d41474943n;
 const OPTION = 0x49484156454f5054n;
 const OPTION_REPLY = 0x3e889045565a9n;
 const REQUEST = 0x25609513;
-const SIMPLE_REPLY = 0x67446698;
+const NOTHING = new Uint8Array(0);
 
 const option = { go: 7, structuredReply: 8, setMetaContext: 10 } as const;
 const optionReply = { ack: 1, info: 3, metaContext: 4, error: 0x80000000 } as const;
@@ -147,30 +149,49 @@ const readInfo = (body: Buffer): Export | undefined => {
   return undefined;
 };
 
-/** Sends one request after the other, each once the one before was answered. */
+/** Several requests are on their way at once; whoever finds as many before it waits for its turn. */
 const requester = (wire: NbdWire, inParts: boolean) => {
   const line = turns(WAITING_MAX);
-  let requests = 0n;
+  const awaited: AwaitedReplies = new Map();
+  let [requests, lane] = [0n, 0];
+  let reading = false;
 
-  /** Sends one request and answers the bytes that come back with it. */
-  const request = (type: number, position: bigint, length: number, payload?: Uint8Array): Promise<Buffer> =>
-    line.alone('wire', () =>
-      wire.within(REQUEST_MS_MAX, async () => {
-        requests += 1n;
-        const head = headOf(type, requests, position, length);
-        if (payload === undefined) wire.send(head);
-        else wire.send(head, payload);
-        const wanted = type === command.read ? length : 0;
-        if (inParts) return readParts(wire, requests, { position, wanted });
-        const reply = await wire.take(16);
-        if (reply.readUInt32BE(0) !== SIMPLE_REPLY || reply.readBigUInt64BE(8) !== requests) {
-          throw protocolError('the answer is to another request');
-        }
-        const error = reply.readUInt32BE(4);
-        if (error !== 0) throw refusal(error);
-        return wire.take(wanted);
-      }),
-    );
+  const readReplies = async (): Promise<void> => {
+    reading = true;
+    try {
+      while (awaited.size > 0) await readReply(wire, awaited, inParts);
+    } catch (error) {
+      for (const { failed } of awaited.values()) failed(error as Error);
+      awaited.clear();
+    } finally {
+      reading = false;
+    }
+  };
+
+  const sent = (type: number, position: bigint, length: number, into: Uint8Array, payload?: Uint8Array) =>
+    new Promise<Buffer>((done, failed) => {
+      requests += 1n;
+      const head = headOf(type, requests, position, length);
+      if (payload === undefined) wire.send(head);
+      else wire.send(head, payload);
+      const nothing = { parts: 0, got: 0, words: Buffer.alloc(0), error: undefined };
+      awaited.set(requests, { position, into, done, failed, ...nothing });
+      if (!reading) void readReplies();
+    });
+
+  /** Sends one request; what it reads comes to `into`, and what the server says of extents is the answer. */
+  const request = (
+    type: number,
+    position: bigint,
+    length: number,
+    { into = NOTHING, payload }: { readonly into?: Uint8Array; readonly payload?: Uint8Array } = {},
+  ): Promise<Buffer> =>
+    line.shared('wire', () => {
+      lane = (lane + 1) % IN_FLIGHT_MAX;
+      return line.alone(`lane ${lane}`, () =>
+        wire.within(REQUEST_MS_MAX, () => sent(type, position, length, into, payload)),
+      );
+    });
 
   const goodbye = (): Promise<void> =>
     line.alone('wire', async () => {
@@ -182,6 +203,12 @@ const requester = (wire: NbdWire, inParts: boolean) => {
       await wire.end();
     });
   return { request, goodbye };
+};
+
+/** Resolves when all have ended, so that none of them still uses what it was given. */
+const allEnded = async (works: readonly Promise<unknown>[]): Promise<void> => {
+  await Promise.allSettled(works);
+  await Promise.all(works);
 };
 
 const diskOf = (wire: NbdWire, { sizeBytes, flags, inParts = false, context }: Export): NbdDisk => {
@@ -205,15 +232,20 @@ const diskOf = (wire: NbdWire, { sizeBytes, flags, inParts = false, context }: E
     read: async (into, position) => {
       const left = sizeBytes - position;
       const length = left < BigInt(into.length) ? Number(left) : into.length;
-      for (const [from, to] of pieces(length)) {
-        into.set(await request(command.read, position + BigInt(from), to - from), from);
-      }
+      await allEnded(
+        Array.from(pieces(length), ([from, to]) =>
+          request(command.read, position + BigInt(from), to - from, { into: into.subarray(from, to) }),
+        ),
+      );
       return length;
     },
     write: async (from, position) => {
-      for (const [start, end] of pieces(from.length)) {
-        await request(command.write, position + BigInt(start), end - start, from.subarray(start, end));
-      }
+      await allEnded(
+        Array.from(pieces(from.length), ([start, end]) => {
+          const payload = from.subarray(start, end);
+          return request(command.write, position + BigInt(start), end - start, { payload });
+        }),
+      );
     },
     flush: async () => {
       if ((flags & exportFlag.flush) !== 0) await request(command.flush, 0n, 0);

@@ -246,7 +246,10 @@ export const smConfigIn = (keys: Volume['keys']): ReadonlyMap<string, string> =>
       .map(([key, value]) => [key.slice(SM_CONFIG.length), value]),
   );
 
-/** What this process may read and write through: positions and lengths in bytes, past the end is an error. */
+/**
+ * What this process may read and write through: positions and lengths in bytes, past the end is an error.
+ * Several reads and writes may be under way at once.
+ */
 export interface OpenVolume {
   readonly sizeBytes: bigint;
   /**

@@ -8,14 +8,16 @@ import {
   readL2,
   readQcow2Tables,
 } from '../../codec/qcow2-stream.ts';
-import { DiskTooSmall, halves, readWhole, type Taken, type TransferFormat, writeWithin } from './image.ts';
+import type { Stretch } from './filled.ts';
+import { DiskTooSmall, halves, type Taken, type TransferFormat, writeWithin } from './image.ts';
 import type { ImageBytes } from './image-bytes.ts';
+import { readAhead, writeBehind } from './pieces.ts';
 import { presentOf } from './present.ts';
 
 /** Clusters of one image, each of which takes 8 bytes of memory: 2 TiB of data where they are of 64 KiB. */
 const CLUSTERS_MAX = 1 << 25;
-/** The data of this many clusters go out together. */
-const TOGETHER = 16;
+/** Data of this many bytes go together. */
+const TOGETHER_BYTES = 16 * CLUSTER_BYTES;
 
 /** qcow2 without anything below it: one that has changes alone says so nowhere. */
 export const qcow2: TransferFormat = {
@@ -28,13 +30,9 @@ export const qcow2: TransferFormat = {
     const layout = qcow2Layout(disk.sizeBytes, present);
     const write = begin(layout.lengthBytes);
     for (const cluster of layout.head()) await write(cluster);
-    const data = Buffer.alloc(TOGETHER * CLUSTER_BYTES);
-    for (const [first, count] of runsOf(present.all())) {
+    for await (const { position, bytes } of readAhead(disk, runsOf(present.all()), TOGETHER_BYTES)) {
       signal.throwIfAborted();
-      const position = BigInt(first) * BigInt(CLUSTER_BYTES);
-      const part = data.subarray(0, count * CLUSTER_BYTES);
-      await readWhole(disk, part, position);
-      await write(part);
+      await write(bytes);
       sent(position);
     }
   },
@@ -50,17 +48,21 @@ export const qcow2: TransferFormat = {
 
 const roundedUp = (sizeBytes: bigint): bigint => ((sizeBytes + 511n) / 512n) * 512n;
 
-const runsOf = function* (clusters: Iterable<number>): Generator<readonly [first: number, count: number]> {
+const runsOf = function* (clusters: Iterable<number>): Generator<Stretch> {
   let [first, count] = [0, 0];
+  const run = (): Stretch => ({
+    position: BigInt(first) * BigInt(CLUSTER_BYTES),
+    lengthBytes: BigInt(count) * BigInt(CLUSTER_BYTES),
+  });
   for (const cluster of clusters) {
-    if (count > 0 && (cluster !== first + count || count === TOGETHER)) {
-      yield [first, count];
+    if (count > 0 && cluster !== first + count) {
+      yield run();
       count = 0;
     }
     if (count === 0) first = cluster;
     count += 1;
   }
-  if (count > 0) yield [first, count];
+  if (count > 0) yield run();
 };
 
 /** As much of a header as tells how much of it there is. */
@@ -151,20 +153,22 @@ const takeData = async (
   data: BigUint64Array,
   clusterBytes: number,
 ): Promise<void> => {
-  const togetherMax = Math.max(1, (TOGETHER * CLUSTER_BYTES) / clusterBytes);
-  const piece = Buffer.alloc(togetherMax * clusterBytes);
-  for (let index = 0; index < data.length; ) {
-    signal.throwIfAborted();
-    const first = data[index] ?? 0n;
-    let count = 1;
-    while (count < togetherMax && data[index + count] === first + BigInt(count) * BOTH) count += 1;
-    await bytes.skipTo(Number(first >> 32n) * clusterBytes);
-    const part = piece.subarray(0, count * clusterBytes);
-    await bytes.fillAll(part);
-    await writeWithin(disk, part, (first & 0xffffffffn) * BigInt(clusterBytes));
-    index += count;
-    progress(index / data.length);
-  }
+  const togetherMax = Math.max(1, TOGETHER_BYTES / clusterBytes);
+  await writeBehind(togetherMax * clusterBytes, async ({ piece, write }) => {
+    for (let index = 0; index < data.length; ) {
+      const into = await piece();
+      signal.throwIfAborted();
+      const first = data[index] ?? 0n;
+      let count = 1;
+      while (count < togetherMax && data[index + count] === first + BigInt(count) * BOTH) count += 1;
+      await bytes.skipTo(Number(first >> 32n) * clusterBytes);
+      const part = into.subarray(0, count * clusterBytes);
+      await bytes.fillAll(part);
+      write(() => writeWithin(disk, part, (first & 0xffffffffn) * BigInt(clusterBytes)));
+      index += count;
+      progress(index / data.length);
+    }
+  });
 };
 
 /** The next cluster in the stream is the next one on the disk. */

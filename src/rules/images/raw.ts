@@ -1,5 +1,6 @@
 import { ImageRefused } from '../../codec/image-refused.ts';
 import { DiskTooSmall, type Taken, type TransferFormat } from './image.ts';
+import { readAhead, writeBehind } from './pieces.ts';
 
 const PIECE_BYTES = 1 << 20;
 
@@ -9,29 +10,30 @@ export const raw: TransferFormat = {
   differs: false,
   give: async ({ disk, progress, signal, begin }) => {
     const write = begin(disk.sizeBytes);
-    const piece = Buffer.allocUnsafe(PIECE_BYTES);
-    for (let position = 0n; position < disk.sizeBytes; ) {
+    const whole = { position: 0n, lengthBytes: disk.sizeBytes };
+    for await (const { position, bytes, found } of readAhead(disk, [whole], PIECE_BYTES)) {
       signal.throwIfAborted();
-      const count = await disk.read(piece, position);
-      if (count === 0) throw new ImageRefused(`The disk ends after ${position} bytes`, true);
-      await write(piece.subarray(0, count));
-      position += BigInt(count);
-      progress(Number(position) / Number(disk.sizeBytes));
+      const end = position + BigInt(found);
+      if (found < bytes.length) throw new ImageRefused(`The disk ends after ${end} bytes`, true);
+      await write(bytes);
+      progress(Number(end) / Number(disk.sizeBytes));
     }
   },
   // A body that is shorter than the disk leaves the rest as it is.
-  take: async ({ disk, bytes, progress, signal }) => {
-    const piece = Buffer.allocUnsafe(PIECE_BYTES);
-    for (let position = 0n; ; ) {
-      signal.throwIfAborted();
-      const count = await bytes.fill(piece);
-      if (count === 0) return;
-      if (position + BigInt(count) > disk.sizeBytes) throw new DiskTooSmall(position + BigInt(count));
-      await disk.write(piece.subarray(0, count), position);
-      position += BigInt(count);
-      progress(Number(position) / Number(disk.sizeBytes || 1n));
-    }
-  },
+  take: ({ disk, bytes, progress, signal }) =>
+    writeBehind(PIECE_BYTES, async ({ piece, write }) => {
+      for (let position = 0n; ; ) {
+        const into = await piece();
+        signal.throwIfAborted();
+        const count = await bytes.fill(into);
+        if (count === 0) return;
+        const [from, end] = [position, position + BigInt(count)];
+        if (end > disk.sizeBytes) throw new DiskTooSmall(end);
+        write(() => disk.write(into.subarray(0, count), from));
+        position = end;
+        progress(Number(position) / Number(disk.sizeBytes || 1n));
+      }
+    }),
 };
 
 const CHUNK_HEAD_BYTES = 12;
@@ -48,6 +50,7 @@ export const takeChunks = async ({ disk, bytes, progress, signal }: Taken): Prom
     for (let from = 0; from < length; from += PIECE_BYTES) {
       const part = piece.subarray(0, Math.min(PIECE_BYTES, length - from));
       await bytes.fillAll(part);
+      // One after the other, as chunks may say the same place twice.
       await disk.write(part, position + BigInt(from));
     }
     progress(Number(position + BigInt(length)) / Number(disk.sizeBytes || 1n));

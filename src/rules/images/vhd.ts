@@ -12,7 +12,9 @@ import {
   VHD_HEAD_BYTES,
   vhdLayout,
 } from '../../codec/vhd.ts';
-import { DiskTooSmall, halves, readWhole, type TransferFormat, writeWithin } from './image.ts';
+import type { Stretch } from './filled.ts';
+import { DiskTooSmall, halves, type TransferFormat, writeWithin } from './image.ts';
+import { readAhead, writeBehind } from './pieces.ts';
 import { presentOf } from './present.ts';
 
 /** VHD, with a parent where only changes are given. */
@@ -28,12 +30,11 @@ export const vhd: TransferFormat = {
     const layout = vhdLayout(disk.sizeBytes, present.all(), { uuid, ...parent });
     const write = begin(layout.lengthBytes);
     await write(layout.head);
-    const block = Buffer.alloc(BITMAP_BYTES + BLOCK_BYTES, 0xff);
-    for (const number of present.all()) {
+    const bitmap = Buffer.alloc(BITMAP_BYTES, 0xff);
+    for await (const { position, bytes } of readAhead(disk, stretchesOf(present.all()), BLOCK_BYTES)) {
       signal.throwIfAborted();
-      const position = BigInt(number) * BigInt(BLOCK_BYTES);
-      await readWhole(disk, block.subarray(BITMAP_BYTES), position);
-      await write(block);
+      await write(bitmap);
+      await write(bytes);
       sent(position);
     }
     await write(layout.footer);
@@ -43,18 +44,25 @@ export const vhd: TransferFormat = {
     if (blocksIn(head.sizeBytes) > blocksIn(disk.sizeBytes)) throw new DiskTooSmall(head.sizeBytes);
     await bytes.skipTo(head.batOffset);
     const blocks = readBat(await bytes.exactly(batBytes(head)), head);
-    const data = Buffer.alloc(BLOCK_BYTES);
-    for (const [index, { block, position }] of blocks.entries()) {
-      signal.throwIfAborted();
-      await bytes.skipTo(position);
-      const bitmap = await bytes.exactly(BITMAP_BYTES);
-      await bytes.fillAll(data);
-      const begin = BigInt(block) * BigInt(BLOCK_BYTES);
-      for (const [from, to] of runsIn(bitmap)) {
-        await writeWithin(disk, data.subarray(from, to), begin + BigInt(from));
+    await writeBehind(BLOCK_BYTES, async ({ piece, write }) => {
+      for (const [index, { block, position }] of blocks.entries()) {
+        const data = await piece();
+        signal.throwIfAborted();
+        await bytes.skipTo(position);
+        const bitmap = await bytes.exactly(BITMAP_BYTES);
+        await bytes.fillAll(data);
+        const begin = BigInt(block) * BigInt(BLOCK_BYTES);
+        for (const [from, to] of runsIn(bitmap)) {
+          write(() => writeWithin(disk, data.subarray(from, to), begin + BigInt(from)));
+        }
+        progress((index + 1) / blocks.length);
       }
-      progress((index + 1) / blocks.length);
-    }
+    });
     checkVhdEnd(await bytes.exactly(SECTOR_BYTES), head);
   },
+};
+
+const stretchesOf = function* (blocks: Iterable<number>): Generator<Stretch> {
+  const lengthBytes = BigInt(BLOCK_BYTES);
+  for (const block of blocks) yield { position: BigInt(block) * lengthBytes, lengthBytes };
 };

@@ -58,15 +58,18 @@ const accepted = (sizeBytes: bigint, flags = 5) =>
     optionReply(1, Buffer.alloc(0)),
   ]);
 
-/** Says each of `answers` after the client has spoken once more; the first one at once. */
+/** Says nothing more, and does not go. */
+const silence = Buffer.alloc(0);
+
+/** Says each of `answers` after the client has spoken once more, the first one at once, and goes. */
 const serve = async (...answers: readonly Buffer[]): Promise<void> => {
   server = createServer((socket: Socket) => {
     let said = 0;
     const say = (): void => {
       const answer = answers[said];
       said += 1;
-      if (answer === undefined) socket.end();
-      else socket.write(answer);
+      if (answer !== undefined) socket.write(answer);
+      if (said >= answers.length && answer !== silence) socket.end();
     };
     socket.on('error', () => {});
     socket.on('data', say);
@@ -182,8 +185,37 @@ describe('a server', () => {
     await disk.close();
   });
 
+  it('is asked for several things at once, and may answer them in any order', async () => {
+    const heads: Buffer[] = [];
+    const answer = (socket: Socket, head: Buffer): void => {
+      const [handle, at] = [head.readBigUInt64BE(8), head.readBigUInt64BE(16)];
+      socket.write(reply(handle, at === 8n ? 5 : 0, at === 8n ? undefined : Buffer.alloc(4, Number(at) + 1)));
+    };
+    await serve(greeting, accepted(4096n), silence);
+    server?.on('connection', (socket: Socket) => {
+      socket.on('data', (bytes: Buffer) => {
+        for (let from = 0; from + 28 <= bytes.length; from += 28) {
+          if (bytes.readUInt32BE(from) === 0x25609513) heads.push(bytes.subarray(from, from + 28));
+        }
+        if (heads.length === 4) for (const head of heads.splice(0).reverse()) answer(socket, head);
+      });
+    });
+    const disk = await connect();
+    const pieces = Array.from({ length: 4 }, () => Buffer.alloc(4));
+    const reads = await Promise.allSettled(pieces.map((into, index) => disk.read(into, BigInt(index * 4))));
+    expect(reads.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
+    expect(pieces.map(([first]) => first)).toEqual([1, 5, 0, 13]);
+  });
+
+  it('that goes away leaves none of what it was asked for unanswered', async () => {
+    await serve(greeting, accepted(4096n), Buffer.from('g'));
+    const disk = await connect();
+    const reads = Array.from({ length: 40 }, () => disk.read(Buffer.alloc(4), 0n));
+    for (const read of reads) await expect(read).rejects.toThrow(/nbd: /);
+  });
+
   it('that goes silent is given up at the limit', async () => {
-    await serve(greeting, accepted(4096n), Buffer.alloc(0));
+    await serve(greeting, accepted(4096n), silence);
     let expire = (): void => {};
     const clock: Clock = {
       ...nodeClock,

@@ -1,0 +1,115 @@
+import type { OpenVolume } from '../../drivers/storage/storage.ts';
+import { lesser } from '../../std/bigints.ts';
+import type { Stretch } from './filled.ts';
+
+// Long ways from a disk to a client and back: several pieces are under way at once, so that storage and
+// network do not wait for each other, and never more of them than so many, so that memory stays what it is.
+
+/** Pieces of one disk that are read or written at once. */
+const PIECES_MAX = 4;
+
+export interface Piece {
+  readonly position: bigint;
+  /** As many as were asked for, zeros behind the end of the disk. */
+  readonly bytes: Buffer;
+  /** How many of them the disk has. */
+  readonly found: number;
+}
+
+/**
+ * What is in the stretches, in their order, the next pieces being read meanwhile. A piece is good until the
+ * next is asked for.
+ */
+export async function* readAhead(
+  disk: OpenVolume,
+  stretches: Iterable<Stretch> | AsyncIterable<Stretch>,
+  pieceBytes: number,
+): AsyncGenerator<Piece> {
+  const asked = cutIn(stretches, BigInt(pieceBytes));
+  const coming: Promise<Coming | undefined>[] = [];
+  const askNext = (buffer: Buffer): void => {
+    const piece = asked.next().then(({ done, value }) => (done ? undefined : readPiece(disk, value, buffer)));
+    // Whoever comes to it hears of its failure; nobody may.
+    piece.catch(() => undefined);
+    coming.push(piece);
+  };
+  try {
+    for (let ahead = 0; ahead < PIECES_MAX; ahead += 1) askNext(Buffer.allocUnsafe(pieceBytes));
+    for (;;) {
+      const piece = await coming.shift();
+      if (piece === undefined) return;
+      yield piece;
+      askNext(piece.buffer);
+    }
+  } finally {
+    await Promise.allSettled(coming);
+    await asked.return(undefined);
+  }
+}
+
+async function* cutIn(
+  stretches: Iterable<Stretch> | AsyncIterable<Stretch>,
+  pieceBytes: bigint,
+): AsyncGenerator<Stretch, undefined> {
+  for await (const { position, lengthBytes } of stretches) {
+    const end = position + lengthBytes;
+    for (let at = position; at < end; at += pieceBytes) {
+      yield { position: at, lengthBytes: lesser(pieceBytes, end - at) };
+    }
+  }
+  return undefined;
+}
+
+interface Coming extends Piece {
+  /** That it is in, to be used again. */
+  readonly buffer: Buffer;
+}
+
+const readPiece = async (
+  disk: OpenVolume,
+  { position, lengthBytes }: Stretch,
+  buffer: Buffer,
+): Promise<Coming> => {
+  const bytes = buffer.subarray(0, Number(lengthBytes));
+  const found = position < disk.sizeBytes ? await disk.read(bytes, position) : 0;
+  bytes.fill(0, found);
+  return { position, bytes, found, buffer };
+};
+
+export interface Behind {
+  /** To fill and to write from, until the next is asked for. Throws what a write before has thrown. */
+  piece(): Promise<Buffer>;
+  /** Writes of one piece come after each other, those of several at once. */
+  write(write: () => Promise<void>): void;
+}
+
+/** Writes while the next pieces come. All writes have ended when this does. */
+export const writeBehind = async (
+  pieceBytes: number,
+  work: (behind: Behind) => Promise<void>,
+): Promise<void> => {
+  const slots = Array.from({ length: PIECES_MAX }, () => ({
+    buffer: Buffer.allocUnsafe(pieceBytes),
+    written: Promise.resolve(),
+  }));
+  let turn = 0;
+  const slot = () => slots[turn] as (typeof slots)[number];
+  const behind: Behind = {
+    piece: async () => {
+      turn = (turn + 1) % PIECES_MAX;
+      await slot().written;
+      return slot().buffer;
+    },
+    write: (write) => {
+      const written = slot().written.then(write);
+      written.catch(() => undefined);
+      slot().written = written;
+    },
+  };
+  try {
+    await work(behind);
+  } finally {
+    await Promise.allSettled(slots.map(({ written }) => written));
+  }
+  await Promise.all(slots.map(({ written }) => written));
+};
