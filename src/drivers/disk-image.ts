@@ -10,6 +10,8 @@ export interface DiskImage {
   readonly format: 'raw' | 'qcow2';
   /** The images that it stands on, all qcow2, the next first. */
   readonly backing?: readonly string[];
+  /** Others stand on it, so that nobody writes it: it is opened for reading and needs no lock. */
+  readonly stoodOn?: true;
   /** There is no file: `path` is the Unix socket of a server that has the bytes under this name, over NBD. */
   readonly exportName?: string;
 }
@@ -21,7 +23,7 @@ export const BACKING_MAX = 128;
  * called where it is opened.
  */
 export const imageNode = (
-  { path, format, backing = [], exportName }: DiskImage,
+  { path, format, backing = [], stoodOn, exportName }: DiskImage,
   named: (path: string) => string = (same) => same,
   /** What the topmost node is called. */
   node?: Allowed,
@@ -40,7 +42,7 @@ export const imageNode = (
   if (format === 'raw') return said({ driver: 'raw', ...top, file: fileNode(path, false) });
   if (backing.length > BACKING_MAX) throw new Error(`${path} stands on more than ${BACKING_MAX} images`);
   const below = backing.reduceRight<Said | null>((under, parent) => qcow2Node(parent, under), null);
-  return said({ driver: 'qcow2', ...top, file: fileNode(path, false), backing: below });
+  return said({ driver: 'qcow2', ...top, file: fileNode(path, stoodOn === true), backing: below });
 };
 
 // Locking stays on: two guests writing to one disk by mistake would destroy it. What an image stands on is

@@ -85,7 +85,9 @@ const changed = async (key: string, key2: string): Promise<readonly number[]> =>
 
 describe.each(formats)('changed blocks of %s images', (format) => {
   const step = fc.record({
-    do: fc.constantFrom('write', 'write', 'write', 'snapshot', 'snapshot', 'drop', 'destroy', 'grow'),
+    do: fc.constantFrom(
+      ...['write', 'write', 'write', 'snapshot', 'snapshot', 'drop', 'destroy', 'grow', 'collapse'],
+    ),
     which: fc.nat(),
     block: fc.nat(BLOCKS - 1),
     byte: fc.integer({ min: 1, max: 255 }),
@@ -105,6 +107,8 @@ describe.each(formats)('changed blocks of %s images', (format) => {
           if (what === 'write') {
             await write(disk, block, byte);
             now = now.with(block, byte);
+          } else if (what === 'collapse') {
+            await ask('SR.collapse', {});
           } else if (what === 'grow') {
             now = [...now, 0];
             await ask('Volume.resize', { key: disk, new_size: now.length * BLOCK });

@@ -24,7 +24,7 @@ const plugin = filePlugin({
   locks: nodeFileLocks,
   host: 'a0',
 });
-const datapath = imageDatapath({ disk: nodeDisk, host: 'a0' });
+const datapath = imageDatapath({ disk: nodeDisk, locks: nodeFileLocks, host: 'a0' });
 const SIZE = 65536;
 const uuid = '5d1c7a34-0000-4000-8000-00000000000a';
 const ask = (method: string, args: object): Promise<any> => plugin[method]!({ sr, ...args });

@@ -36,7 +36,7 @@ const hostNamed = (host: string, disk: Disk = nodeDisk) => {
     attach: () => ask('SR.attach', { configuration: { location: sr } }),
     path: async (key: string) =>
       fileURLToPath(((await ask('Volume.stat', { key })).uri[0] ?? '').slice('raw+'.length)),
-    datapath: imageDatapath({ disk: nodeDisk, host }),
+    datapath: imageDatapath({ disk: nodeDisk, locks: nodeFileLocks, host }),
   };
 };
 

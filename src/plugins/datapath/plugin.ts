@@ -2,12 +2,15 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Disk } from '../../drivers/disk.ts';
 import { backingText } from '../../drivers/disk-image.ts';
+import type { FileLocks } from '../../drivers/file-lock.ts';
 import { formatOf, foundImages, isImage } from '../file/chain.ts';
+import { turnsIn } from '../file/turns.ts';
 import { heldMark } from '../held.ts';
 import { failure, type Methods, nothing, ofOurs, textOf } from '../script.ts';
 
 export interface ImageDatapathGiven {
   readonly disk: Disk;
+  readonly locks: FileLocks;
   /** Which host this is, among those that may have the folder. */
   readonly host: string;
 }
@@ -16,13 +19,21 @@ export interface ImageDatapathGiven {
  * Datapath of image files, for the URI schemes `raw+file` and `qcow2+file`: who uses one opens the file
  * itself, so there is nothing to start, only to say where it is and to note that somebody may write it.
  */
-export const imageDatapath = ({ disk, host }: ImageDatapathGiven): Methods => ({
+export const imageDatapath = ({ disk, locks, host }: ImageDatapathGiven): Methods => ({
   'Plugin.query': async () => about,
   'Datapath.attach': async (args) => {
     const { path, format } = imageOf(textOf(args, 'uri'));
     const folder = dirname(path);
-    const [, ...backing] = await foundImages(disk, folder).chainOf(basename(path));
-    if (isOfSr(path)) await disk.replaceText(heldMark(path, host), `${textOf(args, 'domain')}\n`);
+    const found = (): Promise<readonly string[]> => foundImages(disk, folder).chainOf(basename(path));
+    const mark = (): Promise<void> => disk.replaceText(heldMark(path, host), `${textOf(args, 'domain')}\n`);
+    // Nobody puts another image in its place from when it is marked, so what is found then is what there is.
+    const [, ...backing] = isOfSr(path)
+      ? await turnsIn(locks, folder).working(async () => {
+          const images = await found();
+          await mark();
+          return images;
+        })
+      : await found();
     const below = backing.length > 0 && {
       backing: backingText(backing.map((parent) => join(folder, parent))),
     };

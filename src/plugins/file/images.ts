@@ -20,6 +20,15 @@ export interface Images {
   copy(image: string): Promise<string>;
   /** A new image with the same contents that stands on nothing. */
   flatten(image: string): Promise<string>;
+  /**
+   * A new image with the same contents that stands on `onto`, which is below the image, or on nothing.
+   * Nothing may write to either meanwhile.
+   */
+  merge(image: string, onto: string | undefined): Promise<string>;
+  /** Puts an image in the place of another one, under whose name it is found from that instant on. */
+  exchange(image: string, by: string): Promise<void>;
+  /** When it was last written, and how large it is. */
+  writtenAt(image: string): Promise<string>;
   grow(image: string, sizeBytes: number): Promise<void>;
   sizeOf(image: string): Promise<number>;
   /** The image and all it stands on, top first. */
@@ -63,10 +72,12 @@ const filesIn = ({ disk, tool, folder }: Folder) => {
   const { headOf, chainOf } = foundImages(disk, folder);
 
   /** What QEMU's tools open: the image and what it stands on, as they were found. */
-  const opened = async (image: string): Promise<string> => {
+  const opened = async (image: string, how: { readonly stoodOn?: true } = {}): Promise<string> => {
     const [, ...backing] = (await chainOf(image)).map(pathOf);
-    return imageArgument({ path: pathOf(image), format: formatOf(image), backing });
+    return imageArgument({ path: pathOf(image), format: formatOf(image), backing, ...how });
   };
+
+  const writtenAt = (image: string): Promise<string> => tool('stat', ['--format=%y %s', '--', pathOf(image)]);
 
   const resizeRaw = async (image: string, sizeBytes: number): Promise<void> => {
     const file = await disk.openWithin(folder, image, 'write');
@@ -102,14 +113,14 @@ const filesIn = ({ disk, tool, folder }: Folder) => {
     );
   };
 
-  return { pathOf, remove, headOf, chainOf, opened, resizeRaw, all, isStoodOn, isLocked };
+  return { pathOf, remove, headOf, chainOf, opened, writtenAt, resizeRaw, all, isStoodOn, isLocked };
 };
 
 /** How new images come to be. */
 const makingIn = (
   { disk, tool, random, folder }: Folder,
-  { pathOf, remove, headOf, opened, resizeRaw }: ReturnType<typeof filesIn>,
-): Pick<Images, 'create' | 'overlay' | 'copy' | 'flatten'> => {
+  { pathOf, remove, headOf, opened, writtenAt, resizeRaw }: ReturnType<typeof filesIn>,
+): Pick<Images, 'create' | 'overlay' | 'copy' | 'flatten' | 'merge'> => {
   /** Makes an image under a new name; a failure leaves nothing of it, a success is on disk. */
   const make = async (format: ImageFormat, fill: (image: string) => Promise<unknown>): Promise<string> => {
     const image = `${random.uuid()}.${format}`;
@@ -124,7 +135,16 @@ const makingIn = (
     }
   };
 
-  const writtenAt = (image: string): Promise<string> => tool('stat', ['--format=%y %s', '--', pathOf(image)]);
+  const copyTo = async (source: string, image: string): Promise<void> => {
+    await headOf(source);
+    for (let copies = 0; copies < COPIES_MAX; copies += 1) {
+      const before = await writtenAt(source);
+      const how = ['--no-dereference', '--reflink=auto', '--sparse=always'];
+      await tool('cp', [...how, '--', pathOf(source), pathOf(image)]);
+      if ((await writtenAt(source)) === before) return;
+    }
+    throw failure('The disk is being written to; pause its guest and try again', source);
+  };
 
   return {
     create: (format, sizeBytes) =>
@@ -140,16 +160,16 @@ const makingIn = (
         const on = ['-u', '-F', 'qcow2', '-b', parent];
         await tool('qemu-img', ['create', '-q', '-f', 'qcow2', ...on, '--', image, size], folder);
       }),
-    copy: (source) =>
-      make(formatOf(source), async (image) => {
-        await headOf(source);
-        for (let copies = 0; copies < COPIES_MAX; copies += 1) {
-          const before = await writtenAt(source);
-          const how = ['--no-dereference', '--reflink=auto', '--sparse=always'];
-          await tool('cp', [...how, '--', pathOf(source), pathOf(image)]);
-          if ((await writtenAt(source)) === before) return;
-        }
-        throw failure('The disk is being written to; pause its guest and try again', source);
+    copy: (source) => make(formatOf(source), (image) => copyTo(source, image)),
+    merge: (source, onto) =>
+      make('qcow2', async (image) => {
+        await copyTo(source, image);
+        const on = onto === undefined ? [] : ['-F', 'qcow2'];
+        const base = onto === undefined ? '' : await opened(onto, { stoodOn: true });
+        await tool('qemu-img', ['rebase', '-q', ...on, '-b', base, '--', await opened(image)]);
+        // Which is now called by all that was said of it, where a name will do.
+        if (onto !== undefined)
+          await tool('qemu-img', ['rebase', '-q', '-u', ...on, '-b', onto, '--', image], folder);
       }),
     flatten: (source) =>
       make('qcow2', async (image) =>
@@ -162,10 +182,16 @@ export const imagesIn = (given: Omit<Folder, 'folder'>, folder: string): Images 
   const { disk, tool } = given;
   const on = { ...given, folder };
   const files = filesIn(on);
-  const { pathOf, remove, headOf, chainOf, opened, resizeRaw, all, isStoodOn, isLocked } = files;
+  const { pathOf, remove, headOf, chainOf, opened, writtenAt, resizeRaw, all, isStoodOn, isLocked } = files;
   return {
     ...makingIn(on, files),
     all,
+    writtenAt,
+    exchange: async (image, by) => {
+      await tool('mv', ['--no-target-directory', '--', by, image], folder);
+      // What it stood on goes next, and not before this is on disk.
+      await tool('sync', ['--', '.'], folder);
+    },
     grow: async (image, sizeBytes) => {
       if (formatOf(image) === 'raw') return resizeRaw(image, sizeBytes);
       await tool('qemu-img', ['resize', '-q', '--', await opened(image), `${sizeBytes}`]);

@@ -23,6 +23,7 @@ import {
 } from '../script.ts';
 import { toolsBy } from '../tools.ts';
 import { CHAIN_MAX, formatOf, isImage } from './chain.ts';
+import { collapseMethods } from './collapsing.ts';
 import { type OpenFolder, releaseImage } from './folder.ts';
 import { type Images, imagesIn } from './images.ts';
 import { trackingMethods } from './tracking.ts';
@@ -66,6 +67,7 @@ export const imagesPlugin = (given: FilePluginGiven, self: object, place: Place)
   return {
     'Plugin.query': async () => ({ ...ofOurs, ...self, features: imageFeatures }),
     ...srMethods(given, folderOf, place),
+    ...collapseMethods(folderOf),
     ...working(folderOf, {
       ...volumeMethods(given, folderOf),
       ...noteMethods(folderOf),

@@ -10,6 +10,8 @@ export interface FolderTurns {
   working<T>(work: () => Promise<T>): Promise<T>;
   /** With nobody at work; left out where somebody is. */
   tidying(work: () => Promise<void>): Promise<void>;
+  /** With nobody at work, and nobody who is given an image; waits for it. */
+  exchanging<T>(work: () => Promise<T>): Promise<T>;
   /** One at a time: what was read of notes is true until they are written. */
   noting<T>(work: () => Promise<T>): Promise<T>;
 }
@@ -31,6 +33,7 @@ export const turnsIn = (locks: FileLocks, folder: string): FolderTurns => {
   };
   return {
     working: (work) => during(WORK_LOCK, 'shared', work),
+    exchanging: (work) => during(WORK_LOCK, 'alone', work),
     noting: (work) => during(NOTES_LOCK, 'alone', work),
     tidying: async (work) => {
       const lock = await locks.take(join(folder, WORK_LOCK), 'alone', false);

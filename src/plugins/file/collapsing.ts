@@ -1,0 +1,85 @@
+import { type Args, type Methods, Refusal } from '../script.ts';
+import type { OpenFolder } from './folder.ts';
+
+// A snapshot that was destroyed leaves an image that others stand on. Where one image alone stands on it,
+// the two become one: the upper one gets what it lacks in a copy, which then takes its name. Whoever has the
+// old files open goes on with them, so that guests above may run; whoever opens them next finds the new one.
+
+/** An image, what it stands on and nobody needs for itself, and what that stands on. */
+interface Pair {
+  readonly image: string;
+  readonly below: string;
+  readonly onto: string | undefined;
+}
+
+/** `SR.collapse` makes one of two images, if there are such, and answers how many pairs are `left`. */
+export const collapseMethods = (folderOf: (args: Args) => OpenFolder): Methods => ({
+  'SR.collapse': async (args) => {
+    const folder = folderOf(args);
+    const [pair] = await folder.turns.working(() => pairsIn(folder));
+    if (pair !== undefined) await collapse(folder, pair);
+    return { left: (await folder.turns.working(() => pairsIn(folder))).length };
+  },
+});
+
+const collapse = async ({ images, turns, ...rest }: OpenFolder, pair: Pair): Promise<void> => {
+  const { image, below, onto } = pair;
+  const folder = { images, turns, ...rest };
+  const { before, merged } = await turns.working(async () => ({
+    before: await images.writtenAt(image),
+    merged: await images.merge(image, onto),
+  }));
+  await turns.exchanging(async () => {
+    const isSame = (one: Pair): boolean => one.image === image && one.below === below && one.onto === onto;
+    const isUnchanged = (await pairsIn(folder)).some(isSame) && (await images.writtenAt(image)) === before;
+    if (!isUnchanged) return images.remove(merged);
+    await images.exchange(image, merged);
+    await images.remove(below);
+  });
+};
+
+/** Where a volume does not say what it needs there are none. What may be written to is left alone. */
+const pairsIn = async (folder: OpenFolder): Promise<readonly Pair[]> => {
+  const found = await standing(folder);
+  if (found === undefined) return [];
+  const { named, above, below } = found;
+  const pairs: Pair[] = [];
+  for (const [parent, standOn] of above) {
+    const [image, ...others] = standOn;
+    if (image === undefined || others.length > 0 || named.has(parent)) continue;
+    // A guest that had it on top may not have been given what is above yet.
+    if (!(await folder.images.isHeld(image))) pairs.push({ image, below: parent, onto: below.get(parent) });
+  }
+  return pairs;
+};
+
+interface Standing {
+  /** By a volume, for its contents or for those that it had. */
+  readonly named: ReadonlySet<string>;
+  /** What stands on an image, and what it stands on. Left-overs, on which no volume stands, do not count. */
+  readonly above: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly below: ReadonlyMap<string, string>;
+}
+
+const standing = async ({ notes, images }: OpenFolder): Promise<Standing | undefined> => {
+  const named = new Set<string>();
+  const above = new Map<string, Set<string>>();
+  const below = new Map<string, string>();
+  try {
+    for (const key of await notes.keys()) {
+      const { image: top, past } = await notes.read(key);
+      named.add(top);
+      if (past?.image !== undefined) named.add(past.image);
+      let image = top;
+      for (const parent of (await images.chainOf(top)).slice(1)) {
+        below.set(image, parent);
+        above.set(parent, (above.get(parent) ?? new Set()).add(image));
+        image = parent;
+      }
+    }
+    return { named, above, below };
+  } catch (error) {
+    if (error instanceof Refusal || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+};
