@@ -22,9 +22,8 @@ export const collapseMethods = (folderOf: (args: Args) => OpenFolder): Methods =
   },
 });
 
-const collapse = async ({ images, turns, ...rest }: OpenFolder, pair: Pair): Promise<void> => {
-  const { image, below, onto } = pair;
-  const folder = { images, turns, ...rest };
+const collapse = async (folder: OpenFolder, { image, below, onto }: Pair): Promise<void> => {
+  const { images, turns } = folder;
   const { before, merged } = await turns.working(async () => ({
     before: await images.writtenAt(image),
     merged: await images.merge(image, onto),
@@ -40,7 +39,7 @@ const collapse = async ({ images, turns, ...rest }: OpenFolder, pair: Pair): Pro
 
 /** Where a volume does not say what it needs there are none. What may be written to is left alone. */
 const pairsIn = async (folder: OpenFolder): Promise<readonly Pair[]> => {
-  const found = await standing(folder);
+  const found = await chainsIn(folder);
   if (found === undefined) return [];
   const { named, above, below } = found;
   const pairs: Pair[] = [];
@@ -53,7 +52,7 @@ const pairsIn = async (folder: OpenFolder): Promise<readonly Pair[]> => {
   return pairs;
 };
 
-interface Standing {
+interface Chains {
   /** By a volume, for its contents or for those that it had. */
   readonly named: ReadonlySet<string>;
   /** What stands on an image, and what it stands on. Left-overs, on which no volume stands, do not count. */
@@ -61,7 +60,7 @@ interface Standing {
   readonly below: ReadonlyMap<string, string>;
 }
 
-const standing = async ({ notes, images }: OpenFolder): Promise<Standing | undefined> => {
+const chainsIn = async ({ notes, images }: OpenFolder): Promise<Chains | undefined> => {
   const named = new Set<string>();
   const above = new Map<string, Set<string>>();
   const below = new Map<string, string>();
