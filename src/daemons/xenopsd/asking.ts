@@ -1,4 +1,4 @@
-import { guestTriggers, XenopsError } from '../../drivers/hypervisor/hypervisor.ts';
+import { guestTriggers } from '../../drivers/hypervisor/hypervisor.ts';
 import { scriptOutcomeValue } from '../../rpc/xenops/asking.ts';
 import { boolOf, floatOf, member, oneOf, stringOf } from '../../std/reader.ts';
 import type { Struct, Value } from '../../std/value.ts';
@@ -15,12 +15,6 @@ type AsTask = (prepare: (args: Struct) => Prepared) => DaemonMethod;
 const assertRuns = (entry: VmEntry): void => {
   const runs = entry.guest?.state === 'running' && entry.exited === undefined;
   if (!runs) throw badPowerState(entry, 'Running');
-};
-
-/** Refuses by the name of the method where the backend has no such operation. */
-const able = <T>(method: string, operation: T | undefined): T => {
-  if (operation === undefined) throw new XenopsError('Unimplemented', [method]);
-  return operation;
 };
 
 export const askingMethods = (
@@ -43,20 +37,19 @@ export const askingMethods = (
     }),
     'VM.send_sysrq': asking((args) => {
       const key = stringOf(member(args, 'key'), 'key');
-      return ({ id }) => able('VM.send_sysrq', backend.sendSysrq)(id, key);
+      return ({ id }) => backend.sendSysrq(id, key);
     }),
     'VM.send_trigger': asking((args) => {
       const trigger = oneOf(member(args, 'trigger'), guestTriggers, 'trigger');
-      return ({ id }) => able('VM.send_trigger', backend.sendTrigger)(id, trigger);
+      return ({ id }) => backend.sendTrigger(id, trigger);
     }),
     'VM.request_rdp': asking((args) => {
       const enabled = boolOf(member(args, 'enabled'), 'enabled');
-      return ({ id }) => able('VM.request_rdp', backend.requestRdp)(id, enabled);
+      return ({ id }) => backend.requestRdp(id, enabled);
     }),
     'VM.run_script': asking((args) => {
       const script = stringOf(member(args, 'script'), 'script');
-      return async ({ id }, { signal }) =>
-        scriptOutcomeValue(await able('VM.run_script', backend.runScript)(id, script, signal));
+      return async ({ id }, { signal }) => scriptOutcomeValue(await backend.runScript(id, script, signal));
     }),
   };
 };

@@ -37,9 +37,9 @@ export interface Backend {
   suspend(vm: string, path: string, work: SuspendWork): Promise<void>;
   /**
    * What the guest's devices keep from one run to the next, as it is now, also of a guest that has ended and
-   * was not destroyed. A backend without it has no such devices.
+   * was not destroyed.
    */
-  kept?(vm: string): Promise<Kept>;
+  kept(vm: string): Promise<Kept>;
   /** Like `create`, from what `suspend` wrote; leaves the guest paused. */
   resume(spec: GuestSpec, path: string, work: BackendWork): Promise<Guest>;
   /**
@@ -80,14 +80,14 @@ export interface Backend {
   setMemory?(vm: string, minimum: bigint, maximum: bigint): Promise<bigint>;
   /** Changes how much memory the host keeps for the guest's page tables. Absent: it keeps none. */
   setShadowMultiplier?(vm: string, multiplier: number): Promise<void>;
-  /** Presses the magic key with this letter or digit. A backend without it cannot. */
-  sendSysrq?(vm: string, key: string): Promise<void>;
-  /** Makes this happen to the machine. A backend without it cannot. */
-  sendTrigger?(vm: string, trigger: GuestTrigger): Promise<void>;
-  /** Has the guest's agent let people in by remote desktop. A backend without it cannot. */
-  requestRdp?(vm: string, enabled: boolean): Promise<void>;
-  /** Has the guest's agent run a script to its end. A backend without it cannot. */
-  runScript?(vm: string, script: string, signal: AbortSignal): Promise<ScriptOutcome>;
+  /** Presses the magic key with this letter or digit. */
+  sendSysrq(vm: string, key: string): Promise<void>;
+  /** Makes this happen to the machine. */
+  sendTrigger(vm: string, trigger: GuestTrigger): Promise<void>;
+  /** Has the guest's agent let people in by remote desktop, or not any more. */
+  requestRdp(vm: string, enabled: boolean): Promise<void>;
+  /** Has the guest's agent run a script to its end. */
+  runScript(vm: string, script: string, signal: AbortSignal): Promise<ScriptOutcome>;
   /** A command of DEBUG.trigger; false when the backend does not know it. */
   trigger?(command: string, args: readonly string[]): Promise<boolean>;
   /** Facts of the host for HOST.stat. */

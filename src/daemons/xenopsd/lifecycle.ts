@@ -175,7 +175,7 @@ export const resume = async (core: Core, entry: VmEntry, disk: XenopsDisk, work:
 /** Notes what the guest's devices have kept, before what is left of it goes. */
 export const keep = async (core: Core, entry: VmEntry): Promise<void> => {
   try {
-    const kept = (await core.backend.kept?.(entry.id)) ?? new Map();
+    const kept = await core.backend.kept(entry.id);
     if (kept.size === 0) return;
     entry.kept = new Map([...entry.kept, ...kept]);
     await core.entries.save(entry);

@@ -264,7 +264,7 @@ const vmMethods = (options: MethodsOptions): Methods => {
     // Not logged anywhere: what devices keep is the guest's secret.
     'VM.get_kept': async (args) => {
       const entry = core.entries.find(idOf(args));
-      const now = entry.guest === undefined ? [] : ((await core.backend.kept?.(entry.id)) ?? []);
+      const now = entry.guest === undefined ? [] : await core.backend.kept(entry.id);
       return new Map([...entry.kept, ...now]);
     },
     'VM.set_kept': async (args, _debugInfo, signal) => {

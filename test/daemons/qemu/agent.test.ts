@@ -6,7 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { followAgent } from '../../../src/daemons/xenopsd/qemu/agent.ts';
 import { agentLine } from '../../../src/daemons/xenopsd/qemu/agent-line.ts';
 import { agentWords } from '../../../src/daemons/xenopsd/qemu/agent-words.ts';
+import { requestRdp } from '../../../src/daemons/xenopsd/qemu/asking.ts';
 import { folderAt } from '../../../src/daemons/xenopsd/qemu/folder.ts';
+import type { QemuGuest } from '../../../src/daemons/xenopsd/qemu/live.ts';
 import type { Network } from '../../../src/drivers/network.ts';
 import { silentLog } from '../../../src/std/log.ts';
 import { manualClock } from '../../manual-clock.ts';
@@ -240,5 +242,28 @@ describe('An agent that is followed', () => {
     await gone.clock.advance(3_000);
     await failed;
     gone.agent.close();
+  });
+
+  test('offers remote desktop where its guest is Windows, and sets it there', async () => {
+    const scripts: unknown[] = [];
+    const windows: Reply = (question) => {
+      const answer = (value: unknown): string => `${JSON.stringify({ return: value })}\n`;
+      if (question.execute === 'guest-get-osinfo') return answer({ ...system, id: 'mswindows' });
+      if (question.execute === 'guest-exec-status') return answer({ exited: true, exitcode: 0 });
+      if (question.execute !== 'guest-exec') return honest(question);
+      scripts.push(question.arguments);
+      return answer({ pid: 7 });
+    };
+    const { agent, clock, look, told } = follow(windows);
+    await look();
+    expect(told[0]?.get('control/feature-ts2')).toBe('1');
+    const done = requestRdp({ agent } as unknown as QemuGuest, true);
+    while (scripts.length === 0) await turn();
+    await clock.waiting(2);
+    await clock.advance(250);
+    await done;
+    const arg = ['/c', expect.stringContaining('fDenyTSConnections /t REG_DWORD /d 0')];
+    expect(scripts).toEqual([{ path: 'cmd.exe', arg, 'capture-output': true }]);
+    agent.close();
   });
 });

@@ -1,6 +1,7 @@
 // Goal: a real guest goes on where it was on another host, with its memory, its disks and its consoles, and
 //   whatever is cut or killed on the way, one emulator runs it and no other is left.
 // Method: two daemons with QEMU on one machine, a guest that counts what it is asked, one image for both.
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -12,9 +13,10 @@ import { nodeRandom } from '../../../src/drivers/node/random.ts';
 import { type Bench, type Machinery, metadataOf, useBench, work } from '../xenopsd/harness.ts';
 import { type Side, sharedStorage, sideOf, type Way, wayTo } from '../xenopsd/two-hosts.ts';
 import { bootSector } from './boot-sector.ts';
-import { consoleAt, consolePath, diskOf, emulatorsIn, noQemu, VM, vifOf, vmOf } from './guests.ts';
+import { consoleAt, consolePath, diskOf, emulatorsIn, noQemu, noUefi, VM, vifOf, vmOf } from './guests.ts';
 
 const LINE = 'ready to count';
+const noTpm = !existsSync('/usr/bin/swtpm');
 const bench = useBench();
 
 const backendOf = (own: Bench, basics: Machinery): Backend =>
@@ -101,6 +103,23 @@ describe.skipIf(noQemu)(`QEMU guests that move${noQemu ? ` (${noQemu})` : ''}`, 
       ['Vt100', true],
     ]);
     await expectOnly(b, a, 'B');
+  });
+
+  test.skipIf(noTpm || noUefi)('what its TPM and its firmware keep goes along', async () => {
+    const { boot } = vmOf();
+    const keeping = vmOf({ boot: { ...boot, firmware: 'Uefi', tpm: 'a-tpm' } as typeof boot });
+    await a.client.importMetadata(metadataOf(keeping, [], []), 'test');
+    await a.client.start(VM, false, work());
+    await a.client.unpause(VM, work());
+    const kept = await a.client.kept(VM);
+    expect([...kept.keys()]).toEqual(['tpm', 'variables']);
+    await migrate();
+    expect(await running(b)).toBe('Running');
+    const there = await b.client.kept(VM);
+    expect(there.get('tpm')).toBe(kept.get('tpm'));
+    await b.client.shutdown(VM, undefined, work());
+    expect((await b.client.kept(VM)).get('tpm')).toBe(kept.get('tpm'));
+    await vi.waitFor(async () => expect([await emulators(a), await emulators(b)]).toEqual([0, 0]), 15_000);
   });
 
   test('a guest that the other host cannot take counts on here: its way cut, its disk refused, its emulator gone', async () => {

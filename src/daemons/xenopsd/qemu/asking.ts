@@ -29,6 +29,15 @@ export const sendTrigger = async ({ link }: QemuGuest, trigger: GuestTrigger): P
   await link.qmp().execute(command);
 };
 
+/** A setting of Windows, the one system whose agent offers it. */
+export const requestRdp = async (guest: QemuGuest, enabled: boolean): Promise<void> => {
+  const key = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\Terminal Server';
+  const refused = enabled ? 0 : 1;
+  const script = `reg add "${key}" /v fDenyTSConnections /t REG_DWORD /d ${refused} /f`;
+  const { rc, stderr } = await runScript(guest, script, new AbortController().signal);
+  if (rc !== 0) throw new XenopsError('Failed_to_run_script', [stderr]);
+};
+
 export const runScript = (
   { agent }: QemuGuest,
   script: string,

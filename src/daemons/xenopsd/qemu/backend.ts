@@ -10,7 +10,7 @@ import type { Clock, Random } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
 import { isOwnRepository } from '../../../std/repository-folder.ts';
 import type { Backend, Report } from '../backend.ts';
-import { runScript, sendSysrq, sendTrigger } from './asking.ts';
+import { requestRdp, runScript, sendSysrq, sendTrigger } from './asking.ts';
 import { DISKS_MAX, VIFS_MAX } from './devices.ts';
 import { type Emulator, findEmulator, findFirmware, processorOf } from './emulator.ts';
 import { checkStateFolder, END_MS_MAX, folderOf, waitForEnd } from './folder.ts';
@@ -172,6 +172,7 @@ export const qemuBackend = (options: QemuOptions): Backend => {
     setVcpus: (vm, count) => setVcpus(host, guestOf(vm), count),
     setMemory: (vm, _minimum, maximum) => setMemory(host, guestOf(vm), maximum),
     sendSysrq: (vm, key) => sendSysrq(guestOf(vm), key),
+    requestRdp: async (vm, enabled) => requestRdp(guestOf(vm), enabled),
     sendTrigger: (vm, trigger) => sendTrigger(guestOf(vm), trigger),
     runScript: async (vm, script, signal) => runScript(guestOf(vm), script, signal),
     hostStat: async () => {
