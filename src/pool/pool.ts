@@ -316,6 +316,7 @@ const serve = (shell: Shell): void => {
     // An empty answer says that this host does not decide, so that it is asked no more.
     if (!isLeading(shell.duty)) return {};
     const { proposal } = fieldsOf(payload);
+    assertMember(shell.context, from);
     assertOwnPeer(proposal, from);
     try {
       return await replica.decide(proposal);
@@ -328,6 +329,14 @@ const serve = (shell: Shell): void => {
     const { duty } = shell;
     return { you: duty.kind === 'follows' && duty.synced && duty.leader === from };
   });
+};
+
+/**
+ * What a host begins that was put out of the pool would stay for good: what it was doing ended with its row.
+ */
+export const assertMember = ({ store }: Pick<PoolContext, 'store'>, from: string): void => {
+  if (store.latest.get('xenact_peer', peerRef(from as Ref<'host'>)) === undefined)
+    throw new Fault('HOST_STILL_BOOTING', []);
 };
 
 /**

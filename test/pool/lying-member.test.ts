@@ -4,9 +4,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { primaryLog } from '../../src/log/primary/primary.ts';
 import type { Ref } from '../../src/model/types.ts';
-import { type PoolContext, poolLimits } from '../../src/pool/context.ts';
+import { type PoolContext, peerRef, poolLimits } from '../../src/pool/context.ts';
 import { membershipOf } from '../../src/pool/membership.ts';
-import { assertOwnPeer, type Pool, poolOf } from '../../src/pool/pool.ts';
+import { assertMember, assertOwnPeer, type Pool, poolOf } from '../../src/pool/pool.ts';
 import type { PoolState } from '../../src/pool/state.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type ManualClock, manualClock } from '../manual-clock.ts';
@@ -127,4 +127,14 @@ test.each([
   expect(() => assertOwnPeer({ changes }, liar)).toThrow('only of itself');
   const itself = { cls: 'xenact_peer', op: 'patch', ref: liar, fields: { pins: ['next'] } };
   expect(() => assertOwnPeer({ changes: [own, itself] }, liar)).not.toThrow();
+});
+
+test('a host changes rows of the pool as long as it has a row there, and no longer', async () => {
+  const [host, own] = [liar as Ref<'host'>, peerRef(liar as Ref<'host'>)];
+  const reached = { address: '127.0.0.1', port: 1n, pins: [], apiPort: 1n };
+  expect(() => assertMember(w, liar)).toThrow('HOST_STILL_BOOTING');
+  await w.store.commit((tx) => tx.create('xenact_peer', own, { host, ...reached }));
+  expect(() => assertMember(w, liar)).not.toThrow();
+  await w.store.commit((tx) => tx.delete('xenact_peer', own));
+  expect(() => assertMember(w, liar)).toThrow('HOST_STILL_BOOTING');
 });
