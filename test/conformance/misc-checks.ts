@@ -7,6 +7,7 @@ import { catalogOf } from '../../src/objects/catalog.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { type World, world } from '../world.ts';
 import type { Case } from './cases.ts';
+import { isOfTpm, tpms } from './scripts/tpms.ts';
 import { type Adapter, against, outcome, skip } from './subject.ts';
 
 // Calls about one object: rows and arguments are read off the declarations, by what the case says of them.
@@ -121,7 +122,7 @@ const became = (at: World, { then }: Case, self: string): Values =>
 
 const named = <T>(value: T): T => JSON.parse(JSON.stringify(value).replace(/<(\w+)>/g, 'OpaqueRef:$1'));
 
-export const miscChecks: Adapter = async (one) => {
+const ofRows: Adapter = async (one) => {
   const message = catalog.find(String(one.when['call'] ?? ''));
   if (message === undefined || catalog.handler(message) === undefined) {
     return skip(`${one.when['call'] ?? 'what is not a call'} is not built`);
@@ -151,3 +152,7 @@ export const miscChecks: Adapter = async (one) => {
     await at.close();
   }
 };
+
+export const miscChecks: Adapter = Object.assign((one: Case) => (isOfTpm(one) ? tpms(one) : ofRows(one)), {
+  close: async () => tpms.close?.(),
+});
