@@ -7,7 +7,6 @@ import type { Random } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
 import type { View } from '../store/view.ts';
-import { overlappedDisk } from './overlapped-disk.ts';
 import { asking } from './storage-faults.ts';
 import { hostOfSr, pbdOf } from './storage-rows.ts';
 
@@ -26,7 +25,7 @@ export const hostReaching = (view: View, sr: Ref<'SR'>, here: Ref<'host'>): Ref<
   return host;
 };
 
-/** Opens a disk wherever it is reached, for work that goes through it. */
+/** Opens a disk wherever it is reached. */
 export const openDisk = async (
   services: Services,
   wanted: DiskWanted,
@@ -34,9 +33,9 @@ export const openDisk = async (
 ): Promise<OpenDisk> => {
   const view = services.store.latest;
   const host = hostReaching(view, view.require('VDI', wanted.vdi).SR, services.host);
-  if (host === services.host) return overlappedDisk(await openDiskHere(services, wanted, signal));
+  if (host === services.host) return openDiskHere(services, wanted, signal);
   if (services.diskOn === undefined) throw new Fault('HOST_OFFLINE', [host]);
-  return overlappedDisk(await services.diskOn(host, wanted, signal));
+  return services.diskOn(host, wanted, signal);
 };
 
 /** What the storage can tell of the disk, if it can. */

@@ -12,7 +12,8 @@ interface Ahead {
 /**
  * The same disk for whoever goes through it from its beginning to its end: while the caller is busy with a
  * piece, the next one is read, or the last one is written. What a write fails with the next write or the
- * flush throws; what was not flushed may not be there.
+ * flush throws; what was not flushed may not be there. One call at a time: who has several pieces under way
+ * at once needs none of it, and would find one piece in the place of another.
  */
 export const overlappedDisk = (disk: OpenDisk): OpenDisk => {
   let ahead: Ahead | undefined;

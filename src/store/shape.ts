@@ -1,5 +1,6 @@
 import type { AnyClass } from '../model/class.ts';
 import type { Type } from '../model/types.ts';
+import { own } from '../std/own.ts';
 import type { AnyRecord } from './schema.ts';
 
 /** What values of fields are, in words that another process can be given: by class, then by field. */
@@ -28,10 +29,10 @@ const shapeFound = (value: unknown): string => {
 
 /** A field whose value is nothing that its class declares, such as a number where a text belongs. */
 export const misshapen = (shapes: Shapes, cls: string, fields: AnyRecord): string | undefined => {
-  const known = shapes[cls];
+  const known = own(shapes, cls);
   if (known === undefined) return undefined;
   return Object.keys(fields).find((name) => {
-    const shape = Object.hasOwn(known, name) ? known[name] : undefined;
+    const shape = own(known, name);
     return shape !== undefined && shapeFound(fields[name]) !== shape;
   });
 };
