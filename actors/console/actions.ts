@@ -20,7 +20,9 @@ export const actions = {
     duplex: true,
     params: shown,
   }),
-  get_vncsnapshot: action('GET', '/vncsnapshot', 'vm-operator', 'Gives a picture of a screen.', {
+  get_vncsnapshot: action('GET', '/vncsnapshot', 'vm-operator', 'Gives a picture of a screen, as PNG.', {
     parts: { host_console: 'pool-admin' },
+    task: 'Taking snapshot of VM console',
+    params: shown,
   }),
 } as const;

@@ -1,8 +1,10 @@
 import { type Duplex, finished } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Ref } from '../../src/model/types.ts';
+import type { Sink } from '../../src/objects/client.ts';
 import type { ActionHandler } from '../../src/objects/implement.ts';
 import { connectConsole, consoleVm, isOfHost } from '../../src/rules/consoles.ts';
+import { screenPicture } from '../../src/rules/screen-picture.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 
@@ -36,10 +38,15 @@ const carry = async (client: Duplex, guest: Duplex, signal: AbortSignal): Promis
   }
 };
 
-/** The bytes of a guest's screen (RFB) or serial line, where the guest is. */
-const show = (part: string): ActionHandler<'console', Shown> => ({
+/** Done where the guest is. Those of hosts need more. */
+const named = (part: string): Pick<ActionHandler<'console', Shown>, 'on' | 'part'> => ({
   on: (shown: Shown, view: View): Ref => consoleVm(view, nameOf(shown)),
   part: (shown, view) => (isOfHost(view, nameOf(shown)) ? part : undefined),
+});
+
+/** The bytes of a guest's screen (RFB) or serial line. */
+const show = (part: string): ActionHandler<'console', Shown> => ({
+  ...named(part),
   stream: async ({ services, signal }, shown, client) => {
     const guest = await connectConsole(services, nameOf(shown));
     try {
@@ -50,4 +57,21 @@ const show = (part: string): ActionHandler<'console', Shown> => ({
   },
 });
 
-export const showing = { connect_console: show('host_console'), connect_console_ws: show('host_console_ws') };
+/** What a guest's screen shows now. */
+const picture: ActionHandler<'console', Shown> = {
+  ...named('host_console'),
+  stream: async ({ services, signal }, shown, client) => {
+    const guest = await connectConsole(services, nameOf(shown), 'rfb');
+    let sink: Sink | undefined;
+    for await (const piece of screenPicture(guest, services.clock, signal)) {
+      sink ??= client.answer({ type: 'image/png', name: 'snapshot.png' });
+      await sink.write(piece);
+    }
+  },
+};
+
+export const showing = {
+  connect_console: show('host_console'),
+  connect_console_ws: show('host_console_ws'),
+  get_vncsnapshot: picture,
+};

@@ -46,14 +46,17 @@ export const isOfHost = (view: View, name: string): boolean =>
 
 /**
  * Where the bytes of a console are on this host: `name` is the reference or the uuid of a console or of
- * a VM. The hypervisor is asked each time, since sockets move with each boot of the guest.
+ * a VM. The hypervisor is asked each time, since sockets move with each boot of the guest. `only` refuses
+ * consoles that speak anything else.
  */
 export const consoleEndpoint = async (
   { store, hypervisor }: ConsoleSources,
   name: string,
+  only?: 'rfb',
 ): Promise<XenopsConsole> => {
   const view = store.committed;
-  const { vm, protocol } = wantedOf(view, name);
+  const { vm, protocol = only } = wantedOf(view, name);
+  if (only !== undefined && protocol !== only) throw new Fault('HANDLE_INVALID', ['console', name]);
   const { uuid } = view.require('VM', vm);
   const state = await hypervisor.stat(uuid).catch((error: unknown) => {
     throw faultOf(error, { ref: vm, task: '', vmOf: (other) => view.byUuid('VM', other) ?? other });
@@ -74,8 +77,8 @@ export const consoleEndpoint = async (
 export const consoleVm = (view: View, name: string): Ref<'VM'> => wantedOf(view, name).vm;
 
 /** The bytes of a console on this host. */
-export const connectConsole = async (ways: ConsoleWays, name: string): Promise<Duplex> => {
-  const { path, port } = await consoleEndpoint(ways, name);
+export const connectConsole = async (ways: ConsoleWays, name: string, only?: 'rfb'): Promise<Duplex> => {
+  const { path, port } = await consoleEndpoint(ways, name, only);
   const endpoint = path === '' ? { host: '127.0.0.1', port } : { socketPath: path };
   return ways.network.connect(endpoint, { timeoutMs: dialMs });
 };

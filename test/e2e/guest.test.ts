@@ -9,6 +9,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Xapi } from 'xen-api';
+import { readPng } from '../codec/png-reader.ts';
 import { bootSector } from '../daemons/qemu/boot-sector.ts';
 import { clean, has, newDataFolder, password, start, type Xenact } from './xenact.ts';
 
@@ -38,6 +39,17 @@ const until = (socket: WebSocket, text: string): Promise<string> =>
     socket.on('close', () => reject(new Error(`The console ended after: ${seen}`)));
     socket.on('error', reject);
   });
+
+/** The screen as a picture on which something is written; a terminal has none. */
+const showsItself = async (vm: string, terminal: string, session: string): Promise<void> => {
+  const shown = (query: string) => fetch(`${xenact.http}/vncsnapshot?${query}&session_id=${session}`);
+  const answer = await shown(`ref=${vm}`);
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'image/png']);
+  const { width, height, rows } = readPng(Buffer.from(await answer.arrayBuffer()));
+  expect(rows.length).toBe(height * (1 + 3 * width));
+  expect(new Set(rows).size).toBeGreaterThan(1);
+  expect((await shown(`uuid=${terminal}`)).status).toBe(404);
+};
 
 /** Resolves once an event has brought the VM into this state. */
 const becomes = (xapi: any, vm: string, state: string): Promise<void> =>
@@ -105,6 +117,7 @@ describe.skipIf(!qemu)('with QEMU installed, a guest', () => {
       rejectUnauthorized: false,
     });
     expect(await until(socket, line)).toContain(line);
+    await showsItself(vm, serial.uuid, xapi.sessionId);
     socket.send(Buffer.from('x'));
     await becomes(xapi, vm, 'Halted');
     socket.terminate();

@@ -75,6 +75,7 @@ const served = new Set([
   'put_import_metadata',
   'connect_console',
   'connect_console_ws',
+  'get_vncsnapshot',
   'get_audit_log',
 ]);
 
