@@ -149,7 +149,7 @@ const readInfo = (body: Buffer): Export | undefined => {
   return undefined;
 };
 
-/** Several requests are on their way at once; whoever finds as many before it waits for its turn. */
+/** Several requests are on their way at once, of them one write; whoever finds as many before it waits. */
 const requester = (wire: NbdWire, inParts: boolean) => {
   const line = turns(WAITING_MAX);
   const awaited: AwaitedReplies = new Map();
@@ -188,7 +188,7 @@ const requester = (wire: NbdWire, inParts: boolean) => {
   ): Promise<Buffer> =>
     line.shared('wire', () => {
       lane = (lane + 1) % IN_FLIGHT_MAX;
-      return line.alone(`lane ${lane}`, () =>
+      return line.alone(type === command.write ? 'writes' : `lane ${lane}`, () =>
         wire.within(REQUEST_MS_MAX, () => sent(type, position, length, into, payload)),
       );
     });

@@ -5,7 +5,7 @@ import type { Stretch } from './filled.ts';
 // Long ways from a disk to a client and back: several pieces are under way at once, so that storage and
 // network do not wait for each other, and never more of them than so many, so that memory stays what it is.
 
-/** Pieces of one disk that are read or written at once. */
+/** Pieces of one disk that are being read, or wait to be written. */
 const PIECES_MAX = 4;
 
 export interface Piece {
@@ -79,11 +79,11 @@ const readPiece = async (
 export interface Behind {
   /** To fill and to write from, until the next is asked for. Throws what a write before has thrown. */
   piece(): Promise<Buffer>;
-  /** Writes of one piece come after each other, those of several at once. */
+  /** Once what was to be written before is. */
   write(write: () => Promise<void>): void;
 }
 
-/** Writes while the next pieces come. All writes have ended when this does. */
+/** Writes one after the other while the next pieces come. All writes have ended when this does. */
 export const writeBehind = async (
   pieceBytes: number,
   work: (behind: Behind) => Promise<void>,
@@ -93,6 +93,7 @@ export const writeBehind = async (
     written: Promise.resolve(),
   }));
   let turn = 0;
+  let last: Promise<void> = Promise.resolve();
   const slot = () => slots[turn] as (typeof slots)[number];
   const behind: Behind = {
     piece: async () => {
@@ -101,9 +102,9 @@ export const writeBehind = async (
       return slot().buffer;
     },
     write: (write) => {
-      const written = slot().written.then(write);
-      written.catch(() => undefined);
-      slot().written = written;
+      last = last.then(write);
+      last.catch(() => undefined);
+      slot().written = last;
     },
   };
   try {
