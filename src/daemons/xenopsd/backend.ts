@@ -136,10 +136,10 @@ export interface Guest {
   readonly vifs: readonly string[];
 }
 
-/** What a guest did by itself. */
+/** What a guest did by itself; `lost`: it ended with the machine, which was started anew. */
 export type Report = (
   vm: string,
-  what: 'poweroff' | 'reboot' | 'crash' | { readonly guestAgent: ReadonlyMap<string, string> },
+  what: 'poweroff' | 'reboot' | 'crash' | 'lost' | { readonly guestAgent: ReadonlyMap<string, string> },
 ) => void;
 
 export interface BackendWork {

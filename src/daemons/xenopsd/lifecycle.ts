@@ -239,6 +239,8 @@ export const dealWithExit = async (core: Core, entry: VmEntry, work: Work): Prom
   if (guest === undefined || exited === undefined) return;
   // It may run on another host: first that has to be known.
   if (entry.departing !== undefined) return;
+  // One that was lost with its machine may run on another by now: whoever knows that starts it.
+  if (exited === 'lost') return tearDown(core, entry, work);
   const actions = { poweroff: vm.on_shutdown, reboot: vm.on_reboot, crash: vm.on_crash }[exited];
   if (actions.includes('Start') || actions.includes('Softreboot')) return rebuild(core, entry, work);
   if (!actions.includes('Pause')) return tearDown(core, entry, work);

@@ -74,7 +74,7 @@ export interface Departing {
   readonly asked: boolean;
 }
 
-export type Exit = 'poweroff' | 'reboot' | 'crash';
+export type Exit = 'poweroff' | 'reboot' | 'crash' | 'lost';
 
 export interface LiveGuest {
   state: Guest['state'];

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../std/clock.ts';
 import type { Log } from '../../std/log.ts';
 import type { Value } from '../../std/value.ts';
+import { bootIdOf } from '../boot-id.ts';
 import type { Disk } from '../disk.ts';
 import type { Network } from '../network.ts';
 import type { Processes } from '../processes.ts';
@@ -49,14 +50,13 @@ export interface HostStorage extends Storage {
 
 /** Requests that wait for one volume, and for one SR. */
 const WAITING_MAX = 256;
-const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
 
 /** Storage by SMAPIv3 plugins and SMAPIv1 drivers: a process for each call. */
 export const hostStorage = async (given: HostStorageGiven): Promise<HostStorage> => {
   const { disk, processes, stateFolder, clock, log } = given;
   // What a process that was killed had asked of plugins must not be done after this one has looked.
   await processes.endStartedWith(given.roots.map(callMark));
-  const bootId = await disk.readText(BOOT_ID_PATH, 64).catch(() => '');
+  const bootId = await bootIdOf(disk);
   const filesOf = (kind: string) => stateFiles(disk, join(stateFolder, kind), bootId);
 
   const inTurn = turns(WAITING_MAX);

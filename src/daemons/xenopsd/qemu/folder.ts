@@ -48,6 +48,8 @@ export interface GuestRecord {
   /** Absent while the guest is being made; such a guest is removed by the next daemon. */
   readonly pid?: number;
   readonly startTime: number;
+  /** Of the machine, as it was started then; a guest of an earlier version does not say. */
+  readonly boot?: string;
   readonly machine: Allowed;
   readonly accelerator: Accelerator;
   /** Of the processor that the guest sees; a guest of an earlier version has all that there are. */

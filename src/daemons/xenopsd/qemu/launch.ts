@@ -1,6 +1,7 @@
 // Starting an emulator: everything is checked before anything is made, and what was made is taken back
 // when a later step fails.
 
+import { bootIdOf } from '../../../drivers/boot-id.ts';
 import type { Disk, OpenFile, Owner } from '../../../drivers/disk.ts';
 import { KERNEL_BYTES_MAX } from '../../../drivers/guest-kernels.ts';
 import { allowed, said } from '../../../std/allowed.ts';
@@ -87,7 +88,7 @@ const checkFree = async (host: QemuHost, folder: Folder): Promise<void> => {
   if (pid !== undefined) throw new Error(`guest ${record.vm} runs already, as process ${pid}`);
 };
 
-type Planned = QemuCommandLine & { readonly handed: Handed | undefined };
+type Planned = QemuCommandLine & { readonly handed: Handed | undefined; readonly boot: string };
 
 const plan = async (
   host: QemuHost,
@@ -110,10 +111,11 @@ const plan = async (
   );
   const name = allowed('name', `xenact-${host.random.uuid()}`, (why) => new Error(why));
   const nowMs = host.clock.now();
+  const boot = await bootIdOf(host.disk);
   const flavour = flavourOf(vm);
   const handed = emulator.users && (await handDisks(host.disk, spec.disks, await host.diskFolders()));
   const looks = { features, firmware, devices, wires, flavour };
-  const machine = { spec, name, emulator, ...looks, isIncoming, nowMs, handed };
+  const machine = { spec, name, emulator, ...looks, isIncoming, nowMs, boot, handed };
   // Writing it down once checks every value before anything exists.
   commandLine(machine);
   return { machine, firmware };
@@ -225,6 +227,7 @@ const recordOf = ({
   devices,
   flavour,
   nowMs,
+  boot,
   handed,
 }: Planned): GuestRecord => ({
   format: 1,
@@ -232,6 +235,7 @@ const recordOf = ({
   domid: spec.domid,
   name,
   startTime: Math.floor(nowMs / 1000),
+  boot,
   machine: emulator.machine,
   accelerator: emulator.accelerator,
   features: featuresText(features),

@@ -11,7 +11,8 @@ import { emptyFile, type Folder, isEmulator, tailOf } from './folder.ts';
 import { connectQmp, eventsIn, type Qmp, type QmpEvent, QmpFailure } from './qmp.ts';
 
 /** How a guest ended without being told to. */
-export type Ending = 'poweroff' | 'reboot' | 'crash';
+/** `lost`: with the machine, which was started anew. */
+export type Ending = 'poweroff' | 'reboot' | 'crash' | 'lost';
 
 export interface QmpLink {
   /** One attempt. Rejects when the emulator does not answer, or when another one does. */

@@ -1,5 +1,6 @@
 // What a new daemon does about the guests of the one before.
 import { join } from 'node:path';
+import { bootIdOf } from '../../../drivers/boot-id.ts';
 import { sleep } from '../../../std/clock.ts';
 import type { Guest } from '../backend.ts';
 import { serveConsole } from './console.ts';
@@ -43,7 +44,8 @@ const recover = async (
   }
   const pid = await emulatorPid(host.disk, record);
   if (pid === undefined) {
-    const what: Ending = (await endingInLog(host.disk, folder)) ?? 'crash';
+    const isLost = record.boot !== undefined && record.boot !== (await bootIdOf(host.disk));
+    const what: Ending = isLost ? 'lost' : ((await endingInLog(host.disk, folder)) ?? 'crash');
     // The folder stays until the guest is destroyed: a daemon that dies now must find it again.
     host.onEnd(record.vm, what);
     return undefined;
