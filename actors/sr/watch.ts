@@ -2,10 +2,11 @@ import type { Ref } from '../../src/model/types.ts';
 import type { Invoker } from '../../src/objects/invoke.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { figuresOf, looksAfter } from '../../src/rules/storage-rows.ts';
+import { chainCollapser } from './collapse.ts';
 
 export interface WatchingStorage {
   readonly invoker: Pick<Invoker, 'call' | 'decide'>;
-  readonly services: Pick<Services, 'host' | 'log' | 'storage' | 'store'>;
+  readonly services: Services;
 }
 
 /** In `other_config` of a repository, `true`: what others put into it is looked for from time to time. */
@@ -19,10 +20,11 @@ export interface RepositoryWatch {
 /**
  * Looks at the repositories that this host looks after, each by itself: how much of it is in use, as disks
  * grow while guests write and others use the same storage, or all that is in it where it is to be scanned.
- * One that does not answer keeps its figures.
+ * One that does not answer keeps its figures. Then chains of images are made shorter in it.
  */
 export const repositoryWatch = ({ invoker, services }: WatchingStorage): RepositoryWatch => {
   const { host, log, storage, store } = services;
+  const chains = chainCollapser(services);
   const underway = new Set<Ref<'SR'>>();
 
   const measure = async (sr: Ref<'SR'>, uuid: string): Promise<void> => {
@@ -54,7 +56,7 @@ export const repositoryWatch = ({ invoker, services }: WatchingStorage): Reposit
       const due = [...store.latest.all('SR')]
         .map(([sr]) => sr)
         .filter((sr) => !underway.has(sr) && looksAfter(store.latest, sr, host));
-      await Promise.all(due.map(lookAt));
+      await Promise.all(due.map((sr) => lookAt(sr).then(() => chains.collapse(sr))));
     },
   };
 };

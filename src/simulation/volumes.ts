@@ -257,6 +257,8 @@ const repositoryMethods = (given: {
         stat: statOf(repository),
       };
     },
+    chainsOfSr: async () => 0,
+    collapseSr: async () => 0,
     // Whatever it is told is enough to find it; whose it is its rows know.
     probeSr: async (type, configuration) => {
       if (!simulatedTypes.has(type)) throw new StorageError('SR_UNKNOWN_DRIVER', [type]);

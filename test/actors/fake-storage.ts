@@ -121,6 +121,8 @@ export const fakeStorage = (): FakeStorage => {
         .map(([uuid]) => ({ configuration, complete: true, uuid, extraInfo: new Map() })),
     statSr: async (sr) => stat(sr),
     updateSr: async (sr) => stat(sr),
+    chainsOfSr: async () => 0,
+    collapseSr: async () => 0,
     scanSr: async (sr) => ({ volumes: [...inSr(sr).values()], stat: stat(sr) }),
     createVolume: async (sr, { name, description, sizeBytes, sharable, type }) =>
       add(sr, {

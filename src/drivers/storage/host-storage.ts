@@ -171,6 +171,8 @@ const kindsOf = (
     statSr: async (sr, call) => by(sr).statSr(sr, call),
     updateSr: async (sr, call) => by(sr).updateSr(sr, call),
     scanSr: async (sr, call) => by(sr).scanSr(sr, call),
+    chainsOfSr: async (sr, call) => by(sr).chainsOfSr(sr, call),
+    collapseSr: async (sr, call) => by(sr).collapseSr(sr, call),
     probeSr: async (type, ...rest) => (await byType(type)).probeSr(type, ...rest),
     isSrAttached: srs.has,
     attachedSrs: srs.all,

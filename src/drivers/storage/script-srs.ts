@@ -4,7 +4,15 @@ import type { Datapaths } from './datapaths.ts';
 import type { DriverKind, DriverSrMethod } from './driver-kind.ts';
 import { CLONE_ON_BOOT } from './script-epochs.ts';
 import type { ScriptPlugins } from './script-plugins.ts';
-import { readNothing, readProbed, readSrStat, readText, readTextMap, readVolumes } from './script-values.ts';
+import {
+  readLeft,
+  readNothing,
+  readProbed,
+  readSrStat,
+  readText,
+  readTextMap,
+  readVolumes,
+} from './script-values.ts';
 import { plain } from './script-volumes.ts';
 import { type SrStat, type StorageCall, StorageError } from './storage.ts';
 
@@ -31,6 +39,11 @@ export const scriptSrs = (given: {
       await srs.run(sr, method, {}, call, readNothing);
       await srs.remove(sr);
     });
+
+  const left = async (sr: string, looking: boolean, call: StorageCall): Promise<number> =>
+    (await srs.scriptsOf(sr)).has('SR.collapse')
+      ? srs.run(sr, 'SR.collapse', { looking }, call, readLeft)
+      : 0;
 
   /** An SR whose storage is away for a moment is asked again: forgetting its volumes costs more. */
   const healthy = async (sr: string, call: StorageCall): Promise<SrStat> => {
@@ -73,6 +86,9 @@ export const scriptSrs = (given: {
       const clones = new Set(all.map(({ keys }) => keys.get(CLONE_ON_BOOT)));
       return { volumes: all.filter(({ key }) => !clones.has(key)).map(plain), stat: found };
     },
+
+    chainsOfSr: (sr, call) => left(sr, true, call),
+    collapseSr: (sr, call) => left(sr, false, call),
 
     probeSr: async (type, configuration, call) =>
       (await plugins.ofType(type)).run('SR.probe', { configuration }, call, readProbed),

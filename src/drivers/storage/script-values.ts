@@ -84,6 +84,9 @@ export const readSrStat = (value: Value): SrStat => {
   };
 };
 
+/** Of `SR.collapse`, how much it leaves to do. */
+export const readLeft = (value: Value): number => Number(required(value, 'left', naturalOf));
+
 export const readVolume = (value: Value): ScriptVolume => {
   const key = stringOf(member(value, 'key'), 'key', KEY_MAX);
   if (key === '') throw new DecodeFailure('Expected the key of a volume not to be empty');

@@ -151,6 +151,9 @@ const srMethods = (
       await ask.onSr(sr, { command: 'sr_scan' }, call);
       return { stat: await statSr(sr), volumes: rows.volumes(sr), written: true };
     },
+    // Drivers of SMAPIv1 look after their chains themselves.
+    chainsOfSr: async () => 0,
+    collapseSr: async () => 0,
     probeSr: (type, configuration, call) =>
       alone(call, async () => {
         const about = {

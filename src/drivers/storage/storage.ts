@@ -22,6 +22,10 @@ export interface Storage {
   /** The same, for which a driver that keeps figures in rows counts anew. */
   updateSr(sr: string, call: StorageCall): Promise<SrStat>;
   scanSr(sr: string, call: StorageCall): Promise<SrScan>;
+  /** How many images could go, because a disk needs them for nothing but those that stand on them. */
+  chainsOfSr(sr: string, call: StorageCall): Promise<number>;
+  /** Lets one of them go; answers how many are left. */
+  collapseSr(sr: string, call: StorageCall): Promise<number>;
   /** What was found there; a driver of SMAPIv1 says it as a document of XML in a form of its own. */
   probeSr(
     type: string,
@@ -101,6 +105,8 @@ export type SrMethod =
   | 'statSr'
   | 'updateSr'
   | 'scanSr'
+  | 'chainsOfSr'
+  | 'collapseSr'
   | 'probeSr'
   | 'isSrAttached';
 export type VolumeMethod =

@@ -12,12 +12,15 @@ interface Pair {
   readonly onto: string | undefined;
 }
 
-/** `SR.collapse` makes one of two images, if there are such, and answers how many pairs are `left`. */
+/**
+ * `SR.collapse` makes one of two images, if there are such, and answers how many pairs are `left`; with
+ * `looking` it answers that alone.
+ */
 export const collapseMethods = (folderOf: (args: Args) => OpenFolder): Methods => ({
   'SR.collapse': async (args) => {
     const folder = folderOf(args);
     const [pair] = await folder.turns.working(() => pairsIn(folder));
-    if (pair !== undefined) await collapse(folder, pair);
+    if (pair !== undefined && args['looking'] !== true) await collapse(folder, pair);
     return { left: (await folder.turns.working(() => pairsIn(folder))).length };
   },
 });

@@ -3,11 +3,13 @@
 
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { chainCollapser } from '../../../actors/sr/collapse.ts';
 import type { OpenVolume } from '../../../src/drivers/storage/storage.ts';
 import type { Ref } from '../../../src/model/types.ts';
 import { openDiskHere } from '../../../src/rules/open-disk.ts';
 import { DiskFull } from '../../../src/store/durable.ts';
 import { type BuiltPlugins, buildPlugins } from '../../plugins/built-plugins.ts';
+import { hasQemu } from '../../qemu-img.ts';
 import { clientOf, streamed } from '../client.ts';
 import {
   createSr,
@@ -224,3 +226,21 @@ test('a write that cannot be kept takes the new volume away again', async () => 
   expect(srOf(w, sr).VDIs).toEqual([]);
   expect(srOf(w, sr).current_operations.size).toBe(0);
 });
+
+test.skipIf(!hasQemu)(
+  'images that destroyed snapshots left are merged, and the disk is what it was',
+  async () => {
+    const at = w.newFolder();
+    const place = await createSr(w, at);
+    const disk = await createVdi(w, place);
+    for (const text of ['one', 'two']) {
+      await write(disk, text, text === 'one' ? 0n : 512n);
+      await w.call('VDI.destroy', (await w.call('VDI.snapshot', disk, new Map())) as Ref<'VDI'>);
+    }
+    const images = async () => (await readdir(at)).filter((name) => name.endsWith('.qcow2')).length;
+    expect(await images()).toBe(3);
+    await chainCollapser(w.services).collapse(place);
+    expect(await images()).toBe(1);
+    expect([await read(disk, 3), await read(disk, 3, 512n)]).toEqual(['one', 'two']);
+  },
+);
