@@ -218,6 +218,29 @@ describe.each(formats)('disks in %s images', (format) => {
     expect(await files()).toEqual(['sr.json']);
   });
 
+  it('keep a large image below a small one until that has grown', async (context) => {
+    if (format === 'raw') context.skip('raw images stand on nothing');
+    const plugin = filePlugin(real);
+    await make(plugin, format);
+    const size = 256 * 1024 * 1024;
+    const about = { name: 'v', description: '', size, sharable: false };
+    const { key } = await ask<Described>(plugin, 'Volume.create', about);
+    const write = async (mib: number): Promise<void> => {
+      const { path } = await imageOf(plugin, key);
+      execFileSync('qemu-io', ['-f', format, '-c', `write -P 7 0 ${mib}M`, path], { stdio: 'ignore' });
+    };
+    await write(80);
+    const snapshot = await ask<Described>(plugin, 'Volume.snapshot', { key });
+    await ask(plugin, 'Volume.destroy', { key: snapshot.key });
+    await write(1);
+    expect(await ask(plugin, 'SR.collapse', {})).toEqual({ left: 0 });
+    expect((await files()).filter((name) => name.endsWith('.qcow2'))).toHaveLength(2);
+    await write(48);
+    expect(await ask(plugin, 'SR.collapse', { looking: true })).toEqual({ left: 1 });
+    expect(await ask(plugin, 'SR.collapse', {})).toEqual({ left: 0 });
+    expect((await files()).filter((name) => name.endsWith('.qcow2'))).toHaveLength(1);
+  });
+
   it('are not touched by a collapse while a datapath has them, nor what is written meanwhile', async (context) => {
     if (format === 'raw') context.skip('raw images stand on nothing');
     const plugin = filePlugin(real);

@@ -5,6 +5,14 @@ import type { OpenFolder } from './folder.ts';
 // the two become one: the upper one gets what it lacks in a copy, which then takes its name. Whoever has the
 // old files open goes on with them, so that guests above may run; whoever opens them next finds the new one.
 
+/** So much is merged whatever it is merged with. */
+const CHEAP_BYTES = 64 * 1_048_576;
+/**
+ * Otherwise the lower image is at most so many times as large as the upper one, so that what a nightly
+ * snapshot leaves does not have the whole disk written each night. What stays is a chain whose images double.
+ */
+const TIMES_LARGER_MAX = 2;
+
 /** An image, what it stands on and nobody needs for itself, and what that stands on. */
 interface Pair {
   readonly image: string;
@@ -45,10 +53,16 @@ const pairsIn = async (folder: OpenFolder): Promise<readonly Pair[]> => {
   const found = await chainsIn(folder);
   if (found === undefined) return [];
   const { named, above, below } = found;
+  const candidates = [...above].flatMap(([parent, [image, ...others]]) =>
+    image === undefined || others.length > 0 || named.has(parent) ? [] : [{ image, parent }],
+  );
+  const used = await folder.images.usedBytes([
+    ...new Set(candidates.flatMap(({ image, parent }) => [image, parent])),
+  ]);
   const pairs: Pair[] = [];
-  for (const [parent, standOn] of above) {
-    const [image, ...others] = standOn;
-    if (image === undefined || others.length > 0 || named.has(parent)) continue;
+  for (const { image, parent } of candidates) {
+    const worth = Math.max(CHEAP_BYTES, TIMES_LARGER_MAX * (used.get(image) ?? 0));
+    if ((used.get(parent) ?? 0) > worth) continue;
     // A guest that had it on top may not have been given what is above yet.
     if (!(await folder.images.isHeld(image))) pairs.push({ image, below: parent, onto: below.get(parent) });
   }
