@@ -59,6 +59,8 @@ const build = async (
     undo.add(() => core.backend.destroy(entry.id));
     work.check();
     entry.guest = liveGuest(guest);
+    // From here on it is the guest's own, and no journal grows by what guests keep while they run.
+    entry.kept = new Map();
     await core.entries.save(entry);
   } catch (error) {
     await undo.run((failure) => core.log.error({ vm: entry.id, error: failure }, 'a start was not undone'));
@@ -177,10 +179,11 @@ export const keep = async (core: Core, entry: VmEntry): Promise<void> => {
   try {
     const kept = await core.backend.kept(entry.id);
     if (kept.size === 0) return;
-    entry.kept = new Map([...entry.kept, ...kept]);
+    entry.kept = kept;
     await core.entries.save(entry);
   } catch (error) {
-    // Whoever ends a guest is not kept from it by what its devices hold.
+    // The next guest would begin without it. Whoever ends this one for good is not kept from that.
+    if (entry.rebooting) throw error;
     core.log.error({ vm: entry.id, error }, 'what the devices of a guest keep could not be noted');
   }
 };

@@ -264,8 +264,7 @@ const vmMethods = (options: MethodsOptions): Methods => {
     // Not logged anywhere: what devices keep is the guest's secret.
     'VM.get_kept': async (args) => {
       const entry = core.entries.find(idOf(args));
-      const now = entry.guest === undefined ? [] : await core.backend.kept(entry.id);
-      return new Map([...entry.kept, ...now]);
+      return entry.guest === undefined ? entry.kept : core.backend.kept(entry.id);
     },
     'VM.set_kept': async (args, _debugInfo, signal) => {
       const kept = keptOf(member(args, 'kept'));

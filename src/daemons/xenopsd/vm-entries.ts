@@ -37,7 +37,7 @@ export interface VmEntry {
   /** Undefined until a guest is built, and again once it is gone. */
   guest: LiveGuest | undefined;
   suspended: boolean;
-  /** What its devices have kept, as far as that is known; a guest that runs may have other by now. */
+  /** What its devices have kept of its last guest, for the next one; nothing while there is one. */
   kept: Kept;
   /** Between two domains of one reboot: to everybody else the VM runs on. */
   rebooting: boolean;
