@@ -87,7 +87,6 @@ const ahead: Readonly<Record<string, string | { readonly action: string }>> = {
   'src/edge/accept.ts': { action: 'rrd_updates' },
   'src/rules/addresses.ts': 'PIF.reconfigure_ip',
   'src/rules/map-keys.ts': 'Bond.set_property',
-  'src/rules/service-url.ts': { action: 'post_services' },
   'src/std/ids.ts': 'VM.import',
 };
 

@@ -13,6 +13,7 @@ import { assertCanEvacuate, evacuate, guestsOn, stuckGuests } from './evacuating
 import { mirrored, setMirrored } from './mirrored.ts';
 import { callPlugin } from './plugins.ts';
 import { setPowerOn } from './power-on.ts';
+import { receive } from './receiving.ts';
 
 /** Time for the answer to reach the client before the program that gives it goes. */
 const answerMs = 200;
@@ -97,6 +98,7 @@ export default implement(
     destroy: { decide: destroy },
     declare_dead: { offline: true, work: declareDead },
 
+    migrate_receive: { on: (_, view) => view.only('pool')[1].master, decide: receive },
     call_plugin: { work: callPlugin },
     create_new_blob: newBlob('host'),
     has_extension: { at: 'home', read: () => false },

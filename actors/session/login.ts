@@ -4,9 +4,9 @@ import type { Working } from '../../src/objects/implement.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { rolesOfSubject, subjectOfUser, superuser } from '../../src/rules/local-users.ts';
+import { openSession } from '../../src/rules/sessions.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
-import { surplusSessions } from './collect.ts';
 import { failuresOf } from './failures.ts';
 
 /** Longer names of client programs are cut. */
@@ -120,7 +120,7 @@ const open = (
   services: Services,
   { user, originator, ...rights }: Opening,
 ): void => {
-  tx.create('session', session, {
+  openSession(tx, session, {
     ...rights,
     uuid: services.random.uuid(),
     this_host: services.host,
@@ -130,12 +130,6 @@ const open = (
     auth_user_name: user,
     originator: originator.slice(0, originatorCharsMax),
   });
-  // Room is made by ending the sessions that were idle longest, so that a client that never logs out
-  // shuts nobody out.
-  const opened = tx.require('session', session);
-  for (const surplus of surplusSessions([...tx.all('session'), [session, opened]])) {
-    if (surplus !== session) tx.delete('session', surplus);
-  }
 };
 
 const userNamed = (tx: Tx, name: string): Ref<'user'> => {

@@ -14,11 +14,12 @@ import {
   driveFields,
   type Foreseen,
   type ImportWish,
+  mapsTo,
   type VmArrival,
   vmFields,
 } from '../../src/rules/xva/arriving.ts';
 import type { ReadObject, ReadOva } from '../../src/rules/xva/ova-read.ts';
-import type { Tx } from '../../src/store/view.ts';
+import type { Tx, View } from '../../src/store/view.ts';
 import { deleteVm, freshGenerationId, makeVm } from './creating.ts';
 
 // The rows of VMs that arrive are made by the constructors of their classes, so that what a file says is
@@ -131,8 +132,9 @@ const makeDisk = async (
   { id, record }: ReadObject<'VDI'>,
   owner: Ref<'VM'>,
 ): Promise<void> => {
+  const { sr, other_config } = placeOf(working.view, arrived, record);
   const fields = constructed(working, 'VDI', record, {
-    SR: arrived.sr,
+    ...{ SR: sr, other_config },
     // It has to be written first.
     read_only: false,
     sm_config: importNote(working, record.sm_config),
@@ -145,6 +147,15 @@ const makeDisk = async (
 
 const diskFor = ({ disks, foreseen }: Arrived, id: string = nullRef): Ref<'VDI'> | undefined =>
   disks.get(id) ?? foreseen.disksHere.get(id);
+
+/** The repository for a disk: one that its record is told, or the one for all. */
+const placeOf = (view: View, arrived: Arrived, { other_config = new Map() }: Row<'VDI'>) => {
+  const told = other_config.get(mapsTo) as Ref<'SR'> | undefined;
+  return {
+    sr: told !== undefined && view.get('SR', told) !== undefined ? told : arrived.sr,
+    other_config: new Map([...other_config].filter(([key]) => key !== mapsTo)),
+  };
+};
 
 const makeDrive = async (working: Importing, arrived: Arrived, read: ReadObject<'VBD'>): Promise<void> => {
   const owner = arrived.vms.get(read.record.VM ?? nullRef);

@@ -14,6 +14,7 @@ import { copying } from './copying.ts';
 import { create, destroy } from './creating.ts';
 import { exporting } from './exporting.ts';
 import { importing } from './importing.ts';
+import { leaving } from './leaving.ts';
 import { memory, overheadBytes } from './memory.ts';
 import { migrating } from './migrating.ts';
 import type { Operation } from './operations.ts';
@@ -41,6 +42,16 @@ const isArriving = (view: View, self: Ref<'VM'>): boolean =>
 const arrivingRefusal = (self: Ref<'VM'>, operation: string): Fault | undefined =>
   operation === 'import' ? undefined : new Fault('OTHER_OPERATION_IN_PROGRESS', ['VM', self, 'import', '']);
 
+/** Nobody knows on which side it is, and nobody works on it: who begins the move again finds out. */
+const isAway = (vm: RecordNamed<'VM'> | undefined): boolean =>
+  vm !== undefined && vm.departure.size > 0 && vm.current_operations.size === 0;
+
+const awayRefusal = (self: Ref<'VM'>): Fault =>
+  new Fault('OPERATION_NOT_ALLOWED', [
+    `Whether ${self} has arrived in another pool is not known: it is asked now and then. If that pool was ` +
+      'started again, call VM.migrate_send once more with a new answer of its host.migrate_receive',
+  ]);
+
 export default implement(
   VM,
   {
@@ -51,9 +62,13 @@ export default implement(
         ? undefined
         : isArriving(view, self)
           ? arrivingRefusal(self, operation)
-          : faultFrom(vmRefusal(view, self, operation as Operation, !insists)),
+          : operation !== 'migrate_send' && isAway(view.get('VM', self))
+            ? awayRefusal(self)
+            : faultFrom(vmRefusal(view, self, operation as Operation, !insists)),
     derive: (view, self, record) => ({
-      allowed_operations: vmAllowedOperations(view, self, record),
+      allowed_operations: isAway(record)
+        ? ['migrate_send' as const]
+        : vmAllowedOperations(view, self, record),
       memory_overhead: overheadBytes(record.memory_static_max, record.VCPUs_max),
     }),
     affects: ({ VBDs, VIFs, VTPMs, appliance }) => [
@@ -67,6 +82,7 @@ export default implement(
     create,
     destroy,
     set_is_a_template,
+    ...leaving,
     ...telling({ ...power, ...migrating, ...stopping, ...copying, ...checkpointing, ...reverting }),
     ...provisioning,
     ...memory,

@@ -52,7 +52,7 @@ const vmNamed = (view: View, { ref, uuid }: Named): Vm => {
 };
 
 /** The disks of a VM that have bytes in its file. */
-const disksOf = (view: View, vm: Vm, withMemory: boolean): readonly Ref<'VDI'>[] => {
+export const disksOf = (view: View, vm: Vm, withMemory: boolean): readonly Ref<'VDI'>[] => {
   const { VBDs, suspend_VDI, power_state } = view.require('VM', vm);
   const driven = VBDs.flatMap((ref) => view.get('VBD', ref) ?? []).filter(({ type }) => type !== 'CD');
   const memory = withMemory && power_state === 'Suspended' ? [suspend_VDI] : [];
@@ -90,10 +90,16 @@ const originOf = (view: View, host: Ref<'host'>): XvaOrigin => {
   };
 };
 
-const fileOf = (working: Exporting, objects: readonly OvaObject[], disks: readonly OvaObject[]) => {
+export const fileOf = (
+  working: Exporting,
+  objects: readonly OvaObject[],
+  disks: readonly OvaObject[],
+  ending?: () => void,
+) => {
   const { view, services, signal, progress } = working;
   const { clock, host, store } = services;
   return xvaFile({
+    ...(ending !== undefined && { ending }),
     ...{ objects, progress, signal, fieldsOf: fieldsIn(store), origin: originOf(view, host) },
     now: clock.now(),
     rest: () => sleep(clock, 0),

@@ -1,6 +1,7 @@
 import { dyn, type Fields, ro, rw } from '../../src/model/class.ts';
 import {
   bool,
+  confidential,
   datetime,
   epoch,
   float,
@@ -383,9 +384,18 @@ export const fields = {
     'Disks to be destroyed unless somebody has them, by the host whose work on the VM made or replaced them.',
     { default: new Map(), internal: true, ours: true, gone: 'stays' },
   ),
-  imported_by: dyn(ref('host'), 'Host that fills the disks of the VM as it arrives, until it is there.', {
-    ...{ default: nullRef, internal: true, ours: true, gone: 'cleared' },
-  }),
+  departure: dyn(
+    map(string, confidential(string)),
+    'Where the VM is being sent, and the task there, until it is known on which side it is.',
+    { default: new Map(), internal: true, ours: true },
+  ),
+  imported_by: dyn(
+    ref('host'),
+    'Host that fills the disks of the VM as it arrives, or clears them as it left.',
+    {
+      ...{ default: nullRef, internal: true, ours: true, gone: 'cleared' },
+    },
+  ),
   agent_called: dyn(int, 'When its agent was last called by a client, in milliseconds since 1970.', {
     ...{ default: 0n, internal: true, ours: true, persist: false },
   }),

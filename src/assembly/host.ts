@@ -229,14 +229,15 @@ const openObjects = (
     },
 ): Assembled => {
   const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins, processes } = parts;
-  const { hypervisor, storage, network, credentials, facts, restart, space } = parts;
+  const { hypervisor, storage, network, credentials, facts, restart, space, fingerprint, otherPools } = parts;
   const { store, host, pool, membership, migrationTo, authority, nbd, context } = on;
   return (makers?.objects ?? assemble)({
     catalog,
     places: pool.places,
     services: {
       ...{ clock, random, log, hypervisor, storage, network, credentials, facts, restart },
-      ...{ store, host, membership, migrationTo, authority, nbd },
+      ...{ store, host, membership, migrationTo, authority, nbd, fingerprint },
+      ...(otherPools !== undefined && { otherPools }),
       ...(space !== undefined && { room: roomOf(space) }),
       ...(guestKernels !== undefined && { guestKernels }),
       ...(hostPlugins !== undefined && { hostPlugins }),

@@ -3,6 +3,7 @@ import { collectSessions } from '../../actors/session/collect.ts';
 import type { RepositoryWatch } from '../../actors/sr/watch.ts';
 import { taskCollector } from '../../actors/task/collect.ts';
 import { reservationCollector } from '../../actors/vm/collect.ts';
+import { departureWatch } from '../../actors/vm/departures.ts';
 import type { LeakWatch } from '../../actors/vm/leaks.ts';
 import { apartWatcher } from '../../actors/vm_group/apart.ts';
 import { scheduleRunner } from '../../actors/vmss/due.ts';
@@ -47,6 +48,9 @@ export const housekeeping = ({
   const collectReservations = reservationCollector();
   const collectRows = collectorOf({ catalog, store, clock });
   const runSchedules = scheduleRunner({ invoker, services });
+  const askDepartures = departureWatch({ store, invoker, services });
+  // A move may have been under way as the host ended.
+  if (leads()) void askDepartures();
   const sweep = async (): Promise<void> => {
     await runSchedules(leads());
     if (!leads()) return;
@@ -55,6 +59,8 @@ export const housekeeping = ({
       collectSessions(tx, clock.now());
     });
     await collectRows();
+    // Another pool may be slow, and nothing here waits for it.
+    void askDepartures();
   };
   const giveBack = async (): Promise<void> => {
     if (leads()) await store.commit(collectReservations);

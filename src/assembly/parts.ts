@@ -6,6 +6,7 @@ import type { HostPlugins } from '../drivers/host-plugins.ts';
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import type { MeshAddress, MeshCertificate, MeshNetwork } from '../drivers/mesh-wire.ts';
 import type { Network } from '../drivers/network.ts';
+import type { OtherPools } from '../drivers/other-pools.ts';
 import type { PoolDoor } from '../drivers/pool-door.ts';
 import type { Processes } from '../drivers/processes.ts';
 import type { Storage } from '../drivers/storage/storage.ts';
@@ -77,6 +78,8 @@ export interface HostParts<D extends Doors = Doors> {
   readonly fingerprint: string;
   /** The HTTPS of other hosts, for joining. */
   readonly poolDoor: (httpsPort: () => number) => PoolDoor;
+  /** Absent: no other pool is reached. */
+  readonly otherPools?: OtherPools;
   readonly pool: PoolParts;
   /** Lets clients in. Called once there is something to serve; what it opens refuses until told. */
   readonly doors: (host: Host) => Promise<D>;

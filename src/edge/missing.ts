@@ -9,11 +9,6 @@ export const whyMissing: ReadonlyMap<string, string> = new Map([
     ['PIF.reconfigure_ip', 'pool.create_VLAN_from_PIF', 'VLAN.destroy', 'Bond.create', 'Bond.destroy'],
   ),
   ...because('No hypervisor daemon of ours gives parts of graphics cards to guests.', ['VGPU.create']),
-  ...because('VMs move within their pool; moves between pools come with the import and export of VMs.', [
-    'VM.migrate_send',
-    'VM.assert_can_migrate',
-    'host.migrate_receive',
-  ]),
   ...because('Measurements are neither taken nor kept yet, so there are no sources to name.', [
     'VM.get_data_sources',
     'host.get_data_sources',

@@ -9,6 +9,7 @@ import type { MeshNetwork } from '../drivers/mesh-wire.ts';
 import { NetworkFailure } from '../drivers/network.ts';
 import { makeCertificate } from '../drivers/node/certificate.ts';
 import { nodeMeshNetwork } from '../drivers/node/mesh-wire.ts';
+import { nodeOtherPools } from '../drivers/node/other-pools.ts';
 import { nodePoolDoor } from '../drivers/node/pool-door.ts';
 import type { HostStorage } from '../drivers/storage/host-storage.ts';
 import type { EngineStore } from '../engine/settings.ts';
@@ -77,6 +78,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
     facts: hostFacts,
     fingerprint: pinOf(tls),
     poolDoor: nodePoolDoor,
+    otherPools: nodeOtherPools,
     pool: {
       replicas: Number(options['commit-replicas']),
       serves: options['edge-members'] === 'serve',

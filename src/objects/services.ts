@@ -2,6 +2,7 @@ import type { GuestKernels } from '../drivers/guest-kernels.ts';
 import type { HostPlugins } from '../drivers/host-plugins.ts';
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../drivers/network.ts';
+import type { OtherPools } from '../drivers/other-pools.ts';
 import type { Processes } from '../drivers/processes.ts';
 import type { Storage } from '../drivers/storage/storage.ts';
 import type { Ref } from '../model/types.ts';
@@ -60,6 +61,10 @@ export interface Services {
    * Where this host's HTTPS is reached, as in a URL: `10.0.0.5`, or `127.0.0.1:8443` with a port of its own.
    */
   readonly authority: () => string;
+  /** SHA-256 of the certificate that HTTPS shows, in hexadecimal digits. Absent: nobody is told. */
+  readonly fingerprint?: string;
+  /** For what moves to another pool. Absent: none is reached. */
+  readonly otherPools?: OtherPools;
   /** Undefined until it listens. Absent: this host serves no disks so. */
   readonly nbd?: () => NbdServer | undefined;
   /** Whether this host can serve clients at this moment. */

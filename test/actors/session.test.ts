@@ -2,13 +2,12 @@
 // Method: session messages by wire name on one host in process, with a clock that the test moves.
 import { describe, expect, test } from 'vitest';
 import session from '../../actors/session/behaviour.ts';
+import { collectSessions, idleMs } from '../../actors/session/collect.ts';
 import {
-  collectSessions,
-  idleMs,
   sessionsAnonymousMax,
   sessionsOfPoolMax,
   sessionsPerOriginatorMax,
-} from '../../actors/session/collect.ts';
+} from '../../src/rules/sessions.ts';
 import {
   delayedMax,
   failuresOf,

@@ -48,6 +48,7 @@ const notFree = {
   current_operations: new Map(),
   is_control_domain: false,
   imported_by: nullRef,
+  departure: new Map(),
   resident_on: 'OpaqueRef:host',
   scheduled_to_be_resident_on: 'OpaqueRef:host',
 } as const;

@@ -171,6 +171,7 @@ export const vmFates = {
   pending_guidances_full: guidance,
   groups: row('default', 'default', 'default', 'kept', 'Placement is a matter of the present.'),
   leftovers: row('default', 'default', 'default', 'kept', 'Of work on this VM that is not over.'),
+  departure: row('default', 'default', 'default', 'kept', 'Of a VM that is leaving.'),
   imported_by: row('default', 'default', 'default', 'kept', 'Of a VM that is arriving.'),
   agent_called: row('default', 'default', 'default', 'kept', 'Keeps clients from troubling this guest.'),
   secureboot_certificates_state: row('default', 'copied', 'copied', 'copied', 'Goes with `NVRAM`.'),

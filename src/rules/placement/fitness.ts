@@ -28,13 +28,21 @@ interface Pair extends Guest {
 
 type Check = (pair: Pair) => Refusal | undefined;
 
+/** What its record alone tells of a host. */
+type Machine = Pick<
+  RecordNamed<'host'>,
+  'enabled' | 'virtual_hardware_platform_versions' | 'cpu_info' | 'software_version'
+>;
+type Meeting = Pick<Pair, 'self' | 'vm' | 'host'> & { readonly machine: Machine };
+type MeetingCheck = (meeting: Meeting) => Refusal | undefined;
+
 const parameters: Check = ({ vm }) => bootRefusal(vm);
 
 const present: Check = ({ view, host }) => (isLive(view, host) ? undefined : ['HOST_NOT_LIVE']);
 
-const enabled: Check = ({ host, machine }) => (machine.enabled ? undefined : ['HOST_DISABLED', host]);
+const enabled: MeetingCheck = ({ host, machine }) => (machine.enabled ? undefined : ['HOST_DISABLED', host]);
 
-const hardware: Check = ({ self, vm, host, machine }) => {
+const hardware: MeetingCheck = ({ self, vm, host, machine }) => {
   const offered = machine.virtual_hardware_platform_versions;
   if (offered.includes(vm.hardware_platform_version)) return undefined;
   const versions = `[${offered.join('; ')}]`;
@@ -80,14 +88,14 @@ const networks: Check = ({ self, networks: needs, host }) => {
   return missing && ['VM_REQUIRES_NETWORK', self, missing[0]];
 };
 
-const cores: Check = ({ vm, machine }) => {
+const cores: MeetingCheck = ({ vm, machine }) => {
   const count = machine.cpu_info.get('cpu_count');
   if (count === undefined || vm.VCPUs_max <= BigInt(count)) return undefined;
   return ['HOST_NOT_ENOUGH_PCPUS', String(vm.VCPUs_max), count];
 };
 
 /** A guest that has seen a processor goes on only where it finds the like. */
-const processor: Check = ({ self, vm, host, machine }) => {
+const processor: MeetingCheck = ({ self, vm, host, machine }) => {
   if (vm.power_state === 'Halted') return undefined;
   const [vendor, seen] = ['vendor', 'features'].map((key) => vm.last_boot_CPU_flags.get(key));
   const own = machine.cpu_info.get('vendor');
@@ -116,6 +124,15 @@ const checks: readonly Check[] = [
   processor,
   hypervisor,
 ];
+
+/** What keeps a VM from running on a host of another pool, as far as the record of the host tells. */
+export const strangerRefusal = (meeting: Meeting, insists: boolean): Refusal | undefined => {
+  for (const check of [hardware, enabled, cores, ...(insists ? [] : [processor])]) {
+    const refusal = check(meeting);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+};
 
 /** Computed when it is first asked for. */
 const once = <T>(make: () => T): (() => T) => {

@@ -17,6 +17,9 @@ export interface ImportWish {
   readonly renamed: ReadonlyMap<string, string>;
 }
 
+/** In `other_config` of what a file has: which object of the pool that it comes to is meant for it. */
+export const mapsTo = 'maps_to';
+
 type Vm = RecordNamed<'VM'>;
 type VmRef = Ref<'VM'>;
 
@@ -173,7 +176,7 @@ export const diskHere = (
   const sr = view.byUuid('SR', ova.get('SR', record.SR)?.record.uuid ?? '');
   const { location, other_config } = record;
   const located = all.find(([, vdi]) => sr !== undefined && vdi.SR === sr && vdi.location === location)?.[0];
-  const mapped = (other_config?.get('maps_to') ?? '') as Ref<'VDI'>;
+  const mapped = (other_config?.get(mapsTo) ?? '') as Ref<'VDI'>;
   const found =
     uuid ??
     sameScsi(scsi === undefined ? scsi : renamed.get(scsi)) ??
@@ -206,7 +209,7 @@ type Card = Partial<RecordNamed<'VIF'>>;
 
 /** The fields of a network card but its network. */
 export const cardFields = (record: Card, vm: Partial<Vm>, { restore }: ImportWish): Card => {
-  const other_config = new Map([...(record.other_config ?? [])].filter(([key]) => key !== 'maps_to'));
+  const other_config = new Map([...(record.other_config ?? [])].filter(([key]) => key !== mapsTo));
   return {
     ...record,
     other_config,
@@ -221,7 +224,7 @@ export const cardNetwork = (
   ova: Pick<ReadOva, 'get'>,
   { other_config, network = nullRef as Ref<'network'> }: Card,
 ): Ref<'network'> | ReadObject<'network'> => {
-  const told = (other_config?.get('maps_to') ?? '') as Ref<'network'>;
+  const told = (other_config?.get(mapsTo) ?? '') as Ref<'network'>;
   if (view.get('network', told) !== undefined) return told;
   const inFile = ova.get('network', network);
   if (inFile === undefined) throw missing(network);

@@ -15,6 +15,8 @@ export interface XvaFile {
   readonly disks: readonly XvaDisk[];
   readonly progress: (done: number) => void;
   readonly signal: AbortSignal;
+  /** Told when all but the end of the file was given: nobody can have read it as a whole before. */
+  readonly ending?: () => void;
 }
 
 export interface XvaDisk {
@@ -43,5 +45,6 @@ export async function* xvaFile(file: XvaFile): AsyncGenerator<Buffer> {
     }
     before += sizeBytes;
   }
+  file.ending?.();
   yield tarEnd();
 }
