@@ -4,11 +4,6 @@ import { describe, expect, test } from 'vitest';
 import session from '../../actors/session/behaviour.ts';
 import { collectSessions, idleMs } from '../../actors/session/collect.ts';
 import {
-  sessionsAnonymousMax,
-  sessionsOfPoolMax,
-  sessionsPerOriginatorMax,
-} from '../../src/rules/sessions.ts';
-import {
   delayedMax,
   failuresOf,
   failuresPerStep,
@@ -20,6 +15,11 @@ import {
 import { originatorCharsMax } from '../../actors/session/login.ts';
 import { dateTimeOf, type Ref } from '../../src/model/types.ts';
 import type { Caller } from '../../src/objects/implement.ts';
+import {
+  sessionsAnonymousMax,
+  sessionsOfPoolMax,
+  sessionsPerOriginatorMax,
+} from '../../src/rules/sessions.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx } from '../../src/store/view.ts';
 import { manualClock } from '../manual-clock.ts';
