@@ -173,6 +173,11 @@ export const fields = {
     'What the hypervisor here can do for guests, as its daemon says.',
     { default: new Map(), internal: true, ours: true },
   ),
+  nbd_server: dyn(
+    map(string, string),
+    'Where the host serves disks over NBD: `port`, `cert` in PEM and the `subject` that it is for.',
+    { default: new Map(), internal: true, ours: true },
+  ),
   control_domain: dyn(ref('VM'), "VM that stands for the host's own system.", {
     default: nullRef,
     gone: 'cleared',

@@ -4,6 +4,7 @@ import { smRows } from '../../actors/sm/rows.ts';
 import { undoCreates } from '../../actors/sr/cut-off.ts';
 import { endPendingTasks } from '../../actors/task/start.ts';
 import { detachHostDrives } from '../../actors/vbd/start.ts';
+import { tellOfNbd } from '../../actors/vdi/nbd.ts';
 import { destroyUnfinished } from '../../actors/vdi/unfinished.ts';
 import { clearArrivals } from '../../actors/vm/arrivals.ts';
 import type { LeakWatch } from '../../actors/vm/leaks.ts';
@@ -52,6 +53,7 @@ export const hostRows = async (around: Around, given: Preparing): Promise<Revivi
   const leads = given.leads();
   if (!leads) await refreshRows(around, services);
   else if (!given.derived) await deriveAll(given);
+  await tellOfNbd(services);
   await undoCreates(services);
   await plugAtStart(given);
   if (leads) await defaultStorage(given, around.storageFolders);

@@ -47,39 +47,42 @@ const counting = (totalBytes: number | undefined, progress: Progress): Transform
   });
 };
 
-const refused = async (response: IncomingMessage): Promise<never> => {
-  response.resume();
-  throw new Error(`The server answered ${response.statusCode}`);
-};
+/** Asks one host. Undefined: the transfer is done; else it answered this, and nothing was transferred. */
+type Attempt = (at: string) => Promise<IncomingMessage | undefined>;
 
-/** Fetches a URL into a file that is not there yet, or onto the standard output. */
-export const fetchFile = async (server: XeServer, url: string, file: string, progress: Progress) => {
+/** Asks each host that is named until one transfers. */
+const following = async (url: string, attempt: Attempt): Promise<void> => {
   let at = url;
   for (let moves = 0; moves <= redirectsMax; moves += 1) {
-    const sent = ask(server, at, { method: 'GET' });
-    const response = answered(sent);
-    sent.end();
-    const answer = await response;
+    const answer = await attempt(at);
+    if (answer === undefined) return;
+    answer.resume();
     const { location } = answer.headers;
-    if (answer.statusCode === 302 && location !== undefined) {
-      answer.resume();
-      at = location;
-      continue;
-    }
-    if (answer.statusCode !== 200) return refused(answer);
-    const said = Number(answer.headers['content-length'] ?? Number.NaN);
-    const into = file === '' ? process.stdout : createWriteStream(file, { flags: 'wx', mode: 0o600 });
-    await pipeline(answer, counting(Number.isNaN(said) ? undefined : said, progress), into);
-    return;
+    if (answer.statusCode !== 302 || location === undefined)
+      throw new Error(`The server answered ${answer.statusCode}`);
+    at = location;
   }
   throw new Error('The server sends from host to host');
 };
 
+/** Fetches a URL into a file that is not there yet, or onto the standard output. */
+export const fetchFile = (server: XeServer, url: string, file: string, progress: Progress) =>
+  following(url, async (at) => {
+    const sent = ask(server, at, { method: 'GET' });
+    const response = answered(sent);
+    sent.end();
+    const answer = await response;
+    if (answer.statusCode !== 200) return answer;
+    const said = Number(answer.headers['content-length'] ?? Number.NaN);
+    const into = file === '' ? process.stdout : createWriteStream(file, { flags: 'wx', mode: 0o600 });
+    await pipeline(answer, counting(Number.isNaN(said) ? undefined : said, progress), into);
+    return undefined;
+  });
+
 /** Sends a file to a URL, once the server has said that it is the one to take it. */
 export const sendFile = async (server: XeServer, url: string, file: string, progress: Progress) => {
   const { size } = await stat(file);
-  let at = url;
-  for (let moves = 0; moves <= redirectsMax; moves += 1) {
+  await following(url, async (at) => {
     const headers = { 'Content-Length': size, Expect: '100-continue' };
     const sent = ask(server, at, { method: 'PUT', headers });
     const response = answered(sent);
@@ -90,11 +93,8 @@ export const sendFile = async (server: XeServer, url: string, file: string, prog
       await pipeline(createReadStream(file), counting(size, progress), sent);
       answer = await response;
     } else sent.destroy();
-    const { location } = answer.headers;
+    if (answer.statusCode !== 200) return answer;
     answer.resume();
-    if (answer.statusCode === 200) return;
-    if (answer.statusCode !== 302 || location === undefined) return refused(answer);
-    at = location;
-  }
-  throw new Error('The server sends from host to host');
+    return undefined;
+  });
 };

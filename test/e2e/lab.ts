@@ -1,4 +1,8 @@
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Struct, Value } from '../../src/std/value.ts';
 import type { Session } from './client.ts';
 import { processesOf, type Xenact } from './xenact.ts';
@@ -62,6 +66,21 @@ export const diskUrl = (
   vdi: string,
   more = '',
 ) => `${http}/${what}_raw_vdi?session_id=${session.ref}&vdi=${vdi}${more}`;
+
+/** All of a disk as one of VDI.get_nbd_info serves it; by qemu-img, with files in `folder`. */
+export const readOverNbd = async (folder: string, server: Row): Promise<Buffer> => {
+  const [address, port, name, subject] = ['address', 'port', 'exportname', 'subject'].map((key) =>
+    text(server, key),
+  );
+  await writeFile(join(folder, 'ca-cert.pem'), text(server, 'cert'));
+  const trust = `tls-creds-x509,id=tls,dir=${folder},endpoint=client,verify-peer=on,sanity-check=off`;
+  const at = `server.type=inet,server.host=${address},server.port=${port},tls-creds=tls`;
+  const from = `driver=nbd,${at},tls-hostname=${subject},export=${name}`;
+  const out = join(folder, 'read.raw');
+  const args = ['convert', '--object', trust, '--image-opts', '-O', 'raw', from, out];
+  await promisify(execFile)('qemu-img', args);
+  return readFile(out);
+};
 
 /** A VM without disks that would boot from one. */
 export const newVm = async (session: Session, name: string): Promise<string> => {

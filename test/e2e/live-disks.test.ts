@@ -2,15 +2,12 @@
 //   each snapshot has what was written before it, and nothing that was written is lost.
 // Method: the built program, a real guest under QEMU that fills a sector for each key, and the same calls on a
 //   simulated one; disks are read back through the API.
-import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Value } from '../../src/std/value.ts';
 import { bootSector } from '../daemons/qemu/boot-sector.ts';
 import { logIn, type Session } from './client.ts';
-import { diskUrl, looseEnds, newGuest, rowsOf, text, untilState } from './lab.ts';
+import { diskUrl, looseEnds, newGuest, type Row, readOverNbd, rowsOf, text, untilState } from './lab.ts';
 import { openSerial, type Serial } from './serial.ts';
 import { clean, has, newDataFolder, start, type Xenact } from './xenact.ts';
 
@@ -95,27 +92,21 @@ describe.each([
     await session.call('VDI.destroy', kept);
   };
 
-  const imageOf = (name: string): Promise<Record<string, Value>> =>
-    session
-      .call('VDI.get_nbd_info', name)
-      .then((all) => Object.fromEntries((all as Map<string, Value>[])[0] ?? []));
+  const serverOf = async (name: string): Promise<Row> => {
+    const [server] = (await session.call('VDI.get_nbd_info', name)) as Row[];
+    if (server === undefined) throw new Error('No host serves the disk');
+    return server;
+  };
   /** As a backup reads it: over TLS, as whom the name of the export says. */
   const overNbd = async (disk: string): Promise<Buffer> => {
     for (const [ref, row] of await rowsOf(session, 'network')) {
       if (row.get('bridge') !== 'xenapi' && (row.get('purpose') as Value[]).length === 0)
         await session.call('network.add_purpose', ref, 'nbd');
     }
-    const { address, port, exportname, cert, subject } = await imageOf(disk);
-    await writeFile(join(data, 'ca-cert.pem'), String(cert));
-    const trust = `tls-creds-x509,id=tls,dir=${data},endpoint=client,verify-peer=on,sanity-check=off`;
-    const read = (name: Value | undefined) => {
-      const server = `server.type=inet,server.host=${address},server.port=${port},tls-creds=tls`;
-      const from = `driver=nbd,${server},tls-hostname=${subject},export=${name}`;
-      const out = join(data, 'read.raw');
-      const args = ['convert', '--object', trust, '--image-opts', '-O', 'raw', from, out];
-      return promisify(execFile)('qemu-img', args).then(() => readFile(out));
-    };
-    await expect(read(String(exportname).replace('OpaqueRef:', 'OpaqueRef:0'))).rejects.toThrow(/session/);
+    const server = await serverOf(disk);
+    const exportname = text(server, 'exportname');
+    const read = (name: string) => readOverNbd(data, new Map([...server, ['exportname', name]]));
+    await expect(read(exportname.replace('OpaqueRef:', 'OpaqueRef:0'))).rejects.toThrow(/session/);
     return read(exportname);
   };
 

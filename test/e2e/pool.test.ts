@@ -10,9 +10,20 @@ import { Xapi } from 'xen-api';
 import { struct } from '../../src/std/value.ts';
 import { call, logIn, type Session } from './client.ts';
 import { codeOf, eventually, hostRefs, type Lab, lab, type PoolHost, patience, tokenOf } from './hosts.ts';
-import { newVm, type Row, rowsOf, text, untilEnded, untilState } from './lab.ts';
+import {
+  diskUrl,
+  looseEnds,
+  newDisk,
+  newVm,
+  type Row,
+  readOverNbd,
+  rowsOf,
+  text,
+  untilEnded,
+  untilState,
+} from './lab.ts';
 import { folderOfNotes } from './notes-driver.ts';
-import { password } from './xenact.ts';
+import { has, newDataFolder, password } from './xenact.ts';
 
 let pool: Lab;
 let session: Session;
@@ -222,6 +233,57 @@ describe('a pool of three', () => {
     expect(text(await untilEnded(serving, stop), 'status')).toBe('success');
     await untilState(session, vm, 'Halted');
   });
+
+  test.skipIf(!has('qemu-img'))(
+    'serves a disk over NBD from each host that reaches it',
+    async () => {
+      const folder = await newDataFolder();
+      drivers.push(folder);
+      const how = [0n, 'shared', '', 'file', 'user', true, new Map<string, string>()] as const;
+      const place = new Map([['location', join(folder, 'shared')]]);
+      const shared = (await session.call('SR.create', ref(0), place, ...how)) as string;
+      const pbds = (await session.call('SR.get_PBDs', shared)) as string[];
+      const card = [...(await rowsOf(session, 'PIF')).values()].find((row) => row.get('management') === true);
+      await session.call('network.add_purpose', text(card, 'network'), 'nbd');
+      const local = await session.call('PBD.get_SR', await localPbd(ref(1)));
+      const content = Buffer.alloc(1 << 20, 'what is on it');
+      for (const [sr, hosts] of [
+        [local as string, [1]],
+        [shared, [0, 1, 2]],
+      ] as const) {
+        const vdi = await newDisk(session, content.length, { SR: sr });
+        const at = pool.host(hosts[0]);
+        const put = await fetch(diskUrl(at, session, 'import', vdi), {
+          method: 'PUT',
+          body: content.slice(),
+        });
+        expect(put.status).toBe(200);
+        for (const asked of [session, serving]) {
+          const servers = (await asked.call('VDI.get_nbd_info', vdi)) as Row[];
+          const addresses = servers.map((server) => text(server, 'address')).toSorted();
+          expect(addresses).toEqual(hosts.map((index) => pool.host(index).address));
+          for (const server of servers) expect(content.equals(await readOverNbd(folder, server))).toBe(true);
+        }
+        // What its last reader had it busy with ends once the connection does.
+        await expect.poll(() => looseEnds(session), patience).toEqual([]);
+        await session.call('VDI.destroy', vdi);
+      }
+      for (const pbd of pbds) await session.call('PBD.unplug', pbd);
+      await session.call('SR.forget', shared);
+    },
+    60_000,
+  );
+
+  /** Of storage that the host alone has. */
+  const localPbd = async (host: string): Promise<string> => {
+    const srs = await rowsOf(session, 'SR');
+    for (const [pbd, row] of await rowsOf(session, 'PBD')) {
+      const sr = srs.get(text(row, 'SR'));
+      const isLocal = sr?.get('shared') === false && sr.get('content_type') !== 'iso';
+      if (text(row, 'host') === host && isLocal && text(sr, 'type') === 'file') return pbd;
+    }
+    throw new Error('The host has no storage of its own');
+  };
 });
 
 describe('the npm client xen-api', () => {
