@@ -5,6 +5,7 @@ import { nullRef, type Ref } from '../../src/model/types.ts';
 import { clearLeftover } from '../../src/rules/leftovers.ts';
 import { followGuest } from '../../src/rules/moved-disks.ts';
 import { offerTpms, withTpms } from '../../src/rules/tpms.ts';
+import type { Change } from '../../src/store/version.ts';
 import type { Tx, View } from '../../src/store/view.ts';
 import { detachDevices } from './halting.ts';
 import { naps } from './napping.ts';
@@ -21,6 +22,8 @@ export type VmReports = Parameters<Hypervisor['watch']>[0] & {
    * Brings all rows in line with what the daemon has. Once before `watch`, and after each time it was away.
    */
   reconcile(): Promise<void>;
+  /** For `Store.watch`: a VM that was handed over to this host may have ended here before its row said so. */
+  onRows(changes: readonly Change[]): void;
 };
 
 /** While one of these runs, rows of devices are its business: plugs that come and go are only steps of it. */
@@ -53,8 +56,20 @@ export const vmReports = (sources: ReportSources): VmReports => {
     onLost: (error) =>
       by.log.warn({ error }, 'The hypervisor daemon is away; it is tried again until it is back'),
     reconcile: () => reconcile(by),
+    onRows: (changes) => {
+      for (const { entry, before, after } of changes) {
+        if (entry.cls === 'VM' && isHandedTo(by.services.host, before, after))
+          hypervisor.reportAgain(String(after?.record['uuid']));
+      }
+    },
   };
 };
+
+/** By another host: one that came here by itself has its domain. */
+const isHandedTo = (host: Ref<'host'>, before: Change['before'], after: Change['after']): boolean =>
+  after?.record['resident_on'] === host &&
+  before?.record['resident_on'] !== host &&
+  after.record['domid'] === -1n;
 
 const onVm = async (by: Reporting, uuid: string, state: VmState | undefined): Promise<void> => {
   const vm = by.store.latest.byUuid('VM', uuid);

@@ -96,6 +96,7 @@ const followGuests = async ({ revive }: Around, given: Preparing): Promise<Reviv
     await revive();
   });
   const reviving = revivingOf(services, revive);
+  services.store.watch(reports.onRows);
   hypervisor.watch({
     ...reports,
     onReconnect: async () => {
