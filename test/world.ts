@@ -119,7 +119,7 @@ const storeOf = (store: Store, mayDecide: () => 'now' | 'later' | 'never'): Stor
     if (mayDecide() === 'never') throw new Fault('CANNOT_CONTACT_HOST', ['the coordinator']);
     return store.commit(make);
   };
-  return Object.create(store, { commit: { value: commit } });
+  return Object.create(store, { commit: { value: commit }, decides: { get: () => mayDecide() === 'now' } });
 };
 
 interface HostParts {

@@ -157,6 +157,9 @@ const noteCapabilities = async ({ services, store, invoker }: Reporting): Promis
   });
 };
 
+const isCoordinator = (view: View, host: Ref<'host'>): boolean =>
+  [...view.all('pool')].every(([, { master }]) => master === host);
+
 const reconcile = async (by: Reporting): Promise<void> => {
   const { services, store } = by;
   await noteCapabilities(by);
@@ -168,7 +171,8 @@ const reconcile = async (by: Reporting): Promise<void> => {
     const row = store.latest.get('VM', vm);
     const coming = destinationOf(store.latest, vm);
     // Of those that are nowhere the coordinator takes care.
-    const nowhere = row?.resident_on === nullRef && coming === undefined && store.decides;
+    const nowhere =
+      row?.resident_on === nullRef && coming === undefined && isCoordinator(store.latest, services.host);
     const ours = row?.resident_on === services.host || coming === services.host || nowhere;
     if (ours || state !== undefined) await onVm(by, uuid, state);
     if (ours && hasLooseEnds(by, vm)) await write(by, vm, uuid, (tx) => tidy(tx, vm));

@@ -150,6 +150,34 @@ describe('VM.pool_migrate', () => {
   });
 });
 
+describe('A guest whose power is cut while it moves', () => {
+  test('is halted on both hosts, and its next start waits for nothing', async () => {
+    const [vm, one, two] = await setUp();
+    let cut: ((why: Error) => void) | undefined;
+    const moving = new Promise<void>((resolve) => {
+      at.hypervisors[0]?.hooks.set('migrate', () => {
+        resolve();
+        return new Promise((_, reject) => {
+          cut = reject;
+        });
+      });
+    });
+    const moved = at.fault(migrate(one, vm, two));
+    await moving;
+    at.hypervisors[0]?.hooks.set('hard', () => cut?.(new XenopsError('Cancelled', [''])));
+    const halted = at.call('VM.hard_shutdown', vm);
+    cut?.(new XenopsError('Cancelled', ['']));
+    await halted;
+    expect((await moved)[0]).toBe('TASK_CANCELLED');
+    expect(at.row(vm).power_state).toBe('Halted');
+    expect(at.runsOn(vm)).toEqual([]);
+    expect(idle()).toBe(true);
+    at.hypervisors[0]?.hooks.clear();
+    await at.call('VM.start_on', vm, two.host, false, false);
+    expect([at.row(vm).resident_on, at.runsOn(vm)]).toEqual([two.host, [two.host]]);
+  });
+});
+
 describe('A host', () => {
   test('is emptied, some guests at a time, to where there is room', async () => {
     const [vm, one] = await setUp();

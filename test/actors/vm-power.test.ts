@@ -240,6 +240,30 @@ describe('A running VM', () => {
     expect(at.state(vm)).toBe('Halted');
   });
 
+  test('is halted also where a CD is taken out of it while it shuts down, and starts again', async () => {
+    const [at, vm] = await setUp();
+    const drive = at.store.committed
+      .require('VM', vm)
+      .VBDs.find((ref) => at.store.committed.require('VBD', ref).type === 'CD') as Ref<'VBD'>;
+    const about = { SR: at.sr, virtual_size: 1n, type: 'user', sharable: false, read_only: true };
+    const disc = new Map<string, unknown>(Object.entries({ ...about, other_config: new Map() }));
+    await at.call('VBD.insert', drive, await at.call('VDI.create', disc));
+    await at.call('VM.start', vm, false, false);
+    let ejected: Promise<readonly string[]> | undefined;
+    hypervisor.hooks.set('shutdown', () => {
+      ejected ??= faultOf(at.call('VBD.eject', drive));
+    });
+    await at.call('VM.clean_shutdown', vm);
+    expect(at.state(vm)).toBe('Halted');
+    expect(await ejected).toBeDefined();
+    hypervisor.hooks.delete('shutdown');
+    expect(at.store.committed.require('VM', vm).current_operations.size).toBe(0);
+    expect(at.store.committed.require('VBD', drive).current_operations.size).toBe(0);
+    expect(at.store.committed.require('VBD', drive).currently_attached).toBe(false);
+    await at.call('VM.start', vm, false, false);
+    expect(at.state(vm)).toBe('Running');
+  });
+
   test('has its power state reset only when the daemon does not run it', async () => {
     const [at, vm] = await running();
     expect(await faultOf(at.call('VM.power_state_reset', vm))).toEqual(['DOMAIN_EXISTS', vm, '1']);

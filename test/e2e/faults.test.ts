@@ -10,6 +10,7 @@ import { Failure, logIn, type Session } from './client.ts';
 import {
   daemonOf,
   diskRecord,
+  diskUrl,
   looseEnds,
   newDisk,
   newDrive,
@@ -19,7 +20,7 @@ import {
   until,
   untilEnded,
 } from './lab.ts';
-import { clean, newDataFolder, processesOf, start, type Xenact } from './xenact.ts';
+import { clean, has, newDataFolder, processesOf, start, type Xenact } from './xenact.ts';
 
 const patience = { timeout: 30_000, interval: 50 };
 
@@ -172,6 +173,18 @@ describe('a storage plugin of the user’s', () => {
     await isWellAgain();
   });
 
+  test('that is killed while a task waits for it ends the task, and what is asked next is done', async () => {
+    await pluginDoes('hang');
+    const record = await diskRecord(session, 1 << 20, { SR: sr });
+    const task = (await session.call('Async.VDI.create', record)) as string;
+    await expect.poll(() => sleepers().length, patience).toBe(1);
+    for (const pid of sleepers()) process.kill(pid, 'SIGKILL');
+    const ended = await untilEnded(session, task);
+    expect(text(ended, 'status')).toBe('failure');
+    expect(String(ended.get('error_info'))).toMatch(/Volume\.create.*SIGKILL/);
+    await isWellAgain();
+  });
+
   test('that hangs is ended by task.cancel, with all its processes', async () => {
     await pluginDoes('hang');
     const record = await diskRecord(session, 1 << 20, { SR: sr });
@@ -184,6 +197,45 @@ describe('a storage plugin of the user’s', () => {
     await isWellAgain();
   });
   const sleepers = () => processesOf('sleep 86399');
+});
+
+describe('the program that has a disk open for a client', () => {
+  test.skipIf(!has('qemu-nbd'))(
+    'ends the upload with it when it is killed, and the next one is taken',
+    async () => {
+      const vdi = await newDisk(session, 4 << 20);
+      const bytes = new Uint8Array(4 << 20).fill(7);
+      let goOn = (): void => {};
+      const half = new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      const body = new ReadableStream({
+        start: async (stream) => {
+          stream.enqueue(bytes.subarray(0, 2 << 20));
+          await half;
+          stream.enqueue(bytes.subarray(2 << 20));
+          stream.close();
+        },
+      });
+      const put = (what: ReadableStream | Uint8Array) =>
+        fetch(diskUrl(xenact, session, 'import', vdi), {
+          ...{ method: 'PUT', body: what, duplex: 'half' },
+          headers: { 'content-length': `${bytes.length}` },
+        } as RequestInit);
+      const cutOff = put(body).then(
+        ({ status }) => status,
+        () => 0,
+      );
+      const servers = () => processesOf('qemu-nbd').filter((pid) => processesOf(data).includes(pid));
+      await expect.poll(() => servers().length, patience).toBe(1);
+      for (const pid of servers()) process.kill(pid, 'SIGKILL');
+      goOn();
+      expect(await cutOff).not.toBe(200);
+      await expect.poll(() => looseEnds(session), patience).toEqual([]);
+      expect((await put(bytes)).status).toBe(200);
+      await session.call('VDI.destroy', vdi);
+    },
+  );
 });
 
 describe('a request that is wrong', () => {
