@@ -8,6 +8,7 @@ import { xmlFailure, xmlSuccessParts } from '../codec/xmlrpc-writer.ts';
 import type { HttpAnswer, HttpRequest } from '../drivers/http/http.ts';
 import { type Clock, sleep } from '../std/clock.ts';
 import { DecodeFailure } from '../std/decode-failure.ts';
+import { inTurns } from '../std/in-turns.ts';
 import type { Value } from '../std/value.ts';
 import { type Bodies, bodyStatus, rpcBodyBytesMax, strangerBodyBytesMax } from './bodies.ts';
 import type { Dispatch, Outcome } from './dispatch.ts';
@@ -78,16 +79,6 @@ const allow = ({ headers }: HttpRequest, answer: HttpAnswer): void => {
     },
     [],
   );
-};
-
-/** One after the other. */
-const inTurns = (): (<T>(run: () => Promise<T>) => Promise<T>) => {
-  let last: Promise<unknown> = Promise.resolve();
-  return (run) => {
-    const mine = last.then(run);
-    last = mine.catch(() => undefined);
-    return mine;
-  };
 };
 
 interface Serving extends RpcOptions {

@@ -1,5 +1,6 @@
 import type { Ref } from '../model/types.ts';
 import { countOf, fieldsOf, flagOf, listOf, textOf } from '../pool/protocol.ts';
+import { inTurns } from '../std/in-turns.ts';
 import { keepBallast } from './ballast.ts';
 import type { Certify, EngineContext, KeyPair } from './context.ts';
 import {
@@ -171,14 +172,11 @@ export const hostsWith = (
 
 /** What is ordered of this host happens one after the other: each order builds on what the last one left. */
 const ordersHere = (context: EngineContext) => {
-  let last: Promise<unknown> = Promise.resolve();
+  const turns = inTurns();
   const inTurn =
     <Given extends unknown[]>(order: (context: EngineContext, ...given: Given) => Promise<void>) =>
-    (...given: Given): Promise<void> => {
-      const done = last.then(() => order(context, ...given));
-      last = done.catch(() => {});
-      return done;
-    };
+    (...given: Given): Promise<void> =>
+      turns(() => order(context, ...given));
   return { equip: inTurn(equip), know: inTurn(know), noteMove: inTurn(noteMove), dismiss: inTurn(dismiss) };
 };
 

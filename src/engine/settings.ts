@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Disk } from '../drivers/disk.ts';
 import type { Ref } from '../model/types.ts';
+import { inTurns } from '../std/in-turns.ts';
 import { jsonOf } from '../std/reader.ts';
 import { UnusableError } from '../std/unusable.ts';
 import { checkedMember, type Member } from './etcd-flags.ts';
@@ -127,7 +128,7 @@ export const openEngineStore = async (disk: Disk, folder: string): Promise<Engin
     ? parse(await disk.readText(files.settings, fileBytesMax), files.settings)
     : {};
   const listeners: (() => void)[] = [];
-  let writing: Promise<unknown> = Promise.resolve();
+  const inTurn = inTurns();
   const write = async (settings: EngineSettings): Promise<void> => {
     await disk.replaceText(files.settings, `${JSON.stringify(settings, null, 2)}\n`, 0o600);
     const { cluster } = current;
@@ -135,11 +136,7 @@ export const openEngineStore = async (disk: Disk, folder: string): Promise<Engin
     if (settings.cluster !== undefined && !isDeepStrictEqual(settings.cluster.endpoints, cluster?.endpoints))
       for (const told of listeners) told();
   };
-  const change: EngineStore['change'] = (next) => {
-    const done = writing.then(() => write(next(current)));
-    writing = done.catch(() => {});
-    return done;
-  };
+  const change: EngineStore['change'] = (next) => inTurn(() => write(next(current)));
   const read = (file: string): Promise<string> => disk.readText(file, fileBytesMax);
   return {
     files,

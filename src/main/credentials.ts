@@ -4,6 +4,7 @@ import type { Credentials } from '../objects/credentials.ts';
 import type { Verifier } from '../pool/proof.ts';
 import type { Clock, Random } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
+import { inTurns } from '../std/in-turns.ts';
 import { jsonIn, membersOf } from '../std/reader.ts';
 import { sourceOf } from '../std/source.ts';
 import { UnusableError } from '../std/unusable.ts';
@@ -107,19 +108,16 @@ export const fileCredentials = async (options: CredentialsOptions): Promise<Open
   let users = (await disk.exists(file))
     ? parse(await disk.readText(file, fileBytesMax), file)
     : new Map<string, Kept>();
-  let writing: Promise<void> = Promise.resolve();
+  const inTurn = inTurns();
 
-  const replace = (make: () => Map<string, Kept>): Promise<void> => {
-    const written = writing.then(async () => {
+  const replace = (make: () => Map<string, Kept>): Promise<void> =>
+    inTurn(async () => {
       const next = make();
       if (next.size > usersMax)
         throw new Fault('CHANGE_PASSWORD_REJECTED', [`No more than ${usersMax} users`]);
       await disk.replaceText(file, textOf(next), 0o600);
       users = next;
     });
-    writing = written.catch(() => undefined);
-    return written;
-  };
   const keep = (user: string, kept: Kept): Promise<void> => replace(() => new Map(users).set(user, kept));
 
   const setPassword = async (user: string, password: string): Promise<void> => {

@@ -7,6 +7,7 @@ import { faultOf } from '../objects/driver-faults.ts';
 import { type Here, openDiskHere } from '../rules/open-disk.ts';
 import { lesser } from '../std/bigints.ts';
 import { Fault } from '../std/fault.ts';
+import { inTurns } from '../std/in-turns.ts';
 import { byteReader } from './byte-reader.ts';
 import type { PoolContext } from './context.ts';
 import { fieldsOf, listOf, ProtocolError, saidOf, textOf } from './protocol.ts';
@@ -153,7 +154,7 @@ export const openDiskOn = async (
 /** Requests go out one after the other, and answers come in the same order. */
 const asker = (far: Duplex, lost: (error: unknown) => unknown) => {
   const reader = byteReader(far);
-  const [saying, hearing] = [inOrder(), inOrder()];
+  const [saying, hearing] = [inTurns(), inTurns()];
 
   const answer = async (): Promise<Buffer> => {
     const start = await reader.exactly(answerBytes);
@@ -185,16 +186,6 @@ const asker = (far: Duplex, lost: (error: unknown) => unknown) => {
     }
   };
   return { ask, answer };
-};
-
-/** Runs each once the one before has ended, however. */
-const inOrder = () => {
-  let last: Promise<unknown> = Promise.resolve();
-  return <T>(run: () => Promise<T>): Promise<T> => {
-    const next = last.then(run);
-    last = next.catch(() => undefined);
-    return next;
-  };
 };
 
 const lengthAsked = (lengthBytes: bigint): number => Number(lesser(lengthBytes, 1n << 30n));

@@ -27,9 +27,12 @@ interface Pair {
 export const collapseMethods = (folderOf: (args: Args) => OpenFolder): Methods => ({
   'SR.collapse': async (args) => {
     const folder = folderOf(args);
-    const [pair] = await folder.turns.working(() => pairsIn(folder));
-    if (pair !== undefined && args['looking'] !== true) await collapse(folder, pair);
-    return { left: (await folder.turns.working(() => pairsIn(folder))).length };
+    const pairs = (): Promise<readonly Pair[]> => folder.turns.working(() => pairsIn(folder));
+    const found = await pairs();
+    const [pair] = found;
+    if (pair === undefined || args['looking'] === true) return { left: found.length };
+    await collapse(folder, pair);
+    return { left: (await pairs()).length };
   },
 });
 

@@ -1,8 +1,10 @@
 // The agent in a guest, as long as the guest is here: what it knows is asked from time to time and told,
 // and it is asked to shut the guest down. A guest without one costs a question now and then.
+
 import { type ScriptOutcome, XenopsError } from '../../../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../../../drivers/network.ts';
 import { type Clock, sleep } from '../../../std/clock.ts';
+import { inTurns } from '../../../std/in-turns.ts';
 import type { Log } from '../../../std/log.ts';
 import { membersOf } from '../../../std/reader.ts';
 import { type AgentAnswer, type AgentLine, agentLine } from './agent-line.ts';
@@ -40,14 +42,9 @@ export const followAgent = (options: FollowedAgent): GuestAgent => {
   let known = '[]';
   let isClosed = false;
   let cancel = (): void => {};
-  let turn: Promise<unknown> = Promise.resolve();
-
   /** Conversations come one after another. */
-  const inTurn = <T>(talk: () => Promise<T>): Promise<T> => {
-    const done = turn.then(talk);
-    turn = done.catch(() => {});
-    return done;
-  };
+  const inTurn = inTurns();
+
   const connected = async (): Promise<AgentLine> => {
     if (line !== undefined) return line;
     const stream = await network.connect({ socketPath: folder.file('agent') }, { timeoutMs: CONNECT_MS_MAX });
