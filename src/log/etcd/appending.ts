@@ -47,6 +47,7 @@ const add = async (context: EtcdContext, tenure: Tenure | undefined, group: LogG
   }
   const asks = context.checks.due;
   const revision = await carryOut(context, tenure, txnOf(context, tenure, group), group);
+  assertInTime(tenure);
   tenure.newest = { revision, generation: group.generation };
   context.place.at = { revision, generation: group.generation };
   // The log has it: a host that crashes before its disk does reads it from there.
@@ -55,6 +56,18 @@ const add = async (context: EtcdContext, tenure: Tenure | undefined, group: LogG
   });
   // Nothing waits for it, and the next one is asked for in time.
   if (asks) void tellCheck(context, tenure, group.generation).catch(() => undefined);
+};
+
+/**
+ * A host that stood still hears late that the log has its group, when another may have gone on from there.
+ * It learns so from the log then, as all others do.
+ */
+const assertInTime = (tenure: Tenure): void => {
+  try {
+    tenure.assert();
+  } catch (error) {
+    throw new LogFenced((error as Error).message);
+  }
 };
 
 const txnOf = (context: EtcdContext, tenure: Tenure, group: LogGroup): Txn => {

@@ -174,6 +174,47 @@ describe('a leader', () => {
     await alike(pool);
   });
 
+  test('that hears late what the log has shows it only once it is in line with the log', async () => {
+    let heard = (): void => {};
+    let isHeldUp = false;
+    const pool = await begun('late', {
+      hosts: 3,
+      bugs: {
+        etcd: (one, life) => ({
+          ...one,
+          txn: async (txn, options) => {
+            const answer = await one.txn(txn, options);
+            if (!isHeldUp) return answer;
+            isHeldUp = false;
+            life.pause();
+            heard();
+            await new Promise<void>((resolve) => life.after(0, resolve));
+            return answer;
+          },
+        }),
+      },
+    });
+    const first = pool.leader() as SimulatedHost;
+    let isStill = false;
+    heard = () => {
+      isStill = true;
+    };
+    isHeldUp = true;
+    const book = pool.write(first);
+    await pool.until('it stands still', () => isStill);
+    const leader = (): SimulatedHost | undefined =>
+      [...pool.running.values()].find((one) => one !== first && one.leads);
+    await pool.until('another leads', () => leader() !== undefined, 15_000);
+    const leadsWhenShown: boolean[] = [];
+    first.store.watch(() => leadsWhenShown.push(first.leads));
+    first.life.resume();
+    await settled(pool, book);
+    expect(book.outcome).toBe('acknowledged');
+    expect(leadsWhenShown).toContain(false);
+    expect(leadsWhenShown).not.toContain(true);
+    await alike(pool);
+  });
+
   test('whose answers are lost finds out what was done', async () => {
     const pool = await begun('lost', { hosts: 3 });
     pool.cluster.loseAnswers(0.7);
