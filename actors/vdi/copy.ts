@@ -159,7 +159,7 @@ export const copyBytes = async (
   const theirs = Buffer.alloc(copyChunkBytes);
   const { sizeBytes } = source;
   const filled = filledOf(before ? [source, before] : [source], sizeBytes);
-  await writeBehind(copyChunkBytes, async ({ piece, write }) => {
+  await writeBehind(async ({ piece, write }) => {
     for await (const { position, bytes } of readAhead(source, filled, copyChunkBytes)) {
       signal.throwIfAborted();
       // What stood there before may be a shorter disk, beyond whose end are zeros.
@@ -167,7 +167,7 @@ export const copyBytes = async (
         before !== undefined && position < before.sizeBytes ? await before.read(theirs, position) : 0;
       theirs.fill(0, known);
       if (bytes.compare(theirs, 0, bytes.length) !== 0) {
-        const into = (await piece()).subarray(0, bytes.length);
+        const into = await piece(bytes.length);
         bytes.copy(into);
         write(() => target.write(into, position));
       }

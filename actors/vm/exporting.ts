@@ -5,7 +5,6 @@ import type { ActionHandler, Working } from '../../src/objects/implement.ts';
 import { isLive } from '../../src/objects/places.ts';
 import { reading } from '../../src/rules/disk-use.ts';
 import { openDisk } from '../../src/rules/open-disk.ts';
-import { overlappedDisk } from '../../src/rules/overlapped-disk.ts';
 import { drivesInUse, pbdOf } from '../../src/rules/storage-rows.ts';
 import { xvaFile } from '../../src/rules/xva/file.ts';
 import {
@@ -108,8 +107,7 @@ export const fileOf = (
       return {
         id,
         sizeBytes: view.require('VDI', vdi).virtual_size,
-        open: async () =>
-          overlappedDisk(await openDisk(services, { vdi, how: 'read', operation: 'export' }, signal)),
+        open: () => openDisk(services, { vdi, how: 'read', operation: 'export' }, signal),
       };
     }),
   });

@@ -3,7 +3,6 @@ import type { Client } from '../../src/objects/client.ts';
 import type { ActionHandler, Working } from '../../src/objects/implement.ts';
 import { imageBytes } from '../../src/rules/images/image-bytes.ts';
 import { hostReaching, openDisk } from '../../src/rules/open-disk.ts';
-import { overlappedDisk } from '../../src/rules/overlapped-disk.ts';
 import { foreseen, type ImportWish } from '../../src/rules/xva/arriving.ts';
 import { disksTaken, type Taking } from '../../src/rules/xva/disks.ts';
 import { tarEntries } from '../../src/rules/xva/entries.ts';
@@ -82,7 +81,7 @@ const fill = async (working: Importing, arrived: Arrived, taking: Taking): Promi
     const vdi = arrived.disks.get(id);
     if (vdi === undefined) throw new Fault('IMPORT_ERROR_FAILED_TO_FIND_OBJECT', [id]);
     const tell = (position: bigint): void => progress((0.95 * Number(before + position)) / total);
-    const disk = overlappedDisk(await openDisk(services, { vdi, how: 'write', operation: 'import' }, signal));
+    const disk = await openDisk(services, { vdi, how: 'write', operation: 'import' }, signal);
     let takenBytes = 0n;
     try {
       await take({ id, sizeBytes, disk, tell, signal });

@@ -64,12 +64,6 @@ export const writeWithin = async (disk: OpenVolume, bytes: Buffer, position: big
   if (fits > 0) await disk.write(bytes.subarray(0, fits), position);
 };
 
-/** Fills the buffer; what is behind the end of the disk is zeros. */
-export const readWhole = async (disk: OpenVolume, into: Buffer, position: bigint): Promise<void> => {
-  const bytes = position < disk.sizeBytes ? await disk.read(into, position) : 0;
-  into.fill(0, bytes);
-};
-
 /** How far both passes have come: one looks what there is, the other sends it. */
 export const halves = (sizeBytes: bigint, progress: (done: number) => void) => {
   const part = (position: bigint): number => Number(position) / Number(sizeBytes || 1n) / 2;

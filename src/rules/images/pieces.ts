@@ -77,29 +77,28 @@ const readPiece = async (
 };
 
 export interface Behind {
-  /** To fill and to write from, until the next is asked for. Throws what a write before has thrown. */
-  piece(): Promise<Buffer>;
+  /** Memory to fill and to write from, until the next is asked for. Throws what a write before has thrown. */
+  piece(lengthBytes: number): Promise<Buffer>;
   /** Once what was to be written before is. */
   write(write: () => Promise<void>): void;
 }
 
 /** Writes one after the other while the next pieces come. All writes have ended when this does. */
-export const writeBehind = async (
-  pieceBytes: number,
-  work: (behind: Behind) => Promise<void>,
-): Promise<void> => {
+export const writeBehind = async (work: (behind: Behind) => Promise<void>): Promise<void> => {
   const slots = Array.from({ length: PIECES_MAX }, () => ({
-    buffer: Buffer.allocUnsafe(pieceBytes),
+    buffer: Buffer.alloc(0),
     written: Promise.resolve(),
   }));
   let turn = 0;
   let last: Promise<void> = Promise.resolve();
   const slot = () => slots[turn] as (typeof slots)[number];
   const behind: Behind = {
-    piece: async () => {
+    piece: async (lengthBytes) => {
       turn = (turn + 1) % PIECES_MAX;
-      await slot().written;
-      return slot().buffer;
+      const one = slot();
+      await one.written;
+      if (one.buffer.length < lengthBytes) one.buffer = Buffer.allocUnsafe(lengthBytes);
+      return one.buffer.subarray(0, lengthBytes);
     },
     write: (write) => {
       last = last.then(write);
@@ -110,7 +109,7 @@ export const writeBehind = async (
   try {
     await work(behind);
   } finally {
-    await Promise.allSettled(slots.map(({ written }) => written));
+    await last.catch(() => undefined);
   }
-  await Promise.all(slots.map(({ written }) => written));
+  await last;
 };

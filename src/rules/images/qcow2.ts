@@ -154,15 +154,14 @@ const takeData = async (
   clusterBytes: number,
 ): Promise<void> => {
   const togetherMax = Math.max(1, TOGETHER_BYTES / clusterBytes);
-  await writeBehind(togetherMax * clusterBytes, async ({ piece, write }) => {
+  await writeBehind(async ({ piece, write }) => {
     for (let index = 0; index < data.length; ) {
-      const into = await piece();
-      signal.throwIfAborted();
       const first = data[index] ?? 0n;
       let count = 1;
       while (count < togetherMax && data[index + count] === first + BigInt(count) * BOTH) count += 1;
+      const part = await piece(count * clusterBytes);
+      signal.throwIfAborted();
       await bytes.skipTo(Number(first >> 32n) * clusterBytes);
-      const part = into.subarray(0, count * clusterBytes);
       await bytes.fillAll(part);
       write(() => writeWithin(disk, part, (first & 0xffffffffn) * BigInt(clusterBytes)));
       index += count;

@@ -21,9 +21,9 @@ export const raw: TransferFormat = {
   },
   // A body that is shorter than the disk leaves the rest as it is.
   take: ({ disk, bytes, progress, signal }) =>
-    writeBehind(PIECE_BYTES, async ({ piece, write }) => {
+    writeBehind(async ({ piece, write }) => {
       for (let position = 0n; ; ) {
-        const into = await piece();
+        const into = await piece(PIECE_BYTES);
         signal.throwIfAborted();
         const count = await bytes.fill(into);
         if (count === 0) return;

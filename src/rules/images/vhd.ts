@@ -44,9 +44,9 @@ export const vhd: TransferFormat = {
     if (blocksIn(head.sizeBytes) > blocksIn(disk.sizeBytes)) throw new DiskTooSmall(head.sizeBytes);
     await bytes.skipTo(head.batOffset);
     const blocks = readBat(await bytes.exactly(batBytes(head)), head);
-    await writeBehind(BLOCK_BYTES, async ({ piece, write }) => {
+    await writeBehind(async ({ piece, write }) => {
       for (const [index, { block, position }] of blocks.entries()) {
-        const data = await piece();
+        const data = await piece(BLOCK_BYTES);
         signal.throwIfAborted();
         await bytes.skipTo(position);
         const bitmap = await bytes.exactly(BITMAP_BYTES);

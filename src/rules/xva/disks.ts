@@ -11,15 +11,18 @@ import {
   xvaPlaces,
 } from '../../codec/xva.ts';
 import type { OpenVolume } from '../../drivers/storage/storage.ts';
+import { greater, lesser } from '../../std/bigints.ts';
 import { Fault } from '../../std/fault.ts';
 import { structOf } from '../../std/reader.ts';
-import { filledOf } from '../images/filled.ts';
-import { readWhole, writeWithin } from '../images/image.ts';
+import { filledOf, type Stretch } from '../images/filled.ts';
+import { writeWithin } from '../images/image.ts';
+import { readAhead, writeBehind } from '../images/pieces.ts';
 import type { TarEntries } from './entries.ts';
 
 /** How far it has come on a disk, in bytes. */
 type Tell = (position: bigint) => void;
 
+const BLOCK = BigInt(XVA_BLOCK_BYTES);
 const zeros = Buffer.alloc(XVA_BLOCK_BYTES);
 const isZero = (bytes: Buffer): boolean => {
   for (let at = 0; at < bytes.length; at += zeros.length) {
@@ -70,24 +73,19 @@ export interface GivenDisk {
  * the measure of what is.
  */
 export const disksGiven = () => {
-  let unit: number | undefined;
+  let unit: bigint | undefined;
   return async function* ({ id, disk, tell, signal }: GivenDisk): AsyncGenerator<Buffer> {
     const { sizeBytes } = disk;
     if (sizeBytes === 0n) return;
-    const count = Number((sizeBytes + BigInt(XVA_BLOCK_BYTES) - 1n) / BigInt(XVA_BLOCK_BYTES));
-    const lengthOf = (number: number): number =>
-      number < count - 1 ? XVA_BLOCK_BYTES : Number(sizeBytes - BigInt(number) * BigInt(XVA_BLOCK_BYTES));
-    unit ??= lengthOf(0);
-    const isDense = unit < XVA_BLOCK_BYTES;
-    const block = Buffer.allocUnsafe(XVA_BLOCK_BYTES);
-    for await (const number of isDense ? numbersTo(count) : numbersOf(disk, count)) {
+    unit ??= lesser(sizeBytes, BLOCK);
+    const isDense = unit < BLOCK;
+    const blocks = isDense ? [{ position: 0n, lengthBytes: sizeBytes }] : blocksOf(disk);
+    for await (const { position, bytes } of readAhead(disk, blocks, XVA_BLOCK_BYTES)) {
       signal.throwIfAborted();
-      const position = BigInt(number) * BigInt(XVA_BLOCK_BYTES);
-      const bytes = block.subarray(0, lengthOf(number));
-      await readWhole(disk, bytes, position);
       tell(position);
-      if (!isDense && number > 0 && number < count - 1 && isZero(bytes)) continue;
-      const name = blockName(id, number);
+      const isAtEnd = position === 0n || position + BLOCK >= sizeBytes;
+      if (!isDense && !isAtEnd && isZero(bytes)) continue;
+      const name = blockName(id, Number(position / BLOCK));
       yield* tarFile(name, bytes);
       yield* tarFile(`${name}.xxhash`, Buffer.from(await blockSum('.xxhash', bytes)));
     }
@@ -95,24 +93,19 @@ export const disksGiven = () => {
   };
 };
 
-async function* numbersTo(count: number): AsyncGenerator<number> {
-  for (let number = 0; number < count; number += 1) yield number;
-}
-
 /** The blocks that may have something, and those at both ends, ascending. */
-async function* numbersOf(disk: OpenVolume, count: number): AsyncGenerator<number> {
-  let next = 0;
-  const upTo = function* (first: number, last: number): Generator<number> {
-    for (next = Math.max(next, first); next <= last; next += 1) yield next;
+async function* blocksOf(disk: OpenVolume): AsyncGenerator<Stretch> {
+  const { sizeBytes } = disk;
+  let next = 0n;
+  const wholes = function* ({ position, lengthBytes }: Stretch): Generator<Stretch> {
+    const from = greater(next, position - (position % BLOCK));
+    const end = position + lengthBytes + BLOCK - 1n;
+    next = greater(next, lesser(end - (end % BLOCK), sizeBytes));
+    if (from < next) yield { position: from, lengthBytes: next - from };
   };
-  yield* upTo(0, 0);
-  for await (const { position, lengthBytes } of filledOf([disk], disk.sizeBytes)) {
-    const [first, last] = [position, position + lengthBytes - 1n].map((at) =>
-      Number(at / BigInt(XVA_BLOCK_BYTES)),
-    );
-    yield* upTo(first ?? 0, last ?? 0);
-  }
-  yield* upTo(count - 1, count - 1);
+  yield* wholes({ position: 0n, lengthBytes: 1n });
+  for await (const stretch of filledOf([disk], sizeBytes)) yield* wholes(stretch);
+  yield* wholes({ position: sizeBytes - 1n, lengthBytes: 1n });
 }
 
 /** A block of another writer is held in memory as a whole. */
@@ -177,25 +170,25 @@ export const disksTaken = ({ entries, inline, force, isBlank }: Taking): DisksTa
         if (table.get(name) !== sum) throw new Fault('IMPORT_ERROR_SOME_CHECKSUMS_FAILED');
       }
     },
-    take: async ({ id, sizeBytes, disk, tell, signal }) => {
-      if (sizeBytes === 0n) return;
-      let places: ReturnType<typeof xvaPlaces> | undefined;
-      while (places === undefined || places.position < sizeBytes) {
-        signal.throwIfAborted();
-        const entry = await entries.peek();
-        if (entry === undefined) throw invalid(`it ends before the last block of ${id}`);
-        const number = blockNumber(id, entry.name);
-        if (number === undefined) throw invalid(`${entry.name} stands where a block of ${id} should be`);
-        unit ??= entry.sizeBytes;
-        places ??= xvaPlaces(unit);
-        const position = places.next(number, entry.sizeBytes);
-        if (position === undefined) throw invalid(`${entry.name} is behind a block with a higher number`);
-        const bytes = await entries.take(BLOCK_BYTES_MAX);
-        await checkSum(entry.name, bytes);
-        if (!isBlank || !isZero(bytes)) await writeWithin(disk, bytes, position);
-        tell(places.position);
-      }
-    },
+    take: ({ id, sizeBytes, disk, tell, signal }) =>
+      writeBehind(async ({ piece, write }) => {
+        let places: ReturnType<typeof xvaPlaces> | undefined;
+        while ((places?.position ?? 0n) < sizeBytes) {
+          const entry = await entries.peek();
+          if (entry === undefined) throw invalid(`it ends before the last block of ${id}`);
+          const number = blockNumber(id, entry.name);
+          if (number === undefined) throw invalid(`${entry.name} stands where a block of ${id} should be`);
+          unit ??= entry.sizeBytes;
+          places ??= xvaPlaces(unit);
+          const position = places.next(number, entry.sizeBytes);
+          if (position === undefined) throw invalid(`${entry.name} is behind a block with a higher number`);
+          const bytes = await entries.take(BLOCK_BYTES_MAX, piece);
+          signal.throwIfAborted();
+          await checkSum(entry.name, bytes);
+          if (!isBlank || !isZero(bytes)) write(() => writeWithin(disk, bytes, position));
+          tell(places.position);
+        }
+      }),
   };
 };
 

@@ -7,12 +7,15 @@ export interface TarEntry {
   readonly sizeBytes: number;
 }
 
+/** Where so many bytes may be put. */
+type Memory = (lengthBytes: number) => Promise<Buffer>;
+
 /** The files of an archive as they arrive. Nothing of it ever becomes a path. */
 export interface TarEntries {
   /** The one that comes next, undefined at the end. Asked again before it is taken, it is the same. */
   peek(): Promise<TarEntry | undefined>;
-  /** The bytes of the one that comes next, which has at most so many. */
-  take(bytesMax: number): Promise<Buffer>;
+  /** The bytes of the one that comes next, which has at most so many, in memory that is given for them. */
+  take(bytesMax: number, memory?: Memory): Promise<Buffer>;
 }
 
 /** Of what is said about an entry. */
@@ -24,10 +27,17 @@ export const tarEntries = (bytes: ImageBytes): TarEntries => {
   /** Where the next head is. */
   let end = 0;
   let ahead: { readonly entry: TarEntry | undefined } | undefined;
-  const content = async (sizeBytes: number, bytesMax: number, what: string): Promise<Buffer> => {
+  const content = async (
+    sizeBytes: number,
+    bytesMax: number,
+    what: string,
+    memory: Memory = async (lengthBytes) => Buffer.allocUnsafe(lengthBytes),
+  ): Promise<Buffer> => {
     if (sizeBytes > bytesMax)
       throw new ImageRefused(`${what} has ${sizeBytes} bytes; at most ${bytesMax} are taken`);
-    return bytes.exactly(sizeBytes);
+    const into = await memory(sizeBytes);
+    await bytes.fillAll(into);
+    return into;
   };
   const read = async (): Promise<TarEntry | undefined> => {
     let [name, size]: [string | undefined, number | undefined] = [undefined, undefined];
@@ -54,11 +64,11 @@ export const tarEntries = (bytes: ImageBytes): TarEntries => {
   };
   return {
     peek,
-    take: async (bytesMax) => {
+    take: async (bytesMax, memory) => {
       const entry = await peek();
       if (entry === undefined) throw new ImageRefused('The archive ends where there should be more', true);
       ahead = undefined;
-      return content(entry.sizeBytes, bytesMax, entry.name);
+      return content(entry.sizeBytes, bytesMax, entry.name, memory);
     },
   };
 };

@@ -83,9 +83,9 @@ test('who stops in the middle waits for what is being read', async () => {
 test('pieces are written one after the other, and four of them wait for it at most', async () => {
   const { disk, slow, steps } = slowDisk(40n);
   let filled = 0;
-  const writing = writeBehind(PIECE_BYTES, async ({ piece, write }) => {
+  const writing = writeBehind(async ({ piece, write }) => {
     for (const position of places) {
-      const into = await piece();
+      const into = await piece(PIECE_BYTES);
       filled += 1;
       into.fill(filled);
       write(() => slow.write(into, position));
@@ -106,9 +106,9 @@ test('pieces are written one after the other, and four of them wait for it at mo
 test('a write that fails fails the whole, and nothing is written behind it', async () => {
   const { slow, steps } = slowDisk(40n);
   let told = 'nothing';
-  const writing = writeBehind(PIECE_BYTES, async ({ piece, write }) => {
+  const writing = writeBehind(async ({ piece, write }) => {
     for (const position of places.slice(0, 3)) {
-      const into = await piece();
+      const into = await piece(PIECE_BYTES);
       write(() => slow.write(into, position));
     }
   }).catch((error: Error) => {
