@@ -2,7 +2,7 @@ import type { Type } from '../model/types.ts';
 import { nullRef } from '../model/types.ts';
 import type { Api } from './command.ts';
 import { CommandFailure } from './failures.ts';
-import type { Listed, ShownField } from './fields.ts';
+import { type Listed, memberName, type ShownField } from './fields.ts';
 import type { ApiRow } from './lookup.ts';
 import { apiValue } from './values.ts';
 
@@ -19,6 +19,10 @@ const lastOf = ({ path }: ShownField): string => path.at(-1) as string;
 
 const messageOf = ({ of }: Changing, verb: string, field: ShownField): string =>
   `${of.cls}.${verb}_${lastOf(field)}`;
+
+/** Of a set, one member at a time. */
+const memberMessage = ({ of }: Changing, verb: 'add' | 'remove', field: ShownField): string =>
+  `${of.cls}.${verb}_${memberName(lastOf(field), field.marks)}`;
 
 /** `name=value` of param-set: the whole field, or `map:key`. */
 export const setField = async (at: Changing, name: string, value: string): Promise<void> => {
@@ -77,7 +81,7 @@ export const addTo = async (
   if (given.key === undefined) throw new CommandFailure('Name the member of the set: param-key=...');
   const member = await apiValue(at.api, field.name, given.key, field.type?.item);
   if (isWhole(field)) return setWhole(at, field, [...(held as readonly unknown[]), member]);
-  await api.send(messageOf(at, 'add', field), ref, member);
+  await api.send(memberMessage(at, 'add', field), ref, member);
 };
 
 export const removeFrom = async (
@@ -104,7 +108,7 @@ export const removeFrom = async (
       field,
       members.filter((one) => one !== member),
     );
-  await api.send(messageOf(at, 'remove', field), ref, member);
+  await api.send(memberMessage(at, 'remove', field), ref, member);
 };
 
 const assertWritable = ({ kind, writable }: ShownField): void => {
@@ -127,5 +131,6 @@ export const clearField = async (at: Changing, field: ShownField, row: ApiRow): 
   if (of.messages.has(`set_${name}`))
     return api.send(messageOf(at, 'set', field), ref, isMap ? new Map() : []);
   const keys = isMap ? [...(held as ReadonlyMap<string, unknown>).keys()] : (held as readonly unknown[]);
-  for (const key of keys) await api.send(messageOf(at, isMap ? 'remove_from' : 'remove', field), ref, key);
+  const message = isMap ? messageOf(at, 'remove_from', field) : memberMessage(at, 'remove', field);
+  for (const key of keys) await api.send(message, ref, key);
 };

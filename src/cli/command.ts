@@ -12,6 +12,8 @@ export interface Api {
   readonly call: Call;
   /** Any message by its name, its arguments in the order of the wire, without the session. */
   readonly send: (method: string, ...args: readonly unknown[]) => Promise<any>;
+  /** The same by another session. */
+  readonly by: (session: string) => Api;
 }
 
 /** A command while it runs. */
@@ -38,5 +40,7 @@ export interface Command {
   readonly standard?: true;
   /** Shown by no `help`. */
   readonly hidden?: true;
+  /** Of the host that is asked alone, also while its pool is out of reach. */
+  readonly local?: true;
   readonly run: (running: CommandRun) => Promise<void>;
 }

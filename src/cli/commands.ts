@@ -1,9 +1,15 @@
 import type { AnyClass } from '../model/class.ts';
 import type { Command } from './command.ts';
 import { oneCalls } from './commands/calls.ts';
+import { consoleCommand } from './commands/console.ts';
 import { diskCommands } from './commands/disks.ts';
+import { editionCommands } from './commands/editions.ts';
 import { eventCommands } from './commands/events.ts';
+import { fileCommands } from './commands/files.ts';
 import { hostCommands } from './commands/hosts.ts';
+import { recoveryCommands } from './commands/recovery.ts';
+import { reportCommands } from './commands/reports.ts';
+import { repositoryCommands } from './commands/repositories.ts';
 import { snapshotCommands } from './commands/snapshots.ts';
 import { transferCommands } from './commands/transfers.ts';
 import { vmCommands } from './commands/vms.ts';
@@ -21,6 +27,8 @@ export const commandsOf = (classes: readonly AnyClass[]): readonly Command[] => 
     ...listed.flatMap(genericCommands),
     ...[...vmCommands(listed), ...snapshotCommands(listed), ...diskCommands(listed)],
     ...[...hostCommands(listed), ...transferCommands(listed), ...eventCommands(listed)],
+    ...[...reportCommands(listed), ...fileCommands(listed), consoleCommand(listed)],
+    ...[...editionCommands, ...recoveryCommands, ...repositoryCommands],
     ...oneCalls.map((spec) => commandOfCall(spec, messages, listed)),
   ].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 };

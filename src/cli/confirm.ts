@@ -20,6 +20,12 @@ export const confirmed = async (
   return false;
 };
 
+/** Throws where `force` was not given. */
+export const assertForced = ({ params }: CommandRun): void => {
+  if (params.flag('force')) return;
+  throw new CommandFailure('This may lose data or cut others off: add --force where it is meant');
+};
+
 /** The content of a file that the user named in full. */
 export const loaded = async ({ client }: CommandRun, file: string, what: string): Promise<Buffer> => {
   await client.tell({ kind: 'load', file });

@@ -76,3 +76,11 @@ export const faultText = async (
   for (const name of names.slice(params.length)) lines.push(`${name}: <unknown>`);
   return `${lines.join('\n')}\n`;
 };
+
+/** The same on one line. */
+export const faultLine = async (error: unknown, api: Api): Promise<string> => {
+  const text = await faultText(error, api);
+  return typeof text === 'string'
+    ? text.trimEnd().replaceAll('\n', ' ')
+    : `${text.code} ${text.params.join(', ')}`;
+};

@@ -7,7 +7,7 @@ import type { ShownClass } from './classes/shown-class.ts';
 
 const marks = [
   ...['hidden', 'slow', 'deprecated', 'text', 'fixed', 'call', 'set', 'map', 'settable', 'comma'],
-  ...['anycase', 'property', 'whole'],
+  ...['anycase', 'property', 'whole', 'single'],
 ] as const;
 export type Mark = (typeof marks)[number];
 
@@ -77,7 +77,7 @@ const fieldOf = (
   const { type, over } = known.has('call') ? { type: undefined, over: [] } : valueAt(path, cls, classes);
   const kind = kindOf(type, path, known);
   const verb = { plain: 'set_', set: 'add_', map: 'add_to_' }[kind];
-  const canChange = path.length === 1 && messages.has(`${verb}${path[0]}`);
+  const canChange = path.length === 1 && messages.has(`${verb}${memberName(path[0] ?? '', known)}`);
   return {
     name,
     path,
@@ -88,6 +88,10 @@ const fieldOf = (
     writable: known.has('settable') || (canChange && !known.has('fixed')),
   };
 };
+
+/** As messages call what is added to a field and removed from it: `add_group` for `groups`. */
+export const memberName = (field: string, known: ReadonlySet<Mark>): string =>
+  known.has('single') ? field.replace(/s$/, '') : field;
 
 /** What runs now is shown as the set of what runs, and not by its tasks. */
 export const isUnderWay = ({ path }: Pick<ShownField, 'path'>): boolean => path[0] === 'current_operations';

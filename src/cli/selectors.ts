@@ -1,6 +1,6 @@
 import type { Command, CommandRun, Selects } from './command.ts';
 import { CommandFailure, Ended } from './failures.ts';
-import { faultText } from './fault-text.ts';
+import { faultLine } from './fault-text.ts';
 import type { Listed } from './fields.ts';
 import { type Filter, filtered, filtersOf } from './filters.ts';
 import { type ApiRow, rowsOfClass } from './lookup.ts';
@@ -83,7 +83,7 @@ export const onEach = async (
     } catch (error) {
       if (run.client.gone.aborted) throw error;
       isFailed = true;
-      const text = error instanceof CommandFailure ? error.message : await faultLine(error, run);
+      const text = error instanceof CommandFailure ? error.message : await faultLine(error, run.api);
       await run.client.tell({
         kind: 'print',
         text: `operation failed on ${row.record['uuid']}: ${text}`,
@@ -91,11 +91,4 @@ export const onEach = async (
     }
   }
   if (isFailed) throw new Ended(1);
-};
-
-const faultLine = async (error: unknown, { api }: CommandRun): Promise<string> => {
-  const text = await faultText(error, api);
-  return typeof text === 'string'
-    ? text.trimEnd().replaceAll('\n', ' ')
-    : `${text.code} ${text.params.join(', ')}`;
 };

@@ -13,7 +13,9 @@ import { printHelp } from './help.ts';
 import { minimalPrinter, plainPrinter } from './printer.ts';
 
 /** Who runs a command: by a session that is open already, or by a user's name and password. */
-export type RunBy = { readonly session: string } | { readonly user: string; readonly password: string };
+export type RunBy =
+  | { readonly session: string }
+  | { readonly user: string; readonly password: string; readonly local?: true };
 
 /** The API as somebody uses it. */
 export interface OpenApi extends Api {
@@ -78,7 +80,9 @@ const run = async (client: Conversation, body: string, serving: CommandServing):
   const user = params.get('username') ?? '';
   if (session === undefined && user === '')
     return refuse(`Username/password must be specified\n${usageHint}`);
-  const by = session === undefined ? { user, password: params.get('password') ?? '' } : { session };
+  const { local } = command;
+  const password = params.get('password') ?? '';
+  const by = session === undefined ? { user, password, ...(local && { local }) } : { session };
   let api: OpenApi;
   try {
     api = await serving.open(by, client.gone);

@@ -9,11 +9,13 @@ export interface Transfer {
   /** As the user wrote it: a client does nothing with a file that he did not name. Empty: its output. */
   readonly file: string;
   readonly path: string;
+  /** The address of another host of the pool, if it is there. */
+  readonly at?: string;
   readonly query: Readonly<Record<string, string>>;
 }
 
-const urlOf = ({ path, query }: Transfer, more: Readonly<Record<string, string>>): string =>
-  `${path}?${new URLSearchParams({ ...query, ...more })}`;
+const urlOf = ({ at, path, query }: Transfer, more: Readonly<Record<string, string>>): string =>
+  `${at === undefined ? '' : `https://${at}`}${path}?${new URLSearchParams({ ...query, ...more })}`;
 
 const tell = async ({ client }: CommandRun, { kind, file }: Transfer, url: string): Promise<boolean> => {
   await client.tell({ kind, file, url });

@@ -105,13 +105,17 @@ const openApi = async (options: CommandRouteOptions, opening: Opening): Promise<
     options.ask(method, params as readonly Value[], http);
   if ('session' in credentials)
     return { ...apiWith(options, send, credentials.session), close: async () => {} };
-  const { user, password } = credentials;
-  const session = await send('session.login_with_password', user, password, apiVersion, 'cli');
+  const { user, password, local } = credentials;
+  const session = local
+    ? await send('session.slave_local_login_with_password', user, password)
+    : await send('session.login_with_password', user, password, apiVersion, 'cli');
   const api = apiWith(options, send, session);
-  return { ...api, close: () => api.send('session.logout').catch(() => {}) };
+  const logout = local ? 'session.local_logout' : 'session.logout';
+  return { ...api, close: () => api.send(logout).catch(() => {}) };
 };
 
-const apiWith = ({ catalog }: CommandRouteOptions, ask: Api['send'], session: string): Api => {
+const apiWith = (options: CommandRouteOptions, ask: Api['send'], session: string): Api => {
+  const { catalog } = options;
   const send: Api['send'] = (method, ...args) => ask(method, session, ...args);
   const call = async (
     method: string,
@@ -124,5 +128,5 @@ const apiWith = ({ catalog }: CommandRouteOptions, ask: Api['send'], session: st
     const absent = given.findLastIndex((value) => value !== undefined) + 1;
     return send(method, ...given.slice(0, absent));
   };
-  return { session, send, call: call as unknown as Call };
+  return { session, send, call: call as unknown as Call, by: (other) => apiWith(options, ask, other) };
 };

@@ -1,13 +1,16 @@
-// Goal: lists and fields are shown and changed as scripts expect it, to the byte.
+// Goal: what commands print is as scripts expect it, to the byte: lists, fields, and what is told of objects.
+// Whatever a command is called with, the user hears how it ended and the server had no error of its own.
 // Method: a world with an object of each class behind the real HTTP server; what the commands print is compared
-// with texts written by the rules of the command line, and with golden files.
+// with texts written by the rules of the command line, and with golden files. Each command is run without
+// parameters, and with parameters that name nothing.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
+import { commandsOf } from '../../src/cli/commands.ts';
 import { listedClasses } from '../../src/cli/fields.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Served, served } from '../edge/served.ts';
-import { type Said, xe } from './client.ts';
+import { type Said, say, type XeOptions, xe } from './client.ts';
 
 let at: Served;
 const sr = 'OpaqueRef:sr' as Ref<'SR'>;
@@ -230,5 +233,80 @@ test('the session of a command ends with it', async () => {
   await at.world.until(() =>
     [...at.world.store.committed.all('session')].every(([, { originator }]) => originator !== 'cli'),
   );
+  expect(at.takeErrors()).toEqual([]);
+});
+
+describe('every command', () => {
+  const commands = commandsOf(classes).filter(({ name }) => name !== 'help' && name !== 'event-wait');
+  const atOnce = 40;
+  let session: string;
+  beforeAll(async () => {
+    session = await at.session({ is_local_superuser: true });
+  });
+
+  /** Runs commands without a login for each, several at once. */
+  const runAll = async (all: readonly (readonly string[])[]): Promise<readonly Said[]> => {
+    const said: Said[] = [];
+    const options: XeOptions = { at: { port: at.port }, typed: ['no', 'no'], transfer: async () => false };
+    for (let i = 0; i < all.length; i += atOnce)
+      said.push(
+        ...(await Promise.all(
+          all
+            .slice(i, i + atOnce)
+            .map((words) => say([`session_id=${session}`, ...words].join('\n'), options)),
+        )),
+      );
+    return said;
+  };
+
+  test('says which of its parameters is not there', async () => {
+    const needing = commands.filter(({ required = [] }) => required.length > 0);
+    const said = await runAll(needing.map(({ name }) => [name]));
+    expect(said.map(({ err, status }) => `${status} ${err}`)).toEqual(
+      needing.map(
+        ({ required }) => `1 Required parameter not found: ${required?.[0]}\nFor usage run: 'xe help'\n`,
+      ),
+    );
+  });
+
+  test('ends with a text where its parameters name nothing, and never with an error of the server', async () => {
+    const lines = commands.map(({ name, required = [], selects }) => [
+      ...[name, ...required.map((param) => `${param}=nothing`)],
+      ...(selects === undefined ? [] : [`${selects}=nothing`]),
+    ]);
+    const wrong = (await runAll(lines)).flatMap(({ out, err, status }, i) => {
+      const isTold = status === 0 || err !== '' || out !== '';
+      // Some calls are for hosts of the pool alone, and say so in this way.
+      const isOurs = /INTERNAL_ERROR|reason that its log/.test(err) && !err.includes('non-pool');
+      return isTold && status !== undefined && !isOurs ? [] : [`${lines[i]?.join(' ')}: ${status} ${err}`];
+    });
+    expect(wrong).toEqual([]);
+    expect(at.takeErrors()).toEqual([]);
+  });
+});
+
+test('what is told of objects is as its golden file has it', async () => {
+  const host = at.world.store.committed.require('host', at.world.host).uuid;
+  const text: string[] = [];
+  for (const line of [
+    'diagnostic-vdi-status uuid=vdi-uuid',
+    'diagnostic-vm-status uuid=web-uuid',
+    'diagnostic-license-status',
+    'vm-crashdump-list vm=web',
+    'vm-is-bios-customized vm=web',
+    'host-license-view',
+    `host-all-editions --minimal`,
+    'caller-list-usage',
+    'vm-disk-list vm=web',
+    'template-list params=uuid,name-label,tags',
+    `host-param-get uuid=${host} param-name=enabled`,
+  ]) {
+    const { out, err, status } = await run(...line.split(' '));
+    text.push(`== ${line}\n${out}${err}${status === 0 ? '' : `exit ${status}\n`}`);
+  }
+  const random = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+  const short = host.slice(0, 8);
+  const told = text.join('').replaceAll(random, '<uuid>').replaceAll(short, '<short>');
+  await expect(told).toMatchFileSnapshot('golden/told.txt');
   expect(at.takeErrors()).toEqual([]);
 });

@@ -263,7 +263,7 @@ export const hosts: readonly ShownClass[] = [
     cls: 'Caller',
     list: 'uuid name-label name-description user-agent client-ip last-access groups rate-limit',
     fields: `
-      uuid name-label name-description user-agent client-ip last-access groups rate-limit
+      uuid name-label name-description user-agent client-ip last-access groups!single rate-limit
     `,
   },
   {

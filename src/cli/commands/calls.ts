@@ -1,20 +1,22 @@
 import { type OneCall, oneCall } from '../one-call.ts';
+import { hostCalls } from './host-calls.ts';
 
-// The commands that are one call each: their parameters are named here, all else the message declares.
+// The commands that are one call each: their parameters are named here, all else the message declares. Those
+// of hosts and of the pool are in a file of their own.
 
 const onVm = { selects: 'vm', standard: true } as const;
 const ofVm = { selects: 'vm' } as const;
 const onHost = { selects: 'host' } as const;
 const onSr = { selects: 'sr' } as const;
-const ofPool = { ofPool: true } as const;
-const ofHost = { self: 'host-uuid' } as const;
+const onlyHost = { selects: 'host', single: true } as const;
+const forced = { forced: true } as const;
 const hidden = { hidden: true } as const;
 
 const guests: readonly OneCall[] = [
   oneCall('vm-pause', 'VM.pause', '', onVm),
   oneCall('vm-unpause', 'VM.unpause', '', onVm),
-  oneCall('vm-suspend', 'VM.suspend', '', { ...onVm, ignores: [] }),
-  oneCall('vm-reset-powerstate', 'VM.power_state_reset', '', { ...onVm, ignores: ['force'] }),
+  oneCall('vm-suspend', 'VM.suspend', '', onVm),
+  oneCall('vm-reset-powerstate', 'VM.power_state_reset', '', { ...onVm, ...forced }),
   oneCall('vm-restart-device-models', 'VM.restart_device_models', '', onVm),
   oneCall('vm-query-services', 'VM.query_services', '', { ...onVm, hidden: true }),
   oneCall('vm-destroy', 'VM.destroy'),
@@ -28,6 +30,10 @@ const guests: readonly OneCall[] = [
   ),
   oneCall('vm-memory-set', 'VM.set_memory', 'value=memory', ofVm),
   oneCall('vm-memory-target-set', 'VM.set_memory_dynamic_range', 'min=target max=target', ofVm),
+  oneCall('vm-memory-balloon', 'VM.set_memory_dynamic_range', 'min=target max=target', {
+    ...ofVm,
+    hidden: true,
+  }),
   oneCall('vm-memory-target-wait', 'VM.wait_memory_target_live', '', { ...ofVm, hidden: true }),
   oneCall('vm-memory-shadow-multiplier-set', 'VM.set_shadow_multiplier_live', 'multiplier=multiplier', ofVm),
   oneCall('vm-compute-memory-overhead', 'VM.compute_memory_overhead', '', ofVm),
@@ -42,11 +48,20 @@ const guests: readonly OneCall[] = [
   oneCall('vm-data-source-record', 'VM.record_data_source', 'data_source=data-source', ofVm),
   oneCall('vm-data-source-query', 'VM.query_data_source', 'data_source=data-source', ofVm),
   oneCall('vm-data-source-forget', 'VM.forget_data_source_archives', 'data_source=data-source', ofVm),
+  oneCall(
+    'vm-update-secureboot-certificates-on-boot',
+    'VM.update_secureboot_certificates_on_boot',
+    'mark=mark',
+    {
+      ...ofVm,
+    },
+  ),
+  oneCall('vm-sysprep', 'VM.sysprep', 'unattend=@filename timeout=timeout?180', ofVm),
   oneCall('vm-set-uefi-mode', 'VM.set_uefi_mode', 'mode=mode'),
   oneCall('vm-get-secureboot-readiness', 'VM.get_secureboot_readiness'),
   oneCall('vm-create', 'VM.create', 'name_label=name-label name_description=name-description?', hidden),
   oneCall('vtpm-create', 'VTPM.create', 'vM=vm-uuid is_unique=is-unique?false'),
-  oneCall('vtpm-destroy', 'VTPM.destroy', '', { ignores: ['force'] }),
+  oneCall('vtpm-destroy', 'VTPM.destroy', '', forced),
   oneCall('vusb-create', 'VUSB.create', 'VM=vm-uuid USB_group=usb-group-uuid'),
   oneCall('vusb-unplug', 'VUSB.unplug'),
   oneCall('vusb-destroy', 'VUSB.destroy'),
@@ -82,7 +97,7 @@ const storage: readonly OneCall[] = [
   oneCall('vdi-destroy', 'VDI.destroy'),
   oneCall('vdi-forget', 'VDI.forget'),
   oneCall('vdi-update', 'VDI.update'),
-  oneCall('vdi-unlock', 'VDI.force_unlock', '', { ignores: ['force'] }),
+  oneCall('vdi-unlock', 'VDI.force_unlock', '', forced),
   oneCall('vdi-data-destroy', 'VDI.data_destroy'),
   oneCall('vdi-enable-cbt', 'VDI.enable_cbt'),
   oneCall('vdi-disable-cbt', 'VDI.disable_cbt'),
@@ -103,6 +118,7 @@ const storage: readonly OneCall[] = [
       'sharable=sharable? read_only=read-only? managed=managed? other_config=other-config: ' +
       'xenstore_data=xenstore-data: sm_config=sm-config: name_label=name-label?',
   ),
+  oneCall('vdi-generate-config', 'VDI.generate_config', 'host=host-uuid vdi=uuid', hidden),
   oneCall('vbd-plug', 'VBD.plug'),
   oneCall('vbd-destroy', 'VBD.destroy'),
   oneCall('vbd-eject', 'VBD.eject'),
@@ -124,6 +140,12 @@ const storage: readonly OneCall[] = [
   oneCall('sr-data-source-record', 'SR.record_data_source', 'data_source=data-source', onSr),
   oneCall('sr-data-source-query', 'SR.query_data_source', 'data_source=data-source', onSr),
   oneCall('sr-data-source-forget', 'SR.forget_data_source_archives', 'data_source=data-source', onSr),
+  oneCall(
+    'lvhd-enable-thin-provisioning',
+    'LVHD.enable_thin_provisioning',
+    'SR=sr-uuid initial_allocation=initial-allocation allocation_quantum=allocation-quantum',
+    onHost,
+  ),
   oneCall('pbd-create', 'PBD.create', 'host=host-uuid SR=sr-uuid device_config=device-config:'),
   oneCall('pbd-plug', 'PBD.plug'),
   oneCall('pbd-unplug', 'PBD.unplug'),
@@ -205,154 +227,10 @@ const networks: readonly OneCall[] = [
   oneCall('pvs-server-forget', 'PVS_server.forget'),
   oneCall('pvs-proxy-create', 'PVS_proxy.create', 'site=pvs-site-uuid VIF=vif-uuid'),
   oneCall('pvs-proxy-destroy', 'PVS_proxy.destroy'),
+  oneCall('pvs-cache-storage-create', 'PVS_cache_storage.create', 'SR=sr-uuid site=pvs-site-uuid size=size', {
+    ...onlyHost,
+  }),
   oneCall('pvs-cache-storage-destroy', 'PVS_cache_storage.destroy'),
 ];
 
-const hosts: readonly OneCall[] = [
-  oneCall('host-enable', 'host.enable', '', onHost),
-  oneCall('host-disable', 'host.disable', 'auto_enable=auto-enable?true', onHost),
-  oneCall('host-shutdown', 'host.shutdown', '', onHost),
-  oneCall('host-reboot', 'host.reboot', '', onHost),
-  oneCall('host-power-on', 'host.power_on', '', onHost),
-  oneCall('host-evacuate', 'host.evacuate', 'network=network-uuid? evacuate_batch_size=batch-size?0', onHost),
-  oneCall('host-dmesg', 'host.dmesg', '', onHost),
-  oneCall('host-compute-free-memory', 'host.compute_free_memory', '', onHost),
-  oneCall('host-compute-memory-overhead', 'host.compute_memory_overhead', '', onHost),
-  oneCall('host-get-server-certificate', 'host.get_server_certificate', '', onHost),
-  oneCall('host-sync-data', 'host.sync_data', '', onHost),
-  oneCall('host-enable-ssh', 'host.enable_ssh', '', onHost),
-  oneCall('host-disable-ssh', 'host.disable_ssh', '', onHost),
-  oneCall('host-enable-local-storage-caching', 'host.enable_local_storage_caching', 'sr=sr-uuid', onHost),
-  oneCall('host-disable-local-storage-caching', 'host.disable_local_storage_caching', '', onHost),
-  oneCall('host-reset-server-certificate', 'host.reset_server_certificate', '', onHost),
-  oneCall('host-apply-updates', 'host.apply_updates', 'hash=hash', onHost),
-  oneCall('host-data-source-record', 'host.record_data_source', 'data_source=data-source', onHost),
-  oneCall('host-data-source-query', 'host.query_data_source', 'data_source=data-source', onHost),
-  oneCall('host-data-source-forget', 'host.forget_data_source_archives', 'data_source=data-source', onHost),
-  oneCall('host-get-system-status-capabilities', 'host.get_system_status_capabilities', '', onHost),
-  oneCall('host-disable-display', 'host.disable_display'),
-  oneCall('host-enable-display', 'host.enable_display'),
-  oneCall('host-get-sm-diagnostics', 'host.get_sm_diagnostics'),
-  oneCall('host-get-thread-diagnostics', 'host.get_thread_diagnostics'),
-  oneCall('host-sm-dp-destroy', 'host.sm_dp_destroy', 'dp=dp allow_leak=allow-leak?false'),
-  oneCall('host-syslog-reconfigure', 'host.syslog_reconfigure', '', ofHost),
-  oneCall('host-send-debug-keys', 'host.send_debug_keys', 'keys=keys', ofHost),
-  oneCall('host-refresh-pack-info', 'host.refresh_pack_info', '', { ...ofHost, hidden: true }),
-  oneCall('host-management-reconfigure', 'host.management_reconfigure', 'pif=pif-uuid'),
-  oneCall('host-is-in-emergency-mode', 'host.is_in_emergency_mode'),
-  oneCall('host-shutdown-agent', 'host.shutdown_agent'),
-  oneCall('host-management-disable', 'host.management_disable'),
-  oneCall('host-emergency-ha-disable', 'host.emergency_ha_disable', 'soft=soft?false', {
-    ignores: ['force'],
-  }),
-  oneCall('host-crashdump-destroy', 'host_crashdump.destroy'),
-  oneCall('pusb-scan', 'PUSB.scan', 'host=host-uuid'),
-  oneCall('pci-enable-dom0-access', 'PCI.enable_dom0_access'),
-  oneCall('pci-disable-dom0-access', 'PCI.disable_dom0_access'),
-  oneCall('pci-get-dom0-access-status', 'PCI.get_dom0_access_status'),
-  oneCall('pgpu-enable-dom0-access', 'PGPU.enable_dom0_access'),
-  oneCall('pgpu-disable-dom0-access', 'PGPU.disable_dom0_access'),
-  oneCall('gpu-group-create', 'GPU_group.create', 'name_label=name-label name_description=name-description?'),
-  oneCall('gpu-group-destroy', 'GPU_group.destroy'),
-  oneCall('gpu-group-get-remaining-capacity', 'GPU_group.get_remaining_capacity', 'vgpu_type=vgpu-type-uuid'),
-  oneCall('hostdriver-select', 'Host_driver.select', 'variant=variant-name'),
-  oneCall('hostdriver-deselect', 'Host_driver.deselect', '', { ignores: ['force'] }),
-  oneCall('hostdriver-variant-select', 'Driver_variant.select'),
-];
-
-const pool: readonly OneCall[] = [
-  oneCall('pool-designate-new-master', 'pool.designate_new_master', 'host=host-uuid'),
-  oneCall('pool-emergency-transition-to-master', 'pool.emergency_transition_to_master', '', {
-    ignores: ['force'],
-  }),
-  oneCall('pool-emergency-reset-master', 'pool.emergency_reset_master', 'master_address=master-address'),
-  oneCall('pool-recover-slaves', 'pool.recover_slaves'),
-  oneCall('pool-sync-database', 'pool.sync_database'),
-  oneCall('pool-secret-rotate', 'pool.rotate_secret'),
-  oneCall('pool-management-reconfigure', 'pool.management_reconfigure', 'network=network-uuid'),
-  oneCall('pool-ha-enable', 'pool.enable_ha', 'heartbeat_srs=heartbeat-sr-uuids? configuration=ha-config:'),
-  oneCall('pool-ha-disable', 'pool.disable_ha'),
-  oneCall('pool-ha-compute-max-host-failures-to-tolerate', 'pool.ha_compute_max_host_failures_to_tolerate'),
-  oneCall('pool-ha-prevent-restarts-for', 'pool.ha_prevent_restarts_for', 'seconds=seconds', hidden),
-  oneCall('pool-enable-redo-log', 'pool.enable_redo_log', 'sr=sr-uuid'),
-  oneCall('pool-disable-redo-log', 'pool.disable_redo_log'),
-  oneCall('pool-enable-ssh', 'pool.enable_ssh', '', ofPool),
-  oneCall('pool-disable-ssh', 'pool.disable_ssh', '', ofPool),
-  oneCall('pool-enable-local-storage-caching', 'pool.enable_local_storage_caching'),
-  oneCall('pool-disable-local-storage-caching', 'pool.disable_local_storage_caching'),
-  oneCall('pool-crl-list', 'pool.crl_list'),
-  oneCall('pool-crl-uninstall', 'pool.crl_uninstall', 'name=name'),
-  oneCall('pool-certificate-list', 'pool.certificate_list', '', hidden),
-  oneCall('pool-certificate-sync', 'pool.certificate_sync'),
-  oneCall('pool-certificate-uninstall', 'pool.certificate_uninstall', 'name=name', hidden),
-  oneCall('pool-uninstall-ca-certificate', 'pool.uninstall_ca_certificate', 'name=name force=force?false'),
-  oneCall('pool-enable-tls-verification', 'pool.enable_tls_verification'),
-  oneCall('pool-set-vswitch-controller', 'pool.set_vswitch_controller', 'address=address', hidden),
-  oneCall('pool-set-update-sync-enabled', 'pool.set_update_sync_enabled', 'value=value', ofPool),
-  oneCall('pool-reset-telemetry-uuid', 'pool.reset_telemetry_uuid', '', ofPool),
-  oneCall('pool-send-test-post', 'pool.send_test_post', 'host=dest-host port=dest-port body=body'),
-  oneCall('task-cancel', 'task.cancel'),
-  oneCall('secret-create', 'secret.create', 'value=value'),
-  oneCall('secret-destroy', 'secret.destroy'),
-  oneCall('subject-remove', 'subject.destroy', '', { self: 'subject-uuid' }),
-  oneCall('user-password-change', 'session.change_password', 'old_pwd=old? new_pwd=new'),
-  oneCall('session-subject-identifier-list', 'session.get_all_subject_identifiers'),
-  oneCall(
-    'session-subject-identifier-logout',
-    'session.logout_subject_identifier',
-    'subject_identifier=subject-identifier',
-  ),
-  oneCall(
-    'caller-create',
-    'Caller.create',
-    'name_label=name-label? name_description=name-description? user_agent=user-agent? client_ip=client-ip?',
-  ),
-  oneCall('caller-destroy', 'Caller.destroy'),
-  oneCall('rate-limit-add-caller', 'Rate_limit.add_caller', 'caller=caller-uuid'),
-  oneCall('rate-limit-remove-caller', 'Rate_limit.remove_caller', 'caller=caller-uuid'),
-  oneCall('rate-limit-destroy', 'Rate_limit.destroy'),
-  oneCall('repository-forget', 'Repository.forget'),
-  oneCall(
-    'repository-introduce',
-    'Repository.introduce',
-    'name_label=name-label binary_url=binary-url source_url=source-url update=update ' +
-      'name_description=name-description? gpgkey_path=gpgkey-path?',
-  ),
-  oneCall(
-    'repository-introduce-bundle',
-    'Repository.introduce_bundle',
-    'name_label=name-label name_description=name-description?',
-  ),
-  oneCall('repository-set-gpgkey-path', 'Repository.set_gpgkey_path', 'value=gpgkey-path'),
-  oneCall('update-introduce', 'pool_update.introduce', 'vdi=vdi-uuid'),
-  oneCall('update-destroy', 'pool_update.destroy'),
-  oneCall('update-pool-apply', 'pool_update.pool_apply'),
-  oneCall('update-pool-clean', 'pool_update.pool_clean'),
-  oneCall('update-resync-host', 'pool_update.resync_host', 'host=host-uuid', hidden),
-  oneCall('observer-destroy', 'Observer.destroy'),
-  oneCall('cluster-destroy', 'Cluster.destroy'),
-  oneCall('cluster-pool-destroy', 'Cluster.pool_destroy', '', { self: 'cluster-uuid' }),
-  oneCall('cluster-pool-force-destroy', 'Cluster.pool_force_destroy', '', { self: 'cluster-uuid' }),
-  oneCall('cluster-pool-resync', 'Cluster.pool_resync', '', { self: 'cluster-uuid' }),
-  oneCall(
-    'cluster-pool-create',
-    'Cluster.pool_create',
-    'network=network-uuid cluster_stack=cluster-stack?corosync token_timeout=token-timeout?20 ' +
-      'token_timeout_coefficient=token-timeout-coefficient?1',
-  ),
-  oneCall(
-    'cluster-host-create',
-    'Cluster_host.create',
-    'cluster=cluster-uuid host=host-uuid pif=pif-uuid',
-    hidden,
-  ),
-  oneCall('cluster-host-destroy', 'Cluster_host.destroy'),
-  oneCall('cluster-host-enable', 'Cluster_host.enable'),
-  oneCall('cluster-host-disable', 'Cluster_host.disable'),
-  oneCall('cluster-host-force-destroy', 'Cluster_host.force_destroy'),
-  oneCall('diagnostic-db-stats', 'Diagnostics.db_stats'),
-  oneCall('diagnostic-gc-stats', 'Diagnostics.gc_stats', '', onHost),
-  oneCall('diagnostic-compact', 'Diagnostics.gc_compact', '', onHost),
-];
-
-export const oneCalls: readonly OneCall[] = [...guests, ...storage, ...networks, ...hosts, ...pool];
+export const oneCalls: readonly OneCall[] = [...guests, ...storage, ...networks, ...hostCalls];

@@ -1,24 +1,21 @@
 import { nullRef, type Ref } from '../../model/types.ts';
 import type { Command, CommandRun } from '../command.ts';
 import { confirmed, loaded } from '../confirm.ts';
-import { CommandFailure } from '../failures.ts';
+import { CommandFailure, Ended } from '../failures.ts';
+import { faultLine } from '../fault-text.ts';
 import type { Listed } from '../fields.ts';
-import { boolOf, sizeOf } from '../given.ts';
-import { chosenRows } from '../selectors.ts';
+import { floatOf, sizeOf } from '../given.ts';
+import { chosenRows, onEach } from '../selectors.ts';
 
-// Hosts, their pool, its storage, and who may do what.
+// Hosts, their pool, and who may do what.
 
 const hostOf = ({ api, params }: CommandRun, name: string): Promise<Ref<'host'>> =>
   api.send('host.get_by_uuid', params.need(name));
 
-const coordinatorOf = async ({ api }: CommandRun): Promise<Ref<'host'>> => {
+export const coordinatorOf = async ({ api }: CommandRun): Promise<Ref<'host'>> => {
   const [pool] = (await api.send('pool.get_all')) as readonly string[];
   return api.send('pool.get_master', pool);
 };
-
-/** The host that `host-uuid` names, or the coordinator where it is left out. */
-const hostOrCoordinator = (run: CommandRun): Promise<Ref<'host'>> =>
-  run.params.get('host-uuid') === undefined ? coordinatorOf(run) : hostOf(run, 'host-uuid');
 
 /** Values of plugins' arguments; one of a name that ends in `:file` is the content of that file. */
 const pluginArgs = async (run: CommandRun): Promise<ReadonlyMap<string, string>> => {
@@ -31,6 +28,18 @@ const pluginArgs = async (run: CommandRun): Promise<ReadonlyMap<string, string>>
   return new Map(args);
 };
 
+/** `vm-call-plugin` calls `VM.call_plugin`. */
+const vmPlugin = (name: string, doc: string): Command => ({
+  ...{ name, doc, required: ['vm-uuid', 'plugin', 'fn'], optional: ['args:'] },
+  run: async (run) => {
+    const { api, params, print } = run;
+    const vm = await api.send('VM.get_by_uuid', params.need('vm-uuid'));
+    const call = [params.need('plugin'), params.need('fn'), await pluginArgs(run)];
+    const method = `VM.${name.slice('vm-'.length).replaceAll('-', '_')}`;
+    await print.list([await api.send(method, vm, ...call)]);
+  },
+});
+
 const plugins: readonly Command[] = [
   {
     ...{ name: 'host-call-plugin', doc: 'Calls a function of a plugin of a host.' },
@@ -41,18 +50,8 @@ const plugins: readonly Command[] = [
       await print.list([await api.call('host.call_plugin', await hostOf(run, 'host-uuid'), how)]);
     },
   },
-  {
-    ...{ name: 'vm-call-plugin', doc: 'Calls a function of a plugin for a VM, on the host where it runs.' },
-    ...{ required: ['vm-uuid', 'plugin', 'fn'], optional: ['args:'] },
-    run: async (run) => {
-      const { api, params, print } = run;
-      const vm = await api.send('VM.get_by_uuid', params.need('vm-uuid'));
-      const args = await pluginArgs(run);
-      await print.list([
-        await api.send('VM.call_plugin', vm, params.need('plugin'), params.need('fn'), args),
-      ]);
-    },
-  },
+  vmPlugin('vm-call-plugin', 'Calls a function of a plugin for a VM, on the host where it runs.'),
+  vmPlugin('vm-call-host-plugin', 'Calls a function of a plugin of the host where a VM runs.'),
 ];
 
 const nameOf = async ({ api }: CommandRun, host: Ref<'host'>): Promise<string> => {
@@ -169,41 +168,71 @@ const hostPowerMode = (classes: readonly Listed[]): Command => {
   };
 };
 
-const storage: readonly Command[] = [
-  {
-    ...{ name: 'sr-create', doc: 'Makes a storage repository, and a connection to it.' },
-    required: ['name-label', 'type'],
-    optional: [
-      ...['name-description', 'host-uuid', 'device-config:', 'shared', 'physical-size'],
-      ...['content-type', 'sm-config:'],
-    ],
-    run: async (run) => {
-      const { api, params, print } = run;
-      const shared = params.get('shared');
-      const sr = await api.call('SR.create', nullRef as Ref<'SR'>, {
-        host: await hostOrCoordinator(run),
-        device_config: params.map('device-config'),
-        physical_size: sizeOf('physical-size', params.get('physical-size') ?? '0'),
-        name_label: params.need('name-label'),
-        name_description: params.get('name-description') ?? '',
-        type: params.need('type'),
-        content_type: params.get('content-type') ?? '',
-        shared: shared !== undefined && boolOf('shared', shared),
-        sm_config: params.map('sm-config'),
-      });
-      await print.list([await api.send('SR.get_uuid', sr)]);
+/** What is sent to a server of the user's choice. */
+const uploadOptions = ({ params }: CommandRun): readonly [string, ReadonlyMap<string, string>] => {
+  const proxy = params.get('http_proxy');
+  return [params.get('url') ?? '', new Map(proxy === undefined ? [] : [['http_proxy', proxy]])];
+};
+
+const uploads = (classes: readonly Listed[]): readonly Command[] => {
+  const report = {
+    ...{ name: 'host-bugreport-upload', doc: 'Sends a report of a host to a server.' },
+    ...{ optional: ['url', 'http_proxy'], selects: 'host' as const },
+  };
+  return [
+    {
+      ...report,
+      run: async (run) => {
+        const rows = await chosenRows(run, { classes, command: report });
+        await onEach(run, rows, ({ ref }) =>
+          run.api.send('host.bugreport_upload', ref, ...uploadOptions(run)),
+        );
+      },
     },
+    {
+      ...{ name: 'host-crashdump-upload', doc: 'Sends a crash dump of a host to a server.' },
+      ...{ required: ['uuid'], optional: ['url', 'http_proxy'] },
+      run: async (run) => {
+        const dump = await run.api.send('host_crashdump.get_by_uuid', run.params.need('uuid'));
+        await run.api.send('host_crashdump.upload', dump, ...uploadOptions(run));
+      },
+    },
+  ];
+};
+
+/** 2: the host says that it is not well; 3: it cannot say. */
+const health: Command = {
+  ...{ name: 'host-ha-xapi-healthcheck', doc: 'Says whether this host is well.', hidden: true, local: true },
+  run: async ({ api, client }) => {
+    const isWell = await api.send('host.ha_xapi_healthcheck').catch(async (error: unknown) => {
+      const text = await faultLine(error, api);
+      await client.tell({ kind: 'print-error', text: `host.ha_xapi_healthcheck failed: ${text}\n` });
+      throw new Ended(3);
+    });
+    if (isWell === true) return client.tell({ kind: 'print', text: 'xapi is healthy.' });
+    await client.tell({ kind: 'print-error', text: 'host.ha_xapi_healthcheck says no\n' });
+    throw new Ended(2);
   },
+};
+
+const limits: readonly Command[] = [
   {
-    ...{ name: 'sr-probe', doc: 'Looks for storage, and shows what was found.', required: ['type'] },
-    optional: ['host-uuid', 'device-config:', 'sm-config:'],
-    run: async (run) => {
-      const { api, params, print } = run;
-      const found = await api.call('SR.probe', nullRef as Ref<'SR'>, {
-        ...{ host: await hostOrCoordinator(run), device_config: params.map('device-config') },
-        ...{ type: params.need('type'), sm_config: params.map('sm-config') },
-      });
-      await print.list([found]);
+    ...{ name: 'rate-limit-create', doc: 'Makes a limit of how much callers may ask for.' },
+    required: ['burst-size', 'fill-rate'],
+    optional: ['name-label', 'name-description', 'caller-uuids'],
+    run: async ({ api, params, print }) => {
+      const record = new Map<string, unknown>([
+        ['name_label', params.get('name-label') ?? ''],
+        ['name_description', params.get('name-description') ?? ''],
+        ['burst_size', floatOf('burst-size', params.need('burst-size'))],
+        ['fill_rate', floatOf('fill-rate', params.need('fill-rate'))],
+      ]);
+      const uuids = (params.get('caller-uuids') ?? '').split(',').filter((one) => one.trim() !== '');
+      const limited: string[] = [];
+      for (const uuid of uuids) limited.push(await api.send('Caller.get_by_uuid', uuid.trim()));
+      const limit = await api.send('Rate_limit.create', record);
+      for (const caller of limited) await api.send('Rate_limit.add_caller', limit, caller);
+      await print.list([await api.send('Rate_limit.get_uuid', limit)]);
     },
   },
 ];
@@ -240,6 +269,17 @@ const messages: readonly Command[] = [
         refs.push(await api.send('message.get_by_uuid', uuid));
       if (refs.length === 0) throw new CommandFailure('Name the messages: uuid=... or uuids=...,...');
       for (const ref of refs) await api.send('message.destroy', ref);
+    },
+  },
+  {
+    ...{ name: 'message-destroy-all', doc: 'Destroys all messages, or those of a time or a priority.' },
+    optional: ['before', 'after', 'priority'],
+    run: async ({ api, params }) => {
+      const given = ['before', 'after', 'priority'].flatMap((name): [string, string][] => {
+        const value = params.get(name);
+        return value === undefined ? [] : [[name, value]];
+      });
+      await api.send('message.destroy_all', new Map(given));
     },
   },
 ];
@@ -291,5 +331,6 @@ const users: readonly Command[] = [
 ];
 
 export const hostCommands = (classes: readonly Listed[]): readonly Command[] => [
-  ...[...plugins, ...leaving, ...facts(classes), ...storage, ...messages, ...users],
+  ...[...plugins, ...leaving, ...facts(classes), ...uploads(classes), health, ...limits],
+  ...[...messages, ...users],
 ];

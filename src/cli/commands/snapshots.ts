@@ -1,6 +1,6 @@
 import type { Ref } from '../../model/types.ts';
 import type { Command, CommandRun } from '../command.ts';
-import { confirmed } from '../confirm.ts';
+import { assertForced, confirmed } from '../confirm.ts';
 import { CommandFailure, ParameterFailure } from '../failures.ts';
 import type { Listed } from '../fields.ts';
 import type { ApiRecord } from '../lookup.ts';
@@ -100,7 +100,10 @@ const vmUninstall = (classes: readonly Listed[]): Command => {
 const resetPowerState = onSnapshot(
   'snapshot-reset-powerstate',
   'Says that a snapshot runs nowhere.',
-  ({ api }, vm) => api.call('VM.power_state_reset', vm, {}),
+  (run, vm) => {
+    assertForced(run);
+    return run.api.call('VM.power_state_reset', vm, {});
+  },
   { optional: [...names, 'force'], selects: 'vm', standard: true },
 );
 

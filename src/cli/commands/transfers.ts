@@ -3,7 +3,7 @@ import type { Command, CommandRun } from '../command.ts';
 import { CommandFailure } from '../failures.ts';
 import type { Listed } from '../fields.ts';
 import { chosenRows } from '../selectors.ts';
-import { fetched, transferred } from '../transfers.ts';
+import { transferred } from '../transfers.ts';
 
 // Commands that move files between the client and a door of the server.
 
@@ -126,16 +126,6 @@ const vmImport: Command = {
   },
 };
 
-const auditLog: Command = {
-  ...{ name: 'audit-log-get', doc: 'Writes to a file who changed what.' },
-  ...{ required: ['filename'], optional: ['since'] },
-  run: async (run) => {
-    const since = run.params.get('since');
-    const query = since === undefined ? {} : { since };
-    await fetched(run, { kind: 'get', file: run.params.need('filename'), path: '/audit_log', query });
-  },
-};
-
 export const transferCommands = (classes: readonly Listed[]): readonly Command[] => [
   ...disks,
   vmExport(classes),
@@ -154,5 +144,4 @@ export const transferCommands = (classes: readonly Listed[]): readonly Command[]
     exportOptions,
   ),
   vmImport,
-  auditLog,
 ];
