@@ -4,6 +4,7 @@ import { holderOf } from '../../src/objects/holdings.ts';
 import { type Deciding, implement } from '../../src/objects/implement.ts';
 import { newRef } from '../../src/objects/tasks.ts';
 import { blob } from './class.ts';
+import { contents } from './contents.ts';
 
 export default implement(
   blob,
@@ -27,4 +28,5 @@ export default implement(
     },
     destroy: { decide: ({ tx, self }: Deciding) => tx.delete('blob', self as Ref<'blob'>) },
   },
+  contents,
 );

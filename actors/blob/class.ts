@@ -1,15 +1,20 @@
 import { defineClass, dyn, ro, rw } from '../../src/model/class.ts';
-import { bool, datetime, int, label, ref, string } from '../../src/model/types.ts';
+import { bool, datetime, int, label, ref, string, upTo } from '../../src/model/types.ts';
 import { actions } from './actions.ts';
 import { since } from './since.ts';
 
+/** Of one blob: it is a row, which every host of the pool has. */
+export const blobBytesMax = 1_048_576;
+/** As they are kept, in Base64. */
+const keptBytesMax = 4 * Math.ceil(blobBytesMax / 3);
+
 export const blob = defineClass('blob', {
-  doc: 'Binary data attached to an object and moved over HTTP, outside the database.',
+  doc: 'Binary data attached to an object and moved over HTTP.',
   since,
   writeRole: 'pool-operator',
   allowance: { rowsMax: 1_000, bytesMax: 8 * 1_048_576 },
   fields: {
-    uuid: dyn(string, 'Identity, which also names the file that holds the data.'),
+    uuid: dyn(string, 'Identity.'),
     name_label: rw(label, 'Name shown to people; it need not be unique.', {
       default: '',
       column: 'name__label',
@@ -22,6 +27,11 @@ export const blob = defineClass('blob', {
     public: rw(bool, 'True lets anyone read it over HTTP without logging in.', { default: false }),
     last_updated: ro(datetime, 'When it was last written, in UTC.'),
     mime_type: ro(string, 'Media type to serve it with.'),
+    data: dyn(upTo(string, keptBytesMax), 'The bytes, in Base64.', {
+      default: '',
+      internal: true,
+      ours: true,
+    }),
     holder: dyn(string, 'User who made it; empty: Xenact did, for something else.', {
       default: '',
       internal: true,

@@ -1,4 +1,5 @@
 import { action } from '../../src/model/class.ts';
+import { string } from '../../src/model/types.ts';
 
 /** What clients ask for by HTTP. */
 export const actions = {
@@ -27,8 +28,19 @@ export const actions = {
   ),
   get_host_backup: action('GET', '/host_backup', 'pool-admin', "Gives a copy of the host's system."),
   put_host_restore: action('PUT', '/host_restore', 'pool-admin', "Takes a copy of the host's system."),
-  get_host_logs_download: action('GET', '/host_logs_download', 'pool-operator', "Gives the host's logs."),
-  get_system_status: action('GET', '/system-status', 'pool-operator', 'Gives a report for support.'),
+  get_host_logs_download: action('GET', '/host_logs_download', 'pool-operator', "Gives the host's logs.", {
+    onMember: true,
+    task: 'Downloading host logs',
+  }),
+  get_system_status: action('GET', '/system-status', 'pool-operator', 'Gives a report for support.', {
+    onMember: true,
+    task: 'Retrieving system status',
+    params: {
+      list: [string, 'Given, whatever it says: the parts that there are, as XML.', 'absent'],
+      entries: [string, 'The parts wanted, by commas; all where none is named.', ''],
+      output: [string, 'How it is packed: tar.', 'tar'],
+    },
+  }),
   host_rrd: action('GET', '/host_rrd', 'read-only', 'Gives the measurements of the host.'),
   get_host_rrds: action('GET', '/host_rrds', 'read-only', 'Gives the measurements of the host.'),
   rrd_updates: action(
@@ -39,7 +51,10 @@ export const actions = {
   ),
   rrd: action('PUT', '/rrd', 'pool-admin', 'Takes measurements of another host.'),
   connect_remotecmd: action('CONNECT', '/remotecmd', 'pool-admin', 'Runs a command on the host.'),
-  get_audit_log: action('GET', '/audit_log', 'read-only', 'Tells who changed what.'),
+  get_audit_log: action('GET', '/audit_log', 'read-only', 'Tells who changed what on this host.', {
+    onMember: true,
+    params: { since: [string, 'A date: nothing older is told.', ''] },
+  }),
   get_host_updates: action('GET', '/host_updates', 'pool-operator', 'Lists updates that the host lacks.', {
     certificate: true,
   }),

@@ -14,6 +14,7 @@ import { mirrored, setMirrored } from './mirrored.ts';
 import { callPlugin } from './plugins.ts';
 import { setPowerOn } from './power-on.ts';
 import { receive } from './receiving.ts';
+import { capabilities, reports } from './reports.ts';
 
 /** Time for the answer to reach the client before the program that gives it goes. */
 const answerMs = 200;
@@ -62,6 +63,7 @@ export default implement(
     get_management_interface: { read: (reading) => managementInterface(reading.view, self(reading)) },
     get_uncooperative_resident_VMs: { read: () => [] },
     get_uncooperative_domains: { read: () => [] },
+    get_system_status_capabilities: { read: () => capabilities },
 
     disable: {
       decide: (deciding, { auto_enable }) => {
@@ -136,4 +138,5 @@ export default implement(
         deciding.tx.patch('host', self(deciding), { numa_affinity_policy: value }),
     },
   },
+  reports,
 );

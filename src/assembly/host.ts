@@ -230,6 +230,7 @@ const openObjects = (
 ): Assembled => {
   const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins, processes } = parts;
   const { hypervisor, storage, network, credentials, facts, restart, space, fingerprint, otherPools } = parts;
+  const { files } = parts;
   const { store, host, pool, membership, migrationTo, authority, nbd, context } = on;
   return (makers?.objects ?? assemble)({
     catalog,
@@ -241,6 +242,7 @@ const openObjects = (
       ...(space !== undefined && { room: roomOf(space) }),
       ...(guestKernels !== undefined && { guestKernels }),
       ...(hostPlugins !== undefined && { hostPlugins }),
+      ...(files !== undefined && { files }),
       ...(processes !== undefined && { processes }),
       availability: () => (on.preparation.over ? pool.availability() : unprepared(pool.availability())),
       onAvailability: pool.onAvailability,

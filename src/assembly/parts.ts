@@ -2,6 +2,7 @@ import type { RepositoryWatch } from '../../actors/sr/watch.ts';
 import type { LeakWatch } from '../../actors/vm/leaks.ts';
 import type { Disk } from '../drivers/disk.ts';
 import type { GuestKernels } from '../drivers/guest-kernels.ts';
+import type { HostFiles } from '../drivers/host-files.ts';
 import type { HostPlugins } from '../drivers/host-plugins.ts';
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import type { MeshAddress, MeshCertificate, MeshNetwork } from '../drivers/mesh-wire.ts';
@@ -72,6 +73,7 @@ export interface HostParts<D extends Doors = Doors> {
   readonly processes?: Pick<Processes, 'pipe'>;
   readonly guestKernels?: GuestKernels;
   readonly hostPlugins?: HostPlugins;
+  readonly files?: HostFiles;
   readonly credentials: HostCredentials;
   readonly facts: () => Promise<HostFacts>;
   /** SHA-256 of the certificate that clients of HTTPS see. */

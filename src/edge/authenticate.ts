@@ -31,6 +31,9 @@ export const localNobody: Caller = {
   originator: '',
 };
 
+/** Who asks by such a socket for something by HTTP. */
+const localRoot: Caller = { ...localNobody, user: 'root' };
+
 /** Nobody was named in an HTTP request, or wrongly: answered 401. */
 export class Unauthorised extends Error {
   constructor(message: string) {
@@ -121,22 +124,31 @@ export interface HttpIdentity {
 }
 
 export interface HttpAuthentication {
+  /** Whoever asks may use this host's files. */
+  readonly local?: true | undefined;
   readonly catalog: Catalog;
   readonly services: Services;
   readonly invoker: Invoker;
 }
 
 /**
- * The user of an HTTP request: by `session_id` in the query or a cookie, else by Basic. Throws
- * `Unauthorised`.
+ * The user of an HTTP request: by the cookie `session_id` or the query, else by Basic. Whoever names none is
+ * the superuser at a socket of this host's, nobody where the action is `open`, and else `Unauthorised`.
  */
-export const authenticate = async (head: HttpHead, by: HttpAuthentication): Promise<HttpIdentity> => {
-  const session = head.query.get('session_id') ?? cookieNamed(head.headers['cookie'] ?? '', 'session_id');
-  if (session !== undefined) {
+export const authenticate = async (
+  head: HttpHead,
+  by: HttpAuthentication,
+  open: boolean,
+): Promise<HttpIdentity> => {
+  const { local } = by;
+  const session = cookieNamed(head.headers['cookie'] ?? '', 'session_id') ?? head.query.get('session_id');
+  if (session !== undefined && session !== null) {
     const caller = { ...callerOf(by, session), address: head.remoteAddress };
     return { caller, end: async () => {} };
   }
   const basic = basicOf(head.headers['authorization']);
+  if (basic === undefined && local === true) return { caller: localRoot, end: async () => {} };
+  if (basic === undefined && open) return { caller: nobodyAt(head.remoteAddress), end: async () => {} };
   if (basic === undefined)
     throw new Unauthorised('Give a session_id in the query or a cookie, or log in with Basic');
   return logIn(by, basic, head);

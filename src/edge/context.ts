@@ -1,4 +1,5 @@
 import type { HttpHead } from '../drivers/http/http.ts';
+import { nullRef } from '../model/types.ts';
 import type { HttpAction } from '../objects/http-actions.ts';
 import type { Caller } from '../objects/implement.ts';
 import type { Fault } from '../std/fault.ts';
@@ -27,8 +28,10 @@ export const contextOf = (
     if (action !== 'any session') assertAction(caller, action, part);
   };
   const identify = async (): Promise<HttpIdentity> => {
-    const identity = await authenticate(head, by);
+    const identity = await authenticate(head, by, action !== 'any session' && action.open === true);
     const { session } = identity.caller;
+    // Nobody has no right that could be withdrawn, and whoever may use the host's files keeps his.
+    if (session === nullRef) return identity;
     const check = (): void => {
       const now = sessionOwner(by.services, session);
       for (const part of parts) assertPart(now, part);

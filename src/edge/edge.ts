@@ -77,7 +77,7 @@ export const edgeOf = (options: EdgeOptions): Edge => {
   const routes = longestFirst<Route>([...built, ...unbuiltRoutes(catalog, built)]);
   const taken = routes.filter((route) => 'connect' in route && route.method !== 'CONNECT');
   const rights = new Map(routes.map((route) => [route, rightTo(catalog, route)]));
-  const by = { catalog, services, invoker, mandates };
+  const by = { catalog, services, invoker, mandates, local: options.local };
   const find = <R extends Route>(method: string, path: string): R | undefined =>
     routeAt(routes, path, (route) => route.method === method) as R | undefined;
 

@@ -4,6 +4,7 @@ import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
 import type { Host, HostParts, MeshParts } from '../assembly/parts.ts';
 import { guestKernelsIn } from '../drivers/guest-kernels.ts';
+import type { HostFiles } from '../drivers/host-files.ts';
 import { hostPluginsIn } from '../drivers/host-plugins.ts';
 import type { MeshNetwork } from '../drivers/mesh-wire.ts';
 import { NetworkFailure } from '../drivers/network.ts';
@@ -43,6 +44,8 @@ export interface OpenedParts {
   readonly chosen: HostHypervisor;
   /** What clients of HTTPS see. */
   readonly tls: HostCertificate;
+  /** What this host keeps beside rows. */
+  readonly files: HostFiles;
   readonly doors: (host: Host) => Promise<ClientDoor>;
   /** What this host knows of the pool's own cluster. */
   readonly engineStore: EngineStore;
@@ -59,7 +62,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
   const engine = await ownClusterLog(given.engineStore);
   return {
     ...machine,
-    ...{ log, version, credentials, storage, hypervisor, doors, restart },
+    ...{ log, version, credentials, storage, hypervisor, doors, restart, files: given.files },
     ...{ state: folder.state, epochMin: folder.epochMin },
     catalog: catalogOf(classes, behaviours),
     poolName: options.name ?? 'xenact',

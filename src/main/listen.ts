@@ -1,6 +1,5 @@
 import type { Host } from '../assembly/parts.ts';
 import { type Audit, type AuditTrail, auditOf } from '../edge/audit.ts';
-import { auditLogRoute } from '../edge/audit-log.ts';
 import { edgeOf } from '../edge/edge.ts';
 import { inspectRoute } from '../edge/inspect.ts';
 import { joinRoutes } from '../edge/join.ts';
@@ -42,7 +41,7 @@ export const openDoors = async (options: UpOptions, given: DoorOptions): Promise
       authorityOf: options['edge-members'] === 'serve' ? () => undefined : host.authorityOf,
       send: (other, invocation) => sendClient(host.context, other, invocation),
     },
-    routes: [auditLogRoute(trail), ...joinRoutes(host.takingIn), inspectRoute(host.inspector)],
+    routes: [...joinRoutes(host.takingIn), inspectRoute(host.inspector)],
   });
   return { ...(await doorsTo(edge, options, { machine, tls })), audit };
 };

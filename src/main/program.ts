@@ -11,8 +11,9 @@ import { inspectCommand } from './inspect.ts';
 import { joinTokenCommand } from './join-token.ts';
 import { leadCommand } from './lead-command.ts';
 import { leaksCommand } from './leaks-command.ts';
-import { xenactLog } from './log.ts';
+import { stderr, xenactLog } from './log.ts';
 import { readUpOptions, upHelp } from './options.ts';
+import { recentLines } from './recent-lines.ts';
 import { StartFailure } from './start-failure.ts';
 import { userCommand } from './user-command.ts';
 import { version } from './version.ts';
@@ -46,7 +47,8 @@ const endAtOnce = (): void => {
 /** Runs the host until a signal ends it; a restart that a client asked for is a new run in this process. */
 const runUp = async (args: readonly string[]): Promise<void> => {
   const options = await readUpOptions(args, process.env, readText);
-  const log = xenactLog(options['log-level'] ?? 'warn');
+  const lines = recentLines(stderr());
+  const log = xenactLog(options['log-level'] ?? 'warn', lines);
   // Loaded only here, as `sim.ts` is below: other commands start sooner without a host.
   const { up } = await import('./up.ts');
   // Before there is anything to stop, a signal ends the process at once.
@@ -57,7 +59,7 @@ const runUp = async (args: readonly string[]): Promise<void> => {
   for (let again = false, runs = true; runs; again = true) {
     const running = await up(options, {
       again,
-      log,
+      ...{ log, said: lines.text },
       print: (line) => process.stdout.write(`${line}\n`),
       environment: process.env,
     });

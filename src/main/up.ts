@@ -20,6 +20,7 @@ import type { Door } from './doors.ts';
 import { enginePath, engineRequests, forgetEngine, openEngine } from './engine.ts';
 import type { Environment } from './flags.ts';
 import { openFolder } from './folder.ts';
+import { hostFiles } from './host-files.ts';
 import { hostParts } from './host-parts.ts';
 import { type HostHypervisor, hostHypervisor } from './hypervisor.ts';
 import { keepInventory } from './inventory.ts';
@@ -39,6 +40,8 @@ export interface UpContext {
   /** True: a client asked this process to start again, and the machine ran on. */
   readonly again: boolean;
   readonly log: Log;
+  /** The newest lines of that, for reports. */
+  readonly said: () => string;
   /** One line for people, on stdout. */
   readonly print: (line: string) => void;
   readonly environment: Environment;
@@ -92,10 +95,12 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const trail = await openAuditFile({ ...machine, log, folder: paths.audit });
   opened.add('audit', trail);
   const engineStore = await openEngineStore(machine.disk, paths.engine);
+  const logs = [paths.xenopsdLog, engineStore.files.log];
+  const files = hostFiles({ ...machine, trail, said: context.said, logs });
   await chooseEngine(options, engineStore, state);
   await takeUpMove(engineStore, state);
   const parts = await hostParts(options, {
-    ...{ paths, log, print, folder: { state, epochMin }, credentials, storage, chosen, tls },
+    ...{ paths, log, print, folder: { state, epochMin }, credentials, storage, chosen, tls, files },
     restart: restart.ask,
     engineStore,
     forgetEngine: () => forgetEngine(options, engineStore, log),

@@ -1,4 +1,5 @@
 import type { GuestKernels } from '../drivers/guest-kernels.ts';
+import type { HostFiles } from '../drivers/host-files.ts';
 import type { HostPlugins } from '../drivers/host-plugins.ts';
 import type { Hypervisor } from '../drivers/hypervisor/hypervisor.ts';
 import type { Network } from '../drivers/network.ts';
@@ -46,6 +47,8 @@ export interface Services {
   readonly guestKernels?: GuestKernels;
   /** Executables of the host that clients call by name. Absent: there are none. */
   readonly hostPlugins?: HostPlugins;
+  /** What this host keeps beside rows. Absent: nothing. */
+  readonly files?: HostFiles;
   readonly credentials: Credentials;
   /** On the disk of the data folder. Absent: there is always some. */
   readonly room?: DataRoom;

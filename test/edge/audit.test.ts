@@ -1,13 +1,13 @@
 // Goal: who changed what is written down, with its end, and never with a secret; reading it needs a session.
 // Method: a whole host behind the real HTTP server with a log in memory; calls of several users over the wire.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import hostBehaviour from '../../actors/host/behaviour.ts';
 import network from '../../actors/network/behaviour.ts';
 import secret from '../../actors/secret/behaviour.ts';
 import { VM } from '../../actors/vm/class.ts';
-import { sessionMark } from '../../src/edge/audit.ts';
-import { auditLogRoute } from '../../src/edge/audit-log.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { implement } from '../../src/objects/implement.ts';
+import { sessionMark } from '../../src/objects/shown.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { type Served, served } from './served.ts';
 
@@ -38,10 +38,15 @@ beforeEach(async () => {
     },
   };
   host = await served({
-    behaviours: [behaviour, network, secret],
+    behaviours: [behaviour, hostBehaviour, network, secret],
     rows: (tx) => tx.create('VM', vm, { uuid: 'u1' }),
     trail,
-    routes: [auditLogRoute(trail)],
+    services: {
+      files: {
+        audit: trail.read,
+        logs: async function* () {},
+      },
+    },
   });
   root = await host.session({ originator: 'a client' });
 });
