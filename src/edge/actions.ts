@@ -153,9 +153,8 @@ const placed = async (
       if (authority !== undefined) return authority;
     }
     try {
-      if (!isProbe(request, message)) {
-        await (isHere ? invoker.stream(invocation) : others.send(home, invocation));
-      }
+      const isProbe = mayProbe(request, message) && (await client.sendsNothing());
+      if (!isProbe) await (isHere ? invoker.stream(invocation) : others.send(home, invocation));
       await client.finish();
       return undefined;
     } catch (error) {
@@ -164,12 +163,9 @@ const placed = async (
   }
 };
 
-/** An empty PUT asks whether this is the right host; what is to be sent follows in another. */
-const isProbe = (request: HttpHead | HttpRequest, { action }: WireMessage): boolean =>
-  action?.method === 'PUT' &&
-  'contentLength' in request &&
-  request.contentLength() === 0n &&
-  request.query.get('task_id') === null;
+/** Clients that send what they cannot send twice ask first, without the task. */
+const mayProbe = (request: HttpHead | HttpRequest, { action }: WireMessage): boolean =>
+  action?.method === 'PUT' && request.query.get('task_id') === null;
 
 const locationOf = ({ path, query }: HttpHead, authority: string): string =>
   `https://${authority}${path}?${query}`;

@@ -5,6 +5,8 @@ import type { AnswerHead, ClientFor, Sink } from '../objects/client.ts';
 /** The client of one HTTP request. */
 export interface HttpClient {
   readonly of: ClientFor;
+  /** Whether it only asks whether this is the right host: what it has to send follows in another request. */
+  sendsNothing(): Promise<boolean>;
   /** Sends the end of its answer. */
   finish(): Promise<void>;
   /** Whether it was said already that all is well, so that only a cut can tell that it is not. */
@@ -28,13 +30,17 @@ export const bodyClient = (request: HttpRequest, answer: HttpAnswer): HttpClient
   const said = request.contentLength();
   const sizeBytes = said === unknownLength ? undefined : said;
   let sink: Tail | undefined;
+  let chunks = request.chunks;
+  const welcome = (): void => {
+    if (!answer.begun()) answer.early(200, noType);
+  };
   return {
     of: (signal) => ({
       sizeBytes,
       body: () => {
         // Clients of HTTP/1.0 send theirs only after they have seen this.
-        if (request.httpVersion === '1.0') answer.early(200, noType);
-        return bodyOf(request, signal, said === unknownLength);
+        if (request.httpVersion === '1.0') welcome();
+        return bodyOf(chunks(), signal, said === unknownLength);
       },
       answer: (head) => {
         sink = tailOf(answer.begin(200, headersOf(head)), signal);
@@ -42,6 +48,14 @@ export const bodyClient = (request: HttpRequest, answer: HttpAnswer): HttpClient
       },
       open: noDuplex,
     }),
+    sendsNothing: async () => {
+      if (said !== unknownLength) return said === 0n;
+      // It announces what it does not know in its question too, and waits for a word.
+      welcome();
+      const begun = await begunOf(request.chunks());
+      if (begun !== undefined) chunks = () => begun;
+      return begun === undefined;
+    },
     // Where 200 was said early, this is the end of it.
     finish: async () => (sink === undefined ? answer.send(200, noType, []) : sink.end()),
     begun: answer.begun,
@@ -54,15 +68,31 @@ const headersOf = ({ type, sizeBytes, name }: AnswerHead): Readonly<Record<strin
   ...(name !== undefined && { 'Content-Disposition': `attachment; filename="${name}"` }),
 });
 
+/** The chunks once the first is there; undefined where none comes. */
+const begunOf = async (chunks: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array> | undefined> => {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const first = await iterator.next().catch(unlessBroken);
+  if (first === undefined || first.done === true) return undefined;
+  return (async function* () {
+    yield first.value;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  })();
+};
+
+const unlessBroken = (error: unknown): undefined => {
+  if (!(error instanceof BodyBroken)) throw error;
+};
+
 async function* bodyOf(
-  request: HttpRequest,
+  chunks: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
   openEnded: boolean,
 ): AsyncGenerator<Uint8Array> {
   try {
-    yield* unlessAborted(request.chunks(), signal);
+    yield* unlessAborted(chunks, signal);
   } catch (error) {
-    if (!(openEnded && error instanceof BodyBroken)) throw error;
+    if (!openEnded) throw error;
+    unlessBroken(error);
   }
 }
 
@@ -126,6 +156,7 @@ export const duplexClient = (accept: () => Promise<Duplex>): HttpClient => {
         return open;
       },
     }),
+    sendsNothing: async () => false,
     finish: async () => void open?.destroy(),
     begun: () => open !== undefined,
   };

@@ -1,6 +1,7 @@
 // Goal: an action of a class is work like a call, and ends with its task, its client and the rights of who asked.
 // Method: a class whose action each test scripts, behind the real HTTP server.
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import task from '../../actors/task/behaviour.ts';
 import { VDI } from '../../actors/vdi/class.ts';
@@ -171,4 +172,28 @@ test('a client of HTTP/1.0 is told to send before it has sent anything', async (
   socket.write('bytes');
   await once(socket, 'end');
   expect(seen.join('')).toBe('bytes');
+});
+
+test('a client that does not know how much it sends first asks so, without a task, and begins nothing', async () => {
+  const seen: string[] = [];
+  take = async (_, __, client) => {
+    seen.push(`a stream of ${client.sizeBytes}`);
+    for await (const chunk of client.body()) seen.push(String(chunk));
+  };
+  const asked = async (): Promise<Socket> => {
+    const socket = await host.socket();
+    socket.write(`PUT /import_raw_vdi?session_id=${session}&vdi=disk HTTP/1.1\r\n`);
+    socket.write(`Host: localhost\r\nContent-Length: ${2 ** 50}\r\n\r\n`);
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 200 /);
+    return socket;
+  };
+  const probe = await asked();
+  probe.end();
+  await once(probe, 'close');
+  expect([seen, running(), tasks()]).toEqual([[], [], []]);
+  const sending = await asked();
+  sending.write('by');
+  sending.end('tes');
+  await once(sending, 'close');
+  expect([seen[0], seen.slice(1).join('')]).toEqual(['a stream of undefined', 'bytes']);
 });

@@ -121,7 +121,7 @@ export interface HttpAnswer {
 export interface HttpBody {
   /**
    * Resolves when all of it was handed on and the client is ready for more: the memory of the chunk may
-   * then be used again. Rejects when the client went away.
+   * then be used again. Rejects with `BodyBroken` when the client went away.
    */
   write(chunk: Uint8Array): Promise<void>;
   end(): Promise<void>;
@@ -146,6 +146,7 @@ export class BodyLate extends Error {
   }
 }
 
+/** The client went away, or fell silent, before the end of what it sends or of what it is sent. */
 export class BodyBroken extends Error {
   constructor(message: string) {
     super(message);

@@ -1,4 +1,4 @@
-import type { HttpAnswer, HttpBody } from '../http/http.ts';
+import { BodyBroken, type HttpAnswer, type HttpBody } from '../http/http.ts';
 import { closeAfterwards, cut, type Exchange, isArriving } from './http-exchange.ts';
 import { sendShort } from './http-short-answer.ts';
 
@@ -133,7 +133,7 @@ const watchWrites = ({ response, socket }: Exchange, idleMs: number): void => {
 
 const hasLeft = ({ response, socket }: Exchange): boolean => response.destroyed || socket.destroyed;
 
-const clientLeft = (): Error => new Error('The client went away before the end of its answer');
+const clientLeft = (): BodyBroken => new BodyBroken('The client went away before the end of its answer');
 
 const hasBody = (status: number): boolean => status !== 204 && status !== 304;
 
