@@ -13,7 +13,7 @@ import { VM } from './class.ts';
 import { copying } from './copying.ts';
 import { create, destroy } from './creating.ts';
 import { exporting } from './exporting.ts';
-import { importing } from './importing.ts';
+import { importing, importingByUrl } from './importing.ts';
 import { leaving } from './leaving.ts';
 import { memory, overheadBytes } from './memory.ts';
 import { migrating } from './migrating.ts';
@@ -91,6 +91,7 @@ export default implement(
     ...settings,
     ...xenstoreData,
     ...queries,
+    ...importingByUrl,
     create_new_blob: newBlob('VM'),
   },
   { ...exporting, ...importing },

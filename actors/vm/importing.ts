@@ -1,3 +1,4 @@
+import { WebFailure } from '../../src/drivers/web.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Client } from '../../src/objects/client.ts';
 import type { ActionHandler, Working } from '../../src/objects/implement.ts';
@@ -14,6 +15,7 @@ import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
 import { type Arrived, arrive, settleArrived } from './arrived.ts';
 import { fieldsIn } from './exporting.ts';
+import type { VmHandlers } from './handlers.ts';
 
 // VMs from files: their rows are made first, so that clients can look at them, then the disks are filled, and
 // in the commit that settles they are whole. Whatever goes wrong before takes all of it back.
@@ -95,8 +97,10 @@ const fill = async (working: Importing, arrived: Arrived, taking: Taking): Promi
   await compareSums();
 };
 
+type Source = Pick<Client, 'body' | 'sizeBytes'>;
+
 /** A file, once it is sure that no row refuses it. */
-const opened = async (working: Importing, client: Client, wish: ImportWish) => {
+const opened = async (working: Importing, client: Source, wish: ImportWish) => {
   const { services, signal, view } = working;
   const bytes = imageBytes(unpacked(client.body(), { processes: services.processes, signal }));
   const entries = tarEntries(bytes);
@@ -108,7 +112,7 @@ const opened = async (working: Importing, client: Client, wish: ImportWish) => {
   return { file: { ova, wish, foreseen: foreseen(view, ova, wish) }, entries, ended };
 };
 
-const take = (working: Importing, asked: Asked, client: Client): Promise<readonly Ref<'VM'>[]> =>
+const take = (working: Importing, asked: Asked, client: Source): Promise<readonly Ref<'VM'>[]> =>
   refusingXva(async () => {
     const { restore, force } = asked;
     const wish: ImportWish = { restore, force, full: true, renamed: new Map() };
@@ -134,6 +138,62 @@ const takeMetadata = (working: Importing, asked: Metadata, client: Client): Prom
     await ended();
     return settleArrived(working, arrived);
   });
+
+interface ByUrl {
+  readonly url: string;
+  readonly sr: Ref<'SR'>;
+  readonly full_restore: boolean;
+  readonly force: boolean;
+}
+
+const asAsked = ({ sr, full_restore, force }: ByUrl): Asked => ({
+  ...{ sr_id: sr, sr_uuid: '', restore: full_restore, force },
+});
+
+const urlOf = (text: string): URL | Fault => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && ['http:', 'https:'].includes(url.protocol)) return url;
+  return new Fault('INVALID_VALUE', [
+    'url',
+    'Give the address of an exported file: http://... or https://...',
+  ]);
+};
+
+/**
+ * A pool that is itself on loopback has callers of its own machine alone; for others the file is never asked
+ * of what only this host reaches.
+ */
+const takeByUrl = async (working: Importing, asked: ByUrl): Promise<readonly Ref<'VM'>[]> => {
+  const { services, view, signal } = working;
+  const url = urlOf(asked.url);
+  if (url instanceof Fault) throw url;
+  const within = isLoopback(view.require('host', services.host).address);
+  try {
+    if (services.web === undefined) throw new WebFailure('This host asks nobody for files');
+    const file = await services.web.get(url, { within, signal });
+    try {
+      return await take(working, asAsked(asked), { sizeBytes: undefined, body: () => file.bytes });
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    throw error instanceof WebFailure ? new Fault('IMPORT_ERROR', [error.message]) : error;
+  }
+};
+
+const isLoopback = (address: string): boolean => /^(127\.|::1$)/.test(address);
+
+/** Of a URL that this host asks for. */
+export const importingByUrl = {
+  import: {
+    on: ({ sr }, view) => hostReaching(view, sr, view.only('pool')[1].master),
+    unless: (view, _self, asked) => {
+      const url = urlOf(asked.url);
+      return url instanceof Fault ? url : refusal(view, asAsked(asked));
+    },
+    work: takeByUrl,
+  },
+} satisfies VmHandlers;
 
 export const importing = {
   put_import: {

@@ -228,7 +228,7 @@ const openObjects = (
       readonly preparation: Pick<Preparation, 'over'>;
     },
 ): Assembled => {
-  const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins, processes } = parts;
+  const { catalog, clock, random, log, makers, waitMs, guestKernels, hostPlugins, processes, web } = parts;
   const { hypervisor, storage, network, credentials, facts, restart, space, fingerprint, otherPools } = parts;
   const { files } = parts;
   const { store, host, pool, membership, migrationTo, authority, nbd, context } = on;
@@ -239,6 +239,7 @@ const openObjects = (
       ...{ clock, random, log, hypervisor, storage, network, credentials, facts, restart },
       ...{ store, host, membership, migrationTo, authority, nbd, fingerprint },
       ...(otherPools !== undefined && { otherPools }),
+      ...(web !== undefined && { web }),
       ...(space !== undefined && { room: roomOf(space) }),
       ...(guestKernels !== undefined && { guestKernels }),
       ...(hostPlugins !== undefined && { hostPlugins }),

@@ -11,6 +11,7 @@ import type { OtherPools } from '../drivers/other-pools.ts';
 import type { PoolDoor } from '../drivers/pool-door.ts';
 import type { Processes } from '../drivers/processes.ts';
 import type { Storage } from '../drivers/storage/storage.ts';
+import type { Web } from '../drivers/web.ts';
 import type { DivergedFiles } from '../log/diverged.ts';
 import type { Mesh, MeshOptions } from '../mesh/mesh.ts';
 import type { Ref } from '../model/types.ts';
@@ -82,6 +83,8 @@ export interface HostParts<D extends Doors = Doors> {
   readonly poolDoor: (httpsPort: () => number) => PoolDoor;
   /** Absent: no other pool is reached. */
   readonly otherPools?: OtherPools;
+  /** Absent: no files are asked for by URL. */
+  readonly web?: Web;
   readonly pool: PoolParts;
   /** Lets clients in. Called once there is something to serve; what it opens refuses until told. */
   readonly doors: (host: Host) => Promise<D>;

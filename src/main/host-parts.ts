@@ -12,6 +12,7 @@ import { makeCertificate } from '../drivers/node/certificate.ts';
 import { nodeMeshNetwork } from '../drivers/node/mesh-wire.ts';
 import { nodeOtherPools } from '../drivers/node/other-pools.ts';
 import { nodePoolDoor } from '../drivers/node/pool-door.ts';
+import { nodeWeb } from '../drivers/node/web.ts';
 import type { HostStorage } from '../drivers/storage/host-storage.ts';
 import type { EngineStore } from '../engine/settings.ts';
 import { divergedFiles } from '../log/diverged.ts';
@@ -82,6 +83,7 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
     fingerprint: pinOf(tls),
     poolDoor: nodePoolDoor,
     otherPools: nodeOtherPools,
+    web: nodeWeb,
     pool: {
       replicas: Number(options['commit-replicas']),
       serves: options['edge-members'] === 'serve',

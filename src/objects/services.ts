@@ -6,6 +6,7 @@ import type { Network } from '../drivers/network.ts';
 import type { OtherPools } from '../drivers/other-pools.ts';
 import type { Processes } from '../drivers/processes.ts';
 import type { Storage } from '../drivers/storage/storage.ts';
+import type { Web } from '../drivers/web.ts';
 import type { Ref } from '../model/types.ts';
 import type { Clock, Random } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
@@ -68,6 +69,8 @@ export interface Services {
   readonly fingerprint?: string;
   /** For what moves to another pool. Absent: none is reached. */
   readonly otherPools?: OtherPools;
+  /** For files that are asked for by URL. Absent: none is reached. */
+  readonly web?: Web;
   /** Undefined until it listens. Absent: this host serves no disks so. */
   readonly nbd?: () => NbdServer | undefined;
   /** Whether this host can serve clients at this moment. */

@@ -10,7 +10,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { clearArrivals } from '../../actors/vm/arrivals.ts';
 import { tarEnd } from '../../src/codec/tar.ts';
 import { blockName, blockSum } from '../../src/codec/xva.ts';
+import { BodyBroken } from '../../src/drivers/http/http.ts';
+import { nodeProcesses } from '../../src/drivers/node/processes.ts';
 import { StorageError } from '../../src/drivers/storage/storage.ts';
+import { type Web, WebFailure } from '../../src/drivers/web.ts';
 import type { WireMessage } from '../../src/model/derive.ts';
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import { tarFile } from '../../src/rules/xva/disks.ts';
@@ -22,11 +25,26 @@ import { contents, type XvaWorld, xvaWorld } from './xva-world.ts';
 
 const MiB = 1 << 20;
 
+/** What stands under URLs; `asked` is how it was last asked for, and how often it was let go. */
+const asked = { within: false, closed: 0 };
+const files = new Map<string, () => AsyncIterable<Uint8Array>>();
+const web: Web = {
+  get: async (url, { within }) => {
+    asked.within = within;
+    const bytes = files.get(url.href)?.();
+    if (bytes === undefined) throw new WebFailure(`${url.host} answered 404`);
+    const close = (): void => {
+      asked.closed += 1;
+    };
+    return { bytes, close };
+  },
+};
+
 let w: XvaWorld;
 let vm: Ref<'VM'>;
 let file: Buffer;
 beforeAll(async () => {
-  w = await xvaWorld();
+  w = await xvaWorld({ services: { processes: nodeProcesses, web } });
   vm = await w.newVm({ tags: [] });
   file = await w.exported({ ref: vm });
 });
@@ -212,6 +230,56 @@ describe('a file of another writer', () => {
     const [disk, disc] = drives(made);
     expect((await w.bytesOf(disk?.VDI as Ref<'VDI'>)).equals(bytes)).toBe(true);
     expect([disc?.type, disc?.empty]).toEqual(['CD', true]);
+  });
+});
+
+describe('a file that this host asks for by URL', () => {
+  const url = 'https://files.example/vm.xva.gz';
+  const byUrl = (from: string, force = false): Promise<readonly Ref<'VM'>[]> =>
+    w.call('VM.import', from, w.sr, false, force);
+
+  test('becomes another VM each time, with every byte', async () => {
+    const packed = await w.exported({ ref: vm, use_compression: 'gzip' });
+    files.set(url, () => arriving(packed));
+    const made = [...(await byUrl(url)), ...(await byUrl(url))] as [Ref<'VM'>, Ref<'VM'>];
+    expect(new Set([vm, ...made].map((one) => card(one).MAC)).size).toBe(3);
+    expect(new Set([vm, ...made].map((one) => row(one).uuid)).size).toBe(3);
+    for (const one of made) {
+      await sameBytes(vm, one);
+      await leave(one);
+    }
+    expect([asked.closed, idle(w)]).toEqual([2, true]);
+  });
+
+  test('is asked of what only this host reaches where its callers are on it too', async () => {
+    const host = w.services.host;
+    const { address } = w.store.committed.require('host', host);
+    for (const [at, within] of [
+      ['10.0.0.1', false],
+      ['127.0.0.1', true],
+    ] as const) {
+      await w.store.commit((tx) => tx.patch('host', host, { address: at }));
+      await refusal(byUrl('http://127.0.0.1/none'));
+      expect(asked.within).toBe(within);
+    }
+    await w.store.commit((tx) => tx.patch('host', host, { address }));
+  });
+
+  test('is refused where the URL is none, nothing is there, or it ends early, and leaves nothing', async () => {
+    const before = counts();
+    for (const bad of ['', 'vm.xva', 'file:///etc/passwd', 'ftp://files.example/vm.xva', 'http://'])
+      expect((await refusal(byUrl(bad))).slice(0, 2)).toEqual(['INVALID_VALUE', 'url']);
+    expect(await refusal(byUrl('http://files.example/none'))).toEqual([
+      'IMPORT_ERROR',
+      'files.example answered 404',
+    ]);
+    files.set(url, async function* () {
+      yield file.subarray(0, (file.length * 9) / 10);
+      throw new BodyBroken('The other side went away');
+    });
+    expect(await refusal(byUrl(url))).toEqual(['IMPORT_ERROR_PREMATURE_EOF']);
+    expect(counts()).toEqual(before);
+    expect(idle(w)).toBe(true);
   });
 });
 

@@ -57,6 +57,8 @@ const probe = async ({ port, request }: Target, goOn: () => boolean): Promise<re
   return ms;
 };
 
+let stopProbe: () => Promise<readonly number[]> = async () => [];
+
 const commands = {
   /** As many calls as go into a slice of time; answers calls for each second. */
   slice: async (given: {
@@ -96,6 +98,17 @@ const commands = {
     done = true;
     return { ms, bodyBytes, meanwhile: latencies((await probing) ?? [0]) };
   },
+
+  /** Small calls one after the other until `probed` is asked, which answers how long they took. */
+  probe: async ({ target }: { target: Target }): Promise<void> => {
+    let done = false;
+    const ms = probe(target, () => !done);
+    stopProbe = () => {
+      done = true;
+      return ms;
+    };
+  },
+  probed: async (_: null): Promise<Latencies> => latencies(await stopProbe()),
 
   /** All wait for the answer of one request each; then one change is made. How long after it was sent each saw it. */
   waiters: async (given: { target: Target; count: number; change: Target; settled: Target }) => {

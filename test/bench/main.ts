@@ -15,6 +15,7 @@ import { restart } from './restart.ts';
 import { smallCalls } from './small-calls.ts';
 import { vmLife } from './vm-life.ts';
 import { vmStart } from './vm-start.ts';
+import { xva } from './xva.ts';
 
 const benchmarks = {
   'small-calls': smallCalls,
@@ -25,6 +26,7 @@ const benchmarks = {
   'allowed-operations': allowedOperations,
   durable,
   disks,
+  xva,
   etcd,
   'vm-start': vmStart,
   'vm-life': vmLife,

@@ -276,6 +276,19 @@ describe('a VM as a file', () => {
     await isFree();
   });
 
+  test('is fetched by its URL, while it is given there', async () => {
+    const { vm } = await newGuest(xenact, session, 'fetched', image);
+    const sr = await session.call('VDI.get_SR', vdi);
+    const from = url('export', `&ref=${vm}&use_compression=zstd`);
+    const [made = ''] = (await session.call('VM.import', from, sr, false, false)) as string[];
+    expect(await session.call('VM.get_name_label', made)).toBe('fetched');
+    const [drive = ''] = (await session.call('VM.get_VBDs', made)) as string[];
+    const disk = (await session.call('VBD.get_VDI', drive)) as string;
+    const bytesOf = await fetch(diskUrl(xenact, session, 'export', disk));
+    expect(Buffer.from(await bytesOf.arrayBuffer()).equals(image)).toBe(true);
+    await isFree();
+  });
+
   test('comes back by its metadata, on another disk where that is said to stand for its own', async () => {
     const { vm, vdi } = await newGuest(xenact, session, 'described', image);
     const file = await exported(vm, '', 'export_metadata');

@@ -71,8 +71,8 @@ describe.skipIf(noQemu)('with QEMU installed, the first session', () => {
 
   const xe = async (...words: readonly string[]): Promise<string> => {
     const environment = { XENACT_DATA: join(folder, 'data'), HOME: folder };
-    const args = ['dist/src/main.js', 'xe', ...words];
-    const { code, said } = await ranTo(process.execPath, args, process.cwd(), environment);
+    const args = [join(process.cwd(), 'dist', 'src', 'main.js'), 'xe', ...words];
+    const { code, said } = await ranTo(process.execPath, args, join(folder, 'clone'), environment);
     expect({ said, code }).toEqual({ said, code: 0 });
     return said.trim();
   };

@@ -174,7 +174,7 @@ export const settings = {
     doc: 'Fetches an exported VM from a URL and imports it.',
     role: 'pool-operator',
     params: {
-      url: [string, 'HTTP address of the exported file.'],
+      url: [confidential(string), 'HTTP or HTTPS address of the exported file.'],
       sr: [ref('SR'), 'Where the disks go.'],
       full_restore: [bool, 'True keeps identities and network addresses, as when restoring a backup.'],
       force: [bool, 'True imports in spite of warnings such as missing CPU features.'],
