@@ -42,7 +42,13 @@ export const imageNode = (
   if (format === 'raw') return said({ driver: 'raw', ...top, file: fileNode(path, false) });
   if (backing.length > BACKING_MAX) throw new Error(`${path} stands on more than ${BACKING_MAX} images`);
   const below = backing.reduceRight<Said | null>((under, parent) => qcow2Node(parent, under), null);
-  return said({ driver: 'qcow2', ...top, file: fileNode(path, stoodOn === true), backing: below });
+  return said({
+    driver: 'qcow2',
+    ...top,
+    ...(stoodOn && { 'read-only': true }),
+    file: fileNode(path, stoodOn === true),
+    backing: below,
+  });
 };
 
 // Locking stays on: two guests writing to one disk by mistake would destroy it. What an image stands on is

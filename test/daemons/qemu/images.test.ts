@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GuestDisk, MirrorWork } from '../../../src/daemons/xenopsd/backend.ts';
@@ -88,6 +88,46 @@ describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { t
     await later.until('D');
     await second.backend.destroy(VM);
     expect([await lettersIn('other.qcow2'), await lettersIn('last.qcow2')]).toEqual(['ABC', 'ABCD']);
+  });
+
+  test('those that were merged meanwhile are let go of when the next one goes on top', async () => {
+    await host.bootable(waiting, 'boot.raw');
+    qemuImg('convert', '-f', 'raw', '-O', 'qcow2', 'boot.raw', 'first.qcow2');
+    const { backend } = await host.daemon();
+    const guest = await backend.create(host.spec([imageOf('first.qcow2')]), work());
+    const console = await consoleAt(consolePath(guest));
+    await backend.unpause(VM);
+    await console.until('Hello');
+    const writes = async (letter: string): Promise<void> => {
+      console.send('x');
+      await console.until(letter);
+    };
+    const putOnTop = async (name: string, ...below: readonly string[]): Promise<void> => {
+      const on = ['-u', '-F', 'qcow2', '-b', below[0] as string];
+      qemuImg('create', '-q', '-f', 'qcow2', ...on, name, '1M');
+      await backend.overlayVbd(VM, imageOf(name, below));
+    };
+    await writes('A');
+    await putOnTop('second.qcow2', 'first.qcow2');
+    await writes('B');
+    await putOnTop('third.qcow2', 'second.qcow2', 'first.qcow2');
+    await writes('C');
+    // As the storage does it: a copy takes the name.
+    await copyFile(join(folder, 'second.qcow2'), join(folder, 'merged.qcow2'));
+    qemuImg('rebase', '-q', '-f', 'qcow2', '-b', '', 'merged.qcow2');
+    await rename(join(folder, 'merged.qcow2'), join(folder, 'second.qcow2'));
+    await rm(join(folder, 'first.qcow2'));
+    expect((await host.openFiles()).filter((path) => /deleted/.test(path))).not.toEqual([]);
+
+    await putOnTop('fourth.qcow2', 'third.qcow2', 'second.qcow2');
+    await writes('D');
+    expect((await host.openFiles()).filter((path) => /first|deleted/.test(path))).toEqual([]);
+    // Read by the emulator, through all that it has open.
+    qemuImg('create', '-q', '-f', 'qcow2', 'other.qcow2', '1M');
+    const from = imageOf('fourth.qcow2', ['third.qcow2', 'second.qcow2']);
+    await backend.mirrorVbd(VM, from, imageOf('other.qcow2'), mirroring());
+    await backend.destroy(VM);
+    expect([await lettersIn('second.qcow2'), await lettersIn('other.qcow2')]).toEqual(['AB', 'ABCD']);
   });
 
   test('a copy that is given up, or that cannot be made, leaves the guest with what it has', async () => {

@@ -40,6 +40,10 @@ export type NodeName = DeviceName | `${DeviceName}-medium${number}`;
 export const imageNodeName = (node: NodeName, count: number): Allowed =>
   allowed('text', `${node}-image${count}`, (why) => new Error(why));
 
+/** What an image of this number stands on, where that was opened after the image was put on top. */
+export const belowNodeName = (node: NodeName, count: number): Allowed =>
+  allowed('text', `${node}-below${count}`, (why) => new Error(why));
+
 /** A device as the state file keeps it. */
 export interface Device {
   readonly key: string;

@@ -8,7 +8,7 @@ import { sleep } from '../../../std/clock.ts';
 import { membersOf } from '../../../std/reader.ts';
 import type { BackendWork, GuestDisk, MirrorWork } from '../backend.ts';
 import { notSupported } from '../refusal.ts';
-import { type Device, imageNodeName, type NodeName } from './devices.ts';
+import { belowNodeName, type Device, imageNodeName, type NodeName } from './devices.ts';
 import { lendDisk, lending, reachedBy, takeBack } from './guest-users.ts';
 import { statusOf } from './link.ts';
 import { note, type QemuGuest, type QemuHost } from './live.ts';
@@ -74,10 +74,10 @@ export const closeInherited = async (host: QemuHost, guest: QemuGuest, device: D
   await note(host, guest, { sets: sets.filter(({ key }) => key !== device.key) });
 };
 
-/** The numbers of the images that there are under a device, as the emulator knows them. */
-const imagesOf = async (qmp: Qmp, { id }: Device): Promise<readonly number[]> => {
+/** The numbers of what there is under a device, as the emulator knows it, the highest first. */
+const numbersOf = async (qmp: Qmp, { id }: Device, kind: 'image' | 'below'): Promise<readonly number[]> => {
   const nodes = await qmp.execute('query-named-block-nodes', said({ flat: true }));
-  const prefix = `${id}-image`;
+  const prefix = `${id}-${kind}`;
   return (Array.isArray(nodes) ? nodes : [])
     .map((node) => String(membersOf(node)['node-name']))
     .filter((name) => name.startsWith(prefix) && /^\d{1,9}$/.test(name.slice(prefix.length)))
@@ -87,10 +87,22 @@ const imagesOf = async (qmp: Qmp, { id }: Device): Promise<readonly number[]> =>
 
 /** Removes images that nothing stands on any more, the topmost first. Answers the numbers of the rest. */
 export const dropImages = async (qmp: Qmp, device: Device): Promise<readonly number[]> => {
+  const left = await dropUnused(qmp, await numbersOf(qmp, device, 'image'), (number) =>
+    imageNodeName(device.id, number),
+  );
+  await dropUnused(qmp, await numbersOf(qmp, device, 'below'), (number) => belowNodeName(device.id, number));
+  return left;
+};
+
+const dropUnused = async (
+  qmp: Qmp,
+  numbers: readonly number[],
+  nameOf: (number: number) => Allowed,
+): Promise<readonly number[]> => {
   const left: number[] = [];
-  for (const number of await imagesOf(qmp, device)) {
+  for (const number of numbers) {
     try {
-      await qmp.execute('blockdev-del', said({ 'node-name': imageNodeName(device.id, number) }));
+      await qmp.execute('blockdev-del', said({ 'node-name': nameOf(number) }));
     } catch (error) {
       if (!(error instanceof QmpFailure)) throw error;
       // What came with another node went with it. Any other refusal says that somebody stands on it.
@@ -177,6 +189,33 @@ export const overlay = async (host: QemuHost, guest: QemuGuest, disk: GuestDisk)
     await tidiedLater(host, guest, device);
     throw error;
   }
+  await standAnew(host, guest, device, current + 1, stored(disk)).catch((error: unknown) =>
+    host.log.warn({ error, vm: guest.record.vm, device: device.key }, 'a disk keeps what it stood on open'),
+  );
+  await tidiedLater(host, guest, device);
+};
+
+/**
+ * What an image on top stands on is opened anew, as the storage has it by now. The guest reads the same, and
+ * lets go of images that were merged since they were opened, and of their room.
+ */
+const standAnew = async (
+  host: QemuHost,
+  guest: QemuGuest,
+  device: Device,
+  number: number,
+  disk: Stored,
+): Promise<void> => {
+  const { backing: [path, ...backing] = [], ...alone } = disk;
+  if (path === undefined) return;
+  const [top, below] = [imageNodeName(device.id, number), belowNodeName(device.id, number)];
+  const vbd = { ...disk.vbd, mode: 'ReadOnly' } as const;
+  await addStorage(host, guest, device.id, { ...disk, vbd, path, backing }, (named) =>
+    imageNode({ path, format: 'qcow2', backing, stoodOn: true }, named, below),
+  );
+  const { user, reach = [] } = guest.record;
+  const same = imageNode(alone, user && reachedBy(reach), top);
+  await guest.link.qmp().execute('blockdev-reopen', said({ options: [{ ...same, backing: below }] }));
 };
 
 const PROGRESS_MS = 250;
