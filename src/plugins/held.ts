@@ -26,3 +26,15 @@ export const marksOf = async (disk: Disk, image: string): Promise<readonly strin
   }
   return marks;
 };
+
+const DOMAIN_CHARS_MAX = 256;
+
+/** Whether it is a host that has what is marked, and no guest, whose domain has a number. */
+export const isOfHost = async (disk: Disk, mark: string): Promise<boolean> => {
+  const domain = await disk.readText(mark, DOMAIN_CHARS_MAX).catch((error: NodeJS.ErrnoException) => {
+    // Given back since it was listed.
+    if (error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+  return domain !== undefined && !/^\d+$/.test(domain.trim());
+};

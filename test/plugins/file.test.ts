@@ -284,6 +284,30 @@ describe.each(formats)('disks in %s images', (format) => {
     },
   );
 
+  it.each(stackable(format))(
+    'stay as a host was told of them, also far below, until it has read them',
+    async () => {
+      const plugin = filePlugin(real);
+      const datapath = imageDatapath(real);
+      await make(plugin, format);
+      const disk = await create(plugin);
+      for (const byte of [1, 2]) {
+        await fill(plugin, disk, byte);
+        const { key } = await ask<Described>(plugin, 'Volume.snapshot', { key: disk });
+        await ask(plugin, 'Volume.destroy', { key });
+      }
+      const { uri } = await ask<Described>(plugin, 'Volume.stat', { key: disk });
+      const told = await files();
+      await datapath['Datapath.attach']!({ uri: uri[0], domain: 'u0-host_1' });
+      expect(await ask(plugin, 'SR.collapse', {})).toEqual({ left: 0 });
+      expect(await files()).toEqual(expect.arrayContaining([...told]));
+      await datapath['Datapath.detach']!({ uri: uri[0] });
+      while ((await ask<{ left: number }>(plugin, 'SR.collapse', {})).left > 0);
+      await holds(plugin, disk, 2);
+      expect((await files()).filter((name) => name.endsWith('.qcow2'))).toHaveLength(1);
+    },
+  );
+
   it('are refused in plain words when the file system is full, and those there stay whole', async (context) => {
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=640k', 'none', sr], { stdio: 'ignore' });

@@ -1,9 +1,11 @@
+import { join } from 'node:path';
+import { isOfHost, readMark } from '../held.ts';
 import { type Args, type Methods, Refusal } from '../script.ts';
 import type { OpenFolder } from './folder.ts';
 
 // A snapshot that was destroyed leaves an image that others stand on. Where one image alone stands on it,
-// the two become one: the upper one gets what it lacks in a copy, which then takes its name. Whoever has the
-// old files open goes on with them, so that guests above may run; whoever opens them next finds the new one.
+// the two become one: the upper one gets what it lacks in a copy, which then takes its name. A guest has the
+// old files open and goes on with them; whoever opens them next finds the new one.
 
 /** So much is merged whatever it is merged with. */
 const CHEAP_BYTES = 64 * 1_048_576;
@@ -59,18 +61,41 @@ const pairsIn = async (folder: OpenFolder): Promise<readonly Pair[]> => {
   const candidates = [...above].flatMap(([parent, [image, ...others]]) =>
     image === undefined || others.length > 0 || named.has(parent) ? [] : [{ image, parent }],
   );
+  if (candidates.length === 0) return [];
+  const told = await toldOf(folder);
   const used = await folder.images.usedBytes([
     ...new Set(candidates.flatMap(({ image, parent }) => [image, parent])),
   ]);
   const pairs: Pair[] = [];
   for (const { image, parent } of candidates) {
     const worth = Math.max(CHEAP_BYTES, TIMES_LARGER_MAX * (used.get(image) ?? 0));
-    if ((used.get(parent) ?? 0) > worth) continue;
+    if (told.has(parent) || (used.get(parent) ?? 0) > worth) continue;
     // A guest that had it on top may not have been given what is above yet.
     if (!(await folder.images.isHeld(image))) pairs.push({ image, below: parent, onto: below.get(parent) });
   }
   return pairs;
 };
+
+/** What a host itself reads, all the way down: it was told once, and opens it for one reader after the other. */
+const toldOf = async ({ disk, path, images }: OpenFolder): Promise<ReadonlySet<string>> => {
+  const told = new Set<string>();
+  for (const { name } of await disk.list(path)) {
+    const mark = readMark(name);
+    if (mark === undefined || !(await isOfHost(disk, join(path, name)))) continue;
+    for (const image of await chainOrNone(images, mark.image)) told.add(image);
+  }
+  return told;
+};
+
+const chainOrNone = (images: OpenFolder['images'], image: string): Promise<readonly string[]> =>
+  images.chainOf(image).catch((error) => {
+    if (isUnusable(error)) return [];
+    throw error;
+  });
+
+/** It is gone, or cannot be used. */
+const isUnusable = (error: unknown): boolean =>
+  error instanceof Refusal || (error as NodeJS.ErrnoException).code === 'ENOENT';
 
 interface Chains {
   /** By a volume, for its contents or for those that it had. */
@@ -98,7 +123,7 @@ const chainsIn = async ({ notes, images }: OpenFolder): Promise<Chains | undefin
     }
     return { named, above, below };
   } catch (error) {
-    if (error instanceof Refusal || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isUnusable(error)) return undefined;
     throw error;
   }
 };
