@@ -2,10 +2,10 @@ import type { Duplex } from 'node:stream';
 import type { HttpHandler, HttpHead } from '../drivers/http/http.ts';
 import {
   type Agreed,
-  answerOption,
   greet,
   type NamedExport,
   optionError,
+  turnAway,
   untilNamed,
   untilTls,
 } from '../rules/nbd/options.ts';
@@ -39,12 +39,12 @@ export const admitNbd = async (
   if (found === undefined) return void plain.destroy();
   const { stream, peer, wanted } = found;
   let isIn = false;
-  const turnAway = (status: number, why: string): void => {
+  const refuse = (status: number, why: string): void => {
     const error = status === 401 || status === 403 ? optionError.policy : optionError.unknown;
-    void answerOption(peer, wanted.option, error, Buffer.from(why.trim(), 'utf8')).then(() => stream.end());
+    void turnAway(peer, wanted, error, why.trim()).then(() => stream.end());
   };
   const head = headOf(wanted, remoteAddress);
-  if (head === undefined) return turnAway(404, 'An export is called /<uuid of a disk>?session_id=<session>');
+  if (head === undefined) return refuse(404, 'An export is called /<uuid of a disk>?session_id=<session>');
   await edge.upgrade(
     head,
     async () => {
@@ -52,7 +52,7 @@ export const admitNbd = async (
       peer.release();
       return stream;
     },
-    (status, _, why) => (isIn ? stream.destroy() : turnAway(status, why)),
+    (status, _, why) => (isIn ? stream.destroy() : refuse(status, why)),
   );
 };
 

@@ -53,7 +53,7 @@ export const greet = async (peer: NbdPeer): Promise<Agreed | undefined> => {
   return { structured: false, allocation: false, noZeros: (flags & NO_ZEROS) !== 0 };
 };
 
-export const answerOption = (
+const answerOption = (
   peer: NbdPeer,
   what: number,
   type: number,
@@ -69,6 +69,19 @@ export const answerOption = (
 
 const refuse = (peer: NbdPeer, what: number, type: number, why: string): Promise<boolean> =>
   answerOption(peer, what, type, Buffer.from(why, 'utf8'));
+
+/**
+ * Of a client that has named a disk. The oldest option knows no refusal but the end of the connection: it
+ * takes whatever comes for the description of the disk.
+ */
+export const turnAway = async (
+  peer: NbdPeer,
+  { option: what }: Pick<NamedExport, 'option'>,
+  type: number,
+  why: string,
+): Promise<void> => {
+  if (what !== option.exportName) await refuse(peer, what, type, why);
+};
 
 interface Option {
   readonly what: number;

@@ -1,13 +1,6 @@
 import type { OpenVolume } from '../../drivers/storage/storage.ts';
 import { lesser } from '../../std/bigints.ts';
-import {
-  ALLOCATION_ID,
-  answerOption,
-  describe,
-  type NamedExport,
-  optionError,
-  untilNamed,
-} from './options.ts';
+import { ALLOCATION_ID, describe, type NamedExport, optionError, turnAway, untilNamed } from './options.ts';
 import type { NbdPeer } from './peer.ts';
 
 // The second half of NBD: one disk, for reading, one request after the other.
@@ -49,8 +42,7 @@ export const serveDisk = async (
     const next = await untilNamed(peer, wanted.agreed);
     if (next === undefined) return;
     if (!isName(next.name)) {
-      await answerOption(peer, next.option, optionError.policy, Buffer.from('One connection has one disk'));
-      return;
+      return turnAway(peer, next, optionError.policy, 'One connection has one disk');
     }
     wanted = next;
   }

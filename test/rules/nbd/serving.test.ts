@@ -134,3 +134,21 @@ test('bytes of no sense end the connection, wherever they come', async () => {
     { numRuns: 200 },
   );
 });
+
+test('whoever names another disk is told why, unless he would take the reason for the disk', async () => {
+  const named = (name: string): Buffer => Buffer.from([0, 0, 0, name.length, ...Buffer.from(name)]);
+  const asking = (option: number, data: Buffer): Buffer =>
+    Buffer.concat([Buffer.from('IHAVEOPT'), Buffer.from([0, 0, 0, option, 0, 0, 0, data.length]), data]);
+  const [exportName, info, go] = [1, 6, 7] as const;
+  const about = Buffer.concat([named('disk'), Buffer.alloc(2)]);
+  const heard = async (...asked: readonly Buffer[]): Promise<Buffer> => {
+    const { stream, ended } = served(memoryDisk(BigInt(MIB)));
+    stream.end(Buffer.concat([Buffer.from([0, 0, 0, 3]), asking(info, about), ...asked]));
+    await ended;
+    return Buffer.concat(await stream.toArray());
+  };
+  const nothing = await heard();
+  const reason = await heard(asking(go, Buffer.concat([named('other'), Buffer.alloc(2)])));
+  expect(reason.toString('latin1', nothing.length)).toContain('One connection has one disk');
+  expect(await heard(asking(exportName, Buffer.from('other')))).toEqual(nothing);
+});
