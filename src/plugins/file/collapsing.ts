@@ -76,7 +76,7 @@ const pairsIn = async (folder: OpenFolder): Promise<readonly Pair[]> => {
   return pairs;
 };
 
-/** What a host itself reads, all the way down: it was told once, and opens it for one reader after the other. */
+/** What a host itself reads, all the way down: told once, it opens it for one reader after the other. */
 const toldOf = async ({ disk, path, images }: OpenFolder): Promise<ReadonlySet<string>> => {
   const told = new Set<string>();
   for (const { name } of await disk.list(path)) {
