@@ -131,10 +131,10 @@ const tailOf = (body: HttpBody, signal: AbortSignal): Tail => {
   return {
     write: async (chunk) => {
       signal.throwIfAborted();
-      if (tail.length > 0) await body.write(tail);
       const rest = Math.max(0, chunk.length - tailBytes);
-      if (rest > 0) await body.write(chunk.subarray(0, rest));
+      const due = [tail, chunk.subarray(0, rest)].filter(({ length }) => length > 0);
       tail = Uint8Array.prototype.slice.call(chunk, rest);
+      await body.write(...due);
     },
     end: async () => {
       if (tail.length > 0) await body.write(tail);

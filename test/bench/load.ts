@@ -1,4 +1,5 @@
 // The clients of the benchmarks, all in one process of their own.
+import { setTimeout as pause } from 'node:timers/promises';
 import { answer } from './child.ts';
 import { inParallel, quantile, secondsOf } from './figures.ts';
 import { bodyOf, openWire, type Wire } from './wire.ts';
@@ -48,11 +49,18 @@ const stayAwake = (endMs: number): void => {
   if (performance.now() < endMs) setImmediate(stayAwake, endMs);
 };
 
-/** Calls one after the other for as long as `goOn` says. */
-const probe = async ({ port, request }: Target, goOn: () => boolean): Promise<readonly number[]> => {
+/** Calls one after the other for as long as `goOn` says, `restMs` between two. */
+const probe = async (
+  { port, request }: Target,
+  goOn: () => boolean,
+  restMs = 0,
+): Promise<readonly number[]> => {
   const wire = await openWire(port);
   const ms: number[] = [];
-  while (goOn()) ms.push(await asked(wire, request));
+  while (goOn()) {
+    ms.push(await asked(wire, request));
+    if (restMs > 0) await pause(restMs);
+  }
   wire.close();
   return ms;
 };
@@ -99,10 +107,10 @@ const commands = {
     return { ms, bodyBytes, meanwhile: latencies((await probing) ?? [0]) };
   },
 
-  /** Small calls one after the other until `probed` is asked, which answers how long they took. */
-  probe: async ({ target }: { target: Target }): Promise<void> => {
+  /** Small calls now and then until `probed` is asked, which answers how long they took. */
+  probe: async ({ target, restMs }: { target: Target; restMs: number }): Promise<void> => {
     let done = false;
-    const ms = probe(target, () => !done);
+    const ms = probe(target, () => !done, restMs);
     stopProbe = () => {
       done = true;
       return ms;

@@ -10,6 +10,7 @@ import { type Client, openPool, type Pool } from './pool.ts';
 import { sized } from './sizes.ts';
 import { download, isSame, MIB, newDisk, upload, watched } from './transfers.ts';
 import { createVms } from './vms.ts';
+import { posting } from './wire.ts';
 
 const mib = Number(process.env['XENACT_BENCH_MIB'] ?? sized(10_240, 20));
 /** One of ten such stretches has something. */
@@ -46,11 +47,8 @@ const measured = async (print: (line: string) => void, folder: string, { pool, l
   await upload(pool, client, `/import_raw_vdi?vdi=${disk}`, source);
   const before = await pool.residentBytes();
   const peak = watched(pool);
-  const request = Buffer.from(xmlCall('VM.get_power_state', [client.session, vm]));
-  const head = `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${request.length}\r\n\r\n`;
-  await load.ask('probe', {
-    target: { port: pool.port, request: Buffer.concat([Buffer.from(head), request]) },
-  });
+  const request = posting('/', xmlCall('VM.get_power_state', [client.session, vm]));
+  await load.ask('probe', { target: { port: pool.port, request }, restMs: 10 });
   const out = await secondsOf(() => download(pool, client, `/export?ref=${vm}`, file));
   const into = await secondsOf(() => upload(pool, client, '/import?restore=false', file));
   const zstd = await secondsOf(() =>
@@ -65,9 +63,11 @@ const measured = async (print: (line: string) => void, folder: string, { pool, l
   const packing = await secondsOf(async () => {
     execFileSync('zstd', ['-q', '-1', '-T2', '-f', file, '-o', copy]);
   });
-  const [made] = await disksNamed(client, 'disk', disk);
+  // What was asked meanwhile stood still, and connections may have ended.
+  const again = await pool.client();
+  const [made] = await disksNamed(again, 'disk', disk);
   await rm(copy, { force: true });
-  await download(pool, client, `/export_raw_vdi?vdi=${made}`, copy);
+  await download(pool, again, `/export_raw_vdi?vdi=${made}`, copy);
   const size = (await stat(file)).size / MIB;
   print(`A VM whose disk of ${mib} MiB is one tenth full, as a file of ${size.toFixed(0)} MiB`);
   print(figure('cp --sparse=always and sha1sum of the disk', [shell], 2, ' s'));
@@ -84,22 +84,19 @@ const measured = async (print: (line: string) => void, folder: string, { pool, l
   print(`  wrong disks                             ${isSame(source, copy) ? 0 : 1} of 1`);
 };
 
-/** Stretches of what packs well and what does not, by turns, and ten times as much of nothing. */
+/** Stretches of a program, and nine times as much of nothing. */
 const fill = async (path: string): Promise<void> => {
-  const file = await open(path, 'w');
+  const [program, file] = [await open(process.execPath), await open(path, 'w')];
+  const { size } = await program.stat();
   const piece = Buffer.alloc(MIB);
-  let word = 1;
-  for (let at = 0; at < mib; at += 10 * filledMib) {
-    for (let done = at; done < Math.min(mib, at + filledMib); done += 1) {
-      for (let byte = 0; byte < MIB; byte += 4) {
-        word = (Math.imul(word, 1_664_525) + 1_013_904_223) >>> 0;
-        piece.writeInt32LE((byte & 0x10000) === 0 ? word | 0 : 0x2020_2020 | (word >>> 28), byte);
-      }
-      await file.write(piece, 0, MIB, done * MIB);
-    }
+  for (let mebibyte = 0; mebibyte < mib; mebibyte += 1) {
+    if (mebibyte % (10 * filledMib) >= filledMib) continue;
+    await program.read(piece, 0, MIB, (mebibyte * MIB) % (size - MIB));
+    await file.write(piece, 0, MIB, mebibyte * MIB);
   }
   await file.truncate(mib * MIB);
-  await file.sync().finally(() => file.close());
+  await file.sync();
+  for (const one of [program, file]) await one.close();
 };
 
 const attach = async (client: Client, VM: string, VDI: string): Promise<void> => {

@@ -61,7 +61,7 @@ const write = async ({ given }: Case): Promise<unknown> => {
     return skip('no storage here keeps its disks as VHD files');
   if (disks.some((disk) => disk['idle_at'] !== undefined))
     return skip('blocks of nothing are read, and never written');
-  const parts = [await joined(tarFile('ova.xml', Buffer.alloc(given['ova.xml length'])))];
+  const parts = [tarFile('ova.xml', Buffer.alloc(given['ova.xml length']))];
   const give = disksGiven();
   for (const disk of [...disks].sort((one, other) => (one['id'] < other['id'] ? -1 : 1))) {
     parts.push(await joined(give({ id: disk['id'], disk: await diskOf(disk), tell, signal })));
@@ -76,7 +76,7 @@ const write = async ({ given }: Case): Promise<unknown> => {
 const read = async ({ given, then }: Case): Promise<unknown> => {
   const entries = given['entries after ova.xml [name, size, byte or content]'] as [string, number, any][];
   const files = entries.map(async ([name, size, content]) =>
-    joined(tarFile(name, typeof content === 'string' ? Buffer.from(content) : Buffer.alloc(size, content))),
+    tarFile(name, typeof content === 'string' ? Buffer.from(content) : Buffer.alloc(size, content)),
   );
   const end = given['then'] === 'end of stream' ? [] : [tarEnd()];
   const file = Buffer.concat([...(await Promise.all(files)), ...end]);

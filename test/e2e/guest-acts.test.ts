@@ -87,7 +87,7 @@ describe.skipIf(missing.length > 0)(`a real guest under QEMU${why}`, () => {
     await nothingIsLeft();
   });
 
-  test('keeps its memory over a suspend and a resume', async () => {
+  test('keeps its memory over a suspend and a resume, here and where it comes to as a file', async () => {
     const serial = await boot();
     await answers(serial, 'A');
     await answers(serial, 'B');
@@ -96,6 +96,9 @@ describe.skipIf(missing.length > 0)(`a real guest under QEMU${why}`, () => {
     expect(emulatorsOf(data)).toEqual([]);
     const image = (await session.call('VM.get_suspend_VDI', vm)) as string;
     expect(await session.call('VDI.get_type', image)).toBe('suspend');
+    const at = (path: string): string => `${xenact.http}${path}&session_id=${session.ref}`;
+    const file = await fetch(at(`/export?ref=${vm}&preserve_power_state=true&use_compression=zstd`));
+    const body = await file.arrayBuffer();
     await session.call('VM.resume', vm, false, false);
     expect(await session.call('VM.get_power_state', vm)).toBe('Running');
     const next = await openSerial(session, vm);
@@ -103,6 +106,15 @@ describe.skipIf(missing.length > 0)(`a real guest under QEMU${why}`, () => {
     expect(await session.call('VM.get_suspend_VDI', vm)).toBe('OpaqueRef:NULL');
     expect((await rowsOf(session, 'VDI')).has(image)).toBe(false);
     next.send('q');
+    await untilState(session, vm, 'Halted');
+    const task = (await session.call('task.create', 'a file', '')) as string;
+    await fetch(at(`/import?task_id=${task}`), { method: 'PUT', body });
+    [vm = vm] = /OpaqueRef:[0-9a-f-]+/.exec(text(await untilEnded(session, task), 'result')) ?? [];
+    expect(await session.call('VM.get_power_state', vm)).toBe('Suspended');
+    await session.call('VM.resume', vm, false, false);
+    const copy = await openSerial(session, vm);
+    await answers(copy, 'C');
+    copy.send('q');
     await untilState(session, vm, 'Halted');
     await nothingIsLeft();
   });

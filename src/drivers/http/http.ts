@@ -120,10 +120,10 @@ export interface HttpAnswer {
 
 export interface HttpBody {
   /**
-   * Resolves when all of it was handed on and the client is ready for more: the memory of the chunk may
+   * Resolves when all of it was handed on and the client is ready for more: the memory of the chunks may
    * then be used again. Rejects with `BodyBroken` when the client went away.
    */
-  write(chunk: Uint8Array): Promise<void>;
+  write(...chunks: readonly Uint8Array[]): Promise<void>;
   end(): Promise<void>;
   /** Cuts the connection so that the client sees that something is missing. */
   fail(): void;

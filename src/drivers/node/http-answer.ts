@@ -70,9 +70,14 @@ export const httpAnswer = (exchange: Exchange, rules: AnswerRules): HttpAnswer =
 const answerBody = (exchange: Exchange, idleMs: number): HttpBody => {
   const { response } = exchange;
   return {
-    async write(chunk) {
+    async write(...chunks) {
       if (hasLeft(exchange)) throw clientLeft();
-      await taken(exchange, idleMs, (done) => response.write(chunk, done));
+      const last = chunks.length - 1;
+      if (last < 0) return;
+      // What is written in one turn goes out as one.
+      await taken(exchange, idleMs, (done) => {
+        for (const [at, chunk] of chunks.entries()) response.write(chunk, at === last ? done : undefined);
+      });
     },
 
     async end() {

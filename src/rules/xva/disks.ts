@@ -32,13 +32,11 @@ const isZero = (bytes: Buffer): boolean => {
   return true;
 };
 
-/** One file of the archive, in pieces. */
-export async function* tarFile(name: string, bytes: Buffer, modified?: number): AsyncGenerator<Buffer> {
-  yield tarHead(name, bytes.length, modified);
-  if (bytes.length > 0) yield bytes;
-  const padding = tarPadding(bytes.length);
-  if (padding > 0) yield zeros.subarray(0, padding);
-}
+const padded = (sizeBytes: number): Buffer => zeros.subarray(0, tarPadding(sizeBytes));
+
+/** One small file of the archive. */
+export const tarFile = (name: string, bytes: Buffer): Buffer =>
+  Buffer.concat([tarHead(name, bytes.length), bytes, padded(bytes.length)]);
 
 /** A file of pieces that are made twice: once to know how large it is. */
 export async function* tarText(
@@ -57,7 +55,7 @@ export async function* tarText(
   }
   yield tarHead(name, sizeBytes, modified);
   for (const piece of pieces()) yield Buffer.from(piece);
-  yield zeros.subarray(0, tarPadding(sizeBytes));
+  yield padded(sizeBytes);
 }
 
 export interface GivenDisk {
@@ -86,8 +84,10 @@ export const disksGiven = () => {
       const isAtEnd = position === 0n || position + BLOCK >= sizeBytes;
       if (!isDense && !isAtEnd && isZero(bytes)) continue;
       const name = blockName(id, Number(position / BLOCK));
-      yield* tarFile(name, bytes);
-      yield* tarFile(`${name}.xxhash`, Buffer.from(await blockSum('.xxhash', bytes)));
+      const sum = tarFile(`${name}.xxhash`, Buffer.from(await blockSum('.xxhash', bytes)));
+      yield tarHead(name, bytes.length);
+      yield bytes;
+      yield bytes.length === XVA_BLOCK_BYTES ? sum : Buffer.concat([padded(bytes.length), sum]);
     }
     tell(sizeBytes);
   };

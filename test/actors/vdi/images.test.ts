@@ -48,22 +48,34 @@ const imported = (vdi: Ref<'VDI'>, format: string, bytes: Buffer, chunked = 'abs
 const first = Buffer.alloc(Number(sizeBytes));
 first.fill('across borders of blocks, ', 2 * MiB - 5, 3 * MiB);
 
+/** Pieces of 70,000 bytes, each behind its place and length, and the end. */
+const changed = (...pieces: readonly (readonly [at: number, text: string])[]): Buffer => {
+  const all = pieces.map(([at, text]) => {
+    const piece = Buffer.concat([Buffer.alloc(12), Buffer.alloc(70_000, text)]);
+    piece.writeBigUInt64LE(BigInt(at), 0);
+    piece.writeUInt32LE(70_000, 8);
+    return piece;
+  });
+  return Buffer.concat([...all, Buffer.alloc(12)]);
+};
+
 test('a disk goes from one repository to another by every format, and what changes follows it', async () => {
   const disk = await newDisk(usual);
   await imported(disk, 'raw', first);
   const base: Ref<'VDI'> = await w.call('VDI.snapshot', disk, new Map());
-  const change = Buffer.concat([Buffer.alloc(12), Buffer.alloc(70_000, 'changed, '), Buffer.alloc(12)]);
-  change.writeBigUInt64LE(BigInt(3 * MiB - 7), 0);
-  change.writeUInt32LE(70_000, 8);
-  await imported(disk, 'raw', change, 'false');
+  await imported(disk, 'raw', changed([MiB + 5, 'twice changed, ']), 'false');
+  const middle: Ref<'VDI'> = await w.call('VDI.snapshot', disk, new Map());
+  const more = changed([MiB + 50_000, 'once more, '], [3 * MiB - 7, 'changed, ']);
+  await imported(disk, 'raw', more, 'false');
   const now = await exported(disk, 'raw');
-  expect(now.subarray(0, 3 * MiB - 7).equals(first.subarray(0, 3 * MiB - 7))).toBe(true);
+  expect(now.subarray(0, MiB + 5).equals(first.subarray(0, MiB + 5))).toBe(true);
   expect(now.toString('latin1', 3 * MiB - 7, 3 * MiB + 1)).toBe('changed,');
 
   const copy = await newDisk(raw);
   for (const format of ['vhd', 'QCOW2']) {
     await imported(copy, format, await exported(base, format));
-    await imported(copy, format, await exported(disk, format, base));
+    await imported(copy, format, await exported(middle, format, base));
+    await imported(copy, format, await exported(disk, format, middle));
     expect((await exported(copy, 'raw')).equals(now)).toBe(true);
     expect((await exported(copy, format, disk)).length).toBeLessThan(MiB);
     await imported(copy, 'raw', first);

@@ -160,8 +160,8 @@ test('sums that come at the end are compared then', async () => {
   const sum = await blockSum('.checksum', await contents(disk));
   const taken = async (said: string): Promise<void> => {
     const file = Buffer.concat([
-      await joined(tarFile(name, await contents(disk))),
-      await joined(tarFile('checksum.xml', Buffer.from(xmlValue(new Map([[name, said]]))))),
+      tarFile(name, await contents(disk)),
+      tarFile('checksum.xml', Buffer.from(xmlValue(new Map([[name, said]])))),
       tarEnd(),
     ]);
     const entries = tarEntries(imageBytes(arriving(file)));
@@ -207,8 +207,8 @@ test('an archive that was cut anywhere says so, and one with anything in it harm
 
 const oneBlock = async (name: string, bytes: Buffer): Promise<Buffer> =>
   Buffer.concat([
-    await joined(tarFile(name, bytes)),
-    await joined(tarFile(`${name}.xxhash`, Buffer.from(await blockSum('.xxhash', bytes)))),
+    tarFile(name, bytes),
+    tarFile(`${name}.xxhash`, Buffer.from(await blockSum('.xxhash', bytes))),
     tarEnd(),
   ]);
 
