@@ -1,8 +1,10 @@
-// Goal: the bytes of a disk are served where its calls are done, and a client that asks another host is told which.
+// Goal: the bytes of disks and of VMs are served where they are reached, and a client that asks another host is told which.
 // Method: two hosts in the rows and the routes of one of them behind the real HTTP server.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import hostBehaviour from '../../actors/host/behaviour.ts';
 import task from '../../actors/task/behaviour.ts';
 import vdi from '../../actors/vdi/behaviour.ts';
+import vm from '../../actors/vm/behaviour.ts';
 import type { Ref } from '../../src/model/types.ts';
 import { type Served, served } from './served.ts';
 
@@ -13,7 +15,7 @@ let session: Ref<'session'>;
 
 beforeAll(async () => {
   host = await served({
-    behaviours: [task, vdi],
+    behaviours: [task, vdi, vm, hostBehaviour],
     others: {
       authorityOf: (other) => `${other.slice(15)}.example:8443`,
       send: () => Promise.reject(new Error('Clients are sent')),
@@ -22,6 +24,8 @@ beforeAll(async () => {
       for (const name of ['near', 'far', 'off', 'shared']) {
         tx.create('SR', ref(`sr ${name}`), { uuid: `sr ${name}`, shared: name === 'shared' });
         tx.create('VDI', ref(name), { uuid: name, SR: ref(`sr ${name}`), virtual_size: 4_096n });
+        tx.create('VM', ref(`vm ${name}`), { uuid: `vm ${name}` });
+        tx.create('VBD', ref(`vbd ${name}`), { VM: ref(`vm ${name}`), VDI: ref(name), type: 'Disk' });
       }
       for (const name of ['far', 'off']) {
         tx.create('host_metrics', ref(`metrics ${name}`), { live: name === 'far' });
@@ -62,6 +66,23 @@ test.each(['GET', 'PUT'])(
     ]);
   },
 );
+
+test.each([
+  ['GET', '/export?uuid=vm%20far'],
+  ['PUT', '/import?sr_uuid=sr%20far'],
+])('a %s of %s is sent to the host that reaches all its disks', async (method, path) => {
+  const answer = await host.http(method, `${path}&session_id=${session}`);
+  expect([answer.status, answer.headers['location']]).toEqual([
+    302,
+    expect.stringContaining('https://far.example:8443'),
+  ]);
+});
+
+test('a file is fetched by the host that reaches the repository for it', async () => {
+  const args = [session, 'http://files.example/vm.xva', ref('sr far'), false, false];
+  // To which no call comes in this test.
+  await expect(host.call('VM.import', ...args)).rejects.toThrow(`HOST_OFFLINE ${ref('host far')}`);
+});
 
 test('an empty PUT asks whether this is the right host', async () => {
   expect((await ask('PUT', ref('near'))).status).toBe(200);
