@@ -68,12 +68,20 @@ test('a file that the client cannot read ends the command before anything is cal
 test('an import is not begun where it could not do all that was asked', async () => {
   for (const [word, said] of [
     ['dry-run=true', /^Error: .*metadata=true\n$/],
-    ['url=http://127.0.0.1/web.xva', /^Error: .*url\n$/],
+    ['url=http://127.0.0.1/web.xva', /^Error: .*either url or filename/],
+    ['remote-config=yes', /^Error: .*remote-config\n$/],
   ] as const) {
     const { err, status } = await run(['vm-import', 'filename=web.xva', word]);
     expect(status).toBe(1);
     expect(err).toMatch(said);
   }
+  expect(tasks()).toBe(0);
+});
+
+test('a URL is asked for by the server, and no file by the client', async () => {
+  const words = ['vm-import', 'url=http://files.example/web.xva', 'sr-uuid=none'];
+  expect((await run(words)).err).toContain('type: SR');
+  expect((await run(['vm-import', 'url=web.xva'])).err).toBe('Error: web.xva is no URL\n');
   expect(tasks()).toBe(0);
 });
 

@@ -96,10 +96,31 @@ const vmExport = (classes: readonly Listed[]): Command => {
 };
 
 /** What an import may be told elsewhere, and is refused here: to leave it out would do another thing. */
-const unknownToImport = ['url', 'type', 'remote-config'];
+const unknownToImport = ['type', 'remote-config'];
+
+/** The server asks for the file itself. */
+const fetched = async ({ api, params }: CommandRun): Promise<readonly Ref<'VM'>[]> => {
+  if (params.get('filename') !== undefined || params.flag('metadata'))
+    throw new CommandFailure('Give either url or filename; metadata comes as a file');
+  const text = params.need('url');
+  if (!URL.canParse(text)) throw new CommandFailure(`${text} is no URL`);
+  const url = new URL(text);
+  url.username = params.get('host-username') ?? url.username;
+  url.password = params.get('host-password') ?? url.password;
+  const uuid = params.get('sr-uuid');
+  const [pool] = await api.send('pool.get_all');
+  const sr = await (uuid === undefined
+    ? api.send('pool.get_default_SR', pool)
+    : api.send('SR.get_by_uuid', uuid));
+  return api.send('VM.import', url.href, sr, params.flag('preserve'), params.flag('force'));
+};
 
 const vmImport: Command = {
-  ...{ name: 'vm-import', doc: 'Makes VMs with their disks of a file.', standard: true },
+  ...{
+    name: 'vm-import',
+    doc: 'Makes VMs with their disks of a file, or of what a URL gives.',
+    standard: true,
+  },
   optional: [
     ...['filename', 'preserve', 'sr-uuid', 'force', 'host-username', 'host-password'],
     ...['type', 'remote-config', 'dry-run', 'metadata', 'url', 'vdi:'],
@@ -108,6 +129,10 @@ const vmImport: Command = {
     const { api, params, client } = run;
     const unknown = unknownToImport.find((name) => (params.get(name) ?? 'false') !== 'false');
     if (unknown !== undefined) throw new CommandFailure(`This server imports files, and takes no ${unknown}`);
+    const told = async (vms: readonly string[]): Promise<void> => {
+      for (const vm of vms) await client.tell({ kind: 'print', text: await api.send('VM.get_uuid', vm) });
+    };
+    if (params.get('url') !== undefined) return told(await fetched(run));
     const isMetadata = params.flag('metadata');
     const renamed = [...params.map('vdi')].map(([old, name]) => [`vdi:${old}`, name]);
     if (!isMetadata && (params.flag('dry-run') || renamed.length > 0))
@@ -121,8 +146,7 @@ const vmImport: Command = {
     const path = isMetadata ? '/import_metadata' : '/import';
     const how = { kind: 'put', file: params.need('filename'), path, query } as const;
     const result = await transferred(run, 'VM import', how);
-    for (const [ref] of result.matchAll(/OpaqueRef:[\w-]+/g))
-      await client.tell({ kind: 'print', text: await api.send('VM.get_uuid', ref) });
+    await told([...result.matchAll(/OpaqueRef:[\w-]+/g)].map(([ref]) => ref));
   },
 };
 
