@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { Api } from '../cli/command.ts';
+import type { Api, Command } from '../cli/command.ts';
 import { commandsOf } from '../cli/commands.ts';
 import { type ByteSource, byteSource } from '../cli/conversation.ts';
 import { type OpenApi, type RunBy, serveCommand } from '../cli/serve.ts';
@@ -39,7 +39,12 @@ const exitMs = 5_000;
  */
 export const commandRoute = (options: CommandRouteOptions): ConnectRoute => {
   const { catalog, clock, log } = options;
-  const commands = commandsOf(catalog.classes);
+  // Made of all classes when the first client wants one, and not by every host that starts.
+  let made: readonly Command[] | undefined;
+  const commands = (): readonly Command[] => {
+    made ??= commandsOf(catalog.classes);
+    return made;
+  };
   const shares = sharesOf({ ofOneMax: commandsOfOneMax, totalMax: commandsMax });
   return {
     method: 'POST',
@@ -56,7 +61,9 @@ export const commandRoute = (options: CommandRouteOptions): ConnectRoute => {
         if (body === undefined) return void socket.destroy();
         const open = (credentials: RunBy, gone: AbortSignal): Promise<OpenApi> =>
           openApi(options, { credentials, head, gone });
-        await serveCommand(socket, source, body.toString('utf8'), { commands, clock, log, open });
+        await serveCommand(socket, source, body.toString('utf8'), {
+          ...{ commands: commands(), clock, log, open },
+        });
         close(socket, source, clock);
       } finally {
         leave();

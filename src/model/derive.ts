@@ -76,6 +76,15 @@ const param = (name: string, type: Type<unknown>, doc: string): WireParam => ({
 
 /** Every message of a class, in the order in which `system.listMethods` gives them. */
 export const wireMessages = (cls: AnyClass): readonly WireMessage[] => {
+  const known = derived.get(cls) ?? derivedMessages(cls);
+  derived.set(cls, known);
+  return known;
+};
+
+/** Declarations are values that nobody changes, and their messages are asked for again and again. */
+const derived = new WeakMap<AnyClass, readonly WireMessage[]>();
+
+const derivedMessages = (cls: AnyClass): readonly WireMessage[] => {
   if (cls.internal === true) return [];
   const explicit = Object.entries(cls.messages).map(([name, message]) => explicitMessage(cls, name, message));
   if (cls.inDatabase === false) return explicit;

@@ -10,7 +10,7 @@ import { filePlugin } from './file/plugin.ts';
 import { isoPlugin } from './iso/plugin.ts';
 import { extPlugin } from './mounted/ext.ts';
 import { nfsPlugin } from './mounted/nfs.ts';
-import { type Methods, nothing } from './script.ts';
+import type { Methods, ScriptMethod } from './script.ts';
 
 /** To ask the plugins which methods they have; nothing of it is used. */
 const given = {
@@ -50,7 +50,7 @@ export const installPlugins = async (
     const about = [from.own.data, from.own.run, host].map(quoted).join(' ');
     const run = `${words} "$0" ${about} "$@"`;
     for (const [method, work] of Object.entries(methods)) {
-      const script = work === nothing ? ANSWER_NULL : scriptOf(program, method, run);
+      const script = sameAnswer(work) ?? scriptOf(program, method, run);
       await replaceIfOther(disk, join(path, method), `#!/bin/sh\n${script}\n`);
     }
   }
@@ -73,8 +73,12 @@ const scriptOf = (program: string, method: string, run: string): string =>
     ? `unshare --mount true 2>/dev/null && exec unshare --mount ${run}\nexec ${run}`
     : `exec ${run}`;
 
-/** A method that does nothing needs no Node, which takes most of a call's time. */
-const ANSWER_NULL = 'echo null';
+/**
+ * A method that always answers the same needs no Node, which takes most of a call's time. It reads what it is
+ * asked all the same, which some callers cannot do without.
+ */
+const sameAnswer = ({ answer }: ScriptMethod): string | undefined =>
+  answer === undefined ? undefined : `while read -r _; do :; done\nprintf '%s\\n' ${quoted(answer)}`;
 
 const SCRIPT_BYTES_MAX = 64 * 1024;
 

@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import type { Disk } from '../drivers/disk.ts';
 import { folderRefusal, type OwnFolders, plainFolder } from '../std/repository-folder.ts';
-import { type Args, failure, type Methods, nothing, textOf, textsOf } from './script.ts';
+import { type Args, failure, type Methods, textOf, textsOf, wrapped } from './script.ts';
 
 /** What a plugin has to know to serve folders of its host. */
 export interface FolderGiven {
@@ -22,14 +22,7 @@ export const locationOf = (configuration: Readonly<Record<string, string>>): str
  * only of folders that may be repositories. An SR is known by its folder from its attach on.
  */
 export const inAllowedFolders = (given: FolderGiven, methods: Methods, elsewhere?: Elsewhere): Methods =>
-  Object.fromEntries(
-    Object.entries(methods).map(([name, method]) => [
-      name,
-      method === nothing
-        ? method
-        : async (args: Args) => method(await withRealFolders(given, args, elsewhere)),
-    ]),
-  );
+  wrapped(methods, (method) => async (args) => method(await withRealFolders(given, args, elsewhere)));
 
 /** What is no folder of the administrator's. */
 export interface Elsewhere {

@@ -7,7 +7,13 @@ import type { OwnFolders } from '../std/repository-folder.ts';
 // input, its result is JSON on standard output. A refusal is printed likewise and the exit code is 1.
 
 /** What a plugin can do, by `<Interface>.<method>`. */
-export type Methods = Readonly<Record<string, (args: Args) => Promise<unknown>>>;
+export type Methods = Readonly<Record<string, ScriptMethod>>;
+
+export interface ScriptMethod {
+  (args: Args): Promise<unknown>;
+  /** In JSON, of a method that always answers the same: it can be laid out as something cheaper. */
+  readonly answer?: string;
+}
 
 /** Arguments as they came. Readers below refuse what is missing or of another kind. */
 export type Args = Readonly<Record<string, unknown>>;
@@ -29,8 +35,21 @@ export class Refusal extends Error {
 export const failure = (what: string, detail = ''): Refusal =>
   new Refusal('SR_BACKEND_FAILURE', [what, '', detail]);
 
-/** A method that has nothing to do. As it is this one value, it can be laid out as something cheaper. */
-export const nothing: Methods[string] = async () => null;
+/** A method that answers this whatever it is asked. */
+export const always = (answer: unknown): ScriptMethod =>
+  Object.assign(async () => answer, { answer: JSON.stringify(answer) });
+
+/** A method that has nothing to do. */
+export const nothing = always(null);
+
+/** The same methods, each within another; those that always answer the same stay as they are. */
+export const wrapped = (methods: Methods, within: (method: ScriptMethod) => ScriptMethod): Methods =>
+  Object.fromEntries(
+    Object.entries(methods).map(([name, method]) => [
+      name,
+      method.answer === undefined ? within(method) : method,
+    ]),
+  );
 
 /** What all plugins of ours say of themselves alike. */
 export const ofOurs = {

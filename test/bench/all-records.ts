@@ -46,7 +46,7 @@ const measured = async (print: (line: string) => void, vmCount: number) => {
     });
     const list = to('VM.get_all_records');
     const meanwhile = to('VM.get_power_state', vm as string);
-    await load.ask('slice', { target: meanwhile, connections: 4, ms: 1_000 });
+    await load.ask('slice', { target: meanwhile, connections: 4, ms: sized(1_000, 50) });
     const before = await pool.residentBytes();
     const cold = await load.ask('fetch', { target: list, meanwhile });
     const same: Target = { port: await bare.ask('mirror', list), request: list.request };

@@ -4,16 +4,20 @@ import { casesFolder } from '../reference.ts';
 
 /** One case of expected behaviour. What stands in the three parts differs from subject to subject. */
 export interface Case {
-  readonly name: string;
   readonly given: Readonly<Record<string, any>>;
   readonly when: Readonly<Record<string, any>>;
   readonly then: Readonly<Record<string, any>>;
 }
 
+/** What it is called is for people: code that a case is put to is never told. */
+export interface NamedCase extends Case {
+  readonly name: string;
+}
+
 /** A file of cases, named after its subject. */
 export interface CaseFile {
   readonly subject: string;
-  readonly cases: readonly Case[];
+  readonly cases: readonly NamedCase[];
 }
 
 export const hasCases = (folder = casesFolder): boolean => existsSync(folder);

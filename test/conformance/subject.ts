@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Fault } from '../../src/std/fault.ts';
-import type { Case } from './cases.ts';
+import type { Case, NamedCase } from './cases.ts';
 
 /**
  * Puts a case to the real code and tells what came of it in the form of the case's `then`; `against` says
@@ -54,18 +54,18 @@ const inTime = async (came: unknown): Promise<unknown> => {
 };
 
 /** Never rejects: an adapter that throws has failed its case. */
-export const judge = async (adapter: Adapter, one: Case): Promise<Verdict> => {
+export const judge = async (adapter: Adapter, { name, ...one }: NamedCase): Promise<Verdict> => {
   try {
     const came: any = await inTime(adapter(one));
     const compared = typeof came === 'object' && came !== null && came[comparison] === true;
     const found: unknown = compared ? came.found : came;
     const expected: unknown = compared ? came.expected : one.then;
     if (isDeepStrictEqual(found, expected)) return { kind: 'passed' };
-    return { kind: 'failed', name: one.name, found, expected };
+    return { kind: 'failed', name, found, expected };
   } catch (error) {
-    if (error instanceof Skipped) return { kind: 'skipped', name: one.name, reason: error.message };
+    if (error instanceof Skipped) return { kind: 'skipped', name, reason: error.message };
     const found = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { kind: 'failed', name: one.name, found, expected: one.then };
+    return { kind: 'failed', name, found, expected: one.then };
   }
 };
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../src/drivers/node/disk.ts';
 import { installPlugins } from '../../src/plugins/install.ts';
-import { type BuiltPlugins, buildPlugins } from './built-plugins.ts';
+import { type BuiltPlugins, buildPlugins, programs } from './built-plugins.ts';
 
 let built: BuiltPlugins;
 let folder: string;
@@ -121,14 +121,17 @@ describe('plugins', () => {
   it('are laid out so that spaces and quotes in paths do no harm, and are left alone when they are right', async () => {
     const root = join(folder, `it's "a" $HOME root`);
     const own = { data: join(folder, "it's data"), run: join(folder, 'run') };
-    const from = { programs: `${built.scripts}/../dist/src/plugins`, node: process.execPath, own };
+    const from = { programs, node: process.execPath, own };
     await installPlugins(nodeDisk, root, from);
-    const script = join(root, 'volume/org.xen.xapi.storage.iso/Plugin.query');
+    const script = join(root, 'volume/org.xen.xapi.storage.iso/SR.stat');
     const before = await stat(script);
     await installPlugins(nodeDisk, root, from);
     expect((await stat(script)).ino).toBe(before.ino);
-    const printed = execFileSync(script, ['--json'], { input: '{"dbg":"d"}', encoding: 'utf8' });
-    expect(JSON.parse(printed).plugin).toBe('iso');
+    const printed = execFileSync(script, ['--json'], {
+      input: JSON.stringify({ sr: root }),
+      encoding: 'utf8',
+    });
+    expect(JSON.parse(printed)).toMatchObject({ sr: root, health: ['Healthy', ''] });
   });
 
   it('report an SR whose folder is gone as unavailable', async () => {

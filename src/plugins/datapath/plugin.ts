@@ -6,7 +6,7 @@ import type { FileLocks } from '../../drivers/file-lock.ts';
 import { formatOf, foundImages, isImage } from '../file/chain.ts';
 import { turnsIn } from '../file/turns.ts';
 import { heldMark } from '../held.ts';
-import { failure, type Methods, nothing, ofOurs, textOf } from '../script.ts';
+import { always, failure, type Methods, nothing, ofOurs, textOf } from '../script.ts';
 
 export interface ImageDatapathGiven {
   readonly disk: Disk;
@@ -20,7 +20,7 @@ export interface ImageDatapathGiven {
  * itself, so there is nothing to start, only to say where it is and to note that somebody may write it.
  */
 export const imageDatapath = ({ disk, locks, host }: ImageDatapathGiven): Methods => ({
-  'Plugin.query': async () => about,
+  'Plugin.query': always(about),
   'Datapath.attach': async (args) => {
     const { path, format } = imageOf(textOf(args, 'uri'));
     const folder = dirname(path);

@@ -11,6 +11,7 @@ import { type FolderGiven, inAllowedFolders, locationOf, srStat } from '../locat
 import type { Place } from '../place.ts';
 import {
   type Args,
+  always,
   bytesOf,
   failure,
   flagOf,
@@ -65,7 +66,7 @@ export const imagesPlugin = (given: FilePluginGiven, self: object, place: Place)
     };
   };
   return {
-    'Plugin.query': async () => ({ ...ofOurs, ...self, features: imageFeatures }),
+    'Plugin.query': always({ ...ofOurs, ...self, features: imageFeatures }),
     ...srMethods(given, folderOf, place),
     ...collapseMethods(folderOf),
     ...working(folderOf, {

@@ -8,7 +8,7 @@ import { type FolderGiven, inAllowedFolders, locationOf, srStat } from '../locat
 import { mountsFolder, mountsOf } from '../mounted/mounts.ts';
 import { sharesOf } from '../mounted/share.ts';
 import { type Configuration, uuidIn } from '../place.ts';
-import { type Args, failure, type Methods, ofOurs, Refusal, textOf, textsOf } from '../script.ts';
+import { type Args, always, failure, type Methods, ofOurs, Refusal, textOf, textsOf } from '../script.ts';
 import { toolsBy } from '../tools.ts';
 
 const NAME_BYTES_MAX = 255;
@@ -68,7 +68,7 @@ export const isoPlugin = (given: IsoPluginGiven): Methods => {
   };
 
   const methods: Methods = {
-    'Plugin.query': async () => about,
+    'Plugin.query': always(about),
     'SR.create': async (args) => {
       const configuration = textsOf(args, 'configuration');
       await during(configuration, existing);

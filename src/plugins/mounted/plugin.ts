@@ -2,7 +2,7 @@ import type { OwnFolders } from '../../std/repository-folder.ts';
 import type { FilePluginGiven } from '../file/plugin.ts';
 import { imagesPlugin } from '../file/plugin.ts';
 import type { Place } from '../place.ts';
-import { type Args, failure, type Methods, nothing, textOf } from '../script.ts';
+import { failure, type Methods, type ScriptMethod, textOf, wrapped } from '../script.ts';
 import { toolsBy } from '../tools.ts';
 import { type Mounts, mountsFolder, mountsOf } from './mounts.ts';
 
@@ -24,18 +24,14 @@ export const mountedPlugin = (
   const tool = toolsBy(given.processes);
   const mounts = mountsOf(given.disk, tool, given.own);
   const methods = imagesPlugin(given, about, placeIn({ ...given, mounts, tool }));
-  return Object.fromEntries(
-    Object.entries(methods).map(([name, method]) => [
-      name,
-      method === nothing ? method : within(given.own, method),
-    ]),
-  );
+  return wrapped(methods, within(given.own));
 };
 
 /** A repository that is attached is a folder that this host mounted, and no other. */
 const within =
-  (own: OwnFolders, method: NonNullable<Methods[string]>): NonNullable<Methods[string]> =>
-  async (args: Args) => {
+  (own: OwnFolders) =>
+  (method: ScriptMethod): ScriptMethod =>
+  async (args) => {
     const isOwn = (path: string): boolean =>
       path.startsWith(`${mountsFolder(own)}/`) &&
       /^[0-9a-f-]{36}(\/[0-9a-f-]{36})?$/.test(path.slice(mountsFolder(own).length + 1));

@@ -1,13 +1,12 @@
 // Goal: the program itself starts, says when it is ready, survives being killed with its guests, and ends
 // cleanly when it is told to.
-// Method: its sources are translated into the test's folder and run by node as a process of their own.
+// Method: the built program, run as a process of its own.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
 import { beforeEach, expect, test } from 'vitest';
 import type { Hypervisor } from '../../../src/drivers/hypervisor/hypervisor.ts';
 import {
@@ -26,34 +25,11 @@ import {
 
 const bench = useBench();
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const entry = join(root, 'src/daemons/xenopsd/main.ts');
+const main = join(root, 'dist/src/daemons/xenopsd/main.js');
 let storage: FakeStorage;
 beforeEach(async () => {
   storage = await serveStorage(bench());
-  await translate(bench(), entry, new Set());
-  await writeFile(bench().path('package.json'), '{"type":"module"}');
 });
-
-/** One source file and every other that it imports, as JavaScript. */
-const translate = async (bench: Bench, file: string, done: Set<string>): Promise<void> => {
-  if (done.has(file)) return;
-  done.add(file);
-  const source = await readFile(file, 'utf8');
-  const { outputText } = ts.transpileModule(source, {
-    compilerOptions: {
-      target: ts.ScriptTarget.ES2022,
-      module: ts.ModuleKind.ESNext,
-      verbatimModuleSyntax: true,
-      rewriteRelativeImportExtensions: true,
-    },
-  });
-  const output = bench.path(relative(root, file).replace(/\.ts$/, '.js'));
-  await mkdir(dirname(output), { recursive: true });
-  await writeFile(output, outputText);
-  for (const { fileName } of ts.preProcessFile(source).importedFiles) {
-    if (fileName.startsWith('.')) await translate(bench, resolve(dirname(file), fileName), done);
-  }
-};
 
 interface Program {
   readonly process: ChildProcess;
@@ -63,7 +39,6 @@ interface Program {
 }
 
 const run = (bench: Bench, args: readonly string[]): Program => {
-  const main = bench.path('src/daemons/xenopsd/main.js');
   const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = once(child, 'exit');
   const lines: string[] = [];
