@@ -43,6 +43,8 @@ const untilEnded: Patience = { rounds: Number.POSITIVE_INFINITY, timeoutS: 30 };
 /** A client that failed has cut its connection; what the server makes of that comes soon after. */
 const afterFailure: Patience = { rounds: 2, timeoutS: 1 };
 
+const clientFailed: readonly string[] = ['CLIENT_ERROR', 'The client could not do it, and says why'];
+
 /** Resolves with how a task ended, or with how it stands when patience is at its end. */
 const ended = async (
   { api }: CommandRun,
@@ -70,9 +72,9 @@ export const transferred = async (run: CommandRun, label: string, transfer: Tran
     const isDone = await tell(run, transfer, url);
     const record = await ended(run, task, isDone ? untilEnded : afterFailure);
     if (record.status === 'success' && isDone) return record.result;
-    const [code = 'CLIENT_ERROR', ...params] = record.error_info;
+    const [code, ...params] = record.error_info.length > 0 ? record.error_info : clientFailed;
     if (record.status === 'pending') await api.send('task.cancel', task).catch(() => {});
-    throw Fault.foreign(code, params);
+    throw Fault.foreign(code as string, params);
   } finally {
     await api.send('task.destroy', task).catch(() => {});
   }

@@ -74,7 +74,7 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     commandRoute({ catalog, ask, clock: services.clock, log }),
     ...(options.routes ?? []),
   ];
-  const routes = longestFirst<Route>([...built, ...unbuiltRoutes(catalog, built)]);
+  const routes = longestFirst<Route>([...built, ...unbuiltRoutes(options, built)]);
   const taken = routes.filter((route) => 'connect' in route && route.method !== 'CONNECT');
   const rights = new Map(routes.map((route) => [route, rightTo(catalog, route)]));
   const by = { catalog, services, invoker, mandates, local: options.local };

@@ -1,24 +1,47 @@
 import type { Action } from '../model/class.ts';
 import type { Catalog } from '../objects/catalog.ts';
+import type { Services } from '../objects/services.ts';
+import { failTask } from '../objects/tasks.ts';
 import { Fault } from '../std/fault.ts';
+import type { Store } from '../store/store.ts';
+import { queryTaskOf } from './call-task.ts';
 import type { Route } from './route.ts';
+
+interface UnbuiltOptions {
+  readonly catalog: Catalog;
+  readonly store: Store;
+  readonly services: Services;
+}
 
 /**
  * Actions that are declared and not built yet. Like calls they say so only to somebody who may ask for them:
- * whoever brings a wrong password or a wrong secret hears that.
+ * whoever brings a wrong password or a wrong secret hears that. A task that was made for one says so as well.
  */
-export const unbuiltRoutes = (catalog: Catalog, built: readonly Route[]): readonly Route[] => {
+export const unbuiltRoutes = (options: UnbuiltOptions, built: readonly Route[]): readonly Route[] => {
+  const { catalog } = options;
   const names = new Set(built.map(({ action }) => action));
   return catalog.actions
     .filter(({ name, action }) => !names.has(name) && action?.open !== true)
-    .map((message) => routeOf(message.name, message.action as Action));
+    .map((message) => routeOf(options, message.name, message.action as Action));
 };
 
-const routeOf = (action: string, { method, path, duplex }: Action): Route => {
+const routeOf = (
+  { store, services }: UnbuiltOptions,
+  action: string,
+  { method, path, duplex }: Action,
+): Route => {
+  const fault = new Fault('NOT_IMPLEMENTED', [action]);
   const refuse = async (): Promise<never> => {
-    throw new Fault('NOT_IMPLEMENTED', [action]);
+    throw fault;
   };
   if (method === 'CONNECT') return { path, action, method, connect: refuse };
   if (duplex === true) return { path, action, method: 'UPGRADE', upgrade: refuse };
-  return { path, action, method, handle: refuse };
+  return {
+    ...{ path, action, method },
+    handle: async (request, _, context) => {
+      const task = queryTaskOf(store, await context.caller(), request.query);
+      if (task !== undefined) await store.commit((tx) => failTask(tx, task, services, fault));
+      return refuse();
+    },
+  };
 };

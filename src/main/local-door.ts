@@ -1,7 +1,9 @@
 import type { Host } from '../assembly/parts.ts';
 import { NetworkFailure, type Serving } from '../drivers/network.ts';
+import type { Others } from '../edge/actions.ts';
 import type { Audit } from '../edge/audit.ts';
 import { edgeOf } from '../edge/edge.ts';
+import { sendClient } from '../pool/clients.ts';
 import type { Log } from '../std/log.ts';
 import { doorLimits } from './doors.ts';
 import type { Machine } from './machine.ts';
@@ -23,7 +25,12 @@ export const openLocalDoor = async (
 ): Promise<Serving> => {
   const { machine, log, audit, host } = given;
   const services = { ...host.services, availability: () => ({ serves: true }) as const };
-  const edge = edgeOf({ ...host, services, log, audit, local: true });
+  // A session that the socket itself opened is known to no other host: what is there is brought here.
+  const others: Others = {
+    authorityOf: () => undefined,
+    send: (other, invocation) => sendClient(host.context, other, invocation),
+  };
+  const edge = edgeOf({ ...host, services, log, audit, others, local: true });
   try {
     const serving = await machine.http.listen({ socketPath, limits: doorLimits }, edge);
     return {

@@ -15,6 +15,7 @@ import { restart } from './restart.ts';
 import { smallCalls } from './small-calls.ts';
 import { vmLife } from './vm-life.ts';
 import { vmStart } from './vm-start.ts';
+import { xeList } from './xe-list.ts';
 import { xva } from './xva.ts';
 
 const benchmarks = {
@@ -35,6 +36,7 @@ const benchmarks = {
   mesh,
   pool: poolOfThree,
   'pool-sim': poolSim,
+  xe: xeList,
 } as const;
 
 const chosen = process.argv.slice(2).filter((argument) => argument !== '--tiny');
