@@ -1,4 +1,5 @@
 import type { Call } from '../model/class.ts';
+import type { Ref } from '../model/types.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Conversation } from './conversation.ts';
 import type { CommandWords } from './given.ts';
@@ -8,6 +9,8 @@ import type { Printer } from './printer.ts';
 export interface Api {
   /** Of whoever runs the command, for what is asked for by HTTP. */
   readonly session: string;
+  /** The host that runs the command. */
+  readonly host: Ref<'host'>;
   /** Declared messages, as objects call one another. Rejects with a `Fault`, as `send` does. */
   readonly call: Call;
   /** Any message by its name, its arguments in the order of the wire, without the session. */

@@ -157,7 +157,7 @@ const selfOf = async ({ api, params }: CommandRun, self: string, { cls }: WireMe
   const param = self.replace('?', '');
   const uuid = param === self ? params.need(param) : params.get(param);
   if (uuid !== undefined) return api.send(`${cls.name}.get_by_uuid`, uuid);
-  if (cls.name === 'host') return api.send('session.get_this_host', api.session);
+  if (cls.name === 'host') return api.host;
   return ((await api.send('pool.get_all')) as readonly string[])[0];
 };
 

@@ -5,6 +5,7 @@ import { type ByteSource, byteSource } from '../cli/conversation.ts';
 import { type OpenApi, type RunBy, serveCommand } from '../cli/serve.ts';
 import type { HttpHead } from '../drivers/http/http.ts';
 import type { Call } from '../model/class.ts';
+import type { Ref } from '../model/types.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import type { Clock } from '../std/clock.ts';
 import { Fault } from '../std/fault.ts';
@@ -17,6 +18,7 @@ import type { ConnectRoute } from './route.ts';
 
 export interface CommandRouteOptions {
   readonly catalog: Catalog;
+  readonly host: Ref<'host'>;
   readonly ask: Ask;
   readonly clock: Clock;
   readonly log: Log;
@@ -122,7 +124,7 @@ const openApi = async (options: CommandRouteOptions, opening: Opening): Promise<
 };
 
 const apiWith = (options: CommandRouteOptions, ask: Api['send'], session: string): Api => {
-  const { catalog } = options;
+  const { catalog, host } = options;
   const send: Api['send'] = (method, ...args) => ask(method, session, ...args);
   const call = async (
     method: string,
@@ -135,5 +137,6 @@ const apiWith = (options: CommandRouteOptions, ask: Api['send'], session: string
     const absent = given.findLastIndex((value) => value !== undefined) + 1;
     return send(method, ...given.slice(0, absent));
   };
-  return { session, send, call: call as unknown as Call, by: (other) => apiWith(options, ask, other) };
+  const by = (other: string): Api => apiWith(options, ask, other);
+  return { session, host, send, call: call as unknown as Call, by };
 };

@@ -71,7 +71,7 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     healthz,
     ...rpcRoutes({ dispatch, clock: services.clock, bodies }),
     ...actionRoutes(options),
-    commandRoute({ catalog, ask, clock: services.clock, log }),
+    commandRoute({ catalog, host: services.host, ask, clock: services.clock, log }),
     ...(options.routes ?? []),
   ];
   const routes = longestFirst<Route>([...built, ...unbuiltRoutes(options, built)]);

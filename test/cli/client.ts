@@ -13,8 +13,8 @@ export interface Said {
 }
 
 export interface XeOptions {
-  /** By which server, on loopback or by a socket in a file. */
-  readonly at: { readonly port: number } | { readonly path: string };
+  /** By which server: on loopback where no address is given, or by a socket in a file. */
+  readonly at: { readonly port: number; readonly host?: string } | { readonly path: string };
   readonly user?: string;
   readonly password?: string;
   /** What is uploaded, by the name that the server gives. */

@@ -69,7 +69,7 @@ test('an import is not begun where it could not do all that was asked', async ()
   for (const [word, said] of [
     ['dry-run=true', /^Error: .*metadata=true\n$/],
     ['url=http://127.0.0.1/web.xva', /^Error: .*either url or filename/],
-    ['remote-config=yes', /^Error: .*remote-config\n$/],
+    ['type=vmware', /^Error code: Missing parameter\n/],
   ] as const) {
     const { err, status } = await run(['vm-import', 'filename=web.xva', word]);
     expect(status).toBe(1);
@@ -98,5 +98,13 @@ test('metadata is sent where metadata is taken, with what disks are called here'
   expect([pathname, searchParams.get('dry_run'), searchParams.get('vdi:old')]).toEqual([
     ...['/import_metadata', 'true', 'new'],
   ]);
+  expect(tasks()).toBe(0);
+});
+
+test('a door that is not built says so by the task that was made for it', async () => {
+  const transfer: XeOptions['transfer'] = async (_, __, path) => (await at.http('GET', path)).status === 200;
+  const { err, status } = await run(['pool-retrieve-wlb-diagnostics', 'filename=wlb'], { transfer });
+  expect(status).toBe(1);
+  expect(err).toContain('function: get_wlb_diagnostics');
   expect(tasks()).toBe(0);
 });

@@ -1,10 +1,13 @@
 // Goal: a member that sends clients on does nothing for anybody, whoever asks, and tells nothing but where to go.
 // Method: a pool of two processes whose member redirects. A user of each role, and root, ask it, with the sessions that
 //   they have, for every message, HTTP action, console and stream of the reference; then the rows are as they were.
-import { Agent } from 'node:http';
+import { Agent, get } from 'node:http';
+import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { classes } from '../../actors/index.ts';
+import { pathsFor } from '../../src/main/paths.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
+import { xe } from '../cli/client.ts';
 import {
   complaintAbout,
   keySteps,
@@ -18,7 +21,7 @@ import {
 import { logIn, type Session } from './client.ts';
 import { errorOfCall } from './doors.ts';
 import { type Lab, lab, type PoolHost } from './hosts.ts';
-import { rowsOf, text } from './lab.ts';
+import { newDisk, rowsOf, text } from './lab.ts';
 import { addUser, complaints, credentials, logInAll, nameOf, secretOf, spared, waysIn } from './ways.ts';
 import { password } from './xenact.ts';
 
@@ -137,3 +140,25 @@ test('by HTTP, rights are asked of sessions, and names and passwords are sent on
   );
   expect(found).toEqual([]);
 }, 120_000);
+
+test('whoever sits at the member has commands and files there, of the whole pool', async () => {
+  const path = pathsFor(undefined, { XENACT_DATA: member.data }).xapiSocket;
+  const uuid = String(await root.call('VDI.get_uuid', await newDisk(root, 1 << 20)));
+  let got: Buffer | undefined;
+  const transfer = async (_: string, __: string, url: string): Promise<boolean> => {
+    got = await new Promise<Buffer>((resolve, reject) => {
+      get({ socketPath: path, path: url }, (answer) => void buffer(answer).then(resolve, reject)).once(
+        'error',
+        reject,
+      );
+    });
+    return true;
+  };
+  const at = { path };
+  const words = ['vdi-export', `uuid=${uuid}`, 'filename=disk.raw'];
+  expect(await xe(words, { at, transfer })).toMatchObject({ err: '', status: 0 });
+  expect(got?.equals(Buffer.alloc(1 << 20))).toBe(true);
+  const { hostname: host, port } = new URL(member.http);
+  const asked = await xe(['vm-list'], { at: { host, port: Number(port) }, password });
+  expect(asked).toMatchObject({ out: '', status: 1, err: expect.stringContaining(first.address) });
+});

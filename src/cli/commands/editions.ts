@@ -3,11 +3,9 @@ import { loaded } from '../confirm.ts';
 
 // Editions and licences of hosts.
 
-const hostOrThis = ({ api, params }: CommandRun): Promise<string> => {
+const hostOrThis = async ({ api, params }: CommandRun): Promise<string> => {
   const uuid = params.get('host-uuid');
-  return uuid === undefined
-    ? api.send('session.get_this_host', api.session)
-    : api.send('host.get_by_uuid', uuid);
+  return uuid === undefined ? api.host : api.send('host.get_by_uuid', uuid);
 };
 
 /** Has hosts use another licence server while `apply` runs, and for good where that goes well. */

@@ -2,6 +2,7 @@ import type { Command, CommandRun } from '../command.ts';
 import { assertForced } from '../confirm.ts';
 import { CommandFailure } from '../failures.ts';
 import type { Listed } from '../fields.ts';
+import { unlessRefused } from '../lookup.ts';
 import { chosenRows } from '../selectors.ts';
 import { fetched, type Transfer, transferred } from '../transfers.ts';
 
@@ -52,8 +53,13 @@ const ofHost = (classes: readonly Listed[], door: Door): Command => {
     ...command,
     run: async (run) => {
       const [row] = await chosenRows(run, { classes, command, single: true });
-      const here = await run.api.send('session.get_this_host', run.api.session);
-      await through(run, door, row?.ref === here ? undefined : String(row?.record['address']));
+      const { api } = run;
+      if (row?.ref === api.host) return through(run, door);
+      const address = String(row?.record['address']);
+      // A session that the socket of a host opened is known to that host alone.
+      const isKnown = await unlessRefused(api.send('session.get_uuid', api.session), undefined);
+      if (isKnown === undefined) throw new CommandFailure(`Ask that host itself: xe -s ${address} ...`);
+      await through(run, door, address);
     },
   };
 };

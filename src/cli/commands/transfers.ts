@@ -95,24 +95,41 @@ const vmExport = (classes: readonly Listed[]): Command => {
   };
 };
 
-/** What an import may be told elsewhere, and is refused here: to leave it out would do another thing. */
-const unknownToImport = ['type', 'remote-config'];
+/** The SR that is named, or that of the pool. */
+const srOf = async ({ api, params }: CommandRun): Promise<string> => {
+  const uuid = params.get('sr-uuid');
+  if (uuid !== undefined) return api.send('SR.get_by_uuid', uuid);
+  const [pool] = (await api.send('pool.get_all')) as readonly string[];
+  return api.send('pool.get_default_SR', pool);
+};
 
-/** The server asks for the file itself. */
-const fetched = async ({ api, params }: CommandRun): Promise<readonly Ref<'VM'>[]> => {
+/** VMs that the host fetches itself. */
+const importUrl = async (run: CommandRun, text: string): Promise<readonly string[]> => {
+  const { api, params } = run;
   if (params.get('filename') !== undefined || params.flag('metadata'))
     throw new CommandFailure('Give either url or filename; metadata comes as a file');
-  const text = params.need('url');
   if (!URL.canParse(text)) throw new CommandFailure(`${text} is no URL`);
   const url = new URL(text);
   url.username = params.get('host-username') ?? url.username;
   url.password = params.get('host-password') ?? url.password;
-  const uuid = params.get('sr-uuid');
-  const [pool] = await api.send('pool.get_all');
-  const sr = await (uuid === undefined
-    ? api.send('pool.get_default_SR', pool)
-    : api.send('SR.get_by_uuid', uuid));
-  return api.send('VM.import', url.href, sr, params.flag('preserve'), params.flag('force'));
+  return api.send('VM.import', url.href, await srOf(run), params.flag('preserve'), params.flag('force'));
+};
+
+const importFile = async (run: CommandRun): Promise<readonly string[]> => {
+  const { params } = run;
+  const isMetadata = params.flag('metadata');
+  const renamed = [...params.map('vdi')].map(([old, name]) => [`vdi:${old}`, name]);
+  if (!isMetadata && (params.flag('dry-run') || renamed.length > 0))
+    throw new CommandFailure('dry-run and vdi: are of metadata: add metadata=true');
+  const query = {
+    ...(isMetadata && { dry_run: String(params.flag('dry-run')), ...Object.fromEntries(renamed) }),
+    restore: String(params.flag('preserve')),
+    force: String(params.flag('force')),
+    ...(params.get('sr-uuid') !== undefined && { sr_uuid: params.need('sr-uuid') }),
+  };
+  const path = isMetadata ? '/import_metadata' : '/import';
+  const how = { kind: 'put', file: params.need('filename'), path, query } as const;
+  return (await transferred(run, 'VM import', how)).match(/OpaqueRef:[\w-]+/g) ?? [];
 };
 
 const vmImport: Command = {
@@ -127,26 +144,17 @@ const vmImport: Command = {
   ],
   run: async (run) => {
     const { api, params, client } = run;
-    const unknown = unknownToImport.find((name) => (params.get(name) ?? 'false') !== 'false');
-    if (unknown !== undefined) throw new CommandFailure(`This server imports files, and takes no ${unknown}`);
-    const told = async (vms: readonly string[]): Promise<void> => {
-      for (const vm of vms) await client.tell({ kind: 'print', text: await api.send('VM.get_uuid', vm) });
-    };
-    if (params.get('url') !== undefined) return told(await fetched(run));
-    const isMetadata = params.flag('metadata');
-    const renamed = [...params.map('vdi')].map(([old, name]) => [`vdi:${old}`, name]);
-    if (!isMetadata && (params.flag('dry-run') || renamed.length > 0))
-      throw new CommandFailure('dry-run and vdi: are of metadata: add metadata=true');
-    const query = {
-      ...(isMetadata && { dry_run: String(params.flag('dry-run')), ...Object.fromEntries(renamed) }),
-      restore: String(params.flag('preserve')),
-      force: String(params.flag('force')),
-      ...(params.get('sr-uuid') !== undefined && { sr_uuid: params.need('sr-uuid') }),
-    };
-    const path = isMetadata ? '/import_metadata' : '/import';
-    const how = { kind: 'put', file: params.need('filename'), path, query } as const;
-    const result = await transferred(run, 'VM import', how);
-    await told([...result.matchAll(/OpaqueRef:[\w-]+/g)].map(([ref]) => ref));
+    const url = params.get('url');
+    const type = params.get('type') ?? 'default';
+    if (type !== 'default') {
+      const who = [params.need('host-username'), params.need('host-password')];
+      await api.send('VM.import_convert', type, ...who, await srOf(run), params.map('remote-config'));
+      return;
+    }
+    const vms = url === undefined ? await importFile(run) : await importUrl(run, url);
+    const uuids: string[] = [];
+    for (const vm of vms) uuids.push(await api.send('VM.get_uuid', vm));
+    if (uuids.length > 0) await client.tell({ kind: 'print', text: uuids.join(',') });
   },
 };
 
