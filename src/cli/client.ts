@@ -13,6 +13,8 @@ export interface CommandClient {
   read(file: string): Promise<Buffer | undefined>;
   /** Fetches a file from a URL of the server, or sends it there. False: it said why not. */
   transfer(kind: 'get' | 'put', file: string, url: string): Promise<boolean>;
+  /** Joins the user's terminal with what a URL of the server leads to. False: it said why not. */
+  connect(url: string): Promise<boolean>;
   /** Whether the user named this file, in full: no other is read or written, whatever the server says. */
   named(file: string): boolean;
   readonly debug: boolean;
@@ -95,9 +97,10 @@ const done = async (
       const isDone = await client.transfer(order.kind, order.file, order.url);
       return send(stream, [encodeReply({ kind: isDone ? 'ok' : 'failed' })]);
     }
-    case 'connect':
-      client.error('This client has no console: use a VNC viewer, or the web\n');
-      return send(stream, [encodeReply({ kind: 'failed' })]);
+    case 'connect': {
+      const isDone = await client.connect(order.url);
+      return send(stream, [encodeReply({ kind: isDone ? 'ok' : 'failed' })]);
+    }
   }
 };
 

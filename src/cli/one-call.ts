@@ -5,6 +5,7 @@ import type { Command, CommandRun, Selects } from './command.ts';
 import { assertForced, loaded } from './confirm.ts';
 import type { Listed } from './fields.ts';
 import { chosenRows, onEach } from './selectors.ts';
+import { called } from './tasks.ts';
 import { apiValue, resultPairs, resultTexts } from './values.ts';
 
 /** A command that is one call: where its arguments come from, and the rest is what the message declares. */
@@ -142,6 +143,7 @@ const perform = async (run: CommandRun, performing: Performing): Promise<void> =
       ({ name, type, defaultValue }) => all.get(name) ?? defaultValue ?? type.empty,
     );
     const { result } = message;
+    if (result.kind === 'void' && message.async) return called(run, spec.calls, ...args);
     const value = await run.api.send(spec.calls, ...(message.kind === 'constructor' ? [all] : args));
     if (spec.table) await run.print.table([await resultPairs(run.api, value, result)]);
     else if (result.kind !== 'void') await run.print.list(await resultTexts(run.api, value, result));

@@ -2,6 +2,7 @@ import type { Ref } from '../model/types.ts';
 import { Fault } from '../std/fault.ts';
 import type { CommandRun } from './command.ts';
 import { CommandFailure } from './failures.ts';
+import { ended, type Patience, untilEnded } from './tasks.ts';
 
 /** What a client fetches or sends by HTTP, at a path of the server that it talks to. */
 export interface Transfer {
@@ -28,37 +29,10 @@ export const fetched = async (run: CommandRun, transfer: Transfer): Promise<void
   if (!isDone) throw new CommandFailure(`The transfer of ${transfer.path} failed`);
 };
 
-interface TaskRecord {
-  readonly status: string;
-  readonly result: string;
-  readonly error_info: readonly string[];
-}
-
-interface Patience {
-  /** Each waits until something changes, or for so long. The first tells only what is there already. */
-  readonly rounds: number;
-  readonly timeoutS: number;
-}
-const untilEnded: Patience = { rounds: Number.POSITIVE_INFINITY, timeoutS: 30 };
 /** A client that failed has cut its connection; what the server makes of that comes soon after. */
 const afterFailure: Patience = { rounds: 2, timeoutS: 1 };
 
 const clientFailed: readonly string[] = ['CLIENT_ERROR', 'The client could not do it, and says why'];
-
-/** Resolves with how a task ended, or with how it stands when patience is at its end. */
-const ended = async (
-  { api }: CommandRun,
-  task: Ref<'task'>,
-  { rounds, timeoutS }: Patience,
-): Promise<TaskRecord> => {
-  let record: TaskRecord = await api.send('task.get_record', task);
-  let token = '';
-  for (let left = rounds; record.status === 'pending' && left > 0; left -= 1) {
-    ({ token } = await api.send('event.from', [`task/${task}`], token, timeoutS));
-    record = await api.send('task.get_record', task);
-  }
-  return record;
-};
 
 /**
  * Has the client fetch or send bytes under a task of its own, and waits for both of them to say how that

@@ -11,7 +11,7 @@ import { nodeClock } from '../drivers/node/clock.ts';
 import { type Environment, UsageError } from './flags.ts';
 import { pathsFor } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
-import { fetchFile, isTrusted, type Progress, sendFile, type XeServer } from './xe-transfer.ts';
+import { fetchFile, isTrusted, joinTerminal, type Progress, sendFile, type XeServer } from './xe-transfer.ts';
 
 const help = `Usage: xenact xe [-s SERVER] [-u USER] [-pw PASSWORD | -pwf FILE] COMMAND [NAME=VALUE ...]
 
@@ -98,6 +98,17 @@ const bar = (): Progress & { end(): void } => {
   return Object.assign(show, { end: () => void (shown !== '' && stderr.write('\n')) });
 };
 
+/** False: it failed, and the user has been told. */
+const unlessFailed = async (done: Promise<void>): Promise<boolean> => {
+  try {
+    await done;
+    return true;
+  } catch (error) {
+    process.stderr.write(`Operation failed. Error: ${(error as Error).message}\n`);
+    return false;
+  }
+};
+
 const clientOf = (server: XeServer, login: Login, lines: ReturnType<typeof typedLines>): CommandClient => {
   const files = new Set(
     login.words
@@ -111,19 +122,23 @@ const clientOf = (server: XeServer, login: Login, lines: ReturnType<typeof typed
     read: (file) => readFile(file).catch(() => undefined),
     named: (file) => files.has(resolve(file)),
     debug: login.debug,
+    connect: (url) => unlessFailed(joinTerminal(server, url)),
     transfer: async (kind, file, url) => {
       const progress = bar();
-      try {
-        await (kind === 'get' ? fetchFile : sendFile)(server, url, file, progress);
-        progress.end();
-        return true;
-      } catch (error) {
-        process.stderr.write(`Operation failed. Error: ${(error as Error).message}\n`);
-        return false;
-      }
+      const moved = (kind === 'get' ? fetchFile : sendFile)(server, url, file, progress);
+      return unlessFailed(moved.finally(progress.end));
     },
   };
 };
+
+/** Commands of VMs that may take long. */
+const long = ['vm-start', 'vm-resume', 'vm-suspend', 'vm-shutdown', 'vm-reboot', 'vm-migrate'];
+
+/** On a terminal they show how far they are. */
+const withProgress = (words: readonly string[], isTerminal: boolean): readonly string[] =>
+  isTerminal && long.includes(words[0] ?? '') && !words.some((word) => /^(--)?progress\b/.test(word))
+    ? [...words, 'progress=true']
+    : words;
 
 const bodyOf = ({ words, user, password }: Login): readonly string[] => [
   ...words,
@@ -167,7 +182,9 @@ export const xeCommand = async (args: readonly string[], environment: Environmen
   const server = serverOf(login, environment);
   const lines = typedLines();
   try {
-    return await obey(await opened(server), bodyOf(login), clientOf(server, login, lines), nodeClock);
+    const words = withProgress(login.words, process.stderr.isTTY);
+    const body = bodyOf({ ...login, words });
+    return await obey(await opened(server), body, clientOf(server, login, lines), nodeClock);
   } finally {
     lines.close();
   }

@@ -2,7 +2,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { Transform } from 'node:stream';
+import { type Duplex, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 /** The server that a command was sent to, as paths of it are asked for. */
@@ -97,4 +97,40 @@ export const sendFile = async (server: XeServer, url: string, file: string, prog
     answer.resume();
     return undefined;
   });
+};
+
+/** Ctrl + ] */
+const leaves = 0x1d;
+
+/** Joins a terminal with what a URL leads to, until the user leaves it or either side ends. */
+export const joinTerminal = async (server: XeServer, url: string): Promise<void> => {
+  const sent = ask(server, url, { method: 'CONNECT' });
+  const joined = new Promise<Duplex>((resolve, reject) => {
+    sent.once('error', reject);
+    sent.once('response', ({ statusCode }) => reject(new Error(`The server answered ${statusCode}`)));
+    sent.once('connect', ({ statusCode }, socket, head) => {
+      if (statusCode !== 200) return reject(new Error(`The server answered ${statusCode}`));
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+    });
+  });
+  sent.end();
+  const socket = await joined;
+  const { stdin, stdout } = process;
+  const isTerminal = stdin.isTTY === true;
+  if (isTerminal) stdin.setRawMode(true);
+  try {
+    socket.pipe(stdout, { end: false });
+    stdin.on('data', (typed: Buffer) => {
+      const at = typed.indexOf(leaves);
+      socket.write(at < 0 ? typed : typed.subarray(0, at));
+      if (at >= 0) socket.destroy();
+    });
+    stdin.once('end', () => socket.end());
+    await new Promise<void>((resolve) => socket.once('close', () => resolve()).once('error', () => {}));
+  } finally {
+    if (isTerminal) stdin.setRawMode(false);
+    stdin.pause();
+    stdout.write('\r\n');
+  }
 };

@@ -117,3 +117,12 @@ test('a command can wait for an object to be as it is said', async () => {
   expect(await waiting).toMatchObject({ out: '', err: '', status: 0 });
   expect((await run(['event-wait', 'class=nothing'])).err).toBe("Error: There is no class 'nothing'\n");
 });
+
+test('a command that shows how far it is ends as it does without', async () => {
+  const done = await run(['vm-reset-powerstate', 'vm=web', '--force', 'progress=true']);
+  expect(done).toMatchObject({ out: '', err: expect.stringMatching(/\r 100% . #{70}\n$/), status: 0 });
+  const [shown, plain] = [await run(['vm-pause', 'vm=web', '--progress']), await run(['vm-pause', 'vm=web'])];
+  expect(plain.status).toBe(1);
+  expect(shown).toMatchObject({ status: 1, err: expect.stringContaining(plain.err) });
+  expect([...at.world.store.latest.all('task')]).toEqual([]);
+});

@@ -46,6 +46,7 @@ const clientWith = (more: Partial<CommandClient> = {}) => {
     line: async () => undefined,
     read: async () => undefined,
     transfer: async () => false,
+    connect: async () => false,
     named: () => false,
     debug: false,
     ...more,

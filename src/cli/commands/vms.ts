@@ -5,6 +5,7 @@ import type { Listed } from '../fields.ts';
 import { boolOf } from '../given.ts';
 import { type ApiRow, rowsOfClass } from '../lookup.ts';
 import { chosenRows, onEach } from '../selectors.ts';
+import { called } from '../tasks.ts';
 
 // VMs in their life: started and stopped, moved, copied.
 
@@ -47,22 +48,22 @@ export const hostNamed = async ({ api }: CommandRun, text: string): Promise<Ref<
 
 const power = (classes: readonly Listed[]): readonly Command[] => [
   onVms(classes, 'vm-start', 'Starts VMs.', { optional: ['force', 'on', 'paused'] }, async (run, vm) => {
-    const how = { start_paused: run.params.flag('paused'), force: isForced(run) };
+    const how = [run.params.flag('paused'), isForced(run)];
     const on = run.params.get('on');
-    if (on === undefined) await run.api.call('VM.start', vm, how);
-    else await run.api.call('VM.start_on', vm, { host: await hostNamed(run, on), ...how });
+    if (on === undefined) await called(run, 'VM.start', vm, ...how);
+    else await called(run, 'VM.start_on', vm, await hostNamed(run, on), ...how);
   }),
   onVms(classes, 'vm-resume', 'Resumes suspended VMs.', { optional: ['force', 'on'] }, async (run, vm) => {
-    const how = { start_paused: false, force: isForced(run) };
+    const how = [false, isForced(run)];
     const on = run.params.get('on');
-    if (on === undefined) await run.api.call('VM.resume', vm, how);
-    else await run.api.call('VM.resume_on', vm, { host: await hostNamed(run, on), ...how });
+    if (on === undefined) await called(run, 'VM.resume', vm, ...how);
+    else await called(run, 'VM.resume_on', vm, await hostNamed(run, on), ...how);
   }),
   onVms(classes, 'vm-shutdown', 'Shuts VMs down.', { optional: ['force'] }, (run, vm) =>
-    run.api.call(isForced(run) ? 'VM.hard_shutdown' : 'VM.clean_shutdown', vm, {}),
+    called(run, isForced(run) ? 'VM.hard_shutdown' : 'VM.clean_shutdown', vm),
   ),
   onVms(classes, 'vm-reboot', 'Reboots VMs.', { optional: ['force'] }, (run, vm) =>
-    run.api.call(isForced(run) ? 'VM.hard_reboot' : 'VM.clean_reboot', vm, {}),
+    called(run, isForced(run) ? 'VM.hard_reboot' : 'VM.clean_reboot', vm),
   ),
 ];
 
@@ -91,7 +92,7 @@ const migrate = (classes: readonly Listed[]): Command =>
         return value === undefined ? [] : [[name, String(boolOf(name, value))]];
       });
       const host = await hostNamed(run, named);
-      await run.api.call('VM.pool_migrate', vm, { host, options: new Map(given) });
+      await called(run, 'VM.pool_migrate', vm, host, new Map(given));
     },
   );
 
