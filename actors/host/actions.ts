@@ -26,7 +26,11 @@ export const actions = {
     'Brings a guest that moves to this host.',
     { certificate: true },
   ),
-  get_host_backup: action('GET', '/host_backup', 'pool-admin', "Gives a copy of the host's system."),
+  get_host_backup: action('GET', '/host_backup', 'pool-admin', 'Gives a backup of the pool.', {
+    onMember: true,
+    task: 'Downloading host backup',
+    audited: true,
+  }),
   put_host_restore: action('PUT', '/host_restore', 'pool-admin', "Takes a copy of the host's system."),
   get_host_logs_download: action('GET', '/host_logs_download', 'pool-operator', "Gives the host's logs.", {
     onMember: true,

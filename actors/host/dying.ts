@@ -1,6 +1,7 @@
 import { nullRef, type Ref } from '../../src/model/types.ts';
 import type { Deciding, Working } from '../../src/objects/implement.ts';
 import { isLive } from '../../src/objects/places.ts';
+import type { Services } from '../../src/objects/services.ts';
 import { failTasksOf } from '../../src/objects/tasks.ts';
 import { forgetConnection } from '../../src/rules/device-config.ts';
 import { Fault } from '../../src/std/fault.ts';
@@ -30,7 +31,7 @@ const atOf = (view: View, host: Ref<'host'>): readonly Ref<'VM'>[] =>
     .map(([vm]) => vm);
 
 /** Tasks that the host did or waited for end with it, and nothing moves there any more. */
-const forgetWork = (tx: Tx, host: Ref<'host'>, services: Working<'host'>['services']): void => {
+const forgetWork = (tx: Tx, host: Ref<'host'>, services: Pick<Services, 'clock'>): void => {
   failTasksOf(tx, host, services);
   for (const [step, { from }] of [...tx.all('xenact_step')]) {
     if (from === host) tx.delete('xenact_step', step);
@@ -63,12 +64,17 @@ export const declareDead = async (working: Working<'host'>): Promise<void> => {
   });
 };
 
-/** A dead host that is empty is forgotten, with what is nothing without it. */
+/** A dead host that is empty is forgotten. */
 export const destroy = (deciding: Deciding): void => {
   const { tx, services } = deciding;
   const self = deciding.self as Ref<'host'>;
   assertDead(tx, self);
   if (guestsOn(tx, self).length > 0) throw new Fault('HOST_HAS_RESIDENT_VMS', [self]);
+  forgetHost(tx, self, services);
+};
+
+/** A host goes, with what is nothing without it. */
+export const forgetHost = (tx: Tx, self: Ref<'host'>, services: Pick<Services, 'clock'>): void => {
   forgetWork(tx, self, services);
   const { PBDs, PIFs, resident_VMs } = tx.require('host', self);
   for (const vm of resident_VMs) tx.delete('VM', vm);

@@ -1,3 +1,4 @@
+import type { HostFile, HostFiles } from '../../src/drivers/host-files.ts';
 import type { ClassName } from '../../src/model/class.ts';
 import { wireFields } from '../../src/model/derive.ts';
 import { datetime, millisecondsOf } from '../../src/model/types.ts';
@@ -5,7 +6,7 @@ import type { Client } from '../../src/objects/client.ts';
 import type { ActionHandler, Working } from '../../src/objects/implement.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { shower } from '../../src/objects/shown.ts';
-import { type ArchiveEntry, archived, entriesOf } from '../../src/rules/archive.ts';
+import { archived, filesOf } from '../../src/rules/archive.ts';
 import { packed } from '../../src/rules/xva/packing.ts';
 import { Fault } from '../../src/std/fault.ts';
 
@@ -13,7 +14,7 @@ import { Fault } from '../../src/std/fault.ts';
 
 type Bytes = AsyncIterable<Uint8Array>;
 
-const filesOf = ({ files }: Services) => {
+const keptBy = ({ files }: Services): HostFiles => {
   if (files === undefined) throw new Fault('OPERATION_NOT_ALLOWED', ['This host keeps no logs']);
   return files;
 };
@@ -51,18 +52,18 @@ const send = async (client: Client, type: string, name: string, bytes: Bytes): P
   for await (const piece of bytes) await sink.write(piece);
 };
 
-async function* logEntries(services: Services): AsyncGenerator<ArchiveEntry> {
-  for await (const { name, bytes } of filesOf(services).logs()) yield { name: `logs/${name}`, bytes };
+async function* logFiles(services: Services): AsyncGenerator<HostFile> {
+  for await (const { name, bytes } of keptBy(services).logs()) yield { name: `logs/${name}`, bytes };
 }
 
-const auditEntries = (services: Services): AsyncIterable<ArchiveEntry> =>
-  entriesOf('logs/audit', '.log', filesOf(services).audit());
+const auditFiles = (services: Services): AsyncIterable<HostFile> =>
+  filesOf('logs/audit', '.log', keptBy(services).audit());
 
 /** Rows of these are nothing but secrets. */
 const secret: ReadonlySet<string> = new Set(['session', 'secret']);
 
 /** Every row as far as it may be shown: what clients wrote is left out but for names. */
-async function* rowEntries({ store }: Services): AsyncGenerator<ArchiveEntry> {
+async function* rowFiles({ store }: Services): AsyncGenerator<HostFile> {
   const show = shower(new Map([...store.schemas].map(([name, { cls }]) => [name, cls])), store.tables);
   for (const [name, { cls }] of store.schemas) {
     if (cls.internal === true || secret.has(name)) continue;
@@ -74,15 +75,15 @@ async function* rowEntries({ store }: Services): AsyncGenerator<ArchiveEntry> {
         yield Buffer.from(`${JSON.stringify({ ref, ...Object.fromEntries(shown) })}\n`);
       }
     };
-    yield* entriesOf(`rows/${name}`, '.jsonl', lines());
+    yield* filesOf(`rows/${name}`, '.jsonl', lines());
   }
 }
 
 /** The parts of a report, by the names that clients choose them by. */
 const parts = {
-  xapi: { pii: 'maybe', entries: rowEntries },
-  'xenserver-logs': { pii: 'maybe', entries: logEntries },
-  'audit-log': { pii: 'yes', entries: auditEntries },
+  xapi: { pii: 'maybe', entries: rowFiles },
+  'xenserver-logs': { pii: 'maybe', entries: logFiles },
+  'audit-log': { pii: 'yes', entries: auditFiles },
 } as const;
 
 export const capabilities: string = [
@@ -102,7 +103,7 @@ interface Report {
 }
 
 /** Whoever names none wants all of them. */
-async function* reported(services: Services, names: string): AsyncGenerator<ArchiveEntry> {
+async function* reported(services: Services, names: string): AsyncGenerator<HostFile> {
   const wanted = new Set(names.split(',').map((name) => name.trim()));
   for (const [key, { entries }] of Object.entries(parts))
     if (names === '' || wanted.has(key)) yield* entries(services);
@@ -123,7 +124,7 @@ export const reports = {
     },
     stream: async ({ services }: Reporting, { since }: { readonly since: string }, client: Client) => {
       const from = sinceOf(since);
-      const lines = filesOf(services).audit();
+      const lines = keptBy(services).audit();
       const sink = client.answer({ type: 'application/x-ndjson; charset=utf-8' });
       for await (const piece of typeof from === 'string' ? newer(lines, from) : lines)
         await sink.write(piece);
@@ -134,11 +135,19 @@ export const reports = {
     stream: async ({ services, signal }: Reporting, _args: object, client: Client) => {
       const now = services.clock.now();
       const all = async function* () {
-        yield* logEntries(services);
-        yield* auditEntries(services);
+        yield* logFiles(services);
+        yield* auditFiles(services);
       };
       const bytes = packed('gzip', archived(all(), now), { processes: services.processes, signal });
       await send(client, 'application/x-gzip', `logs-${stamp(now)}.tar.gz`, bytes);
+    },
+  } satisfies ActionHandler<'host', object>,
+
+  get_host_backup: {
+    stream: async ({ services }: Reporting, _args: object, client: Client) => {
+      const now = services.clock.now();
+      const name = `xenact-backup-${stamp(now)}.tar`;
+      await send(client, 'application/x-tar', name, archived(keptBy(services).backup(), now));
     },
   } satisfies ActionHandler<'host', object>,
 

@@ -3,11 +3,14 @@ export interface HostFiles {
   /** Who changed what: lines of JSON, oldest first. */
   audit(): AsyncIterable<Uint8Array>;
   /** What the programs of this host have said of late, each up to a limit. */
-  logs(): AsyncIterable<LogFile>;
+  logs(): AsyncIterable<HostFile>;
+  /** What the pool is made of anew, secrets too. */
+  backup(): AsyncIterable<HostFile>;
 }
 
-export interface LogFile {
-  /** Of letters, digits, dots and dashes. */
+/** One that is small enough to be there as a whole. */
+export interface HostFile {
+  /** Of letters, digits, dots, dashes and slashes. */
   readonly name: string;
   readonly bytes: Uint8Array;
 }

@@ -95,7 +95,8 @@ export const auditOf = ({ catalog, trail, clock, rows }: AuditOptions): Audit =>
         params.map(({ name, type, secret }, i) => [name, secret ? hidden : show(type, args[i])]),
       ),
     addAction: (action, { query, remoteAddress }, caller, fault) => {
-      if (action.method === 'GET' && !action.name.startsWith('connect_')) return;
+      const reads = action.method === 'GET' && !action.name.startsWith('connect_');
+      if (reads && action.audited !== true) return;
       const args = Object.fromEntries(
         [...query]
           .slice(0, shownMembersMax)

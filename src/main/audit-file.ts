@@ -3,6 +3,7 @@ import type { Disk, OpenFile } from '../drivers/disk.ts';
 import type { AuditTrail } from '../edge/audit.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
+import { chunksOf } from './file-chunks.ts';
 
 export interface AuditFileOptions {
   readonly disk: Disk;
@@ -22,7 +23,6 @@ export const filesMax = 8;
 export const bufferedCharsMax = 4 * 1024 * 1024;
 /** Lines wait this long to be written together. */
 const flushMs = 200;
-const chunkBytes = 65_536;
 
 const nameForm = /^audit-(\d{8})\.log$/;
 const newline = 10;
@@ -106,7 +106,9 @@ export const openAuditFile = async (
     },
     read: async function* () {
       await flush();
-      for (const number of await numbers()) yield* chunksOf(disk, pathOf(number));
+      // One that was removed meanwhile, because newer ones took its place, is passed over.
+      for (const number of await numbers())
+        if (await disk.exists(pathOf(number))) yield* chunksOf(disk, pathOf(number));
     },
     close: async () => {
       await flush();
@@ -141,21 +143,4 @@ const openNewest = async (
   const last = Uint8Array.of(newline);
   if (sizeBytes > 0) await file.read(last, file.sizeBytes - 1n);
   return { number, file, sizeBytes, torn: last[0] !== newline };
-};
-
-/** A file that was removed meanwhile, because newer ones took its place, is passed over. */
-const chunksOf = async function* (disk: Disk, path: string): AsyncGenerator<Uint8Array> {
-  if (!(await disk.exists(path))) return;
-  const file = await disk.open(path, 'read');
-  try {
-    for (let position = 0n; position < file.sizeBytes; ) {
-      const chunk = new Uint8Array(Math.min(chunkBytes, Number(file.sizeBytes - position)));
-      const count = await file.read(chunk, position);
-      if (count === 0) return;
-      yield chunk.subarray(0, count);
-      position += BigInt(count);
-    }
-  } finally {
-    await file.close();
-  }
 };

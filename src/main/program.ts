@@ -29,6 +29,8 @@ const help = `Usage: xenact COMMAND [FLAG ...]
   diverged    changes that this host had answered and its pool lacks (xenact diverged --help)
   leaks       what this host has that its pool does not know of (xenact leaks --help)
   engine      a cluster of etcd on the pool's hosts, to survive the loss of any one (xenact engine --help)
+  backup      write what a running pool is made of into a file (xenact backup --help)
+  restore     make a host of such a file (xenact restore --help)
   inspect     look inside a running host or pool (xenact inspect --help)
   join-token  let another host join this one's pool (xenact join-token --help)
   version     print the version
@@ -123,6 +125,10 @@ const main = async (args: readonly string[]): Promise<void> => {
     await divergedCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'leaks') {
     await leaksCommand(rest, process.env, (text) => process.stdout.write(text));
+  } else if (command === 'backup' || command === 'restore') {
+    const { backupCommand, restoreCommand } = await import('./backup-command.ts');
+    const obey = command === 'backup' ? backupCommand : restoreCommand;
+    await obey(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'xe') {
     process.exit(await xeCommand(rest, process.env));
   } else if (command === 'user') {

@@ -95,8 +95,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
   const trail = await openAuditFile({ ...machine, log, folder: paths.audit });
   opened.add('audit', trail);
   const engineStore = await openEngineStore(machine.disk, paths.engine);
-  const logs = [paths.xenopsdLog, engineStore.files.log];
-  const files = hostFiles({ ...machine, trail, said: context.said, logs });
+  const files = hostFiles({ machine, trail, said: context.said, paths, engineStore, credentials, tls });
   await chooseEngine(options, engineStore, state);
   await takeUpMove(engineStore, state);
   const parts = await hostParts(options, {
@@ -109,6 +108,7 @@ const start = async (options: UpOptions, context: UpContext, opened: Closing): P
       opened.add('engine', engine);
       await answers;
       rows.serve(made);
+      files.serve(made);
       const door = await openDoors(options, { machine, tls, log, trail, host: made });
       await keepInventory(machine.disk, paths.inventory, made);
       const socketPath = options['xapi-socket'] ?? paths.xapiSocket;

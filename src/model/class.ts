@@ -150,6 +150,8 @@ export interface Action {
   readonly duplex?: true;
   /** Done by the host that is asked, and not where an object lives. */
   readonly onMember?: true;
+  /** Who asked is written down although it only reads: what it gives is secret. */
+  readonly audited?: true;
 }
 export type Actions = Readonly<Record<string, Action>>;
 

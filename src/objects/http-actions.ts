@@ -5,7 +5,7 @@ import type { Catalog } from './catalog.ts';
 
 /** Something that is asked for by HTTP, and who may. */
 export interface HttpAction
-  extends Pick<Action, 'method' | 'path' | 'role' | 'certificate' | 'open' | 'parts'> {
+  extends Pick<Action, 'method' | 'path' | 'role' | 'certificate' | 'open' | 'parts' | 'audited'> {
   readonly name: string;
 }
 

@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { backupFlags } from '../../src/main/backup-command.ts';
 import { divergedFlags } from '../../src/main/diverged-command.ts';
 import { engineFlags } from '../../src/main/engine-command.ts';
 import { inspectFlags } from '../../src/main/inspect.ts';
@@ -15,6 +16,8 @@ import { leadFlags } from '../../src/main/lead-command.ts';
 import { leaksFlags } from '../../src/main/leaks-command.ts';
 import { upFlags } from '../../src/main/options.ts';
 import { simFlags } from '../../src/main/sim-options.ts';
+import { own } from '../../src/std/own.ts';
+import { logIn } from './client.ts';
 import { clean, has, newDataFolder, password, start, type Xenact } from './xenact.ts';
 
 const readme = readFileSync('README.md', 'utf8');
@@ -92,6 +95,28 @@ describe.skipIf(noQemu)('with QEMU installed, the first session', () => {
     await xe('vdi-export', `uuid=${disk}`, `filename=${out}`);
     expect((await readFile(out)).equals(await readFile(into))).toBe(true);
   });
+
+  test('goes into a backup and comes back from it, as it is printed there', async () => {
+    const there = { 'pool.backup': join(folder, 'backup'), 'NEW-FOLDER': join(folder, 'restored') };
+    const vms = await xe('vm-list', 'params=uuid,name-label');
+    for (const [, words = ''] of readme.matchAll(/^node (dist\/src\/main\.js (?:backup|restore) .*)$/gm)) {
+      const args = words.split(' ').map((word) => own(there, word) ?? word);
+      const ran = await ranTo(process.execPath, args, process.cwd(), { XENACT_DATA: join(folder, 'data') });
+      expect(ran).toMatchObject({ code: 0 });
+    }
+    const restored = await start(there['NEW-FOLDER'], ['--hypervisor', 'qemu']);
+    try {
+      const { call } = await logIn(restored.http);
+      const rows = (await call('VM.get_all_records')) as ReadonlyMap<string, any>;
+      for (const row of rows.values()) {
+        if (!row.get('is_a_template')) expect(vms).toContain(row.get('uuid'));
+        if (!row.get('is_control_domain')) expect(row.get('power_state')).toBe('Halted');
+      }
+      expect([...rows.values()].filter((row) => !row.get('is_a_template')).length).toBeGreaterThan(1);
+    } finally {
+      await restored.end('SIGTERM');
+    }
+  });
 });
 
 describe('the pages', () => {
@@ -140,6 +165,7 @@ describe('the pages', () => {
       ...leadFlags,
       ...divergedFlags,
       ...leaksFlags,
+      ...backupFlags,
     };
     expect(flags.filter((flag) => flag !== 'help' && !Object.hasOwn(known, flag as string))).toEqual([]);
     const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));

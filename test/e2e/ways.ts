@@ -77,6 +77,7 @@ const served = new Set([
   'connect_console_ws',
   'get_vncsnapshot',
   'get_audit_log',
+  'get_host_backup',
   'get_host_logs_download',
   'get_system_status',
   'put_blob',

@@ -45,6 +45,7 @@ beforeEach(async () => {
       files: {
         audit: trail.read,
         logs: async function* () {},
+        backup: async function* () {},
       },
     },
   });
@@ -134,5 +135,11 @@ describe('the audit log', () => {
     expect((await read('&since=2990-01-01T00:00:00Z')).body).toBe('');
     expect((await read('&since=never')).status).toBe(500);
     expect((await host.http('GET', '/audit_log')).status).toBe(401);
+    expect(lines).toHaveLength(1);
+  });
+
+  test('has who took a backup, as there are secrets in it', async () => {
+    await host.http('GET', `/host_backup?session_id=${root}`);
+    expect(entries()).toMatchObject([{ method: 'http/get_host_backup', user: 'root', outcome: 'success' }]);
   });
 });

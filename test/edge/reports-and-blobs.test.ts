@@ -20,6 +20,9 @@ beforeAll(async () => {
     logs: async function* () {
       yield { name: 'xenact.log', bytes: Buffer.from('a line\n') };
     },
+    backup: async function* () {
+      yield { name: 'backup.json', bytes: Buffer.from('{}') };
+    },
   };
   host = await served({ behaviours: [blobs, hosts, secrets], services: { files } });
   root = await host.session();
