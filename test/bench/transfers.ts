@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { request } from 'node:http';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Client, Pool } from './pool.ts';
 
@@ -33,13 +34,43 @@ const urlOf = ({ url }: Pool, { session }: Client, path: string): URL =>
 
 /** `path`: with a query. */
 export const upload = async (pool: Pool, client: Client, path: string, file: string): Promise<void> => {
-  const headers = { 'content-length': (await stat(file)).size };
+  const whole = createReadStream(file, { highWaterMark: MIB });
+  return put(pool, client, path, whole, { 'content-length': (await stat(file)).size });
+};
+
+/** Pieces of a disk, each with its place: what is between them stays as it is. */
+export const uploadPieces = (
+  pool: Pool,
+  client: Client,
+  path: string,
+  pieces: AsyncIterable<readonly [position: number, bytes: Buffer]>,
+): Promise<void> => {
+  const head = (position: number, length: number): Buffer => {
+    const bytes = Buffer.alloc(12);
+    bytes.writeBigUInt64LE(BigInt(position));
+    bytes.writeUInt32LE(length, 8);
+    return bytes;
+  };
+  const body = async function* (): AsyncGenerator<Buffer> {
+    for await (const [position, bytes] of pieces) yield Buffer.concat([head(position, bytes.length), bytes]);
+    yield head(0, 0);
+  };
+  return put(pool, client, `${path}&chunked=true`, Readable.from(body()), {});
+};
+
+const put = async (
+  pool: Pool,
+  client: Client,
+  path: string,
+  body: Readable,
+  headers: Readonly<Record<string, number>>,
+): Promise<void> => {
   const sent = request(urlOf(pool, client, path), { method: 'PUT', headers });
   const answered = new Promise<number>((resolve, reject) => {
     sent.once('error', reject);
     sent.once('response', (answer) => answer.resume().once('end', () => resolve(answer.statusCode ?? 0)));
   });
-  await pipeline(createReadStream(file, { highWaterMark: MIB }), sent);
+  await pipeline(body, sent);
   if ((await answered) !== 200) throw new Error(`The upload failed: ${await answered}`);
 };
 

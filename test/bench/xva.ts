@@ -8,7 +8,7 @@ import { figure, secondsOf, verdict } from './figures.ts';
 import type { Load } from './load.ts';
 import { type Client, openPool, type Pool } from './pool.ts';
 import { sized } from './sizes.ts';
-import { download, isSame, MIB, newDisk, upload, watched } from './transfers.ts';
+import { download, isSame, MIB, newDisk, upload, uploadPieces, watched } from './transfers.ts';
 import { createVms } from './vms.ts';
 import { posting } from './wire.ts';
 
@@ -44,7 +44,7 @@ const measured = async (print: (line: string) => void, folder: string, { pool, l
   const [vm] = (await createVms([client], 1)) as [string];
   const disk = await newDisk(client, mib * MIB);
   await attach(client, vm, disk);
-  await upload(pool, client, `/import_raw_vdi?vdi=${disk}`, source);
+  await uploadPieces(pool, client, `/import_raw_vdi?vdi=${disk}`, pieces());
   const before = await pool.residentBytes();
   const peak = watched(pool);
   const request = posting('/', xmlCall('VM.get_power_state', [client.session, vm]));
@@ -84,19 +84,24 @@ const measured = async (print: (line: string) => void, folder: string, { pool, l
   print(`  wrong disks                             ${isSame(source, copy) ? 0 : 1} of 1`);
 };
 
-/** Stretches of a program, and nine times as much of nothing. */
-const fill = async (path: string): Promise<void> => {
-  const [program, file] = [await open(process.execPath), await open(path, 'w')];
+/** Stretches of a program, with nine times as much of nothing between them. */
+async function* pieces(): AsyncGenerator<readonly [position: number, bytes: Buffer]> {
+  const program = await open(process.execPath);
   const { size } = await program.stat();
-  const piece = Buffer.alloc(MIB);
   for (let mebibyte = 0; mebibyte < mib; mebibyte += 1) {
     if (mebibyte % (10 * filledMib) >= filledMib) continue;
+    const piece = Buffer.alloc(MIB);
     await program.read(piece, 0, MIB, (mebibyte * MIB) % (size - MIB));
-    await file.write(piece, 0, MIB, mebibyte * MIB);
+    yield [mebibyte * MIB, piece];
   }
+  await program.close();
+}
+
+const fill = async (path: string): Promise<void> => {
+  const file = await open(path, 'w');
+  for await (const [position, piece] of pieces()) await file.write(piece, 0, piece.length, position);
   await file.truncate(mib * MIB);
-  await file.sync();
-  for (const one of [program, file]) await one.close();
+  await file.sync().finally(() => file.close());
 };
 
 const attach = async (client: Client, VM: string, VDI: string): Promise<void> => {
