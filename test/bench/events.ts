@@ -100,7 +100,7 @@ const bareScene = async (bare: Child<Bare>, bytes: number) => {
 const idleConnections = async ({ print, pool, load, to, vms }: Scene): Promise<void> => {
   const target = to('VM.get_power_state', vms[0] as string);
   await load.ask('hangUp', null);
-  await load.ask('slice', { target, connections: 32, ms: 500 });
+  await load.ask('slice', { target, connections: 32, ms: sized(500, 50) });
   const before = await pool.residentBytes();
   await load.ask('idle', { target, count: idleCount });
   const grown = (await pool.residentBytes()) - before;

@@ -25,7 +25,7 @@ export const restart = async (print: (line: string) => void): Promise<void> => {
   const load = startChild<Load>('load');
   try {
     await seedPool(large, Math.ceil(objectCount / rowsOfOneVm));
-    await seedPool(small, Math.ceil(1_000 / rowsOfOneVm));
+    await seedPool(small, Math.ceil(sized(1_000, 100) / rowsOfOneVm));
     print(`${objectCount} objects (1 VM : 2 VBD : 2 VDI : 1 VIF : 1 console)`);
     const startMs: number[] = [];
     for (let n = 1; n < starts; n++) {
