@@ -87,7 +87,6 @@ const ahead: Readonly<Record<string, string | { readonly action: string }>> = {
   'src/edge/accept.ts': { action: 'rrd_updates' },
   'src/rules/addresses.ts': 'PIF.reconfigure_ip',
   'src/rules/map-keys.ts': 'Bond.set_property',
-  'src/std/ids.ts': 'VM.recover',
 };
 
 describe('every file', () => {

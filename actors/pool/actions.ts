@@ -1,4 +1,5 @@
 import { action } from '../../src/model/class.ts';
+import { bool } from '../../src/model/types.ts';
 
 /** What clients ask for by HTTP. */
 export const actions = {
@@ -15,7 +16,9 @@ export const actions = {
     'Reads and writes rows for a member.',
   ),
   get_pool_xml_db_sync: action('GET', '/pool/xmldbdump', 'pool-admin', 'Gives the database.'),
-  put_pool_xml_db_sync: action('PUT', '/pool/xmldbdump', 'pool-admin', 'Takes a database.'),
+  put_pool_xml_db_sync: action('PUT', '/pool/xmldbdump', 'pool-admin', 'Takes a database.', {
+    params: { dry_run: [bool, 'True: it is only told whether it could be taken.', false] },
+  }),
   get_config_sync: action('GET', '/sync_config_files', 'pool-admin', 'Gives settings that all hosts share.'),
   get_wlb_report: action('GET', '/wlb_report', 'read-only', 'Gives a report of the balancing server.'),
   get_wlb_diagnostics: action(

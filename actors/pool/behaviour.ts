@@ -5,6 +5,7 @@ import { newBlob } from '../../src/rules/blobs.ts';
 import { Fault } from '../../src/std/fault.ts';
 import { operations, poolRefusal } from './admission.ts';
 import { pool } from './class.ts';
+import { database } from './database.ts';
 import { membership } from './membership.ts';
 import { processorsOfPool } from './processors.ts';
 
@@ -110,4 +111,5 @@ export default implement(
       },
     },
   },
+  database,
 );

@@ -4,7 +4,7 @@ import type { JoinTarget, Membership } from '../../src/objects/membership.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { View } from '../../src/store/view.ts';
-import type { PoolHandlers } from './handlers.ts';
+import { onPool, type PoolHandlers } from './handlers.ts';
 
 // Who is in the pool, and who coordinates it. The rules are here; how hosts find each other is the
 // membership's.
@@ -13,8 +13,6 @@ const membershipOf = ({ membership }: Services): Membership => {
   if (membership !== undefined) return membership;
   throw new Fault('OPERATION_NOT_ALLOWED', ['This host cannot be in a pool with others']);
 };
-
-const onPool = (_: unknown, view: View): Ref<'pool'> => view.only('pool')[0];
 
 interface JoinArgs {
   readonly master_address: string;

@@ -7,6 +7,7 @@ import { elsewhere } from '../objects/route.ts';
 import { type Objects, objectsOf } from '../objects/runtime.ts';
 import type { Services } from '../objects/services.ts';
 import type { Store } from '../store/store.ts';
+import { replacingOf } from './replacing.ts';
 
 // How the objects of a host are put together, whatever the host is: one of a machine, one of many in a
 // process, one in virtual time or one of a test. They differ in what they are given only.
@@ -15,7 +16,7 @@ import type { Store } from '../store/store.ts';
 export const operationWaitMs = 2 * 3_600_000;
 
 /** What follows from the rest. */
-type Derived = 'callerUsage' | 'localSessions' | 'cancel';
+type Derived = 'callerUsage' | 'localSessions' | 'cancel' | 'replacing';
 
 export interface Parts {
   readonly catalog: Catalog;
@@ -51,6 +52,7 @@ export const assemble = ({
   const services: Services = {
     callerUsage: callerUsage(),
     localSessions: localSessionsOf({ clock, random }),
+    replacing: replacingOf(catalog, given),
     // Work that runs here may have called others, which are told as well.
     cancel: (task) => {
       const here = objects.cancel(task);

@@ -232,6 +232,7 @@ const openObjects = (
   const { hypervisor, storage, network, credentials, facts, restart, space, fingerprint, otherPools } = parts;
   const { files } = parts;
   const { store, host, pool, membership, migrationTo, authority, nbd, context } = on;
+  const { keepNext } = parts.database;
   return (makers?.objects ?? assemble)({
     catalog,
     places: pool.places,
@@ -241,6 +242,7 @@ const openObjects = (
       ...(otherPools !== undefined && { otherPools }),
       ...(web !== undefined && { web }),
       ...(space !== undefined && { room: roomOf(space) }),
+      ...(keepNext !== undefined && { keepNext }),
       ...(guestKernels !== undefined && { guestKernels }),
       ...(hostPlugins !== undefined && { hostPlugins }),
       ...(files !== undefined && { files }),

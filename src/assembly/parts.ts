@@ -19,6 +19,7 @@ import type { Catalog } from '../objects/catalog.ts';
 import type { Credentials } from '../objects/credentials.ts';
 import type { HostFacts } from '../objects/host-facts.ts';
 import type { Membership, TakingIn } from '../objects/membership.ts';
+import type { NextDatabase } from '../objects/replacing.ts';
 import type { Space } from '../objects/room.ts';
 import type { NbdServer } from '../objects/services.ts';
 import type { PoolContext, PoolLimits } from '../pool/context.ts';
@@ -100,6 +101,8 @@ export interface HostParts<D extends Doors = Doors> {
 export interface DatabaseParts {
   /** Opens it. */
   durable(): Durable;
+  /** Has the next start begin with another. Rejects where that would not be the pool's. */
+  keepNext?(next: NextDatabase): Promise<void>;
   /** Removes what there is of a pool that this host was put out of. Before it is opened. */
   forget(): Promise<void>;
 }

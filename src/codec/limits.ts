@@ -8,6 +8,8 @@ export interface DecodeLimits {
   readonly itemsMax: number;
   /** UTF-16 units of the whole text. */
   readonly textMax: number;
+  /** Of one tag with its attributes; absent: as much as clients need, who write none. */
+  readonly tagMax?: number;
 }
 
 /** Wide enough for the largest honest call and for a record list of some thousand VMs. */

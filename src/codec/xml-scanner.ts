@@ -5,7 +5,8 @@ import { type PausingRead, pieceUnits, refuseCharacters } from './reading.ts';
 /**
  * A place in an XML document: the tag that was read last and the character data before it. Goes once
  * over the text, whatever is in it. Comments, processing instructions and CDATA are understood;
- * attributes are passed over; a DTD is refused, and with it every entity that is not predefined.
+ * attributes are passed over unless they are asked for; a DTD is refused, and with it every entity that is
+ * not predefined.
  */
 export interface XmlCursor {
   readonly text: string;
@@ -15,6 +16,8 @@ export interface XmlCursor {
   tagAt: number;
   form: 'open' | 'close' | 'empty' | 'end';
   name: string;
+  /** Of the tag, for who asked for them. */
+  readonly attributes: Map<string, string> | undefined;
   /** Where the character data before the tag is, unread. */
   data: readonly Run[];
   items: number;
@@ -34,7 +37,11 @@ const nothing: readonly Run[] = [];
 /** All but the characters that XML 1.0 allows in a document; lone surrogates are among it. */
 const forbidden = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
-export const xmlCursor = function* (text: string, limits: DecodeLimits): PausingRead<XmlCursor> {
+export const xmlCursor = function* (
+  text: string,
+  limits: DecodeLimits,
+  { attributes = false } = {},
+): PausingRead<XmlCursor> {
   refuseLong(text, limits);
   yield* refuseCharacters(text, forbidden, (at) => {
     const code = text.charCodeAt(at).toString(16).padStart(4, '0');
@@ -47,6 +54,7 @@ export const xmlCursor = function* (text: string, limits: DecodeLimits): Pausing
     tagAt: 0,
     form: 'end',
     name: '',
+    attributes: attributes ? new Map() : undefined,
     data: nothing,
     items: 0,
     pausedAt: 0,
@@ -149,13 +157,14 @@ const readTag = (c: XmlCursor, tag: number, closing: boolean): void => {
   const nameAt = tag + (closing ? 2 : 1);
   let at = skipName(c, nameAt);
   c.name = text.slice(nameAt, at);
+  c.attributes?.clear();
   if (text.charCodeAt(at) !== 0x3e) {
     at = closing ? skipSpace(text, at) : skipAttributes(c, at);
   }
   const empty = !closing && text.charCodeAt(at) === 0x2f;
   if (empty) at += 1;
   if (text.charCodeAt(at) !== 0x3e) throw new DecodeFailure(`Expected the end of the tag <${c.name}>`, at);
-  if (at - tag > tagUnitsMax) throw longTag(tag);
+  if (at - tag > tagMaxOf(c)) throw longTag(c, tag);
   c.tagAt = tag;
   c.at = at + 1;
   c.form = closing ? 'close' : empty ? 'empty' : 'open';
@@ -164,8 +173,10 @@ const readTag = (c: XmlCursor, tag: number, closing: boolean): void => {
 /** A tag is read in one step. Clients write none with attributes. */
 const tagUnitsMax = 4_096;
 
-const longTag = (at: number): DecodeFailure =>
-  new DecodeFailure(`Expected a tag of at most ${tagUnitsMax} characters`, at);
+const tagMaxOf = ({ limits }: XmlCursor): number => limits.tagMax ?? tagUnitsMax;
+
+const longTag = (c: XmlCursor, at: number): DecodeFailure =>
+  new DecodeFailure(`Expected a tag of at most ${tagMaxOf(c)} characters`, at);
 
 const skipAttributes = (c: XmlCursor, from: number): number => {
   const { text } = c;
@@ -174,19 +185,29 @@ const skipAttributes = (c: XmlCursor, from: number): number => {
     const code = text.charCodeAt(nameAt);
     if (code === 0x3e || code === 0x2f || nameAt >= text.length) return nameAt;
     if (nameAt === at) throw new DecodeFailure('Expected white space before an attribute', at);
-    const equals = skipSpace(text, skipName(c, nameAt));
+    const nameEnd = skipName(c, nameAt);
+    const equals = skipSpace(text, nameEnd);
     if (text.charCodeAt(equals) !== 0x3d) throw new DecodeFailure('Expected = after an attribute', equals);
     const open = skipSpace(text, equals + 1);
     const quote = text[open];
     if (quote !== '"' && quote !== "'") throw new DecodeFailure('Expected a quoted attribute', open);
     const close = endOf(c, quote, open + 1, 'the end of the attribute');
-    // Nobody asks for the value, but what is not XML is refused all the same.
-    if (close - from > tagUnitsMax) throw longTag(from);
+    // Who asks for no value is told of what is not XML all the same.
+    if (close - from > tagMaxOf(c)) throw longTag(c, from);
     const value = text.slice(open + 1, close);
     if (value.includes('<')) throw new DecodeFailure('Expected no < in an attribute', open);
-    resolve(value, open + 1);
+    const said = resolve(c.attributes === undefined ? value : oneSpace(value), open + 1);
+    keep(c, text.slice(nameAt, nameEnd), said, nameAt);
     at = close + 1;
   }
+};
+
+/** XML reads white space within an attribute as spaces; what is meant is written as a reference. */
+const oneSpace = (value: string): string => value.replaceAll(/\r\n|[\t\n\r]/g, ' ');
+
+const keep = ({ attributes }: XmlCursor, name: string, value: string, at: number): void => {
+  if (attributes?.has(name) === true) throw new DecodeFailure(`Expected ${name} only once in a tag`, at);
+  attributes?.set(name, value);
 };
 
 /** The end of the name at `from`. XML-RPC needs ASCII names only. */

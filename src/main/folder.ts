@@ -12,6 +12,7 @@ import { type HeaderRead, headerBytes, headerOf } from '../store/lmdb-header.ts'
 import { shapesOf } from '../store/shape.ts';
 import { meshCertificateLost, readCertificate } from './certificate.ts';
 import type { Machine } from './machine.ts';
+import { takeNext } from './next-database.ts';
 import type { Paths } from './paths.ts';
 
 // A data folder is looked at before anything of it is opened: a damaged database would take the process down
@@ -44,6 +45,7 @@ export const openFolder = async (
   paths: Paths,
   { rebuild, print }: { readonly rebuild: boolean; readonly print: (line: string) => void },
 ): Promise<DataFolder> => {
+  await takeNext(uses, paths, print);
   const daemonEpoch = await readDaemonEpoch(uses, paths);
   const seal = (): Promise<void> => writeSeal(uses, paths);
   try {

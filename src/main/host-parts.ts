@@ -17,6 +17,7 @@ import type { HostStorage } from '../drivers/storage/host-storage.ts';
 import type { EngineStore } from '../engine/settings.ts';
 import { divergedFiles } from '../log/diverged.ts';
 import { catalogOf } from '../objects/catalog.ts';
+import { Fault } from '../std/fault.ts';
 import type { Log } from '../std/log.ts';
 import { lmdbDurable } from '../store/lmdb.ts';
 import { type HostCertificate, hostCertificate, meshCertificateLost } from './certificate.ts';
@@ -27,6 +28,7 @@ import type { HostHypervisor } from './hypervisor.ts';
 import type { ClientDoor } from './listen.ts';
 import { mustStay, ownClusterLog } from './log-engine.ts';
 import { machine } from './machine.ts';
+import { keepNext } from './next-database.ts';
 import type { UpOptions } from './options.ts';
 import type { Paths } from './paths.ts';
 import { StartFailure } from './start-failure.ts';
@@ -69,7 +71,14 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
     poolName: options.name ?? 'xenact',
     address: ownAddress(options),
     httpsPort: Number(options['https-port']),
-    database: databaseIn(paths, given.forgetEngine),
+    database: {
+      ...databaseIn(paths, given.forgetEngine),
+      keepNext: (next) => {
+        if (engine !== undefined) throw engineStays();
+        const epoch = Math.max(folder.state.current?.epoch ?? 0, folder.epochMin) + 1;
+        return keepNext(machine, paths, next, epoch);
+      },
+    },
     space: () => machine.disk.space(paths.data),
     diverged: divergedFiles({ disk: machine.disk, folder: paths.diverged, now: machine.clock.now }),
     mesh: await meshParts(options, paths),
@@ -101,7 +110,15 @@ export const hostParts = async (options: UpOptions, given: OpenedParts): Promise
   };
 };
 
-const databaseIn = (paths: Paths, forgetEngine: () => Promise<void>): HostParts['database'] => ({
+const engineStays = (): Fault =>
+  new Fault('OPERATION_NOT_ALLOWED', [
+    "The pool's log is in etcd, which would not have the database: xenact engine use primary first",
+  ]);
+
+const databaseIn = (
+  paths: Paths,
+  forgetEngine: () => Promise<void>,
+): Omit<HostParts['database'], 'keepNext'> => ({
   durable: () => lmdbDurable(paths.store, async () => (await machine.disk.space(paths.data)).freeBytes),
   forget: async () => {
     for (const { name } of await machine.disk.list(paths.store))

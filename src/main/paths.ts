@@ -9,6 +9,8 @@ export interface Paths {
   /** What this host had answered and its pool lacks. */
   readonly diverged: string;
   readonly store: string;
+  /** A database that the next start begins with. */
+  readonly next: string;
   /** What the database was like when it was closed in order. */
   readonly storeSeal: string;
   readonly credentials: string;
@@ -68,6 +70,7 @@ export const pathsOf = (dataFolder: string): Paths & { readonly run: string } =>
     run,
     diverged: join(data, 'diverged'),
     store: join(data, 'store'),
+    next: join(data, 'next'),
     storeSeal: join(data, 'store.seal'),
     credentials: join(data, 'credentials.json'),
     roles: join(data, 'roles.json'),

@@ -4,6 +4,7 @@ import { nodeClock } from '../drivers/node/clock.ts';
 import { keepFilesPrivate } from '../drivers/node/owner-only.ts';
 import { keepTicksFast } from '../drivers/node/ticks.ts';
 import { UnusableError } from '../std/unusable.ts';
+import { adoptCommand } from './adopt-command.ts';
 import { divergedCommand } from './diverged-command.ts';
 import { engineCommand } from './engine-command.ts';
 import { UsageError } from './flags.ts';
@@ -25,6 +26,7 @@ const help = `Usage: xenact COMMAND [FLAG ...]
   sim         serve a simulated pool, for testing clients (xenact sim --help)
   xe          the commands of xe: list, start, stop, copy and so on (xenact xe --help)
   user        say who may log in, and with which role (xenact user --help)
+  adopt       make a pool of the database of an XCP-ng or XenServer pool (xenact adopt --help)
   lead        make this host the coordinator of its pool (xenact lead --help)
   diverged    changes that this host had answered and its pool lacks (xenact diverged --help)
   leaks       what this host has that its pool does not know of (xenact leaks --help)
@@ -121,6 +123,8 @@ const main = async (args: readonly string[]): Promise<void> => {
     await engineCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'lead') {
     await leadCommand(rest, process.env, (text) => process.stdout.write(text));
+  } else if (command === 'adopt') {
+    await adoptCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'diverged') {
     await divergedCommand(rest, process.env, (text) => process.stdout.write(text));
   } else if (command === 'leaks') {

@@ -18,6 +18,7 @@ import type { DiskOpener } from './disk.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { LocalSessions } from './local-sessions.ts';
 import type { Membership } from './membership.ts';
+import type { NextDatabase, ReplacingDatabase } from './replacing.ts';
 import type { DataRoom } from './room.ts';
 
 export interface WayToDaemon {
@@ -88,6 +89,10 @@ export interface Services {
   readonly diskOn?: DiskOpener;
   /** Cancels the work, running or waiting, that reports to a task. False when there is none. */
   readonly cancel: (task: Ref<'task'>) => boolean;
+  /** Looks at a database that is to take the place of the pool's. */
+  readonly replacing: ReplacingDatabase;
+  /** Has the next start begin with a database. Absent: nothing of this host is there after its end. */
+  readonly keepNext?: (next: NextDatabase) => Promise<void>;
   /** Stops this process in an orderly way and, where it is supervised, has it started again. */
   readonly restart: () => void;
 }

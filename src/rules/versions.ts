@@ -1,6 +1,9 @@
 /** Versions of a host's software by what they are of, as in `host.software_version`. */
 export type Versions = ReadonlyMap<string, string>;
 
+/** Of the columns of the XenAPI's database that rows are read from and written to. */
+export const databaseSchema = { major: 5, minor: 909 } as const;
+
 /** Those that say whether a VM can move from one host to another. */
 const compared = ['platform_version', 'xen_version'] as const;
 

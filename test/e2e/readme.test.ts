@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { adoptFlags } from '../../src/main/adopt-command.ts';
 import { backupFlags } from '../../src/main/backup-command.ts';
 import { divergedFlags } from '../../src/main/diverged-command.ts';
 import { engineFlags } from '../../src/main/engine-command.ts';
@@ -163,6 +164,7 @@ describe('the pages', () => {
       ...joinTokenFlags,
       ...engineFlags,
       ...leadFlags,
+      ...adoptFlags,
       ...divergedFlags,
       ...leaksFlags,
       ...backupFlags,

@@ -1,4 +1,5 @@
 import { unrestricted } from '../../../src/rules/features.ts';
+import { databaseSchema } from '../../../src/rules/versions.ts';
 
 /**
  * What this host says it is. Clients choose their behaviour by these: they want `product_version` and
@@ -23,7 +24,7 @@ export const softwareVersion = (
     ['platform_version', '3.4.0'],
     ['build_number', 'xenact'],
     ['dbv', '0.0.1'],
-    ['db_schema', '5.909'],
+    ['db_schema', `${databaseSchema.major}.${databaseSchema.minor}`],
     ['xapi', '26.1'],
     ['xapi_build', '26.1.0'],
     ['xen', '4.17.0'],
