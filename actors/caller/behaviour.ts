@@ -78,10 +78,12 @@ export default implement(
     },
     query_all_usage: {
       read: ({ view, services }: Reading) =>
-        [...view.all('Caller')].map(([ref, { uuid, user_agent, client_ip }]) => {
-          const { calls, tokens } = services.callerUsage.of(ref);
-          return [uuid, user_agent, client_ip, String(calls), String(tokens)];
-        }),
+        [...view.all('Caller')]
+          .map(([ref, { uuid, name_label }]) => ({ uuid, name_label, ...services.callerUsage.of(ref) }))
+          .toSorted((one, other) => other.tokens - one.tokens)
+          .map(({ uuid, name_label, tokens, calls }) => [
+            ...[uuid, name_label, tokens.toFixed(3), String(calls)],
+          ]),
     },
   },
 );

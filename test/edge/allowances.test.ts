@@ -221,7 +221,7 @@ describe('a limit', () => {
     expect(await w.call('Caller.query_group_call_count', 'jobs')).toBe(4n);
     expect(await w.call('Caller.query_group_call_count', 'nobody')).toBe(0n);
     const { uuid } = w.store.committed.require('Caller', made);
-    expect(await w.call('Caller.query_all_usage')).toEqual([[uuid, 'batch', '', '4', '4']]);
+    expect(await w.call('Caller.query_all_usage')).toEqual([[uuid, '', '4.000', '4']]);
 
     await w.call('Rate_limit.remove_caller', await newLimit(1, 1), made);
     expect(w.store.committed.require('Caller', made).rate_limit).toBe(limit);
