@@ -52,12 +52,15 @@ const send = async (client: Client, type: string, name: string, bytes: Bytes): P
   for await (const piece of bytes) await sink.write(piece);
 };
 
-async function* logFiles(services: Services): AsyncGenerator<HostFile> {
-  for await (const { name, bytes } of keptBy(services).logs()) yield { name: `logs/${name}`, bytes };
+/** None where a host keeps none. */
+async function* logFiles({ files }: Services): AsyncGenerator<HostFile> {
+  if (files === undefined) return;
+  for await (const { name, bytes } of files.logs()) yield { name: `logs/${name}`, bytes };
 }
 
-const auditFiles = (services: Services): AsyncIterable<HostFile> =>
-  filesOf('logs/audit', '.log', keptBy(services).audit());
+async function* auditFiles({ files }: Services): AsyncGenerator<HostFile> {
+  if (files !== undefined) yield* filesOf('logs/audit', '.log', files.audit());
+}
 
 /** Rows of these are nothing but secrets. */
 const secret: ReadonlySet<string> = new Set(['session', 'secret']);

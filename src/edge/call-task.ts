@@ -1,8 +1,10 @@
 import type { Ref } from '../model/types.ts';
 import type { Caller } from '../objects/implement.ts';
 import { anyTask } from '../objects/roles.ts';
-import { mayTouch } from '../objects/tasks.ts';
+import type { Services } from '../objects/services.ts';
+import { failTask, mayTouch } from '../objects/tasks.ts';
 import { Fault } from '../std/fault.ts';
+import type { Log } from '../std/log.ts';
 import type { Store } from '../store/store.ts';
 
 /** What the head of a request says of the task of its call. */
@@ -76,4 +78,24 @@ export const queryTaskOf = (
   if (task === undefined) throw new Fault('HANDLE_INVALID', ['task', name]);
   assertOwnTask(store, caller, task);
   return task;
+};
+
+/**
+ * The task of a request that failed because its user may not make it says so. One that is not his is left
+ * as it is.
+ */
+export const failNamedTask = async (
+  { store, services, log }: { readonly store: Store; readonly services: Services; readonly log: Log },
+  query: URLSearchParams,
+  caller: Caller | undefined,
+  fault: Fault,
+): Promise<void> => {
+  const denied = fault.code === 'RBAC_PERMISSION_DENIED';
+  if (!denied || caller === undefined || !query.has('task_id')) return;
+  try {
+    const task = queryTaskOf(store, caller, query);
+    if (task !== undefined) await store.commit((tx) => failTask(tx, task, services, fault));
+  } catch (error) {
+    log.debug({ error: String(error) }, 'A task of a request that was refused is left as it is');
+  }
 };

@@ -10,6 +10,8 @@ import type { HttpContext } from './route.ts';
 
 /** Who asks for what by HTTP, and may go on with it. */
 export interface OpenContext extends HttpContext {
+  /** Who asks, once that is known. */
+  who(): Promise<Caller | undefined>;
   /** To be called once, at the end; `known` is told who it was, if that is known. Never rejects. */
   end(known: (caller: Caller) => void): Promise<void>;
 }
@@ -54,6 +56,11 @@ export const contextOf = (
       return caller;
     },
     withdrawn: () => controller.signal,
+    who: async () =>
+      identity?.then(
+        ({ caller }) => caller,
+        () => undefined,
+      ),
     end: async (known) => {
       release();
       await identity?.then(

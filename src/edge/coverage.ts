@@ -2,7 +2,7 @@ import { type WireMessage, wireMessages } from '../model/derive.ts';
 import { page, table } from '../model/docs.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import { own } from '../std/own.ts';
-import { whyMissing } from './missing.ts';
+import { whyMissing, whyUnserved } from './missing.ts';
 
 /**
  * How a message is answered: by a handler, by what its declaration implies, with MESSAGE_REMOVED, or not
@@ -44,6 +44,8 @@ export const coveragePage = (catalog: Catalog, usage: ClientUsage): string =>
     tierTable(catalog, usage),
     ...tierGaps(catalog, usage),
     ...reasons(catalog, usage),
+    '## By HTTP',
+    ...httpPart(catalog),
     '## By class',
     table(
       ['Class', 'Implemented', 'Of', 'By a handler', 'By declaration', 'Missing', 'Removed'],
@@ -112,6 +114,19 @@ const reasons = (catalog: Catalog, usage: ClientUsage): readonly string[] => {
   if (missing.length === 0) return [];
   const rows = missing.map((method) => [names([method]), whyMissing.get(method) ?? '']);
   return [`## Why messages of ${reasonedTiers.join(', ')} are missing`, table(['Message', 'Why'], rows)];
+};
+
+/** Actions that nothing answers but that they are not built. What brings calls is the edge's own. */
+export const unservedOf = (catalog: Catalog): readonly string[] =>
+  catalog.actions
+    .filter((message) => catalog.handler(message) === undefined && message.cls.name !== 'session')
+    .map(({ name }) => name);
+
+const httpPart = (catalog: Catalog): readonly string[] => {
+  const unserved = unservedOf(catalog);
+  const served = catalog.actions.flatMap(({ name }) => (unserved.includes(name) ? [] : [name]));
+  const rows = unserved.map((name) => [names([name]), whyUnserved.get(name) ?? '']);
+  return [`Served: ${names(served)}.`, table(['Not served', 'Why'], rows)];
 };
 
 const sentences: readonly (readonly [Coverage, string])[] = [

@@ -12,6 +12,7 @@ import { actionRoutes, type Others } from './actions.ts';
 import type { Audit } from './audit.ts';
 import { sessionOwner, Unauthorised } from './authenticate.ts';
 import { bodiesOf, bodyStatus } from './bodies.ts';
+import { failNamedTask } from './call-task.ts';
 import { commandRoute } from './command-route.ts';
 import { contextOf, openContext } from './context.ts';
 import { dispatcherOf } from './dispatch.ts';
@@ -108,7 +109,8 @@ export const edgeOf = (options: EdgeOptions): Edge => {
       await handle(context);
     } catch (error) {
       fault = asFault(context.withdrawn().aborted ? context.withdrawn().reason : error);
-      if (!context.withdrawn().aborted) refuse(refusalOf(error, head, log), error);
+      await failNamedTask(options, head.query, await context.who(), fault);
+      if (!context.withdrawn().aborted) refuse(refusalOf(error, head, log, realmOf(action)), error);
     } finally {
       await context.end((caller) => {
         if (action !== 'any session') options.audit?.addAction(action, head, caller, fault);
@@ -116,10 +118,9 @@ export const edgeOf = (options: EdgeOptions): Edge => {
     }
   };
 
-  const sites = options.sites ?? { allowedOrigins: [], hostNames: [] };
   /** Before anything else, by whichever way it comes in. */
   const stranger = (head: HttpHead): Refusal | undefined => {
-    const reason = siteRefusal(head, sites, store);
+    const reason = siteRefusal(head, options.sites ?? noSites, store);
     return reason === undefined ? undefined : refusal(403, `${reason}.`);
   };
 
@@ -184,6 +185,8 @@ export const edgeOf = (options: EdgeOptions): Edge => {
   };
 };
 
+const noSites: Sites = { allowedOrigins: [], hostNames: [] };
+
 const isSessionOf =
   (services: Services) =>
   (ref: string): boolean => {
@@ -239,7 +242,8 @@ const refusal = (status: number, sentence: string, headers = {}): Refusal => ({
 const notServed = (served: boolean, { method, path }: HttpHead): Refusal =>
   served
     ? refusal(
-        404,
+        // Other hosts have it so: a client that sends is told that it may not.
+        method === 'PUT' || method === 'CONNECT' ? 403 : 404,
         `There is nothing at ${asText(path.slice(0, 200))}. XenAPI calls are POST to / or to /jsonrpc.`,
       )
     : refusal(501, `The method ${method.slice(0, 20)} is not served.`);
@@ -268,9 +272,13 @@ const statuses: Readonly<Record<string, number>> = {
   HOST_IS_SLAVE: 421,
 };
 
-const refusalOf = (error: unknown, head: HttpHead, log: Log): Refusal => {
+/** What a password is asked for. */
+const realmOf = (action: HttpAction | 'any session'): string =>
+  action === 'any session' ? 'XenAPI' : action.name;
+
+const refusalOf = (error: unknown, head: HttpHead, log: Log, realm = 'XenAPI'): Refusal => {
   if (error instanceof Unauthorised) {
-    return refusal(401, `${error.message}.`, { 'WWW-Authenticate': 'Basic realm="XenAPI"' });
+    return refusal(401, `${error.message}.`, { 'WWW-Authenticate': `Basic realm="${realm}"` });
   }
   if (error instanceof Fault) return refusal(own(statuses, error.code) ?? 500, error.message);
   const status = bodyStatus(error);

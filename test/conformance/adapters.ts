@@ -22,6 +22,7 @@ import { httpRoles, keyPermissions, messageRoles } from './rights.ts';
 import { applianceOrder } from './scripts/appliances.ts';
 import { databaseSemantics } from './scripts/database.ts';
 import { deviceNumbers, macs, vifDevices } from './scripts/devices.ts';
+import { handlers } from './scripts/doors.ts';
 import { eventSemantics } from './scripts/events.ts';
 import { sessionsAndAuth } from './scripts/logins.ts';
 import { networkPreconditions } from './scripts/networks.ts';
@@ -59,6 +60,7 @@ export const adapters: ReadonlyMap<string, Adapter> = new Map(
     ha_planner_arithmetic: haArithmetic,
     ha_planning: haPlanning,
     host_operation_table: hostOperation,
+    http_handlers: handlers,
     http_misc: httpMisc,
     http_request_parsing: requestHeads,
     log_argument_filter: loggedArguments,

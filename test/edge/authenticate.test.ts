@@ -148,7 +148,7 @@ describe('a raw stream', () => {
 
   test('is refused in words of HTTP', async () => {
     expect(await connect('/console')).toMatch(/^HTTP\/1\.1 401 .*WWW-Authenticate: Basic/s);
-    expect(await connect('/nowhere')).toMatch(/^HTTP\/1\.1 404 .*There is nothing at \/nowhere/s);
+    expect(await connect('/nowhere')).toMatch(/^HTTP\/1\.1 403 .*There is nothing at \/nowhere/s);
   });
 });
 

@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { behaviours } from '../../actors/behaviours.ts';
 import { classes } from '../../actors/index.ts';
-import { coverageOf, coveragePage, missingOf } from '../../src/edge/coverage.ts';
-import { whyMissing } from '../../src/edge/missing.ts';
+import { coverageOf, coveragePage, missingOf, unservedOf } from '../../src/edge/coverage.ts';
+import { whyMissing, whyUnserved } from '../../src/edge/missing.ts';
 import type { WireMessage } from '../../src/model/derive.ts';
 import { nullRef } from '../../src/model/types.ts';
 import { catalogOf } from '../../src/objects/catalog.ts';
@@ -49,6 +49,11 @@ test('totals count each message once, and removed ones apart', () => {
 test('what most clients call is not left out without a reason', () => {
   expect(missingOf(catalog, usage).filter((method) => (whyMissing.get(method) ?? '') === '')).toEqual([]);
   expect([...whyMissing.keys()].filter((method) => catalog.find(method) === undefined)).toEqual([]);
+});
+
+test('what is declared to be asked for by HTTP is not left out without a reason', () => {
+  expect(unservedOf(catalog).filter((name) => (whyUnserved.get(name) ?? '') === '')).toEqual([]);
+  expect([...whyUnserved.keys()].filter((name) => catalog.action(name) === undefined)).toEqual([]);
 });
 
 test('docs/coverage.md is what the catalog generates: run `npm run docs` when it is not', () => {

@@ -8,7 +8,7 @@ import { silentLog } from '../../../src/std/log.ts';
 import { own } from '../../../src/std/own.ts';
 import type { Value } from '../../../src/std/value.ts';
 import type { Tx } from '../../../src/store/view.ts';
-import { doorsTo, type HttpReply } from '../../edge/served.ts';
+import { type Doors, doorsTo, type HttpReply } from '../../edge/served.ts';
 import type { Case } from '../cases.ts';
 import type { Adapter } from '../subject.ts';
 
@@ -24,6 +24,8 @@ export interface Lab {
   ask(method: string, ...params: readonly Value[]): Promise<any>;
   /** A request of the superuser for an action, such as `/export_raw_vdi?vdi=...`. */
   http(method: string, path: string, body?: Uint8Array): Promise<HttpReply>;
+  /** Clients that are not the superuser. */
+  readonly doors: Doors;
   /** A halted VM of its own for the case, of a template as clients make them. */
   newVm(fields?: Record<string, unknown>): Promise<Ref<'VM'>>;
   /** What the daemon of the host that a VM runs on was told about it. */
@@ -45,7 +47,7 @@ const open = async ({ hosts = 1, clock = nodeClock }: LabOptions): Promise<Lab> 
   const sandbox = await sandboxOf({
     ...{ size: { hosts, vms: 0, srs: 1 }, seed: 'cases', name: 'cases', latencyMs: [0, 0], silentMs: 10 },
     ...{ clock, log: silentLog, address: '127.0.0.1', authority: () => '127.0.0.1', version: '1' },
-    credentials: { verify: async () => true, setPassword: async () => {} },
+    credentials: { verify: async (_, password) => password !== 'no', setPassword: async () => {} },
   });
   const { store, catalog } = sandbox;
   const { services, invoker } = sandbox.coordinator;
@@ -64,6 +66,7 @@ const open = async ({ hosts = 1, clock = nodeClock }: LabOptions): Promise<Lab> 
     hosts: sandbox.hosts.map(({ ref }) => ref),
     rows: async (write) => void (await store.commit(write)),
     ask,
+    doors,
     http: (method, path, body = new Uint8Array()) =>
       doors.http(method, `${path}&session_id=${root}`, { body }),
     newVm: async (fields = {}) => {
