@@ -15,7 +15,9 @@ export const actions = {
     'pool-admin',
     'Reads and writes rows for a member.',
   ),
-  get_pool_xml_db_sync: action('GET', '/pool/xmldbdump', 'pool-admin', 'Gives the database.'),
+  get_pool_xml_db_sync: action('GET', '/pool/xmldbdump', 'pool-admin', 'Gives the database.', {
+    audited: true,
+  }),
   put_pool_xml_db_sync: action('PUT', '/pool/xmldbdump', 'pool-admin', 'Takes a database.', {
     params: { dry_run: [bool, 'True: it is only told whether it could be taken.', false] },
   }),

@@ -141,5 +141,7 @@ describe('the audit log', () => {
   test('has who took a backup, as there are secrets in it', async () => {
     await host.http('GET', `/host_backup?session_id=${root}`);
     expect(entries()).toMatchObject([{ method: 'http/get_host_backup', user: 'root', outcome: 'success' }]);
+    await host.http('GET', `/pool/xmldbdump?session_id=${root}`);
+    expect(entries()[1]).toMatchObject({ method: 'http/get_pool_xml_db_sync', user: 'root' });
   });
 });

@@ -89,7 +89,9 @@ const handle = async (lab: Lab, { given, when, then }: Case): Promise<unknown> =
   const { method, path, query } = when as any;
   if (path === '/blob') return blobOf(lab, { given, when, then });
   if (path === '/system-status') return reportOf(lab, { given, when, then });
-  return skip(`${method} ${path} with ${Object.keys(query).join(', ') || 'nothing'} is asked by other tests`);
+  return skip(
+    `${method} ${path} with ${Object.keys(query).join(', ') || 'nothing'} is put to no host here yet`,
+  );
 };
 
 const blobOf = async (lab: Lab, { given, when, then }: Case): Promise<unknown> => {
