@@ -43,12 +43,13 @@ export const adoptCommand = async (
   if (file === undefined) throw new UsageError(`Name the database with --state-db.\n\n${help}`);
   if (values.secrets !== 'keep' && values.secrets !== 'empty')
     throw new UsageError(`--secrets is keep or empty.\n\n${help}`);
+  const paths = pathsFor(values.data, environment);
+  if (!values['dry-run']) await assertEmpty(paths);
   // Other commands start sooner without all of the classes.
   const { adoptedFrom } = await import('./adopted-from.ts');
   const adopted = await adoptedFrom(file, hostSaid(values.host), values.secrets === 'keep');
   write(listOf(adopted));
   if (values['dry-run']) return write('Nothing was written.\n');
-  const paths = pathsFor(values.data, environment);
   await intoFolder(paths, adopted, write);
   write(`The pool is in ${paths.data}. Start it with xenact up.\n`);
 };
@@ -70,6 +71,13 @@ const listOf = ({ rows, changes }: Adopted): string => {
   return `${[`${rows.length} rows: ${counts.join(', ')}`, ...heading, ...lines].join('\n')}\n`;
 };
 
+const assertEmpty = async (paths: Paths): Promise<void> => {
+  for (const there of [paths.pool, join(paths.store, 'data.mdb')]) {
+    if (!(await machine.disk.exists(there))) continue;
+    throw new StartFailure(`${paths.data} has a pool already. Give an empty folder with --data.`);
+  }
+};
+
 const intoFolder = async (
   paths: Paths & { readonly run: string },
   adopted: Adopted,
@@ -79,10 +87,7 @@ const intoFolder = async (
   for (const folder of [paths.data, paths.run]) await disk.makeFolder(folder, 0o700);
   const lock = await lockFolder(machine, paths);
   try {
-    for (const there of [paths.pool, join(paths.store, 'data.mdb')]) {
-      if (!(await disk.exists(there))) continue;
-      throw new StartFailure(`${paths.data} has a pool already. Give an empty folder with --data.`);
-    }
+    await assertEmpty(paths);
     await keepNext(machine, paths, adopted, 1);
     await takeNext(machine, paths, (line) => write(`${line}\n`));
   } finally {
