@@ -108,18 +108,22 @@ const live: readonly string[] = [
   'revert_to',
 ];
 
+/** A snapshot that was taken of a running VM has drives that say attached, and no guest that writes. */
 const isInTheWay = (view: View, drive: RecordNamed<'VBD'>, operation: string): boolean => {
-  if (operation === 'copy') return drive.mode === 'RW';
-  // A snapshot that was taken of a running VM has drives that say attached, and no guest.
-  return operation !== 'list_changed_blocks' || view.get('VM', drive.VM)?.is_a_snapshot !== true;
+  if (operation !== 'copy' && operation !== 'list_changed_blocks') return true;
+  const isRead = operation === 'copy' && drive.mode === 'RO';
+  return !isRead && view.get('VM', drive.VM)?.is_a_snapshot !== true;
 };
 
-const inUse: Check = ({ view, self, vdi, operation }) => {
-  if (live.includes(operation)) return undefined;
-  const drives = drivesInUse(view, vdi);
-  const inTheWay = drives.filter((drive) => isInTheWay(view, drive, operation));
-  return inTheWay.length > 0 ? new Fault('VDI_IN_USE', [self, operation]) : undefined;
+/** Who has the disk, where the operation would be wrong with that. */
+export const inUseRefusal = (view: View, self: Ref<'VDI'>, operation: string): Fault | undefined => {
+  const drives = drivesInUse(view, view.require('VDI', self));
+  const isFree = !drives.some((drive) => isInTheWay(view, drive, operation));
+  return isFree ? undefined : new Fault('VDI_IN_USE', [self, operation]);
 };
+
+const inUse: Check = ({ view, self, operation }) =>
+  live.includes(operation) ? undefined : inUseRefusal(view, self, operation);
 
 /** Drives come and go quickly, so a change of one is waited for. */
 const driveBusy: Check = ({ view, self, vdi, operation }) => {

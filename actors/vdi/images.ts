@@ -11,9 +11,9 @@ import { takeChunks } from '../../src/rules/images/raw.ts';
 import { trackedChanges } from '../../src/rules/images/tracked.ts';
 import { openDisk } from '../../src/rules/open-disk.ts';
 import { storageCall } from '../../src/rules/storage-call.ts';
-import { drivesInUse } from '../../src/rules/storage-rows.ts';
 import { Fault } from '../../src/std/fault.ts';
 import type { Tx, View } from '../../src/store/view.ts';
+import { inUseRefusal } from './admission.ts';
 
 // A disk as an image. Reading stands in `current_operations` as `copy`, beside which a disk can be read by
 // others; writing as `blocked`, which lets nothing else happen to it.
@@ -36,8 +36,8 @@ export const bytesRefusal = (
 ): Fault | undefined => {
   const record = view.require('VDI', vdi);
   const writes = operation === 'blocked';
-  if (drivesInUse(view, record).some(({ mode }) => writes || mode === 'RW'))
-    return new Fault('VDI_IN_USE', [vdi, operation]);
+  const inUse = inUseRefusal(view, vdi, operation);
+  if (inUse !== undefined) return inUse;
   if (writes && record.read_only) return new Fault('VDI_READONLY', [vdi]);
   return record.missing ? new Fault('VDI_MISSING', [record.SR, vdi]) : undefined;
 };

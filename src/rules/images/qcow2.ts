@@ -12,12 +12,18 @@ import type { Stretch } from './filled.ts';
 import { DiskTooSmall, halves, type Taken, type TransferFormat, writeWithin } from './image.ts';
 import type { ImageBytes } from './image-bytes.ts';
 import { readAhead, writeBehind } from './pieces.ts';
-import { presentOf } from './present.ts';
+import { noneOf, type Present, presentOf } from './present.ts';
 
 /** Clusters of one image, each of which takes 8 bytes of memory: 2 TiB of data where they are of 64 KiB. */
 const CLUSTERS_MAX = 1 << 25;
 /** Data of this many bytes go together. */
 const TOGETHER_BYTES = 16 * CLUSTER_BYTES;
+
+/**
+ * Changes are given in stretches as long as VHD's blocks are: who keeps backups in such blocks, as Xen
+ * Orchestra does, has nobody to ask for the rest of one.
+ */
+const CHANGE_CLUSTERS = 32;
 
 /** qcow2 without anything below it: one that has changes alone says so nowhere. */
 export const qcow2: TransferFormat = {
@@ -26,7 +32,9 @@ export const qcow2: TransferFormat = {
   give: async ({ disk, base, progress, signal, begin }) => {
     const { looked, sent } = halves(disk.sizeBytes, progress);
     const compared = base && { base };
-    const present = await presentOf({ disk, ...compared, unitBytes: CLUSTER_BYTES, tell: looked, signal });
+    const unitBytes = base === undefined ? CLUSTER_BYTES : CHANGE_CLUSTERS * CLUSTER_BYTES;
+    const found = await presentOf({ disk, ...compared, unitBytes, tell: looked, signal });
+    const present = base === undefined ? found : clustersOf(found, disk.sizeBytes);
     const layout = qcow2Layout(disk.sizeBytes, present);
     const write = begin(layout.lengthBytes);
     for (const cluster of layout.head()) await write(cluster);
@@ -44,6 +52,17 @@ export const qcow2: TransferFormat = {
     await writeZeros(taken, zeros, tables.clusterBytes);
     await takeData(taken, data, tables.clusterBytes);
   },
+};
+
+/** All clusters of changes, of which the last may go beyond the end of the disk. */
+const clustersOf = (changes: Present, sizeBytes: bigint): Present => {
+  const clusters = Number((sizeBytes + BigInt(CLUSTER_BYTES) - 1n) / BigInt(CLUSTER_BYTES));
+  const present = noneOf(clusters);
+  for (const change of changes.all()) {
+    const end = Math.min(clusters, (change + 1) * CHANGE_CLUSTERS);
+    for (let cluster = change * CHANGE_CLUSTERS; cluster < end; cluster += 1) present.add(cluster);
+  }
+  return present;
 };
 
 const roundedUp = (sizeBytes: bigint): bigint => ((sizeBytes + 511n) / 512n) * 512n;

@@ -181,6 +181,13 @@ test('a use waits for the disk and is refused while a guest has it', async () =>
   await w.store.commit((tx) => tx.patch('VBD', drive, { mode: 'RW' }));
   expect((await refusal(take()))[0]).toBe('VDI_IN_USE');
   expect(await refusal(w.call('PBD.unplug', srOf(w, sr).PBDs[0]))).toEqual(['VDI_IN_USE', vdi]);
+  // That of a checkpoint says the same, and no guest writes by it.
+  const checkpoint = 'OpaqueRef:checkpoint' as Ref<'VM'>;
+  await w.store.commit((tx) => {
+    tx.create('VM', checkpoint, { is_a_snapshot: true, power_state: 'Suspended' });
+    tx.patch('VBD', drive, { VM: checkpoint });
+  });
+  await take();
 });
 
 test('a constructor that lacks a field leaves no task', async () => {

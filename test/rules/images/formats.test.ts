@@ -161,6 +161,15 @@ describe.each(['vhd', 'qcow2'])('changes alone, as %s', (format) => {
   });
 });
 
+test('changes as qcow2 are whole stretches of 2 MiB, so that nobody has to ask for the rest of one', async () => {
+  const base = await diskWith(full);
+  const disk = await diskWith([...full, { at: 4 * MiB + 65_536, bytes: Buffer.from('new') }]);
+  const copy = await diskWith([]);
+  await take('qcow2', await given('qcow2', disk, base), copy);
+  const stretch = async (of: MemoryDisk) => (await bytesOf(of)).subarray(4 * MiB, 6 * MiB);
+  expect((await stretch(copy)).equals(await stretch(disk))).toBe(true);
+});
+
 test('a VHD of changes names the disk that they are to, and itself', async () => {
   const delta = await given('vhd', await diskWith(scattered), await diskWith([]));
   expect(delta.readUInt32BE(60)).toBe(4);
