@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { build, install, root, run } from './setup.mjs';
 
 /** Programs and files that some tests drive, and the Debian packages that bring them. */
@@ -77,6 +77,17 @@ const installPrograms = () => {
   }
 };
 
+/** The files that took longest, so that what grows is seen. */
+const dearest = (files) =>
+  files
+    .map(({ name, startTime, endTime }) => ({
+      name: relative(root, name),
+      seconds: (endTime - startTime) / 1_000,
+    }))
+    .sort((a, b) => b.seconds - a.seconds)
+    .slice(0, 10)
+    .map(({ name, seconds }) => `${seconds.toFixed(0).padStart(5)} s  ${name}`);
+
 const runTests = () => {
   const folder = mkdtempSync(join(tmpdir(), 'xenact-test-'));
   const report = join(folder, 'report.json');
@@ -85,9 +96,10 @@ const runTests = () => {
   const reporters = ['--reporter=default', skipped, '--reporter=json', `--outputFile.json=${report}`];
   const { status } = spawnSync(process.execPath, [...vitest, ...reporters], { cwd: root, stdio: 'inherit' });
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
       readFileSync(report, 'utf8'),
     );
+    for (const line of dearest(testResults)) console.log(line);
     console.log(
       `tests: ${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests + numTodoTests} skipped`,
     );

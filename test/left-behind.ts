@@ -5,7 +5,8 @@ import type { TestProject } from 'vitest/node';
 // Runs around all test files, whose temporary folders are in one of this run: whatever still runs there when they are
 // over was left behind by one of them, and the run fails.
 
-const patienceMs = 5_000;
+/** Programs end when their folders are gone or their parents are, which takes a while on a busy machine. */
+const patienceMs = 30_000;
 
 export default ({ config }: TestProject): (() => Promise<void>) => {
   const folder = config.env['TMPDIR'] as string;

@@ -17,7 +17,7 @@ const complaint = ({ seed, failure, steps }: Simulated): string =>
     : `${failure.detail}\n${steps.slice(-25).join('\n')}\nagain: npm run simulate -- --seeds 1 --from ${seed} --verbose`;
 
 describe('a pool in virtual time', () => {
-  test.each([10, 14, 20, 26, 31, 34])('keeps its promises under seed %i', async (seed) => {
+  test.each([10, 14, 20])('keeps its promises under seed %i', async (seed) => {
     expect(complaint(await run(seed))).toBe('');
   });
 

@@ -8,6 +8,16 @@ const optionsOf = ({ troubles, ...shows }: Shows): Partial<SimulationOptions> =>
   troubles: onlyTroubles(troubles),
 });
 
+const known = new Map<string, Promise<Simulated>>();
+
+/** Without any bug; several are searched for under the same options. */
+const inOrder = async (seed: number, options: Partial<SimulationOptions>): Promise<boolean> => {
+  const key = JSON.stringify([seed, options]);
+  const run = known.get(key) ?? simulate(seed, { turns: nodeTurns, options });
+  known.set(key, run);
+  return (await run).failure === undefined;
+};
+
 /** The first of so many seeds that a bug breaks and that is in order without it. */
 export const search = async (
   { sabotage, shows }: Mutant,
@@ -19,8 +29,7 @@ export const search = async (
   for (let seed = from; seed < from + seedsMax; seed += 1) {
     const broken = await simulate(seed, { turns: nodeTurns, sabotage, options });
     if (broken.failure === undefined) continue;
-    const { failure } = await simulate(seed, { turns: nodeTurns, options });
-    if (failure === undefined) return broken;
+    if (await inOrder(seed, options)) return broken;
   }
   return undefined;
 };
