@@ -42,6 +42,34 @@ const ranTo = async (program: string, args: readonly string[], cwd: string, envi
   return { code, said: said.replaceAll('\r', '') };
 };
 
+/** A shell in a pseudo-terminal. */
+const inTerminal = (environment: NodeJS.ProcessEnv) => {
+  const env = { ...process.env, TERM: 'dumb', ...environment };
+  const child = spawn('script', ['-qfec', 'bash --norc --noprofile -i', '/dev/null'], { env });
+  let shown = '';
+  let look = (): void => {};
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text;
+    look();
+  });
+  return {
+    type: (text: string) => void child.stdin.write(text),
+    /** What is shown up to there is not looked at again. */
+    until: (wanted: RegExp) =>
+      new Promise<void>((resolve) => {
+        look = () => {
+          const found = wanted.exec(shown);
+          if (found === null) return;
+          look = () => {};
+          shown = shown.slice(found.index + found[0].length);
+          resolve();
+        };
+        look();
+      }),
+    ended: once(child, 'close').then(([code]) => code as number),
+  };
+};
+
 const noQemu = !(has('qemu-system-x86_64') && has('qemu-img') && has('qemu-nbd'));
 
 describe.skipIf(noQemu)('with QEMU installed, the first session', () => {
@@ -86,6 +114,47 @@ describe.skipIf(noQemu)('with QEMU installed, the first session', () => {
     expect(lines.length).toBeGreaterThan(1);
     for (const line of lines) expect(await xe(...line.split(' '))).not.toBe('');
   });
+
+  test.skipIf(!(has('script') && has('bash')))(
+    'has a command line that completes, helps, asks and shows how far it is in a terminal',
+    async () => {
+      const bin = join(folder, 'bin');
+      await mkdir(bin);
+      const main = join(process.cwd(), 'dist/src/main.js');
+      const mode = 0o755;
+      await writeFile(join(bin, 'xenact'), `#!/bin/sh\nexec ${process.execPath} ${main} "$@"\n`, { mode });
+      const sr = await xe('sr-list', 'type=file', '--minimal');
+      const disk = await xe('vdi-create', `sr-uuid=${sr}`, 'name-label=shown', 'virtual-size=1MiB');
+      const template = await xe('template-list', '--minimal');
+      const terminal = inTerminal({
+        ...{ PATH: `${bin}:${process.env['PATH']}`, XENACT_DATA: join(folder, 'data'), HOME: folder },
+      });
+      // What is typed while a command runs is the command's.
+      const prompt = /[#$] $/;
+      const run = async (line: string, wanted: RegExp): Promise<void> => {
+        terminal.type(`${line}\n`);
+        await terminal.until(wanted);
+      };
+      await terminal.until(prompt);
+      await run('source <(xenact xe completion bash)', /bash\)\r\n[\s\S]*[#$] $/);
+      terminal.type('xenact xe vm-snapshot-wi\t');
+      await terminal.until(/vm-snapshot-with-quiesce /);
+      await run('\x15xenact xe help vm-start', /optional params : force, on, paused, <vm-selectors>/);
+      await terminal.until(prompt);
+      const out = join(folder, 'shown.raw');
+      await run(`xenact xe vdi-export uuid=${disk} filename=${out}`, /\[#{40}\] 100 % 1\.0 MiB/);
+      await terminal.until(prompt);
+      await run(
+        `xenact xe template-uninstall template-uuid=${template.split(',')[0]}`,
+        /Type 'yes' to continue/,
+      );
+      await run('no', /Aborted \(you typed: 'no'\)/);
+      await terminal.until(prompt);
+      terminal.type('exit\n');
+      expect(await terminal.ended).toBe(0);
+    },
+    60_000,
+  );
 
   test('has a disk that goes in and out by the command line as it is', async () => {
     const sr = await xe('sr-list', 'type=file', '--minimal');
