@@ -38,7 +38,7 @@ export const xeList = async (print: (line: string) => void): Promise<void> => {
     const ratios = commands.map((ms, i) => ms / (calls[i] as number));
     print(verdict({ name: 'vm-list beside its call', values: ratios, atMost: 1.5 }));
     const all = await client.call('VM.get_all_records_where', 'field "is_a_template" = "false"');
-    const missing = Object.keys(all as object).length - (await listed(pool.port, session));
+    const missing = (all as ReadonlyMap<string, unknown>).size - (await listed(pool.port, session));
     print(`  wrong: VMs that are not listed ${Math.abs(missing)}`);
     wire.close();
   } finally {

@@ -79,6 +79,8 @@ const served = new Set([
   'get_audit_log',
   'get_host_backup',
   'get_host_logs_download',
+  'get_pool_xml_db_sync',
+  'put_pool_xml_db_sync',
   'get_system_status',
   'put_blob',
 ]);

@@ -159,6 +159,10 @@ export const lendDisk = async (disk: Disk, user: Owner, given: GuestDisk & DiskI
   }
 };
 
+/** Whose the files of a disk are, all the way down. */
+export const ownersOf = (disk: Disk, node: string, given: DiskImage): Promise<readonly LentUser[]> =>
+  Promise.all(filesOf(given).map(async (path) => ({ node, path, ...(await disk.ownerOf(path)) })));
+
 /** A file that is gone needs nothing taken back. */
 export const takeBack = async (disk: Disk, lent: readonly LentUser[]): Promise<void> => {
   for (const { path, uid, gid, mode } of lent) {

@@ -9,7 +9,7 @@ import { membersOf } from '../../../std/reader.ts';
 import type { BackendWork, GuestDisk, MirrorWork } from '../backend.ts';
 import { notSupported } from '../refusal.ts';
 import { belowNodeName, type Device, imageNodeName, type NodeName } from './devices.ts';
-import { lendDisk, lending, reachedBy, takeBack } from './guest-users.ts';
+import { lendDisk, lending, ownersOf, reachedBy, takeBack } from './guest-users.ts';
 import { statusOf } from './link.ts';
 import { note, type QemuGuest, type QemuHost } from './live.ts';
 import { byKey } from './machine.ts';
@@ -210,9 +210,12 @@ const standAnew = async (
   if (path === undefined) return;
   const [top, below] = [imageNodeName(device.id, number), belowNodeName(device.id, number)];
   const vbd = { ...disk.vbd, mode: 'ReadOnly' } as const;
-  await addStorage(host, guest, device.id, { ...disk, vbd, path, backing }, (named) =>
+  const stoodOn: Stored = { ...disk, vbd, path, backing };
+  // The emulator's user may open them for this instant alone: they are no other guest's to read.
+  const before = guest.record.user ? await ownersOf(host.disk, below, stoodOn) : [];
+  await addStorage(host, guest, device.id, stoodOn, (named) =>
     imageNode({ path, format: 'qcow2', backing, stoodOn: true }, named, below),
-  );
+  ).finally(() => takeBack(host.disk, before));
   const { user, reach = [] } = guest.record;
   const same = imageNode(alone, user && reachedBy(reach), top);
   await guest.link.qmp().execute('blockdev-reopen', said({ options: [{ ...same, backing: below }] }));
