@@ -112,8 +112,12 @@ describe.skipIf(why !== undefined)(`a Linux guest${why ? ` (${why})` : ''}`, { t
     const serial = await openSerial(session, vm);
     return {
       run: async (line) => {
-        serial.send(`echo "begins"; ${line}\n`);
-        await serial.until('begins\n');
+        const asked = `echo "begins"; ${line}`;
+        const send = (): void => serial.send(`${asked.length} ${asked}\n`);
+        send();
+        for (let said = ''; !said.endsWith('begins'); said = await serial.until('\n')) {
+          if (said.endsWith('again')) send();
+        }
         const said = await serial.until('ended with ');
         const code = await serial.until('\n');
         if (code !== '0') throw new Error(`${line} ended with ${code}: ${said}`);

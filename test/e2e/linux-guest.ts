@@ -36,7 +36,10 @@ const modules = [
   'virtio_scsi',
 ].concat(['sd_mod', 'sr_mod', 'ata_piix', 'button', 'evdev']);
 
-/** Runs each line that comes on the serial port, and says how that ended. */
+/**
+ * Runs each line that comes on the serial port, and says how that ended. The line says first how long it is:
+ * one that lost a character on its way is asked for again.
+ */
 const init = (loaded: readonly string[]) => `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
@@ -50,7 +53,10 @@ exec </dev/ttyS0 >/dev/ttyS0 2>&1
 . /lib.sh
 (acpi) &
 echo linux is up
-while read -r line; do eval "$line"; echo "ended with $?"; done
+while read -r size line; do
+  if [ "\${#line}" != "$size" ]; then echo again; continue; fi
+  eval "$line"; echo "ended with $?"
+done
 `;
 
 /**
