@@ -3,6 +3,7 @@ import type { Client } from '../../src/objects/client.ts';
 import { assertAllowed } from '../../src/objects/holdings.ts';
 import type { ActionHandler, Caller, Working } from '../../src/objects/implement.ts';
 import { Fault } from '../../src/std/fault.ts';
+import { wholeOf } from '../../src/std/whole-bytes.ts';
 import type { View } from '../../src/store/view.ts';
 import { blob, blobBytesMax } from './class.ts';
 
@@ -34,14 +35,7 @@ const tooLarge = (): Fault =>
 
 const whole = async ({ sizeBytes = 0n, body }: Client): Promise<Buffer> => {
   if (sizeBytes > BigInt(blobBytesMax)) throw tooLarge();
-  const pieces: Uint8Array[] = [];
-  let count = 0;
-  for await (const piece of body()) {
-    count += piece.length;
-    if (count > blobBytesMax) throw tooLarge();
-    pieces.push(Buffer.from(piece));
-  }
-  return Buffer.concat(pieces);
+  return wholeOf(body(), blobBytesMax, tooLarge);
 };
 
 export const contents = {

@@ -2,7 +2,7 @@ import type { HostFile, HostFiles } from '../../src/drivers/host-files.ts';
 import type { ClassName } from '../../src/model/class.ts';
 import { wireFields } from '../../src/model/derive.ts';
 import { datetime, millisecondsOf } from '../../src/model/types.ts';
-import type { Client } from '../../src/objects/client.ts';
+import type { AnswerHead, Client } from '../../src/objects/client.ts';
 import type { ActionHandler, Working } from '../../src/objects/implement.ts';
 import type { Services } from '../../src/objects/services.ts';
 import { shower } from '../../src/objects/shown.ts';
@@ -47,8 +47,8 @@ async function* newer(chunks: Bytes, since: string): AsyncGenerator<Uint8Array> 
   }
 }
 
-const send = async (client: Client, type: string, name: string, bytes: Bytes): Promise<void> => {
-  const sink = client.answer({ type, name });
+const send = async (client: Client, head: AnswerHead, bytes: Bytes): Promise<void> => {
+  const sink = client.answer(head);
   for await (const piece of bytes) await sink.write(piece);
 };
 
@@ -128,9 +128,8 @@ export const reports = {
     stream: async ({ services }: Reporting, { since }: { readonly since: string }, client: Client) => {
       const from = sinceOf(since);
       const lines = keptBy(services).audit();
-      const sink = client.answer({ type: 'application/x-ndjson; charset=utf-8' });
-      for await (const piece of typeof from === 'string' ? newer(lines, from) : lines)
-        await sink.write(piece);
+      const wanted = typeof from === 'string' ? newer(lines, from) : lines;
+      await send(client, { type: 'application/x-ndjson; charset=utf-8' }, wanted);
     },
   } satisfies ActionHandler<'host', { readonly since: string }>,
 
@@ -142,7 +141,7 @@ export const reports = {
         yield* auditFiles(services);
       };
       const bytes = packed('gzip', archived(all(), now), { processes: services.processes, signal });
-      await send(client, 'application/x-gzip', `logs-${stamp(now)}.tar.gz`, bytes);
+      await send(client, { type: 'application/x-gzip', name: `logs-${stamp(now)}.tar.gz` }, bytes);
     },
   } satisfies ActionHandler<'host', object>,
 
@@ -150,7 +149,7 @@ export const reports = {
     stream: async ({ services }: Reporting, _args: object, client: Client) => {
       const now = services.clock.now();
       const name = `xenact-backup-${stamp(now)}.tar`;
-      await send(client, 'application/x-tar', name, archived(keptBy(services).backup(), now));
+      await send(client, { type: 'application/x-tar', name }, archived(keptBy(services).backup(), now));
     },
   } satisfies ActionHandler<'host', object>,
 
@@ -167,7 +166,7 @@ export const reports = {
       }
       const now = services.clock.now();
       const name = `system_status-${stamp(now)}.tar`;
-      return send(client, 'application/x-tar', name, archived(reported(services, entries), now));
+      return send(client, { type: 'application/x-tar', name }, archived(reported(services, entries), now));
     },
   } satisfies ActionHandler<'host', Report>,
 };

@@ -4,6 +4,7 @@ import type { Type } from '../model/types.ts';
 import type { Command, CommandRun, Selects } from './command.ts';
 import { assertForced, loaded } from './confirm.ts';
 import type { Listed } from './fields.ts';
+import { poolOf } from './lookup.ts';
 import { chosenRows, onEach } from './selectors.ts';
 import { called } from './tasks.ts';
 import { apiValue, resultPairs, resultTexts } from './values.ts';
@@ -42,6 +43,12 @@ export const oneCall = (name: string, calls: string, args = '', more: Partial<On
   ...{ name, calls, args },
   ...more,
 });
+
+// What rows of the tables say alike.
+export const onHost = { selects: 'host' } as const;
+export const onlyHost = { selects: 'host', single: true } as const;
+export const forced = { forced: true } as const;
+export const hidden = { hidden: true } as const;
 
 /** An argument of the call and the parameter that it comes from. */
 interface Argument {
@@ -160,7 +167,7 @@ const selfOf = async ({ api, params }: CommandRun, self: string, { cls }: WireMe
   const uuid = param === self ? params.need(param) : params.get(param);
   if (uuid !== undefined) return api.send(`${cls.name}.get_by_uuid`, uuid);
   if (cls.name === 'host') return api.host;
-  return ((await api.send('pool.get_all')) as readonly string[])[0];
+  return poolOf(api);
 };
 
 const argumentsOf = async (

@@ -10,6 +10,10 @@ export const tarEnd = (): Buffer => Buffer.alloc(2 * TAR_BLOCK_BYTES);
 export const tarPadding = (sizeBytes: number): number =>
   (TAR_BLOCK_BYTES - (sizeBytes % TAR_BLOCK_BYTES)) % TAR_BLOCK_BYTES;
 
+const zeros = Buffer.alloc(TAR_BLOCK_BYTES);
+/** Those zeros. */
+export const tarFilling = (sizeBytes: number): Buffer => zeros.subarray(0, tarPadding(sizeBytes));
+
 const NAME_BYTES_MAX = 99;
 /** What eleven octal digits can say. */
 const SIZE_MAX = 8 ** 11 - 1;

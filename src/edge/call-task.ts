@@ -80,12 +80,28 @@ export const queryTaskOf = (
   return task;
 };
 
+interface Failing {
+  readonly store: Store;
+  readonly services: Services;
+}
+
+/** The task that a request names, if any, says how the request failed. Throws where it is not his. */
+export const failQueryTask = async (
+  { store, services }: Failing,
+  query: URLSearchParams,
+  caller: Caller,
+  fault: Fault,
+): Promise<void> => {
+  const task = queryTaskOf(store, caller, query);
+  if (task !== undefined) await store.commit((tx) => failTask(tx, task, services, fault));
+};
+
 /**
  * The task of a request that failed because its user may not make it says so. One that is not his is left
  * as it is.
  */
 export const failNamedTask = async (
-  { store, services, log }: { readonly store: Store; readonly services: Services; readonly log: Log },
+  { log, ...failing }: Failing & { readonly log: Log },
   query: URLSearchParams,
   caller: Caller | undefined,
   fault: Fault,
@@ -93,8 +109,7 @@ export const failNamedTask = async (
   const denied = fault.code === 'RBAC_PERMISSION_DENIED';
   if (!denied || caller === undefined || !query.has('task_id')) return;
   try {
-    const task = queryTaskOf(store, caller, query);
-    if (task !== undefined) await store.commit((tx) => failTask(tx, task, services, fault));
+    await failQueryTask(failing, query, caller, fault);
   } catch (error) {
     log.debug({ error: String(error) }, 'A task of a request that was refused is left as it is');
   }

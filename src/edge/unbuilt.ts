@@ -1,10 +1,9 @@
 import type { Action } from '../model/class.ts';
 import type { Catalog } from '../objects/catalog.ts';
 import type { Services } from '../objects/services.ts';
-import { failTask } from '../objects/tasks.ts';
 import { Fault } from '../std/fault.ts';
 import type { Store } from '../store/store.ts';
-import { queryTaskOf } from './call-task.ts';
+import { failQueryTask } from './call-task.ts';
 import type { Route } from './route.ts';
 
 interface UnbuiltOptions {
@@ -25,11 +24,7 @@ export const unbuiltRoutes = (options: UnbuiltOptions, built: readonly Route[]):
     .map((message) => routeOf(options, message.name, message.action as Action));
 };
 
-const routeOf = (
-  { store, services }: UnbuiltOptions,
-  action: string,
-  { method, path, duplex }: Action,
-): Route => {
+const routeOf = (options: UnbuiltOptions, action: string, { method, path, duplex }: Action): Route => {
   const fault = new Fault('NOT_IMPLEMENTED', [action]);
   const refuse = async (): Promise<never> => {
     throw fault;
@@ -39,8 +34,7 @@ const routeOf = (
   return {
     ...{ path, action, method },
     handle: async (request, _, context) => {
-      const task = queryTaskOf(store, await context.caller(), request.query);
-      if (task !== undefined) await store.commit((tx) => failTask(tx, task, services, fault));
+      await failQueryTask(options, request.query, await context.caller(), fault);
       return refuse();
     },
   };

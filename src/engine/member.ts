@@ -1,4 +1,5 @@
 import type { Disk } from '../drivers/disk.ts';
+import { tailOf } from '../drivers/file-tail.ts';
 import type { Processes } from '../drivers/processes.ts';
 import { type Clock, sleep } from '../std/clock.ts';
 import type { Log } from '../std/log.ts';
@@ -212,25 +213,13 @@ const roomBytesMin = 16n * 1_048_576n;
 const lastWords = async ({ disk, store }: Pick<MemberContext, 'disk' | 'store'>): Promise<string> => {
   const { folder } = store.files;
   if ((await disk.space(folder)).freeBytes < roomBytesMin) return `no space left on the disk of ${folder}`;
-  const tail = await tailOf(disk, store.files.log).catch(() => '');
-  const lines = tail.split('\n').filter(Boolean);
+  const tail = await tailOf(disk, store.files.log, tailBytesMax).catch(() => '');
+  const lines = tail.toString('utf8').split('\n').filter(Boolean);
   const told =
     lines.findLast((line) => /"level":"(fatal|panic|error)"|^panic:/.test(line)) ?? lines.at(-1) ?? '';
   const { msg, error } = membersOf(jsonIn(told));
   const words = [msg, error].filter((one) => typeof one === 'string' && one !== '').join(': ');
   return (words === '' ? told : words).slice(0, wordsMax);
-};
-
-const tailOf = async (disk: Disk, path: string): Promise<string> => {
-  if (!(await disk.exists(path))) return '';
-  const file = await disk.open(path, 'read');
-  try {
-    const bytes = Buffer.alloc(tailBytesMax);
-    const from = file.sizeBytes > BigInt(tailBytesMax) ? file.sizeBytes - BigInt(tailBytesMax) : 0n;
-    return bytes.subarray(0, await file.read(bytes, from)).toString('utf8');
-  } finally {
-    await file.close();
-  }
 };
 
 /** etcd appends to its log, which may be cut while it does. Its end is kept beside it. */
@@ -240,7 +229,8 @@ const boundLog = async ({ disk, store, limits }: MemberContext): Promise<void> =
   const file = await disk.open(log, 'write');
   try {
     if (file.sizeBytes <= BigInt(limits.logBytesMax)) return;
-    await disk.replaceText(`${log}.old`, await tailOf(disk, log), 0o600);
+    const tail = await tailOf(disk, log, tailBytesMax);
+    await disk.replaceText(`${log}.old`, tail.toString('utf8'), 0o600);
     await file.truncate(0n);
   } finally {
     await file.close();

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import type { Host } from '../assembly/parts.ts';
-import type { Disk } from '../drivers/disk.ts';
+import { tailOf } from '../drivers/file-tail.ts';
 import type { HostFile, HostFiles } from '../drivers/host-files.ts';
 import type { AuditTrail } from '../edge/audit.ts';
 import type { EngineStore } from '../engine/settings.ts';
@@ -37,7 +37,9 @@ export const hostFiles = (options: HostFilesOptions): HostFiles & { serve(host: 
     audit: trail.read,
     logs: async function* () {
       yield { name: 'xenact.log', bytes: Buffer.from(said()) };
-      for (const path of logs) if (await machine.disk.exists(path)) yield tailOf(machine.disk, path);
+      for (const path of logs)
+        if (await machine.disk.exists(path))
+          yield { name: basename(path), bytes: await tailOf(machine.disk, path, logTailBytesMax) };
     },
     backup: () => {
       if (host === undefined) throw new Fault('HOST_STILL_BOOTING');
@@ -58,21 +60,4 @@ const backupOf = (
   const about = { xenact: version, database: formatVersion, host: services.host, pool, name, data, at };
   const secrets = { 'credentials.json': credentials.exported(), 'certificate.json': JSON.stringify(tls) };
   return backupFiles({ store, replica: context.replica }, about, secrets);
-};
-
-const tailOf = async (disk: Disk, path: string): Promise<HostFile> => {
-  const file = await disk.open(path, 'read');
-  try {
-    const bytes = new Uint8Array(Math.min(logTailBytesMax, Number(file.sizeBytes)));
-    const from = file.sizeBytes - BigInt(bytes.length);
-    let filled = 0;
-    while (filled < bytes.length) {
-      const count = await file.read(bytes.subarray(filled), from + BigInt(filled));
-      if (count === 0) break;
-      filled += count;
-    }
-    return { name: basename(path), bytes: bytes.subarray(0, filled) };
-  } finally {
-    await file.close();
-  }
 };

@@ -1,11 +1,12 @@
-import { tarEnd, tarHead, tarPadding } from '../codec/tar.ts';
+import { tarEnd, tarFilling, tarHead } from '../codec/tar.ts';
 import type { HostFile } from '../drivers/host-files.ts';
 
 export async function* archived(files: AsyncIterable<HostFile>, nowMs: number): AsyncGenerator<Uint8Array> {
   for await (const { name, bytes } of files) {
     yield tarHead(name, bytes.length, Math.floor(nowMs / 1_000));
     if (bytes.length > 0) yield bytes;
-    if (tarPadding(bytes.length) > 0) yield Buffer.alloc(tarPadding(bytes.length));
+    const filling = tarFilling(bytes.length);
+    if (filling.length > 0) yield filling;
   }
   yield tarEnd();
 }

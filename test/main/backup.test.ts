@@ -84,13 +84,20 @@ describe('a backup that is restored', () => {
     expect(await restore(file, { data })).toMatchObject({ name: 'lab', host });
   });
 
-  test('has the rows of the pool, and nobody who was logged in', async () => {
-    const { store, replica } = openStore({
-      classes: [...classes, ...internalClasses],
-      durable: lmdbDurable(join(data, 'store')),
-      log: silentLog,
-    });
+  const withRestored = async (
+    check: (opened: ReturnType<typeof openStore>) => Promise<void>,
+  ): Promise<void> => {
+    const durable = lmdbDurable(join(data, 'store'));
+    const opened = openStore({ classes: [...classes, ...internalClasses], durable, log: silentLog });
     try {
+      await check(opened);
+    } finally {
+      await opened.replica.close();
+    }
+  };
+
+  test('has the rows of the pool, and nobody who was logged in', async () => {
+    await withRestored(async ({ store, replica }) => {
       const rows = store.committed;
       expect(rows.require('VM', ref('here'))).toMatchObject({
         ...{ uuid: 'here', other_config: odd, memory_static_max: 1n << 60n, resident_on: host },
@@ -100,18 +107,11 @@ describe('a backup that is restored', () => {
       expect(replica.epoch).toBe(8);
       const state = JSON.parse(await readFile(join(data, 'pool.json'), 'utf8'));
       expect(state).toEqual({ host, role: 'coordinator', epoch: 8, led: 8 });
-    } finally {
-      await replica.close();
-    }
+    });
   });
 
   test('is a pool of the host that gave it, which looks after the guests and folders of before', async () => {
-    const { store, replica } = openStore({
-      classes: [...classes, ...internalClasses],
-      durable: lmdbDurable(join(data, 'store')),
-      log: silentLog,
-    });
-    try {
+    await withRestored(async ({ store }) => {
       const rows = store.committed;
       expect([...rows.all('host')].map(([one]) => one)).toEqual([host]);
       expect(rows.require('pool', pool).master).toBe(host);
@@ -123,9 +123,7 @@ describe('a backup that is restored', () => {
       expect([...rows.all('PBD')].map(([, { device_config }]) => [...device_config])).toEqual([
         [['location', join(data, 'sr')]],
       ]);
-    } finally {
-      await replica.close();
-    }
+    });
   });
 
   test('has the users and the certificate of before, for their owner alone', async () => {

@@ -1,4 +1,4 @@
-import { type OneCall, oneCall } from '../one-call.ts';
+import { forced, hidden, type OneCall, oneCall, onHost, onlyHost } from '../one-call.ts';
 import { hostCalls } from './host-calls.ts';
 
 // The commands that are one call each: their parameters are named here, all else the message declares. Those
@@ -6,11 +6,7 @@ import { hostCalls } from './host-calls.ts';
 
 const onVm = { selects: 'vm', standard: true } as const;
 const ofVm = { selects: 'vm' } as const;
-const onHost = { selects: 'host' } as const;
 const onSr = { selects: 'sr' } as const;
-const onlyHost = { selects: 'host', single: true } as const;
-const forced = { forced: true } as const;
-const hidden = { hidden: true } as const;
 
 const guests: readonly OneCall[] = [
   oneCall('vm-pause', 'VM.pause', '', onVm),
@@ -52,9 +48,7 @@ const guests: readonly OneCall[] = [
     'vm-update-secureboot-certificates-on-boot',
     'VM.update_secureboot_certificates_on_boot',
     'mark=mark',
-    {
-      ...ofVm,
-    },
+    ofVm,
   ),
   oneCall('vm-sysprep', 'VM.sysprep', 'unattend=@filename timeout=timeout?180', ofVm),
   oneCall('vm-set-uefi-mode', 'VM.set_uefi_mode', 'mode=mode'),
@@ -227,9 +221,12 @@ const networks: readonly OneCall[] = [
   oneCall('pvs-server-forget', 'PVS_server.forget'),
   oneCall('pvs-proxy-create', 'PVS_proxy.create', 'site=pvs-site-uuid VIF=vif-uuid'),
   oneCall('pvs-proxy-destroy', 'PVS_proxy.destroy'),
-  oneCall('pvs-cache-storage-create', 'PVS_cache_storage.create', 'SR=sr-uuid site=pvs-site-uuid size=size', {
-    ...onlyHost,
-  }),
+  oneCall(
+    'pvs-cache-storage-create',
+    'PVS_cache_storage.create',
+    'SR=sr-uuid site=pvs-site-uuid size=size',
+    onlyHost,
+  ),
   oneCall('pvs-cache-storage-destroy', 'PVS_cache_storage.destroy'),
 ];
 

@@ -4,7 +4,7 @@ import { CommandFailure } from '../failures.ts';
 import type { Listed } from '../fields.ts';
 import { recordsOf, shownFields } from '../generic.ts';
 import { boolOf, sizeOf } from '../given.ts';
-import { type ApiRecord, type ApiRow, rowsOfClass } from '../lookup.ts';
+import { type ApiRecord, type ApiRow, rowsOfClass, srOrDefault } from '../lookup.ts';
 import { showOf } from '../rows.ts';
 import { chosenRows, onEach } from '../selectors.ts';
 
@@ -103,10 +103,7 @@ const addDrive = async ({ api }: CommandRun, vm: ApiRow, fields: Readonly<Record
 
 const diskAdd = async (run: CommandRun, vm: ApiRow): Promise<void> => {
   const { api, params } = run;
-  const uuid = params.get('sr-uuid');
-  const [pool] = (await api.send('pool.get_all')) as readonly string[];
-  const sr: Ref<'SR'> =
-    uuid === undefined ? await api.send('pool.get_default_SR', pool) : await api.send('SR.get_by_uuid', uuid);
+  const sr = await srOrDefault(api, params.get('sr-uuid'));
   const vdi = new Map<string, unknown>([
     ...Object.entries({ name_label: 'Created by xe', name_description: '', SR: sr, type: 'user' }),
     ...Object.entries({ sharable: false, read_only: false, other_config: new Map() }),

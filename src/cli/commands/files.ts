@@ -2,7 +2,7 @@ import type { Command, CommandRun } from '../command.ts';
 import { assertForced } from '../confirm.ts';
 import { CommandFailure } from '../failures.ts';
 import type { Listed } from '../fields.ts';
-import { unlessRefused } from '../lookup.ts';
+import { srOrDefault, unlessRefused } from '../lookup.ts';
 import { chosenRows } from '../selectors.ts';
 import { fetched, type Transfer, transferred } from '../transfers.ts';
 
@@ -96,13 +96,10 @@ const blobOf = async ({ api, params }: CommandRun) => ({
   ref: await api.send('blob.get_by_uuid', params.need('uuid')),
 });
 
-/** Where an update goes: the SR that is named, or that of the pool. */
-const srOf = async ({ api, params }: CommandRun) => {
-  const uuid = params.get('sr-uuid');
-  if (uuid !== undefined) return { sr_id: await api.send('SR.get_by_uuid', uuid) };
-  const [pool] = (await api.send('pool.get_all')) as readonly string[];
-  return { sr_id: await api.send('pool.get_default_SR', pool) };
-};
+/** Where an update goes. */
+const srOf = async ({ api, params }: CommandRun) => ({
+  sr_id: await srOrDefault(api, params.get('sr-uuid')),
+});
 
 const told = (text: string) => (run: CommandRun) => run.client.tell({ kind: 'print', text });
 

@@ -1,16 +1,12 @@
-import { type OneCall, oneCall } from '../one-call.ts';
+import { forced, hidden, type OneCall, oneCall, onHost, onlyHost } from '../one-call.ts';
 
 // The commands of hosts and their pool that are one call each.
 
-const onHost = { selects: 'host' } as const;
-const onlyHost = { selects: 'host', single: true } as const;
 const ofHost = { self: 'host-uuid' } as const;
 const hostOr = { self: 'host-uuid?' } as const;
 const ofPool = { self: '?' } as const;
 const poolOr = { self: 'uuid?' } as const;
 const local = { local: true } as const;
-const hidden = { hidden: true } as const;
-const forced = { forced: true } as const;
 
 const hosts: readonly OneCall[] = [
   oneCall('host-enable', 'host.enable', '', onHost),

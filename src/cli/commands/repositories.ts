@@ -11,6 +11,12 @@ const hostOrCoordinator = (run: CommandRun): Promise<Ref<'host'>> =>
     ? coordinatorOf(run)
     : run.api.send('host.get_by_uuid', run.params.need('host-uuid'));
 
+/** Where is looked, and for what. */
+const probeOf = async (run: CommandRun) => ({
+  ...{ host: await hostOrCoordinator(run), device_config: run.params.map('device-config') },
+  ...{ type: run.params.need('type'), sm_config: run.params.map('sm-config') },
+});
+
 export const repositoryCommands: readonly Command[] = [
   {
     ...{ name: 'sr-create', doc: 'Makes a storage repository, and a connection to it.' },
@@ -40,11 +46,8 @@ export const repositoryCommands: readonly Command[] = [
     ...{ name: 'sr-probe', doc: 'Looks for storage, and shows what was found.', required: ['type'] },
     optional: ['host-uuid', 'device-config:', 'sm-config:'],
     run: async (run) => {
-      const { api, params, print } = run;
-      const found = await api.call('SR.probe', nullRef as Ref<'SR'>, {
-        ...{ host: await hostOrCoordinator(run), device_config: params.map('device-config') },
-        ...{ type: params.need('type'), sm_config: params.map('sm-config') },
-      });
+      const { api, print } = run;
+      const found = await api.call('SR.probe', nullRef as Ref<'SR'>, await probeOf(run));
       await print.list([found]);
     },
   },
@@ -52,11 +55,7 @@ export const repositoryCommands: readonly Command[] = [
     ...{ name: 'sr-probe-ext', doc: 'Looks for storage, and shows what was found in parts.' },
     ...{ required: ['type'], optional: ['host-uuid', 'device-config:', 'sm-config:'] },
     run: async (run) => {
-      const { api, params } = run;
-      const found = await api.call('SR.probe_ext', nullRef as Ref<'SR'>, {
-        ...{ host: await hostOrCoordinator(run), device_config: params.map('device-config') },
-        ...{ type: params.need('type'), sm_config: params.map('sm-config') },
-      });
+      const found = await run.api.call('SR.probe_ext', nullRef as Ref<'SR'>, await probeOf(run));
       await printFound(run, found);
     },
   },

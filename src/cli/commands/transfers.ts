@@ -2,6 +2,7 @@ import type { Ref } from '../../model/types.ts';
 import type { Command, CommandRun } from '../command.ts';
 import { CommandFailure } from '../failures.ts';
 import type { Listed } from '../fields.ts';
+import { srOrDefault } from '../lookup.ts';
 import { chosenRows } from '../selectors.ts';
 import { transferred } from '../transfers.ts';
 
@@ -95,14 +96,6 @@ const vmExport = (classes: readonly Listed[]): Command => {
   };
 };
 
-/** The SR that is named, or that of the pool. */
-const srOf = async ({ api, params }: CommandRun): Promise<string> => {
-  const uuid = params.get('sr-uuid');
-  if (uuid !== undefined) return api.send('SR.get_by_uuid', uuid);
-  const [pool] = (await api.send('pool.get_all')) as readonly string[];
-  return api.send('pool.get_default_SR', pool);
-};
-
 /** VMs that the host fetches itself. */
 const importUrl = async (run: CommandRun, text: string): Promise<readonly string[]> => {
   const { api, params } = run;
@@ -112,7 +105,8 @@ const importUrl = async (run: CommandRun, text: string): Promise<readonly string
   const url = new URL(text);
   url.username = params.get('host-username') ?? url.username;
   url.password = params.get('host-password') ?? url.password;
-  return api.send('VM.import', url.href, await srOf(run), params.flag('preserve'), params.flag('force'));
+  const sr = await srOrDefault(api, params.get('sr-uuid'));
+  return api.send('VM.import', url.href, sr, params.flag('preserve'), params.flag('force'));
 };
 
 const importFile = async (run: CommandRun): Promise<readonly string[]> => {
@@ -148,7 +142,8 @@ const vmImport: Command = {
     const type = params.get('type') ?? 'default';
     if (type !== 'default') {
       const who = [params.need('host-username'), params.need('host-password')];
-      await api.send('VM.import_convert', type, ...who, await srOf(run), params.map('remote-config'));
+      const sr = await srOrDefault(api, params.get('sr-uuid'));
+      await api.send('VM.import_convert', type, ...who, sr, params.map('remote-config'));
       return;
     }
     const vms = url === undefined ? await importFile(run) : await importUrl(run, url);

@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { stateDbBytesMax } from '../../codec/state-db.ts';
 import { DecodeFailure } from '../../std/decode-failure.ts';
+import { wholeOf } from '../../std/whole-bytes.ts';
 
 /**
  * The text of a database as it comes from a file or a client, packed with gzip or not. Throws
@@ -11,15 +12,7 @@ export const stateText = async (
   bytes: AsyncIterable<Uint8Array>,
   bytesMax = stateDbBytesMax,
 ): Promise<string> => {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of bytes) {
-    size += piece.length;
-    if (size > bytesMax) throw tooLarge(bytesMax);
-    // Whoever gives them may use the memory again.
-    pieces.push(Uint8Array.from(piece));
-  }
-  const whole = Buffer.concat(pieces);
+  const whole = await wholeOf(bytes, bytesMax, () => tooLarge(bytesMax));
   const plain = whole[0] === 0x1f && whole[1] === 0x8b ? await unzipped(whole, bytesMax) : whole;
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(plain);

@@ -1,5 +1,5 @@
 import { ImageRefused } from '../../codec/image-refused.ts';
-import { tarHead, tarPadding } from '../../codec/tar.ts';
+import { tarFilling, tarHead } from '../../codec/tar.ts';
 import { readXmlRpcValue } from '../../codec/xmlrpc-reader.ts';
 import {
   blockName,
@@ -32,11 +32,9 @@ const isZero = (bytes: Buffer): boolean => {
   return true;
 };
 
-const padded = (sizeBytes: number): Buffer => zeros.subarray(0, tarPadding(sizeBytes));
-
 /** One small file of the archive. */
 export const tarFile = (name: string, bytes: Buffer): Buffer =>
-  Buffer.concat([tarHead(name, bytes.length), bytes, padded(bytes.length)]);
+  Buffer.concat([tarHead(name, bytes.length), bytes, tarFilling(bytes.length)]);
 
 /** A file of pieces that are made twice: once to know how large it is. */
 export async function* tarText(
@@ -55,7 +53,7 @@ export async function* tarText(
   }
   yield tarHead(name, sizeBytes, modified);
   for (const piece of pieces()) yield Buffer.from(piece);
-  yield padded(sizeBytes);
+  yield tarFilling(sizeBytes);
 }
 
 export interface GivenDisk {
@@ -87,7 +85,7 @@ export const disksGiven = () => {
       const sum = tarFile(`${name}.xxhash`, Buffer.from(await blockSum('.xxhash', bytes)));
       yield tarHead(name, bytes.length);
       yield bytes;
-      yield bytes.length === XVA_BLOCK_BYTES ? sum : Buffer.concat([padded(bytes.length), sum]);
+      yield bytes.length === XVA_BLOCK_BYTES ? sum : Buffer.concat([tarFilling(bytes.length), sum]);
     }
     tell(sizeBytes);
   };

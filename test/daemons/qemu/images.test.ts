@@ -47,6 +47,18 @@ describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { t
       .join('');
   };
 
+  /** A guest on `first.qcow2`, with its console. */
+  const running = async () => {
+    await host.bootable(waiting, 'boot.raw');
+    qemuImg('convert', '-f', 'raw', '-O', 'qcow2', 'boot.raw', 'first.qcow2');
+    const { backend } = await host.daemon();
+    const guest = await backend.create(host.spec([imageOf('first.qcow2')]), work());
+    const console = await consoleAt(consolePath(guest));
+    await backend.unpause(VM);
+    await console.until('Hello');
+    return { backend, console };
+  };
+
   test('one goes on top, one comes in its place, and the guest writes on', async () => {
     const boot = await host.bootable(waiting, 'boot.raw');
     // Far from what the guest writes, so that it stays in the image that it is in.
@@ -91,13 +103,7 @@ describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { t
   });
 
   test('those that were merged meanwhile are let go of when the next one goes on top', async () => {
-    await host.bootable(waiting, 'boot.raw');
-    qemuImg('convert', '-f', 'raw', '-O', 'qcow2', 'boot.raw', 'first.qcow2');
-    const { backend } = await host.daemon();
-    const guest = await backend.create(host.spec([imageOf('first.qcow2')]), work());
-    const console = await consoleAt(consolePath(guest));
-    await backend.unpause(VM);
-    await console.until('Hello');
+    const { backend, console } = await running();
     const writes = async (letter: string): Promise<void> => {
       console.send('x');
       await console.until(letter);
@@ -131,13 +137,7 @@ describe.skipIf(noQemu)(`images under disks${noQemu ? ` (${noQemu})` : ''}`, { t
   });
 
   test('a copy that is given up, or that cannot be made, leaves the guest with what it has', async () => {
-    await host.bootable(waiting, 'boot.raw');
-    qemuImg('convert', '-f', 'raw', '-O', 'qcow2', 'boot.raw', 'first.qcow2');
-    const { backend } = await host.daemon();
-    const guest = await backend.create(host.spec([imageOf('first.qcow2')]), work());
-    const console = await consoleAt(consolePath(guest));
-    await backend.unpause(VM);
-    await console.until('Hello');
+    const { backend, console } = await running();
 
     qemuImg('create', '-q', '-f', 'qcow2', 'other.qcow2', '1M');
     qemuImg('create', '-q', '-f', 'qcow2', 'small.qcow2', '64K');

@@ -3,9 +3,10 @@
 // last of what was printed. QEMU writes it to a file as well, which a new daemon starts from.
 import type { Duplex } from 'node:stream';
 import type { Disk } from '../../../drivers/disk.ts';
+import { tailOf } from '../../../drivers/file-tail.ts';
 import type { Network } from '../../../drivers/network.ts';
 import type { Log } from '../../../std/log.ts';
-import { emptyFile, type Folder, removeFile, tailOf } from './folder.ts';
+import { emptyFile, type Folder, removeFile } from './folder.ts';
 
 export interface ConsoleLimits {
   /** What a new client sees of the past. */

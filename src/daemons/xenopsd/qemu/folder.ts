@@ -182,19 +182,6 @@ export const removeFile = async (disk: Disk, path: string): Promise<void> => {
   });
 };
 
-/** The end of a file that grows; empty when it is not there. */
-export const tailOf = async (disk: Disk, path: string, bytesMax: number): Promise<Buffer> => {
-  if (!(await disk.exists(path))) return Buffer.alloc(0);
-  const file = await disk.open(path, 'read');
-  try {
-    const start = file.sizeBytes > BigInt(bytesMax) ? file.sizeBytes - BigInt(bytesMax) : 0n;
-    const into = Buffer.alloc(Number(file.sizeBytes - start));
-    return into.subarray(0, await file.read(into, start));
-  } finally {
-    await file.close();
-  }
-};
-
 /** Empties a file to which the emulator appends: it goes on at the new end. */
 export const emptyFile = async (disk: Disk, path: string): Promise<void> => {
   if (!(await disk.exists(path))) return;

@@ -74,12 +74,16 @@ export const closeInherited = async (host: QemuHost, guest: QemuGuest, device: D
   await note(host, guest, { sets: sets.filter(({ key }) => key !== device.key) });
 };
 
-/** The numbers of what there is under a device, as the emulator knows it, the highest first. */
-const numbersOf = async (qmp: Qmp, { id }: Device, kind: 'image' | 'below'): Promise<readonly number[]> => {
+/** The names of all nodes that the emulator has. */
+const nodesOf = async (qmp: Qmp): Promise<readonly string[]> => {
   const nodes = await qmp.execute('query-named-block-nodes', said({ flat: true }));
+  return (Array.isArray(nodes) ? nodes : []).map((node) => String(membersOf(node)['node-name']));
+};
+
+/** The numbers of those of a device that are of a kind, the highest first. */
+const numbersOf = (nodes: readonly string[], { id }: Device, kind: 'image' | 'below'): readonly number[] => {
   const prefix = `${id}-${kind}`;
-  return (Array.isArray(nodes) ? nodes : [])
-    .map((node) => String(membersOf(node)['node-name']))
+  return nodes
     .filter((name) => name.startsWith(prefix) && /^\d{1,9}$/.test(name.slice(prefix.length)))
     .map((name) => Number(name.slice(prefix.length)))
     .sort((one, other) => other - one);
@@ -87,10 +91,11 @@ const numbersOf = async (qmp: Qmp, { id }: Device, kind: 'image' | 'below'): Pro
 
 /** Removes images that nothing stands on any more, the topmost first. Answers the numbers of the rest. */
 export const dropImages = async (qmp: Qmp, device: Device): Promise<readonly number[]> => {
-  const left = await dropUnused(qmp, await numbersOf(qmp, device, 'image'), (number) =>
-    imageNodeName(device.id, number),
-  );
-  await dropUnused(qmp, await numbersOf(qmp, device, 'below'), (number) => belowNodeName(device.id, number));
+  const nodes = await nodesOf(qmp);
+  const drop = (kind: 'image' | 'below', nameOf: typeof imageNodeName): Promise<readonly number[]> =>
+    dropUnused(qmp, numbersOf(nodes, device, kind), (number) => nameOf(device.id, number));
+  const left = await drop('image', imageNodeName);
+  await drop('below', belowNodeName);
   return left;
 };
 

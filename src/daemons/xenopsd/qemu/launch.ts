@@ -3,6 +3,7 @@
 
 import { bootIdOf } from '../../../drivers/boot-id.ts';
 import type { Disk, OpenFile, Owner } from '../../../drivers/disk.ts';
+import { tailOf } from '../../../drivers/file-tail.ts';
 import { KERNEL_BYTES_MAX } from '../../../drivers/guest-kernels.ts';
 import { allowed, said } from '../../../std/allowed.ts';
 import { sleep } from '../../../std/clock.ts';
@@ -19,7 +20,6 @@ import {
   isEmulator,
   readRecord,
   removeFile,
-  tailOf,
   writeRecord,
 } from './folder.ts';
 import {

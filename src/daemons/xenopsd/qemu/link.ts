@@ -2,12 +2,13 @@
 // became of the guest, told once.
 
 import type { Disk } from '../../../drivers/disk.ts';
+import { tailOf } from '../../../drivers/file-tail.ts';
 import type { Network } from '../../../drivers/network.ts';
 import type { Clock } from '../../../std/clock.ts';
 import type { Log } from '../../../std/log.ts';
 import { own } from '../../../std/own.ts';
 import { membersOf } from '../../../std/reader.ts';
-import { emptyFile, type Folder, isEmulator, tailOf } from './folder.ts';
+import { emptyFile, type Folder, isEmulator } from './folder.ts';
 import { connectQmp, eventsIn, type Qmp, type QmpEvent, QmpFailure } from './qmp.ts';
 
 /** How a guest ended without being told to. */

@@ -2,19 +2,12 @@
 // a folder of its own, which goes back to the toolstack before that folder is removed.
 import { join } from 'node:path';
 import type { Disk, Owner } from '../../../drivers/disk.ts';
+import { tailOf } from '../../../drivers/file-tail.ts';
 import type { Processes } from '../../../drivers/processes.ts';
 import { said } from '../../../std/allowed.ts';
 import { type Clock, sleep } from '../../../std/clock.ts';
 import { type Argument, fixed, json } from './arguments.ts';
-import {
-  emulatorPid,
-  type Folder,
-  fileNames,
-  type GuestRecord,
-  killEmulator,
-  removeFile,
-  tailOf,
-} from './folder.ts';
+import { emulatorPid, type Folder, fileNames, type GuestRecord, killEmulator, removeFile } from './folder.ts';
 
 /** Where packages install it. */
 const PROGRAM = '/usr/bin/swtpm';
