@@ -54,14 +54,14 @@ export const rowsOfClass = async ({ send }: Pick<Api, 'send'>, cls: string): Pro
     record,
   }));
 
-export const poolOf = async ({ send }: Pick<Api, 'send'>): Promise<Ref<'pool'>> => {
+export const poolRef = async ({ send }: Pick<Api, 'send'>): Promise<Ref<'pool'>> => {
   const [pool] = (await send('pool.get_all')) as readonly Ref<'pool'>[];
   return pool as Ref<'pool'>;
 };
 
 /** The SR with a uuid, or where none is given that of the pool. */
 export const srOrDefault = async (api: Pick<Api, 'send'>, uuid: string | undefined): Promise<Ref<'SR'>> =>
-  uuid === undefined ? api.send('pool.get_default_SR', await poolOf(api)) : api.send('SR.get_by_uuid', uuid);
+  uuid === undefined ? api.send('pool.get_default_SR', await poolRef(api)) : api.send('SR.get_by_uuid', uuid);
 
 /** The object with a uuid. Rejects with UUID_INVALID. */
 export const rowByUuid = async ({ send }: Pick<Api, 'send'>, cls: string, uuid: string): Promise<ApiRow> => {

@@ -4,7 +4,7 @@ import type { Type } from '../model/types.ts';
 import type { Command, CommandRun, Selects } from './command.ts';
 import { assertForced, loaded } from './confirm.ts';
 import type { Listed } from './fields.ts';
-import { poolOf } from './lookup.ts';
+import { poolRef } from './lookup.ts';
 import { chosenRows, onEach } from './selectors.ts';
 import { called } from './tasks.ts';
 import { apiValue, resultPairs, resultTexts } from './values.ts';
@@ -167,7 +167,7 @@ const selfOf = async ({ api, params }: CommandRun, self: string, { cls }: WireMe
   const uuid = param === self ? params.need(param) : params.get(param);
   if (uuid !== undefined) return api.send(`${cls.name}.get_by_uuid`, uuid);
   if (cls.name === 'host') return api.host;
-  return poolOf(api);
+  return poolRef(api);
 };
 
 const argumentsOf = async (

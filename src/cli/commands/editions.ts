@@ -1,6 +1,6 @@
 import type { Command, CommandRun } from '../command.ts';
 import { loaded } from '../confirm.ts';
-import { poolOf } from '../lookup.ts';
+import { poolRef } from '../lookup.ts';
 
 // Editions and licences of hosts.
 
@@ -53,7 +53,7 @@ export const editionCommands: readonly Command[] = [
     run: async (run) => {
       const { api, params } = run;
       const uuid = params.get('uuid');
-      const pool = uuid === undefined ? await poolOf(api) : await api.send('pool.get_by_uuid', uuid);
+      const pool = uuid === undefined ? await poolRef(api) : await api.send('pool.get_by_uuid', uuid);
       const hosts = (await api.send('host.get_all')) as readonly string[];
       const edition = params.need('edition');
       await withLicenceServer(run, hosts, () => api.send('pool.apply_edition', pool, edition));

@@ -5,7 +5,7 @@ import { CommandFailure, Ended } from '../failures.ts';
 import { faultLine } from '../fault-text.ts';
 import type { Listed } from '../fields.ts';
 import { floatOf, sizeOf } from '../given.ts';
-import { poolOf } from '../lookup.ts';
+import { poolRef } from '../lookup.ts';
 import { chosenRows, onEach } from '../selectors.ts';
 
 // Hosts, their pool, and who may do what.
@@ -14,7 +14,7 @@ const hostOf = ({ api, params }: CommandRun, name: string): Promise<Ref<'host'>>
   api.send('host.get_by_uuid', params.need(name));
 
 export const coordinatorOf = async ({ api }: CommandRun): Promise<Ref<'host'>> =>
-  api.send('pool.get_master', await poolOf(api));
+  api.send('pool.get_master', await poolRef(api));
 
 /** Values of plugins' arguments; one of a name that ends in `:file` is the content of that file. */
 const pluginArgs = async (run: CommandRun): Promise<ReadonlyMap<string, string>> => {
@@ -120,7 +120,7 @@ const facts = (classes: readonly Listed[]): readonly Command[] => [
   {
     ...{ name: 'pool-get-cpu-features', doc: 'Shows the features that all hosts of the pool have.' },
     run: async ({ api, print }) => {
-      const info: ReadonlyMap<string, string> = await api.send('pool.get_cpu_info', await poolOf(api));
+      const info: ReadonlyMap<string, string> = await api.send('pool.get_cpu_info', await poolRef(api));
       await print.list([info.get('features_hvm') ?? info.get('features') ?? '']);
     },
   },
